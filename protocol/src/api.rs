@@ -1,0 +1,374 @@
+//! Bodies between relay or command line and the broker. Paths stand in the broker's OpenAPI document.
+//! Times are UTC, durations whole seconds.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{CustomerId, DirectoryId, PolicyId, SessionId, TechnicianId};
+use crate::problem::Problem;
+use crate::ticket::Ticket;
+
+/// How a policy uses accounts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// One JIT account per technician and directory, disabled between sessions.
+    Dedicated,
+    /// Created for the session, deleted after it.
+    Burner,
+    /// The technician's own account gets the rights for the session.
+    Membership,
+}
+
+/// Where a session stands. See `ARCHITECTURE.md`, "Session states".
+///
+/// `pending → approved → activating → active → ending → ended`; `denied`, `lapsed` and `failed` are ends of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Waits for approval.
+    Pending,
+    /// Approved, not yet used.
+    Approved,
+    /// Durable in the ledger, being granted.
+    Activating,
+    /// Granted and verified; the only state with a countdown.
+    Active,
+    /// Being taken away; retried until it is.
+    Ending,
+    /// Taken away and verified.
+    Ended,
+    /// An approver said no.
+    Denied,
+    /// Nobody used or approved it in time.
+    Lapsed,
+    /// Nothing was granted, or all of it was taken back.
+    Failed,
+    /// A state that a newer broker sent.
+    #[serde(other)]
+    Unknown,
+}
+
+/// Why a session ended or is ending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum EndCause {
+    /// Its time was over.
+    Expired,
+    /// The technician ended it.
+    Technician,
+    /// An administrator ended it.
+    Administrator,
+    /// It could not be granted whole and was taken back.
+    GrantFailed,
+    /// The broker's clock was set back further than can be trusted.
+    ClockSetBack,
+    /// The configuration no longer has its policy or directory right.
+    PolicyGone,
+    /// A cause that a newer broker sent.
+    #[serde(other)]
+    Unknown,
+}
+
+/// `GET /v1/broker`: who serves, and whom.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BrokerInfo {
+    /// The broker's version.
+    pub version: String,
+    /// Lowest protocol that it speaks.
+    pub protocol_min: u32,
+    /// Highest protocol that it speaks.
+    pub protocol_max: u32,
+    /// The technician that the caller is, if any.
+    pub technician: Option<TechnicianId>,
+    /// Whether the caller may act for everybody.
+    pub administrator: bool,
+    /// The broker's clock.
+    pub now: DateTime<Utc>,
+    /// Things that the person should know (a faulty configuration, a skewed clock).
+    #[serde(default)]
+    pub notices: Vec<Notice>,
+}
+
+/// Something that the person should know though it stops nothing by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Notice {
+    /// `info`, `warning` or `error`.
+    pub level: String,
+    /// One plain sentence with the remedy.
+    pub text: String,
+}
+
+/// `GET /v1/overview`: all that the popup needs, in one answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Overview {
+    /// The caller.
+    pub technician: TechnicianId,
+    /// The broker's clock at the answer.
+    pub now: DateTime<Utc>,
+    /// Customers that have at least one policy the technician is eligible for.
+    pub customers: Vec<Customer>,
+    /// Policies that the technician is eligible for.
+    pub policies: Vec<Policy>,
+    /// The technician's sessions that are not yet over, soonest end first.
+    pub sessions: Vec<Session>,
+    /// Things that the person should know.
+    #[serde(default)]
+    pub notices: Vec<Notice>,
+}
+
+/// A customer, as offered to a technician.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Customer {
+    /// Its id.
+    pub id: CustomerId,
+    /// Its name as people say it.
+    pub name: String,
+    /// Other ways in which the PSA may write it.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+}
+
+/// A policy, as offered to a technician. Names no server, group or path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Policy {
+    /// Its id.
+    pub id: PolicyId,
+    /// Its name as people say it.
+    pub name: String,
+    /// The customer that it belongs to (by its directory).
+    pub customer: CustomerId,
+    /// How accounts are used.
+    pub mode: Mode,
+    /// The duration offered first, in seconds.
+    pub default_s: u32,
+    /// The longest whole session, extensions included, in seconds.
+    pub max_s: u32,
+    /// Durations offered, in seconds, ascending.
+    pub choices_s: Vec<u32>,
+    /// Whether a ticket is required.
+    pub ticket_required: bool,
+    /// Whether a click on the in-page button activates at once.
+    pub one_click: bool,
+    /// What the directory ends by itself if the broker is away, said plainly (`The account stops by itself …`).
+    pub end_guarantee: String,
+    /// What an end does not stop, said plainly.
+    pub end_limits: String,
+}
+
+/// `POST /v1/sessions` and `POST /v1/preview`: a wish for rights. Ids only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Activate {
+    /// For which customer; must be the policy's.
+    pub customer: CustomerId,
+    /// By which policy.
+    pub policy: PolicyId,
+    /// For how long, in seconds.
+    pub duration_s: i64,
+    /// Why.
+    pub reason: String,
+    /// For which ticket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<Ticket>,
+}
+
+/// `POST /v1/preview` answers this: what `POST /v1/sessions` would say now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Preview {
+    /// `None` when it would be granted.
+    pub refusal: Option<Problem>,
+    /// When it would end.
+    pub until: Option<DateTime<Utc>>,
+}
+
+/// `POST /v1/sessions/{id}/extend`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Extend {
+    /// By how long the end moves, in seconds.
+    pub by_s: i64,
+}
+
+/// `POST /v1/end-all`: the emergency brake. At least one of the two must be named.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct EndAll {
+    /// Every session of this technician.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub technician: Option<TechnicianId>,
+    /// Every session at this customer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer: Option<CustomerId>,
+}
+
+/// A session as people see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Session {
+    /// Its id.
+    pub id: SessionId,
+    /// Where it stands.
+    pub state: State,
+    /// Who holds it.
+    pub technician: TechnicianId,
+    /// At which customer.
+    pub customer: CustomerId,
+    /// The customer's name.
+    pub customer_name: String,
+    /// By which policy.
+    pub policy: PolicyId,
+    /// The policy's name.
+    pub policy_name: String,
+    /// In which directory.
+    pub directory: DirectoryId,
+    /// How the account is used.
+    pub mode: Mode,
+    /// The account to log on with (`ACME\jit-tech1`), once it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// The rights it brings, by their short names.
+    pub rights: Vec<String>,
+    /// Why.
+    pub reason: String,
+    /// For which ticket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<Ticket>,
+    /// When it was asked for.
+    pub requested_at: DateTime<Utc>,
+    /// When the clock started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<DateTime<Utc>>,
+    /// When it ends (or ended).
+    pub expires_at: DateTime<Utc>,
+    /// The latest end that extensions can reach.
+    pub latest_end: DateTime<Utc>,
+    /// Why it ended or is ending.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_cause: Option<EndCause>,
+    /// When it was verified as taken away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<DateTime<Utc>>,
+    /// What last went wrong, while it is being retried or after it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<Trouble>,
+    /// Whether the broker still holds the password for copying.
+    pub password_held: bool,
+    /// Grows with every change, so that a late event never replaces a newer one.
+    pub version: u64,
+}
+
+/// What last went wrong with a session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Trouble {
+    /// The problem.
+    pub problem: Problem,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// When the next attempt is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_try: Option<DateTime<Utc>>,
+}
+
+/// `POST /v1/sessions/{id}/password`: who asks how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct PasswordWanted {
+    /// Sets a new password first; needed when the broker no longer holds one.
+    #[serde(default)]
+    pub renew: bool,
+}
+
+/// `GET /v1/events` sends these as server-sent events; the relay passes them on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(tag = "event", content = "data", rename_all = "snake_case")]
+pub enum Event {
+    /// A session of the technician changed.
+    Session(Box<Session>),
+    /// Policies, customers or notices changed: fetch the overview again.
+    Overview,
+    /// Events may have been lost: fetch the overview again.
+    Resync,
+    /// An event that a newer broker sent.
+    #[serde(other)]
+    Unknown,
+}
+
+/// One record of the audit log, as shown and exported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AuditRecord {
+    /// Whose chain: a customer's id, or `-` for what belongs to none.
+    pub chain: String,
+    /// Position in the chain, from 1.
+    pub seq: u64,
+    /// When, by the broker's clock.
+    pub at: DateTime<Utc>,
+    /// What: `activation.requested`, `activation.granted`, `activation.refused`, `session.ended`, …
+    pub action: String,
+    /// Who: a technician's id, `broker`, or `user:NAME` for somebody unknown.
+    pub actor: String,
+    /// `ok`, `refused` or `failed`.
+    pub outcome: String,
+    /// Details: session, policy, directory, account, ticket, reason, result code, duration.
+    pub details: serde_json::Value,
+    /// SHA-256 over the previous hash and this record, hexadecimal.
+    pub hash: String,
+}
+
+/// `GET /v1/audit/verify`: the state of the chains.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AuditVerdict {
+    /// Whether every chain is whole and every checkpoint's signature holds.
+    pub whole: bool,
+    /// Records read.
+    pub records: u64,
+    /// Checkpoints whose signature was checked.
+    pub checkpoints: u64,
+    /// The first broken record: chain, position, and what is wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_fault: Option<AuditFault>,
+}
+
+/// The first broken record of the audit log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AuditFault {
+    /// The chain.
+    pub chain: String,
+    /// The record's position.
+    pub seq: u64,
+    /// What is wrong with it.
+    pub fault: String,
+}
+
+/// One finding of `GET /v1/check`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Finding {
+    /// `ok`, `warning` or `error`.
+    pub level: String,
+    /// What was looked at: `directory acme-ad`, `policy acme-domain-admin`, …
+    pub subject: String,
+    /// What was found.
+    pub text: String,
+    /// How to mend it, with the exact command where there is one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub remedy: String,
+}
