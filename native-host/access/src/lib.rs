@@ -1,1 +1,11 @@
-//! placeholder
+//! Access rules and desired state. Pure: no I/O, no `async`, no clock of its own (the time is a parameter),
+//! no randomness. Everything that decides who may have what, and what a directory has to look like, is here.
+//!
+//! - [`config`]: the checked configuration (customers, directories, policies, technicians).
+//! - [`decide`](mod@decide): may this technician have this policy now? One function for preview and enforcement.
+//! - [`session`]: the ledger's records of sessions and accounts.
+//! - [`desired`](mod@desired): what an account has to look like now, what the directory has, and the shortest way between.
+
+pub mod config;
+pub mod desired;
+pub mod session;

@@ -1,0 +1,195 @@
+//! The checked configuration: what exists once every fault has been ruled out. Reading a file is [`read`]'s work.
+
+mod read;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ticketgate_protocol::api::Mode;
+use ticketgate_protocol::ids::{CustomerId, DirectoryId, PolicyId, TechnicianId};
+
+pub use self::read::{Fault, Faults, read};
+use crate::session::Right;
+
+/// Everything that an administrator configured, checked as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The broker itself.
+    pub broker: Broker,
+    /// Technicians by id.
+    pub technicians: BTreeMap<TechnicianId, Technician>,
+    /// Customers by id.
+    pub customers: BTreeMap<CustomerId, Customer>,
+    /// Directories by id. Each belongs to a customer that exists.
+    pub directories: BTreeMap<DirectoryId, Directory>,
+    /// Policies by id. Each names a directory that exists.
+    pub policies: BTreeMap<PolicyId, Policy>,
+    /// Ticket systems that the broker knows (read by a later release; kept so that one file serves both).
+    pub hosts: Vec<String>,
+}
+
+/// Settings of the broker (`[broker]`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broker {
+    /// Technicians who may end everybody's sessions and read everybody's audit log.
+    pub administrators: BTreeSet<TechnicianId>,
+    /// Requests a minute, an hour and a day per technician.
+    pub rate: RateLimits,
+    /// Sessions that one technician may have open at once.
+    pub sessions_at_once: u32,
+    /// How the reason is made from a ticket (`#{number} {summary} ({customer}, {contact})`).
+    pub reason_template: String,
+    /// Seconds after which a copied password is taken out of the clipboard.
+    pub clipboard_clear_s: u32,
+}
+
+/// Requests per technician, counted in the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimits {
+    /// In any 60 seconds.
+    pub per_minute: u32,
+    /// In any hour.
+    pub per_hour: u32,
+    /// In any 24 hours.
+    pub per_day: u32,
+}
+
+impl Default for RateLimits {
+    fn default() -> Self {
+        Self { per_minute: 10, per_hour: 50, per_day: 100 }
+    }
+}
+
+/// A technician (`[[technician]]`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Technician {
+    /// Its id.
+    pub id: TechnicianId,
+    /// The name as people say it.
+    pub name: String,
+    /// The operating system's user name by which the broker's socket knows this person.
+    pub login: String,
+    /// Groups that policies can name (`tier2`).
+    pub groups: BTreeSet<String>,
+    /// The person's own account per directory, for membership mode; the login where none is named.
+    pub accounts: BTreeMap<DirectoryId, String>,
+}
+
+/// A customer (`[[customer]]`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Customer {
+    /// Its id.
+    pub id: CustomerId,
+    /// The name as people say it.
+    pub name: String,
+    /// Other ways in which the PSA may write it.
+    pub aliases: Vec<String>,
+}
+
+/// A directory (`[[directory]]`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Directory {
+    /// Its id.
+    pub id: DirectoryId,
+    /// Whose it is.
+    pub customer: CustomerId,
+    /// What it is and how it is reached.
+    pub kind: DirectoryKind,
+}
+
+/// What a directory is. A later release adds Entra ID and local accounts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DirectoryKind {
+    /// An Active Directory domain over LDAP.
+    ActiveDirectory(ActiveDirectory),
+}
+
+/// How an Active Directory domain is reached and used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActiveDirectory {
+    /// `ldaps://HOST[:PORT]`, or `ldap://HOST[:PORT]` which is upgraded by StartTLS before anything else; in order of preference.
+    pub servers: Vec<String>,
+    /// The service account's DN or user principal name.
+    pub bind_dn: String,
+    /// Where its password is kept.
+    pub password: SecretRef,
+    /// A file of certificates (PEM) that vouch for the servers; the system's own where there is none.
+    pub ca_file: Option<String>,
+    /// The unit in which JIT accounts live, and nothing else.
+    pub account_unit: String,
+    /// How a dedicated account is named; `{technician}` stands for the id. At most 20 characters as `sAMAccountName`.
+    pub account_name: String,
+    /// Seconds until an operation counts as failed.
+    pub timeout_s: u32,
+}
+
+/// Where a secret is kept. A secret itself never stands in the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretRef {
+    /// The first line of a file that only its owner can read.
+    File(String),
+    /// An environment variable of the broker.
+    Env(String),
+    /// An entry of the operating system's key store.
+    Keyring(String),
+    /// A credential that the service manager passes (`systemd` `LoadCredential=`).
+    Credential(String),
+}
+
+/// A policy (`[[policy]]`): a reusable template of rights, durations, people and conditions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// Its id.
+    pub id: PolicyId,
+    /// The name as people say it.
+    pub name: String,
+    /// Where its rights are.
+    pub directory: DirectoryId,
+    /// How accounts are used.
+    pub mode: Mode,
+    /// What it grants; never empty.
+    pub rights: Vec<Right>,
+    /// For how long.
+    pub duration: DurationRule,
+    /// For whom.
+    pub eligible: Eligible,
+    /// Whether a ticket must be named.
+    pub ticket_required: bool,
+    /// Whether a click on the in-page button activates at once.
+    pub one_click: bool,
+    /// Conditions that this release cannot meet (`approval`, `passkey`, `ticket.verified`): a policy that has one is refused.
+    pub unmet: Vec<String>,
+}
+
+/// Durations in seconds: `60 ≤ default ≤ max ≤ 86 400`, choices ascending within.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DurationRule {
+    /// Offered first.
+    pub default_s: u32,
+    /// The longest whole session, extensions included.
+    pub max_s: u32,
+    /// Offered.
+    pub choices_s: Vec<u32>,
+}
+
+/// Who may use a policy: anybody in one of the groups or named outright. Both empty: nobody.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Eligible {
+    /// Groups of technicians.
+    pub groups: BTreeSet<String>,
+    /// Technicians.
+    pub technicians: BTreeSet<TechnicianId>,
+}
+
+impl Config {
+    /// The customer that a policy belongs to, by its directory.
+    #[must_use]
+    pub fn customer_of(&self, policy: &Policy) -> Option<&Customer> {
+        self.directories.get(&policy.directory).and_then(|d| self.customers.get(&d.customer))
+    }
+
+    /// The technician whose login this is.
+    #[must_use]
+    pub fn technician_by_login(&self, login: &str) -> Option<&Technician> {
+        self.technicians.values().find(|t| t.login == login)
+    }
+}

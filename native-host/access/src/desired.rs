@@ -1,0 +1,335 @@
+//! The one mechanism's pure half: what an account has to look like now ([`desired`]), what a directory was seen to have
+//! ([`Observed`]), and the shortest safe way between the two ([`plan`]). Carrying it out is the directory's work.
+//!
+//! Order is safety. On the way up an account is prepared while it is disabled, and the enabling write carries the end with it.
+//! On the way down the account is disabled first, in a write of its own that nothing else can make fail.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+use ticketgate_protocol::api::Mode;
+
+use crate::session::{Account, Right, Session};
+
+/// What the directory has to look like for one account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Desired {
+    /// Whether the account has to exist. `None`: it is a person's own account, its existence is not ours to decide.
+    pub present: Option<bool>,
+    /// Whether somebody may log on with it. `None`: a person's own account.
+    pub enabled: Option<bool>,
+    /// Exactly these rights for a JIT account; for a person's own account the rights that sessions add.
+    pub rights: BTreeSet<Right>,
+    /// When the directory itself has to stop it, by the broker's clock: the latest end of the live sessions.
+    pub until: Option<DateTime<Utc>>,
+    /// Which password is valid.
+    pub password_generation: u64,
+    /// Rights that are not taken from a person's own account whatever the sessions say.
+    pub standing: BTreeSet<Right>,
+    /// Rights that sessions gave to a person's own account: only these are ever taken from it.
+    pub managed: BTreeSet<Right>,
+}
+
+/// What an account has to look like at `now`: the union of the live sessions' rights and the latest of their ends.
+///
+/// `sessions` are the account's; those of other accounts are a caller's mistake and are ignored.
+#[must_use]
+pub fn desired(account: &Account, sessions: &[Session], now: DateTime<Utc>) -> Desired {
+    let live = || sessions.iter().filter(|s| s.account == account.key && s.is_live(now));
+    let any = live().next().is_some();
+    let ours = account.mode != Mode::Membership;
+    Desired {
+        present: match account.mode {
+            Mode::Dedicated => Some(true),
+            Mode::Burner => Some(any),
+            Mode::Membership => None,
+        },
+        enabled: ours.then_some(any),
+        rights: live().flat_map(|s| s.rights.iter().cloned()).collect(),
+        until: live().map(|s| s.until).max(),
+        password_generation: account.password_generation,
+        standing: account.standing.iter().cloned().collect(),
+        managed: sessions
+            .iter()
+            .filter(|s| s.account == account.key && s.is_open())
+            .flat_map(|s| s.rights.iter().cloned())
+            .collect(),
+    }
+}
+
+/// When the directory itself stops an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DirectoryEnd {
+    /// It does not.
+    Never,
+    /// At this time, by the directory's clock.
+    At(DateTime<Utc>),
+}
+
+/// The note that a JIT account carries in the directory: whose it is, which password it has, and its end.
+/// From it a lost ledger can be rebuilt. It holds nothing secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Marker {
+    /// The account's random text, as in the ledger.
+    pub token: String,
+    /// The technician's id.
+    pub owner: String,
+    /// Which password is set.
+    pub generation: u64,
+    /// The end when it was written, by the broker's clock; `None` while the account is closed.
+    pub until: Option<DateTime<Utc>>,
+}
+
+/// What a directory was seen to have for an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observed {
+    /// The directory's own clock at the answer.
+    pub directory_time: DateTime<Utc>,
+    /// The account; `None` when there is none.
+    pub account: Option<ObservedAccount>,
+}
+
+/// An account as seen in the directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedAccount {
+    /// The directory's own, unchanging identity.
+    pub identity: String,
+    /// The logon name as people type it (`ACME\jit-tech1`).
+    pub display_name: String,
+    /// Whether it is enabled.
+    pub enabled: bool,
+    /// When the directory stops it.
+    pub end: DirectoryEnd,
+    /// Every right that it holds directly, whoever gave it, by the configured spelling where the configuration knows it.
+    pub rights: BTreeSet<Right>,
+    /// When the directory itself takes a right away (time-limited membership), by the directory's clock.
+    pub right_ends: Vec<(Right, DateTime<Utc>)>,
+    /// The note, when it carries one of ours.
+    pub marker: Option<Marker>,
+    /// Whether the primary group is the ordinary one (a changed one hides a right from the list of memberships).
+    pub ordinary_primary_group: bool,
+}
+
+/// One change of a directory. Each is one call, and each has a name at which a test can stop the process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Create the account, disabled, its end in the past, with its marker.
+    Create(Marker),
+    /// Give a right; where the directory can, it takes it away by itself at `until` (directory's clock).
+    Grant {
+        /// Which.
+        right: Right,
+        /// The directory's own end for it.
+        until: Option<DateTime<Utc>>,
+    },
+    /// Take a right away. "Already gone" is success.
+    Revoke(Right),
+    /// Put the ordinary primary group back, so that no right hides there.
+    ResetPrimaryGroup,
+    /// Password, end (directory's clock), enabling and marker in one write.
+    Open {
+        /// The end by the directory's clock.
+        until: DateTime<Utc>,
+        /// The marker to write.
+        marker: Marker,
+    },
+    /// Move the end of an enabled account (directory's clock), and its marker, in one write.
+    SetEnd {
+        /// The end by the directory's clock.
+        until: DateTime<Utc>,
+        /// The marker to write.
+        marker: Marker,
+    },
+    /// Disable it and put its end into the past, in one write.
+    Close,
+    /// Set a random password that nobody knows, and the marker of the closed account.
+    Rotate(Marker),
+    /// Delete the account. "Already gone" is success.
+    Delete,
+}
+
+impl Step {
+    /// The step's stable name, for logs, audit and the stops of the tests.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Create(_) => "directory.create",
+            Self::Grant { .. } => "directory.grant",
+            Self::Revoke(_) => "directory.revoke",
+            Self::ResetPrimaryGroup => "directory.reset_primary_group",
+            Self::Open { .. } => "directory.open",
+            Self::SetEnd { .. } => "directory.set_end",
+            Self::Close => "directory.close",
+            Self::Rotate(_) => "directory.rotate",
+            Self::Delete => "directory.delete",
+        }
+    }
+}
+
+/// Why no plan can be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// The directory has an account of this name that is not ours. It is never touched.
+    #[error("an account of this name exists in the directory and is not a JIT account of this broker")]
+    ForeignAccount,
+    /// The person's own account is not there.
+    #[error("the technician has no account of this name in the directory")]
+    NoOwnAccount,
+}
+
+/// The shortest safe list of steps from what was seen to what has to be; empty when nothing differs.
+///
+/// Ends are translated to the directory's clock: `until` keeps its distance from `now`.
+///
+/// # Errors
+/// [`PlanError`] when the account is not ours to change, or a person's own account is missing.
+pub fn plan(
+    account: &Account,
+    desired: &Desired,
+    observed: &Observed,
+    now: DateTime<Utc>,
+) -> Result<Vec<Step>, PlanError> {
+    let skew = observed.directory_time - now;
+    // A directory tells its time in whole seconds: below that resolution both clocks are one, and ends stay exact.
+    let skew = if skew.abs() <= CLOCK_RESOLUTION { TimeDelta::zero() } else { skew };
+    let end = desired.until.map(|until| floor_to_second(until + skew));
+    let seen = observed.account.as_ref();
+    if account.mode == Mode::Membership {
+        return match (seen, end) {
+            (Some(seen), end) => Ok(membership_plan(desired, seen, end)),
+            (None, Some(_)) => Err(PlanError::NoOwnAccount),
+            (None, None) => Ok(Vec::new()),
+        };
+    }
+    if seen.is_some_and(|s| !is_ours(account, s)) {
+        return Err(PlanError::ForeignAccount);
+    }
+    let marker = |generation, until| Marker {
+        token: account.token.clone(),
+        owner: account.technician.to_string(),
+        generation,
+        until,
+    };
+    let generation = desired.password_generation;
+    Ok(match (end, seen) {
+        (None, None) => Vec::new(),
+        (None, Some(seen)) => closing_plan(desired, seen, observed.directory_time, marker(generation, None)),
+        (Some(end), Some(seen)) => opening_plan(desired, seen, end, marker(generation, desired.until)),
+        (Some(end), None) => {
+            let mut steps = vec![Step::Create(marker(0, None))];
+            steps.extend(grants(desired, None, end));
+            steps.push(Step::Open { until: end, marker: marker(generation, desired.until) });
+            steps
+        }
+    })
+}
+
+/// Whether an account that was seen is the one in the ledger: by its identity, or by the token in its marker.
+#[must_use]
+pub fn is_ours(account: &Account, seen: &ObservedAccount) -> bool {
+    account.identity.as_ref().is_some_and(|id| *id == seen.identity)
+        || seen.marker.as_ref().is_some_and(|m| m.token == account.token)
+}
+
+/// Up: everything is prepared before the one write that opens the account and carries its end.
+fn opening_plan(
+    desired: &Desired,
+    seen: &ObservedAccount,
+    end: DateTime<Utc>,
+    marker: Marker,
+) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let password_is_set =
+        seen.marker.as_ref().is_some_and(|m| m.generation == marker.generation && m.token == marker.token);
+    let stays_open = seen.enabled && password_is_set;
+    // An enabled account with the wrong end must not stay so for even one more write.
+    if stays_open && !same_end(seen.end, end) {
+        steps.push(Step::SetEnd { until: end, marker: marker.clone() });
+    } else if seen.enabled && !stays_open && !ends_by(seen.end, end) {
+        steps.push(Step::Close);
+    }
+    steps.extend(seen.rights.difference(&desired.rights).cloned().map(Step::Revoke));
+    if !seen.ordinary_primary_group {
+        steps.push(Step::ResetPrimaryGroup);
+    }
+    steps.extend(grants(desired, Some(seen), end));
+    if !stays_open {
+        steps.push(Step::Open { until: end, marker });
+    }
+    steps
+}
+
+/// Down: disable first, then every right, then the password; a burner account goes altogether.
+fn closing_plan(
+    desired: &Desired,
+    seen: &ObservedAccount,
+    directory_time: DateTime<Utc>,
+    marker: Marker,
+) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let stopped = matches!(seen.end, DirectoryEnd::At(at) if at <= directory_time);
+    if seen.enabled || !stopped {
+        steps.push(Step::Close);
+    }
+    steps.extend(seen.rights.iter().cloned().map(Step::Revoke));
+    if !seen.ordinary_primary_group {
+        steps.push(Step::ResetPrimaryGroup);
+    }
+    if desired.present == Some(false) {
+        steps.push(Step::Delete);
+    } else if seen.marker.as_ref() != Some(&marker) {
+        steps.push(Step::Rotate(marker));
+    }
+    steps
+}
+
+/// A person's own account: only what sessions added, never what the person had before.
+fn membership_plan(desired: &Desired, seen: &ObservedAccount, end: Option<DateTime<Utc>>) -> Vec<Step> {
+    let mut steps: Vec<_> = seen
+        .rights
+        .intersection(&desired.managed)
+        .filter(|right| !desired.rights.contains(*right) && !desired.standing.contains(*right))
+        .cloned()
+        .map(Step::Revoke)
+        .collect();
+    if let Some(end) = end {
+        steps.extend(grants(desired, Some(seen), end));
+    }
+    steps
+}
+
+/// Rights that are missing, or whose own end in the directory is another than wanted.
+fn grants(desired: &Desired, seen: Option<&ObservedAccount>, end: DateTime<Utc>) -> Vec<Step> {
+    let timely = |right: &Right| {
+        seen.is_some_and(|s| {
+            s.rights.contains(right)
+                && s.right_ends.iter().all(|(r, at)| r != right || (*at - end).abs() <= END_TOLERANCE)
+        })
+    };
+    desired
+        .rights
+        .iter()
+        .filter(|right| !desired.standing.contains(*right) && !timely(right))
+        .map(|right| Step::Grant { right: right.clone(), until: Some(end) })
+        .collect()
+}
+
+/// A directory tells its time in whole seconds, and the answer takes a moment to arrive.
+const CLOCK_RESOLUTION: TimeDelta = TimeDelta::seconds(2);
+
+/// Two readings of one end through a clock of that resolution differ by less than this.
+const END_TOLERANCE: TimeDelta = TimeDelta::seconds(3);
+
+fn same_end(seen: DirectoryEnd, wanted: DateTime<Utc>) -> bool {
+    matches!(seen, DirectoryEnd::At(at) if (at - wanted).abs() <= END_TOLERANCE)
+}
+
+/// Whether the directory stops the account no later than wanted.
+fn ends_by(seen: DirectoryEnd, wanted: DateTime<Utc>) -> bool {
+    matches!(seen, DirectoryEnd::At(at) if at <= wanted + END_TOLERANCE)
+}
+
+fn floor_to_second(at: DateTime<Utc>) -> DateTime<Utc> {
+    DateTime::from_timestamp(at.timestamp(), 0).unwrap_or(at)
+}
