@@ -23,3 +23,6 @@ pub const PROTOCOL: u32 = 1;
 pub const PROTOCOL_MIN: u32 = 1;
 /// The native messaging host's name, as in the browser's host manifest.
 pub const HOST_NAME: &str = "com.ticketgate.host";
+/// The extension's id. It follows from the public key under `key` in `manifest.json`
+/// (`cargo xtask dist` checks that it does), so it is the same however the extension is loaded.
+pub const EXTENSION_ID: &str = "lbfibeghakllgmffiobpojelaomllkid";
