@@ -1,1 +1,113 @@
-//! placeholder
+//! Directories behind one interface: what an account has ([`Directory::observe`]), and one change at a time
+//! ([`Directory::apply`]). Nothing here decides: the plan comes from `ticketgate-access`, the ledger is not known here.
+
+pub mod secret;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use ticketgate_access::desired::{Observed, Step};
+use ticketgate_access::session::{Account, Right};
+use ticketgate_protocol::api::Finding;
+
+pub use secret::Secret;
+
+/// A directory that accounts live in. Every method is safe to repeat.
+#[async_trait]
+pub trait Directory: Send + Sync {
+    /// What the directory has for the account, read from the server now, and its clock at that moment.
+    ///
+    /// A JIT account is looked up by [`Account::identity`] where that is known, else by its name anywhere in the directory
+    /// (so that a person's account of the same name is seen); a membership-mode account always by name.
+    ///
+    /// # Errors
+    /// [`DirectoryError`]; "there is none" is not one.
+    async fn observe(&self, account: &Account) -> Result<Observed, DirectoryError>;
+
+    /// Carries out one step on the account. `Open` needs the password that it sets.
+    ///
+    /// "Already so" is success. After [`DirectoryError::is_ambiguous`] the step may or may not have been applied: observe again.
+    ///
+    /// # Errors
+    /// [`DirectoryError`]
+    async fn apply(&self, account: &Account, step: &Step, password: Option<&Secret>) -> Result<(), DirectoryError>;
+
+    /// The directory's own clock.
+    ///
+    /// # Errors
+    /// [`DirectoryError`]
+    async fn time(&self) -> Result<DateTime<Utc>, DirectoryError>;
+
+    /// Tries everything that sessions with these rights will need, changing nothing that stays: certificate, bind, clock,
+    /// the unit, each right's existence and whether the service account may write it. Never fails: what is wrong is a finding.
+    async fn check(&self, rights: &[Right]) -> Vec<Finding>;
+
+    /// What the directory ends by itself when no broker runs, and what an end does not stop: two plain sentences.
+    fn promises(&self, mode: ticketgate_protocol::api::Mode) -> Promises;
+
+    /// The short name of a right, for people (`Domain Admins`).
+    fn right_name(&self, right: &Right) -> String;
+}
+
+/// What is said honestly on screen about ends in a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Promises {
+    /// What the directory ends by itself.
+    pub guarantee: String,
+    /// What an end does not stop.
+    pub limits: String,
+}
+
+/// Why a directory did not do what was asked. The texts are for logs; people get the matching problem.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectoryError {
+    /// No server could be reached.
+    #[error("no server of the directory can be reached: {0}")]
+    Unreachable(String),
+    /// The server did not answer in time, or the connection was cut after the request went out.
+    #[error("the directory did not answer in time; the change may have been made: {0}")]
+    Ambiguous(String),
+    /// The server's certificate is expired, foreign, or for another name.
+    #[error("the directory's certificate was refused: {0}")]
+    Certificate(String),
+    /// The service account was refused.
+    #[error("the directory refused the service account: {0}")]
+    Bind(String),
+    /// The service account may not do this.
+    #[error("the service account may not do this: {0}")]
+    NotDelegated(String),
+    /// The right does not exist.
+    #[error("no such right in the directory: {0}")]
+    NoSuchRight(String),
+    /// The account vanished between looking and changing.
+    #[error("the account is not there: {0}")]
+    NoSuchAccount(String),
+    /// A name is taken by somebody else's account.
+    #[error("the name is taken by another account: {0}")]
+    NameTaken(String),
+    /// The server is busy or unavailable for now.
+    #[error("the directory is busy: {0}")]
+    Busy(String),
+    /// The server refused the change.
+    #[error("the directory refused the change: {0}")]
+    Refused(String),
+    /// A value of ours cannot be written safely (an end out of range, a malformed name).
+    #[error("refused before writing: {0}")]
+    BadValue(String),
+    /// A secret cannot be read.
+    #[error("the service account's password cannot be read: {0}")]
+    NoSecret(String),
+}
+
+impl DirectoryError {
+    /// Whether the change may have been made all the same.
+    #[must_use]
+    pub const fn is_ambiguous(&self) -> bool {
+        matches!(self, Self::Ambiguous(_))
+    }
+
+    /// Whether trying again later, with nothing changed by anybody, may well succeed.
+    #[must_use]
+    pub const fn is_passing(&self) -> bool {
+        matches!(self, Self::Unreachable(_) | Self::Ambiguous(_) | Self::Busy(_))
+    }
+}

@@ -1,1 +1,214 @@
-//! placeholder
+//! Durable facts: sessions, accounts, requests already answered, and the audit log. One verb writes ([`Ledger::commit`]),
+//! in one transaction with its audit records: no audit, no action. Nothing here decides or talks to a directory.
+//!
+//! The interface is one that any database with transactions can satisfy; here it is SQLite.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use ticketgate_access::config::RateLimits;
+use ticketgate_access::session::{Account, AccountKey, Session};
+use ticketgate_protocol::api::{AuditRecord, AuditVerdict};
+use ticketgate_protocol::ids::{CustomerId, IdempotencyKey, SessionId, TechnicianId};
+
+/// Where the broker's facts live. Every write is durable when the call answers.
+#[async_trait]
+pub trait Ledger: Send + Sync {
+    /// Makes one change, whole or not at all: rows by compare-and-set on their versions, audit records appended to their
+    /// chains, the request counted and its answer kept.
+    ///
+    /// # Errors
+    /// [`LedgerError::Conflict`] when a row changed since it was read (read again and decide again);
+    /// [`LedgerError::TooMany`] when a limit of the change's [`Guard`] is reached; [`LedgerError::Seen`] when the
+    /// request's key was answered before; else [`LedgerError::Unavailable`]. In each case nothing was written.
+    async fn commit(&self, change: Change) -> Result<(), LedgerError>;
+
+    /// One session.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`]
+    async fn session(&self, id: &SessionId) -> Result<Option<Session>, LedgerError>;
+
+    /// Sessions that match, soonest end first.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`]
+    async fn sessions(&self, filter: SessionFilter) -> Result<Vec<Session>, LedgerError>;
+
+    /// One account with all its sessions that are not over, read in one transaction.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`]
+    async fn account(&self, key: &AccountKey) -> Result<Option<(Account, Vec<Session>)>, LedgerError>;
+
+    /// Every account that the ledger knows.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`]
+    async fn accounts(&self) -> Result<Vec<Account>, LedgerError>;
+
+    /// The answer kept for a request of this technician, if the key was used within the last day.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`]
+    async fn answered(&self, technician: &TechnicianId, key: &IdempotencyKey) -> Result<Option<Answered>, LedgerError>;
+
+    /// The latest broker time that any write carried; a clock behind it was set back.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`]
+    async fn high_water(&self) -> Result<Option<DateTime<Utc>>, LedgerError>;
+
+    /// Audit records that match, oldest first, at most `query.limit`.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`]
+    async fn audit(&self, query: AuditQuery) -> Result<Vec<AuditRecord>, LedgerError>;
+
+    /// Signs the present head of every chain that grew since its last checkpoint.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`]
+    async fn checkpoint(&self, at: DateTime<Utc>) -> Result<(), LedgerError>;
+
+    /// Reads every chain (or one customer's) from its first record and checks hashes, positions and signatures.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`]
+    async fn verify(&self, chain: Option<String>) -> Result<AuditVerdict, LedgerError>;
+}
+
+/// One write to the ledger.
+#[derive(Debug, Clone, Default)]
+pub struct Change {
+    /// The write's stable name, for logs and the stops of the tests (`ledger.session_active`).
+    pub name: &'static str,
+    /// The broker's time of the write.
+    pub at: DateTime<Utc>,
+    /// Rows to put: a session with version 0 is new; any other replaces the row that has this version. The stored row gets version + 1.
+    pub sessions: Vec<Session>,
+    /// The same for accounts.
+    pub accounts: Vec<Account>,
+    /// Appended to their chains.
+    pub audit: Vec<NewAudit>,
+    /// The request that this write answers.
+    pub answers: Option<Answer>,
+    /// Limits checked in the same transaction, before anything is written.
+    pub guard: Option<Guard>,
+}
+
+/// Remembers that a request was answered, and how.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Who asked.
+    pub technician: TechnicianId,
+    /// With which key.
+    pub key: IdempotencyKey,
+    /// SHA-256 of the request, so that another request under the same key is noticed.
+    pub request: [u8; 32],
+    /// The session that it made or changed.
+    pub session: SessionId,
+}
+
+/// A request that was answered before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered {
+    /// SHA-256 of the request.
+    pub request: [u8; 32],
+    /// The session that it made or changed.
+    pub session: SessionId,
+}
+
+/// Limits on a technician, counted in the ledger. Every commit that carries a guard with a rate counts as one request,
+/// a refusal's commit (audit record only) included.
+#[derive(Debug, Clone)]
+pub struct Guard {
+    /// Whom the limits are for.
+    pub technician: TechnicianId,
+    /// Requests in a minute, an hour, a day; this one is counted by the write.
+    pub rate: Option<RateLimits>,
+    /// Sessions that may be open at once, the new one included.
+    pub sessions_at_once: Option<u32>,
+}
+
+/// Which limit was reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// Requests a minute.
+    Minute,
+    /// Requests an hour.
+    Hour,
+    /// Requests a day.
+    Day,
+    /// Sessions at once.
+    Sessions,
+}
+
+/// An audit record before it has its place in a chain.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewAudit {
+    /// Whose chain: the customer's, or the broker's own where there is none.
+    pub customer: Option<CustomerId>,
+    /// What (`activation.granted`).
+    pub action: &'static str,
+    /// Who: a technician's id, `broker`, or `user:NAME`.
+    pub actor: String,
+    /// `ok`, `refused` or `failed`.
+    pub outcome: &'static str,
+    /// Details; no secret ever.
+    pub details: BTreeMap<&'static str, Value>,
+}
+
+/// Which sessions.
+#[derive(Debug, Clone, Default)]
+pub struct SessionFilter {
+    /// Of this technician.
+    pub technician: Option<TechnicianId>,
+    /// At this customer.
+    pub customer: Option<CustomerId>,
+    /// Only those that are not over (`pending` … `ending`).
+    pub open: bool,
+    /// At most so many.
+    pub limit: Option<u32>,
+}
+
+/// Which audit records.
+#[derive(Debug, Clone, Default)]
+pub struct AuditQuery {
+    /// This chain (a customer's id, or `-`).
+    pub chain: Option<String>,
+    /// From then on.
+    pub from: Option<DateTime<Utc>>,
+    /// Until then.
+    pub until: Option<DateTime<Utc>>,
+    /// Of this technician (actor, or named in the details as `technician`).
+    pub technician: Option<TechnicianId>,
+    /// After this position of the whole log (for paging): the `rowid` of the last record seen.
+    pub after: Option<u64>,
+    /// At most so many; 0 means 1,000.
+    pub limit: u32,
+}
+
+/// Why the ledger did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// A row changed since it was read.
+    #[error("the ledger's row changed meanwhile: {0}")]
+    Conflict(String),
+    /// A limit is reached; nothing was written but the refused request was not counted either.
+    #[error("a limit is reached: {limit:?}")]
+    TooMany {
+        /// Which.
+        limit: Limit,
+        /// Seconds until the next request can pass, for the rate limits.
+        retry_after_s: u32,
+    },
+    /// The key was used before.
+    #[error("the request was answered before")]
+    Seen(Answered),
+    /// The database cannot be read or written (full, read-only, corrupt, locked, newer).
+    #[error("the ledger cannot be used: {0}")]
+    Unavailable(String),
+}

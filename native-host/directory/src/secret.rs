@@ -1,0 +1,27 @@
+//! A text that nobody sees by accident: it prints as `[redacted]` and is wiped when dropped.
+
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+/// A password.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a text; the caller's own copy is the caller's to wipe.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text itself. Every call says in a comment where it goes.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
