@@ -14,8 +14,11 @@ use serde::{Deserialize, Serialize};
 
 /// The longest message from a page, in bytes of JSON. A full set of facts is about 4 KiB.
 pub const MESSAGE_MAX: usize = 64 * 1024;
-/// The most questions asked of one page, and the most answers taken from it.
-pub const QUESTIONS_MAX: usize = 96;
+/// The most questions asked of one page. On an unknown host all systems that can be self-hosted ask (see
+/// [`Question::only_if`]: most of them ask once and stop).
+pub const QUESTIONS_MAX: usize = 512;
+/// The most answers taken from one page. No page is two systems at once.
+pub const ANSWERS_MAX: usize = 96;
 /// The most texts in one answer.
 pub const FOUND_MAX: usize = 8;
 /// The longest text in an answer, and the longest title, in characters. The probe cuts what it reads to this.
@@ -41,6 +44,9 @@ pub struct Questions {
 pub struct Question {
     /// Its number within the rules.
     pub q: u16,
+    /// Ask only where that question, which stands earlier in the list, found something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only_if: Option<u16>,
     /// The elements, or the rows where `label` is given. Invisible ones are skipped unless `hidden_too`.
     pub selector: String,
     /// Only inside the first visible element that matches this (the open one of several mounted tickets).
@@ -55,6 +61,9 @@ pub struct Question {
     /// What of it.
     #[serde(default)]
     pub read: Read,
+    /// Only texts that hold this, compared without case and with white space folded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holding: Option<String>,
     /// Descendants whose text does not count (buttons, badges).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drop: Option<String>,
@@ -365,7 +374,7 @@ impl WireFacts {
         if self.address.len() > ADDRESS_MAX || too_long(&self.title) {
             return Err(BadPage::TooLong);
         }
-        if self.answers.len() > QUESTIONS_MAX {
+        if self.answers.len() > ANSWERS_MAX {
             return Err(BadPage::TooMany);
         }
         let mut seen = std::collections::BTreeSet::new();
@@ -445,7 +454,7 @@ mod tests {
         assert_eq!(report(&json!([{"q": 1, "found": [long]}])), Err(BadPage::TooLong));
         assert_eq!(report(&json!([{"q": 1, "found": []}])), Err(BadPage::TooMany));
         assert_eq!(report(&json!([{"q": 1, "found": vec!["a"; FOUND_MAX + 1]}])), Err(BadPage::TooMany));
-        let many: Vec<_> = (0..=QUESTIONS_MAX).map(|q| json!({"q": q, "found": ["a"]})).collect();
+        let many: Vec<_> = (0..=ANSWERS_MAX).map(|q| json!({"q": q, "found": ["a"]})).collect();
         assert_eq!(report(&json!(many)), Err(BadPage::TooMany));
         assert_eq!(report(&json!([{"q": 1, "found": ["a"]}, {"q": 1, "found": ["b"]}])), Err(BadPage::Twice));
         let megabyte = "x".repeat(1 << 20);

@@ -1,0 +1,78 @@
+//! Recognition: from a page's address and facts to a ticket. Pure: no browser, no clock, no I/O.
+//!
+//! What a system looks like stands in data (`wasm/rules/*.json`, described in `docs/rules.md`); the interpreter here
+//! knows none by name. Everything that a page says stays a claim: it is folded into bounded lines and shown to the
+//! person, and the broker checks what it can.
+
+mod address;
+mod frames;
+mod read;
+mod rule;
+mod rules;
+
+pub use frames::best_of;
+pub use rules::{BadRule, Rules};
+use ticketgate_protocol::ticket::Ticket;
+
+/// What a frame's facts amount to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recognition {
+    /// No ticket, or not one that any rule knows.
+    NotATicketPage,
+    /// A ticket.
+    Ticket(Box<Recognised>),
+}
+
+impl Recognition {
+    /// The ticket, if there is one.
+    #[must_use]
+    pub fn ticket(&self) -> Option<&Ticket> {
+        match self {
+            Self::NotATicketPage => None,
+            Self::Ticket(found) => Some(&found.ticket),
+        }
+    }
+}
+
+/// A recognised ticket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recognised {
+    /// The ticket; always passes [`Ticket::checked`].
+    pub ticket: Ticket,
+    /// The system's name for people (`Request Tracker`).
+    pub system_name: String,
+    /// How far each field can be trusted to mean what its name says.
+    pub certainty: FieldCertainty,
+    /// Whether the frame is visible in its parent.
+    pub shown: bool,
+}
+
+/// How far a field can be trusted to mean what its name says. None of it is proof.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Certainty {
+    /// The page does not say; the person types it.
+    #[default]
+    Missing,
+    /// Read from a place that often but not always means this (a queue as the customer).
+    Guessed,
+    /// Read from the place that the system has for it.
+    Sure,
+}
+
+/// The certainty of each field.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FieldCertainty {
+    /// Of the number. Never missing.
+    pub number: Certainty,
+    /// Of the summary.
+    pub summary: Certainty,
+    /// Of the customer.
+    pub customer: Certainty,
+    /// Of the contact.
+    pub contact: Certainty,
+    /// Of the status.
+    pub status: Certainty,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,288 @@
+//! Addresses: taking one apart, matching it against a rule's forms, and building a ticket's own address.
+//! Only `http` and `https`; an address that is odd in any way has no parts and so matches nothing.
+
+use std::collections::BTreeMap;
+
+use regex_lite::{Regex, RegexBuilder};
+
+use super::rule::AddressRule;
+
+/// The parts of an `http` or `https` address, as the browser wrote it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Parts<'a> {
+    /// `https://desk.example:8443`
+    pub(super) origin: &'a str,
+    /// `desk.example`
+    pub(super) host: &'a str,
+    path: &'a str,
+    query: &'a str,
+    hash: &'a str,
+}
+
+impl<'a> Parts<'a> {
+    /// Takes an address apart.
+    pub(super) fn of(url: &'a str) -> Option<Self> {
+        let scheme = ["https://", "http://"].into_iter().find(|scheme| url.starts_with(scheme))?.len();
+        let end = url.get(scheme..)?.find(['/', '?', '#']).map_or(url.len(), |at| scheme + at);
+        let authority = url.get(scheme..end)?;
+        // A name before '@' is never part of an address that a browser reports; somebody made this one up.
+        if authority.is_empty() || authority.contains(['@', '\\', ' ']) {
+            return None;
+        }
+        let host = match authority.rsplit_once(':') {
+            Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
+            _ => authority,
+        };
+        let rest = url.get(end..)?;
+        let (rest, hash) = rest.split_once('#').unwrap_or((rest, ""));
+        let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let path = if path.is_empty() { "/" } else { path };
+        Some(Self { origin: url.get(..end)?, host, path, query, hash })
+    }
+}
+
+/// Whether `host` fits `glob`: `*` stands for any characters, `#` for one or more digits.
+pub(super) fn host_fits(glob: &str, host: &str) -> bool {
+    fn fits(glob: &[u8], host: &[u8]) -> bool {
+        match glob.split_first() {
+            None => host.is_empty(),
+            Some((b'*', rest)) => (0..=host.len()).any(|at| fits(rest, host.get(at..).unwrap_or_default())),
+            Some((b'#', rest)) => {
+                let digits = host.iter().take_while(|b| b.is_ascii_digit()).count();
+                (1..=digits).any(|at| fits(rest, host.get(at..).unwrap_or_default()))
+            }
+            Some((wanted, rest)) => host
+                .split_first()
+                .is_some_and(|(got, host)| got.eq_ignore_ascii_case(wanted) && fits(rest, host)),
+        }
+    }
+    fits(glob.as_bytes(), host.as_bytes())
+}
+
+/// Names that an address gives, with their values.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Names(BTreeMap<String, Value>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Value {
+    text: String,
+    /// Still percent-encoded, so it goes into an address as it is.
+    encoded: bool,
+}
+
+impl Names {
+    /// The value as text.
+    pub(super) fn get(&self, name: &str) -> Option<String> {
+        let value = self.0.get(name)?;
+        Some(if value.encoded { decode(&value.text, false) } else { value.text.clone() })
+    }
+
+    fn take_from(&mut self, pattern: &Regex, text: &str, encoded: bool) -> bool {
+        let Some(groups) = pattern.captures(text) else { return false };
+        for name in pattern.capture_names().flatten() {
+            if let Some(found) = groups.name(name) {
+                self.0.insert(name.to_owned(), Value { text: found.as_str().to_owned(), encoded });
+            }
+        }
+        true
+    }
+}
+
+/// The names that the address gives where it is of the rule's form.
+pub(super) fn fits(rule: &AddressRule, parts: Parts<'_>) -> Option<Names> {
+    let whole = |pattern: &str| {
+        RegexBuilder::new(&format!("^(?:{pattern})$")).case_insensitive(rule.any_case).build().ok()
+    };
+    let mut names = Names::default();
+    if !names.take_from(&whole(&rule.path)?, parts.path, true) {
+        return None;
+    }
+    for (name, pattern) in &rule.query {
+        let separators = rule.separators.as_deref().unwrap_or("&");
+        let value = parameter(parts.query, name, separators, rule.any_case)?;
+        if !names.take_from(&whole(pattern)?, &value, false) {
+            return None;
+        }
+    }
+    if let Some(pattern) = &rule.hash
+        && !names.take_from(&whole(pattern)?, parts.hash, true)
+    {
+        return None;
+    }
+    Some(names)
+}
+
+/// The first value of a query parameter.
+fn parameter(query: &str, name: &str, separators: &str, any_case: bool) -> Option<String> {
+    query.split(|c| separators.contains(c)).find_map(|pair| {
+        let (key, value) = pair.split_once('=')?;
+        let key = decode(key, true);
+        let same = if any_case { key.eq_ignore_ascii_case(name) } else { key == name };
+        same.then(|| decode(value, true))
+    })
+}
+
+/// Undoes percent-encoding (and `+` for a space in a query). What is not valid UTF-8 afterwards is replaced.
+fn decode(text: &str, plus: bool) -> String {
+    let hex = |b: u8| char::from(b).to_digit(16).and_then(|d| u8::try_from(d).ok());
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, tail)) = rest.split_first() {
+        rest = tail;
+        match (byte, tail) {
+            (b'%', [high, low, tail @ ..]) if hex(*high).is_some() && hex(*low).is_some() => {
+                out.push(hex(*high).unwrap_or(0) << 4 | hex(*low).unwrap_or(0));
+                rest = tail;
+            }
+            (b'+', _) if plus => out.push(b' '),
+            _ => out.push(byte),
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// Builds a ticket's address from a rule's `link`. `None` where a name has no value.
+pub(super) fn link(template: &str, parts: Parts<'_>, names: &Names, number: &str) -> Option<String> {
+    let mut out = String::new();
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        out.push_str(before);
+        let (name, tail) = after.split_once('}')?;
+        match name {
+            "origin" => out.push_str(parts.origin),
+            "number" => encode(number, &mut out),
+            name => match names.0.get(name)? {
+                Value { text, encoded: true } => out.push_str(text),
+                Value { text, encoded: false } => encode(text, &mut out),
+            },
+        }
+        rest = tail;
+    }
+    out.push_str(rest);
+    Some(out)
+}
+
+fn encode(text: &str, out: &mut String) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn rule(json: &str) -> AddressRule {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn an_address_is_taken_apart() {
+        let parts = Parts::of("https://desk.example:8443/rt/Ticket/Display.html?id=7&x=%231#top?").unwrap();
+        assert_eq!((parts.origin, parts.host), ("https://desk.example:8443", "desk.example"));
+        assert_eq!((parts.path, parts.query, parts.hash), ("/rt/Ticket/Display.html", "id=7&x=%231", "top?"));
+        assert_eq!(Parts::of("http://127.0.0.1").map(|p| (p.host, p.path)), Some(("127.0.0.1", "/")));
+        assert_eq!(Parts::of("http://[::1]:80/a").map(|p| p.host), Some("[::1]"));
+    }
+
+    #[test]
+    fn other_schemes_and_made_up_authorities_have_no_parts() {
+        for url in [
+            "",
+            "about:blank",
+            "javascript:alert(1)",
+            "https://",
+            "https:///x",
+            "chrome-extension://a/b",
+            "https://user@desk.example/",
+            "https://a\\b/",
+            "HTTPS://desk.example/",
+        ] {
+            assert_eq!(Parts::of(url), None, "{url}");
+        }
+    }
+
+    #[test]
+    fn host_globs_fit_whole_hosts() {
+        for (glob, host, expected) in [
+            ("*.halopsa.com", "acme.halopsa.com", true),
+            ("*.halopsa.com", "halopsa.com", false),
+            ("*.halopsa.com", "acme.halopsa.com.evil.example", false),
+            ("ww#.autotask.net", "ww5.autotask.net", true),
+            ("ww#.autotask.net", "WW14.autotask.net", true),
+            ("ww#.autotask.net", "www.autotask.net", false),
+            ("ww#.autotask.net", "ww.autotask.net", false),
+            ("na.myconnectwise.net", "na.myconnectwise.net", true),
+            ("na.myconnectwise.net", "xna.myconnectwise.net", false),
+        ] {
+            assert_eq!(host_fits(glob, host), expected, "{glob} {host}");
+        }
+    }
+
+    #[test]
+    fn names_come_from_path_query_and_hash() {
+        let rule = rule(
+            r##"{"source":"-","path":"(?<base>.*)/t","query":{"ids[0]":"(?<id>[0-9]+)"},"hash":"k=(?<key>.*)"}"##,
+        );
+        let parts = Parts::of("https://a.example/my%20rt/t?x=1&ids%5B0%5D=53#k=a%2Fb").unwrap();
+        let names = fits(&rule, parts).unwrap();
+        assert_eq!(names.get("base").as_deref(), Some("/my rt"));
+        assert_eq!(names.get("id").as_deref(), Some("53"));
+        assert_eq!(names.get("key").as_deref(), Some("a/b"));
+        assert_eq!(
+            link("{origin}{base}/t?n={number}&id={id}", parts, &names, "SR 1&2").as_deref(),
+            Some("https://a.example/my%20rt/t?n=SR%201%262&id=53")
+        );
+        assert_eq!(link("{origin}/{other}", parts, &names, "1"), None);
+    }
+
+    #[test]
+    fn patterns_match_the_whole_of_what_they_are_about() {
+        let rule = rule(r#"{"source":"-","path":"/t","query":{"id":"[0-9]+"}}"#);
+        for (url, expected) in [
+            ("https://a.example/t?id=5", true),
+            ("https://a.example/x/t?id=5", false),
+            ("https://a.example/t/5?id=5", false),
+            ("https://a.example/t?id=5x", false),
+            ("https://a.example/t?id=new", false),
+            ("https://a.example/t?ID=5", false),
+            ("https://a.example/t", false),
+        ] {
+            assert_eq!(fits(&rule, Parts::of(url).unwrap()).is_some(), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn parameters_may_be_separated_by_semicolons_and_written_in_any_case() {
+        let rule = rule(
+            r#"{"source":"-","path":"/otrs/index\\.pl","query":{"TicketID":"(?<id>[0-9]+)"},"separators":"&;","any_case":true}"#,
+        );
+        let parts = Parts::of("https://a.example/OTRS/index.pl?Action=AgentTicketZoom;ticketid=9").unwrap();
+        assert_eq!(fits(&rule, parts).unwrap().get("id").as_deref(), Some("9"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_address_can_upset_it(url in "(https?://)?[ -~]{0,80}|.{0,80}", query in ".{0,40}") {
+            if let Some(parts) = Parts::of(&url) {
+                prop_assert!(url.starts_with(parts.origin));
+                let _ = decode(parts.query, true);
+            }
+            let _ = parameter(&query, "id", "&;", true);
+        }
+
+        #[test]
+        fn what_is_encoded_decodes_to_itself(text in ".{0,60}") {
+            let mut out = String::new();
+            encode(&text, &mut out);
+            prop_assert!(out.is_ascii());
+            prop_assert_eq!(decode(&out, true), text);
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! From a text of the page to a field's value: folded, captured, cleaned, bounded. "Nothing" is never a value.
+
+use regex_lite::Regex;
+use ticketgate_protocol::page::TEXT_MAX;
+use ticketgate_protocol::text::{self, NUMBER_MAX};
+
+use super::rule::Candidate;
+
+/// Words that mean "nothing" in every system, compared without case.
+const NOTHING: &[&str] = &[
+    "-",
+    "--",
+    "---",
+    "–",
+    "—",
+    "...",
+    "…",
+    "?",
+    "n/a",
+    "none",
+    "(none)",
+    "null",
+    "(null)",
+    "undefined",
+    "nan",
+    "[object object]",
+    "unassigned",
+    "(unassigned)",
+    "(no value)",
+    "no value",
+    "not set",
+    "(not set)",
+    "(empty)",
+    "loading",
+    "loading...",
+    "loading…",
+    "{{",
+    "}}",
+];
+
+/// How a rule reads texts.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reader<'a> {
+    /// The rule's own words for "nothing".
+    pub(super) nothing: &'a [String],
+    /// The ticket's number, once it is known.
+    pub(super) number: Option<&'a str>,
+}
+
+/// How long a value may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Limit {
+    /// A number: a longer one is none, since a cut number is another ticket's.
+    Number,
+    /// A text, cut to so many characters.
+    Text(usize),
+}
+
+impl Reader<'_> {
+    /// The value that `candidate` finds in `text`, if any.
+    pub(super) fn read(&self, candidate: &Candidate, text: &str, limit: Limit) -> Option<String> {
+        let line = text::fold(text, TEXT_MAX)?;
+        let taken = match &candidate.take {
+            None => line.as_str(),
+            Some(pattern) => self.take(pattern, &line)?,
+        };
+        let taken = if candidate.strip_zeros { taken.trim_start().trim_start_matches('0') } else { taken };
+        let value = match limit {
+            Limit::Text(max) => text::fold(taken, max)?,
+            Limit::Number => text::fold(taken, NUMBER_MAX + 1).filter(|n| n.chars().count() <= NUMBER_MAX)?,
+        };
+        (!self.is_nothing(&value)).then_some(value)
+    }
+
+    /// The first group that took part in the match, else the whole match.
+    fn take<'t>(&self, pattern: &str, line: &'t str) -> Option<&'t str> {
+        let pattern = match (pattern.contains("{number}"), self.number) {
+            (false, _) => pattern.to_owned(),
+            (true, Some(number)) => pattern.replace("{number}", &regex_lite::escape(number)),
+            (true, None) => return None,
+        };
+        let groups = Regex::new(&pattern).ok()?.captures(line)?;
+        let first = groups.iter().skip(1).flatten().next();
+        first.or_else(|| groups.get(0)).map(|found| found.as_str())
+    }
+
+    fn is_nothing(&self, value: &str) -> bool {
+        let lower = value.to_lowercase();
+        NOTHING.contains(&lower.as_str())
+            || self.nothing.iter().any(|word| word.to_lowercase() == lower)
+            // Bare punctuation names nobody and nothing.
+            || !value.chars().any(char::is_alphanumeric)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn candidate(take: Option<&str>, strip_zeros: bool) -> Candidate {
+        serde_json::from_value(
+            serde_json::json!({"source": "-", "title": true, "take": take, "strip_zeros": strip_zeros}),
+        )
+        .unwrap()
+    }
+
+    fn read(take: Option<&str>, number: Option<&str>, text: &str) -> Option<String> {
+        Reader { nothing: &["Nobody in particular".to_owned()], number }.read(
+            &candidate(take, false),
+            text,
+            Limit::Text(40),
+        )
+    }
+
+    #[test]
+    fn placeholders_are_nothing() {
+        for text in [
+            "",
+            " ",
+            "-",
+            " — ",
+            "(Unassigned)",
+            "UNDEFINED",
+            "null",
+            "[object Object]",
+            "(no value)",
+            "\u{a0}\u{200b}",
+            "***",
+            "nobody in particular",
+            "Loading…",
+        ] {
+            assert_eq!(read(None, None, text), None, "{text:?}");
+        }
+        assert_eq!(
+            read(None, None, "None of the printers work").as_deref(),
+            Some("None of the printers work")
+        );
+    }
+
+    #[test]
+    fn a_capture_takes_its_first_group_that_matched() {
+        let who = Some(r"^([^<>]+?)\s*<[^>]*>$|^<([^<>]+)>$|^([^<>]+)$");
+        assert_eq!(read(who, None, "Jane Doe <jane@acme.example>").as_deref(), Some("Jane Doe"));
+        assert_eq!(read(who, None, " <jane@acme.example> ").as_deref(), Some("jane@acme.example"));
+        assert_eq!(read(who, None, "jane").as_deref(), Some("jane"));
+        assert_eq!(read(Some("[0-9]+"), None, "No 47, 11").as_deref(), Some("47"));
+        assert_eq!(read(Some("x(y)"), None, "no"), None);
+    }
+
+    #[test]
+    fn a_number_inside_a_pattern_is_this_tickets_number_and_no_pattern_itself() {
+        let take = Some("^#{number}: (.+)$");
+        assert_eq!(read(take, Some("4711"), "#4711: Outlook").as_deref(), Some("Outlook"));
+        assert_eq!(read(take, Some("4711"), "#4712: Another"), None);
+        assert_eq!(read(take, Some(".*"), "#4712: Another"), None);
+        assert_eq!(read(take, None, "#4712: Another"), None);
+    }
+
+    #[test]
+    fn zeros_in_front_go_and_a_number_is_never_cut() {
+        let reader = Reader { nothing: &[], number: None };
+        let strip = candidate(None, true);
+        assert_eq!(reader.read(&strip, "0003079", Limit::Number).as_deref(), Some("3079"));
+        assert_eq!(reader.read(&strip, "000", Limit::Number), None);
+        assert_eq!(reader.read(&strip, &"9".repeat(65), Limit::Number), None);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_read_is_a_line(text in any::<String>(), take in proptest::option::of(Just("(?s)^(.*)$"))) {
+            if let Some(value) = read(take, None, &text) {
+                prop_assert_eq!(text::line(&value, 40), Ok(value.clone()));
+            }
+        }
+    }
+}

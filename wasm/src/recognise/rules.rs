@@ -1,0 +1,328 @@
+//! The set of rules: which apply to an address, what they ask, and the recognition itself.
+
+use std::fmt;
+
+use ticketgate_protocol::page::{Facts, QUESTIONS_MAX, Question, Questions, Read};
+use ticketgate_protocol::text::{FIELD_MAX, URL_MAX};
+use ticketgate_protocol::ticket::Ticket;
+
+use super::address::{self, Names, Parts};
+use super::read::{self, Reader};
+use super::rule::{Candidate, Fact, Rule};
+use super::{Certainty, FieldCertainty, Recognised, Recognition};
+
+/// The rules that are compiled in, by file name.
+const BUILT_IN: &[(&str, &str)] = &[
+    ("autotask.json", include_str!("../../rules/autotask.json")),
+    ("connectwise.json", include_str!("../../rules/connectwise.json")),
+    ("halopsa.json", include_str!("../../rules/halopsa.json")),
+    ("request-tracker.json", include_str!("../../rules/request-tracker.json")),
+];
+
+/// A rule file that was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadRule {
+    /// The file.
+    pub file: String,
+    /// What is wrong with it.
+    pub fault: String,
+}
+
+impl fmt::Display for BadRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.file, self.fault)
+    }
+}
+
+impl std::error::Error for BadRule {}
+
+/// Checked rules, ready to ask and to recognise.
+#[derive(Debug, Default)]
+pub struct Rules {
+    rules: Vec<Asked>,
+    fingerprint: u32,
+}
+
+/// A rule with its questions numbered.
+#[derive(Debug)]
+struct Asked {
+    rule: Rule,
+    questions: Vec<Question>,
+}
+
+impl Rules {
+    /// The rules of this build. A file that is at fault is left out (and fails a test).
+    #[must_use]
+    pub fn built_in() -> Self {
+        let mut rules = Self::default();
+        for (file, text) in BUILT_IN {
+            let _ = rules.add(file, text);
+        }
+        rules
+    }
+
+    /// Rules out of files: name and JSON.
+    ///
+    /// # Errors
+    /// [`BadRule`] names the first file at fault.
+    pub fn from_files(files: &[(&str, &str)]) -> Result<Self, BadRule> {
+        let mut rules = Self::default();
+        files.iter().try_for_each(|(file, text)| rules.add(file, text))?;
+        Ok(rules)
+    }
+
+    fn add(&mut self, file: &str, text: &str) -> Result<(), BadRule> {
+        let bad = |fault: String| BadRule { file: file.to_owned(), fault };
+        let rule: Rule = serde_json::from_str(text).map_err(|error| bad(error.to_string()))?;
+        if let Some(fault) = rule.fault() {
+            return Err(bad(fault));
+        }
+        let first = self.rules.iter().map(|asked| asked.questions.len()).sum();
+        let asked = Asked::new(rule, first);
+        if first + asked.questions.len() > QUESTIONS_MAX {
+            return Err(bad(format!("more than {QUESTIONS_MAX} questions in all rules")));
+        }
+        self.fingerprint = fnv1a(self.fingerprint, text.as_bytes());
+        self.rules.push(asked);
+        Ok(())
+    }
+
+    /// What to read on a page of this address's site, or `None` where no rule can apply. The answer is the same for
+    /// every address of a site, so that it holds while a single-page app moves about.
+    #[must_use]
+    pub fn questions(&self, url: &str) -> Option<Questions> {
+        let parts = Parts::of(url)?;
+        let ask: Vec<Question> =
+            self.applying(parts).flat_map(|(asked, at_home)| asked.ask(at_home)).collect();
+        (!ask.is_empty()).then_some(Questions { rules: self.fingerprint, ask })
+    }
+
+    /// What the facts amount to. `url` is the sender's, as the browser tells it; the address inside the facts is
+    /// believed only within the same origin.
+    #[must_use]
+    pub fn recognise(&self, url: &str, facts: &Facts) -> Recognition {
+        let Some(sender) = Parts::of(url) else { return Recognition::NotATicketPage };
+        if facts.rules != self.fingerprint {
+            return Recognition::NotATicketPage;
+        }
+        let parts = match Parts::of(&facts.address) {
+            Some(parts) if parts.origin == sender.origin => parts,
+            Some(_) => return Recognition::NotATicketPage,
+            None => sender,
+        };
+        self.applying(parts)
+            .find_map(|(asked, at_home)| asked.recognise(parts, facts, at_home))
+            .map_or(Recognition::NotATicketPage, |found| Recognition::Ticket(Box::new(found)))
+    }
+
+    /// Rules for the host; where one names it, those for any host keep out of it.
+    fn applying<'a>(&'a self, parts: Parts<'a>) -> impl Iterator<Item = (&'a Asked, bool)> {
+        let known = self.rules.iter().any(|asked| asked.at_home(parts.host));
+        self.rules.iter().filter_map(move |asked| {
+            let at_home = asked.at_home(parts.host);
+            (at_home || (!known && asked.rule.elsewhere.is_some())).then_some((asked, at_home))
+        })
+    }
+}
+
+impl Asked {
+    fn new(rule: Rule, first: usize) -> Self {
+        let mut questions: Vec<Question> = Vec::new();
+        let facts = rule.elsewhere.iter().flatten().chain(&rule.when).chain(&rule.unless);
+        let all = facts.map(question_of_fact).chain(rule.candidates().filter_map(question_of_candidate));
+        for mut question in all {
+            if !questions.iter().any(|other| same_question(other, &question)) {
+                question.q = u16::try_from(first + questions.len()).unwrap_or(u16::MAX);
+                questions.push(question);
+            }
+        }
+        Self { rule, questions }
+    }
+
+    fn at_home(&self, host: &str) -> bool {
+        let any = |globs: &[String]| globs.iter().any(|glob| address::host_fits(glob, host));
+        any(&self.rule.hosts) && !any(&self.rule.not_hosts)
+    }
+
+    /// The questions. On a foreign host all wait for the first fact that tells the product.
+    fn ask(&self, at_home: bool) -> Vec<Question> {
+        let gate = if at_home { None } else { self.questions.first().map(|question| question.q) };
+        self.questions
+            .iter()
+            .map(|question| Question { only_if: gate.filter(|gate| *gate != question.q), ..question.clone() })
+            .collect()
+    }
+
+    fn recognise(&self, parts: Parts<'_>, facts: &Facts, at_home: bool) -> Option<Recognised> {
+        let rule = &self.rule;
+        let names = rule.addresses.iter().find_map(|address| address::fits(address, parts))?;
+        let elsewhere = if at_home { None } else { rule.elsewhere.as_ref() };
+        let holds = |fact: &Fact| self.holds(fact, facts);
+        if !elsewhere.into_iter().flatten().chain(&rule.when).all(holds) || rule.unless.iter().any(holds) {
+            return None;
+        }
+        let reader = |number| Reader { nothing: &rule.nothing, number };
+        let (number, number_certainty) =
+            self.field(&rule.number, &reader(None), &names, facts, read::Limit::Number)?;
+        let reader = reader(Some(&number));
+        let field = |candidates: &[Candidate]| {
+            self.field(candidates, &reader, &names, facts, read::Limit::Text(FIELD_MAX))
+                .map_or((None, Certainty::Missing), |(text, certainty)| (Some(text), certainty))
+        };
+        let (summary, summary_certainty) = field(&rule.summary);
+        let (customer, customer_certainty) = field(&rule.customer);
+        let (contact, contact_certainty) = field(&rule.contact);
+        let (status, status_certainty) = field(&rule.status);
+        let url =
+            address::link(&rule.link, parts, &names, &number).filter(|url| url.chars().count() <= URL_MAX);
+        let ticket = Ticket { system: rule.system.clone(), number, url, summary, customer, contact, status };
+        Some(Recognised {
+            // Every text above is folded and bounded; an address with a strange character is the one thing left.
+            ticket: ticket.checked().or_else(|_| Ticket { url: None, ..ticket }.checked()).ok()?,
+            system_name: rule.name.clone(),
+            certainty: FieldCertainty {
+                number: number_certainty,
+                summary: summary_certainty,
+                customer: customer_certainty,
+                contact: contact_certainty,
+                status: status_certainty,
+            },
+            shown: facts.shown,
+        })
+    }
+
+    fn holds(&self, fact: &Fact, facts: &Facts) -> bool {
+        let found = self.found(&question_of_fact(fact), facts);
+        match fact.says.as_deref().map(regex_lite::Regex::new) {
+            None => !found.is_empty(),
+            Some(Ok(says)) => found.iter().any(|text| says.is_match(text)),
+            Some(Err(_)) => false,
+        }
+    }
+
+    /// The first candidate that says something.
+    fn field(
+        &self,
+        candidates: &[Candidate],
+        reader: &Reader<'_>,
+        names: &Names,
+        facts: &Facts,
+        limit: read::Limit,
+    ) -> Option<(String, Certainty)> {
+        candidates.iter().find_map(|candidate| {
+            let texts: Vec<String> = match (&candidate.address, question_of_candidate(candidate)) {
+                (Some(name), _) => names.get(name).into_iter().collect(),
+                (None, Some(question)) => self.found(&question, facts).to_vec(),
+                (None, None) => vec![facts.title.clone()],
+            };
+            let text = texts.iter().find_map(|text| reader.read(candidate, text, limit))?;
+            Some((text, if candidate.guess { Certainty::Guessed } else { Certainty::Sure }))
+        })
+    }
+
+    fn found<'f>(&self, question: &Question, facts: &'f Facts) -> &'f [String] {
+        let q = self.questions.iter().find(|other| same_question(other, question)).map(|question| question.q);
+        facts.answers.iter().find(|answer| Some(answer.q) == q).map_or(&[], |answer| &answer.found)
+    }
+}
+
+fn question_of_fact(fact: &Fact) -> Question {
+    let (read, many) = match &fact.says {
+        None => (Read::Present, 1),
+        Some(_) => (fact.read.clone(), 4),
+    };
+    Question {
+        q: 0,
+        only_if: None,
+        selector: fact.selector.clone(),
+        scope: None,
+        label: None,
+        value: None,
+        read,
+        holding: None,
+        drop: None,
+        hidden_too: fact.hidden_too,
+        many,
+    }
+}
+
+fn question_of_candidate(candidate: &Candidate) -> Option<Question> {
+    Some(Question {
+        q: 0,
+        only_if: None,
+        selector: candidate.selector.clone()?,
+        scope: candidate.scope.clone(),
+        label: candidate.label.clone(),
+        value: candidate.value.clone(),
+        read: candidate.read.clone(),
+        holding: candidate.holding.clone(),
+        drop: candidate.drop.clone(),
+        hidden_too: candidate.hidden_too,
+        many: candidate.many,
+    })
+}
+
+/// Whether two questions ask the same, whatever their numbers.
+fn same_question(a: &Question, b: &Question) -> bool {
+    a == &Question { q: a.q, only_if: a.only_if, ..b.clone() }
+}
+
+/// FNV-1a, 32 bits: tells builds' rules apart, nothing more.
+fn fnv1a(start: u32, bytes: &[u8]) -> u32 {
+    let start = if start == 0 { 0x811c_9dc5 } else { start };
+    bytes.iter().fold(start, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_built_in_file_is_sound() {
+        assert_eq!(Rules::from_files(BUILT_IN).map(|rules| rules.rules.len()), Ok(BUILT_IN.len()));
+        assert_eq!(Rules::built_in().rules.len(), BUILT_IN.len());
+    }
+
+    #[test]
+    fn every_rule_file_of_the_folder_is_built_in() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/rules");
+        let mut files: Vec<String> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name.ends_with(".json"))
+            .collect();
+        files.sort();
+        assert_eq!(files, BUILT_IN.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn question_numbers_are_unique_over_all_rules() {
+        let rules = Rules::built_in();
+        let mut seen = std::collections::BTreeSet::new();
+        assert!(
+            rules.rules.iter().flat_map(|asked| &asked.questions).all(|question| seen.insert(question.q))
+        );
+        assert!(seen.len() > 30);
+    }
+
+    #[test]
+    fn files_at_fault_are_refused_with_the_reason() {
+        let sound = r#"{"system":"x","name":"X","source":"-","hosts":["x.example"],
+            "addresses":[{"source":"-","path":"/t/(?<number>[0-9]+)"}],"link":"{origin}/t/{number}",
+            "number":[{"source":"-","address":"number"}]}"#;
+        assert!(Rules::from_files(&[("x.json", sound)]).is_ok());
+        for (from, to, expected) in [
+            (r#""system":"x""#, r#""system":"X!""#, "lower-case"),
+            (r#"["x.example"]"#, r#"["*"]"#, "page fact"),
+            (r#"["x.example"]"#, "[]", "never applies"),
+            (r#""address":"number""#, r#""address":"number","title":true"#, "one of"),
+            (r#""path":"#, r#""decoder":"lzma","path":"#, "no decoder"),
+            ("[0-9]+", "[0-9", "address"),
+            (r#""name":"X""#, r#""name":"X","script":"1""#, "unknown field"),
+        ] {
+            let broken = sound.replace(from, to);
+            let fault = Rules::from_files(&[("x.json", &broken)]).expect_err(expected).to_string();
+            assert!(fault.starts_with("x.json: ") && fault.contains(expected), "{fault}");
+        }
+    }
+}
