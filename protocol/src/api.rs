@@ -313,6 +313,9 @@ pub enum Event {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AuditRecord {
+    /// Position in the whole log, ascending; name the last one seen to read on. 0 from a broker that does not send it.
+    #[serde(default)]
+    pub position: u64,
     /// Whose chain: a customer's id, or `-` for what belongs to none.
     pub chain: String,
     /// Position in the chain, from 1.

@@ -3,6 +3,13 @@
 //!
 //! The interface is one that any database with transactions can satisfy; here it is SQLite.
 
+mod chain;
+pub mod export;
+mod failure;
+mod key;
+mod sqlite;
+mod verify;
+
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
@@ -12,6 +19,8 @@ use ticketgate_access::config::RateLimits;
 use ticketgate_access::session::{Account, AccountKey, Session};
 use ticketgate_protocol::api::{AuditRecord, AuditVerdict};
 use ticketgate_protocol::ids::{CustomerId, IdempotencyKey, SessionId, TechnicianId};
+
+pub use sqlite::SqliteLedger;
 
 /// Where the broker's facts live. Every write is durable when the call answers.
 #[async_trait]
@@ -53,7 +62,11 @@ pub trait Ledger: Send + Sync {
     ///
     /// # Errors
     /// [`LedgerError::Unavailable`]
-    async fn answered(&self, technician: &TechnicianId, key: &IdempotencyKey) -> Result<Option<Answered>, LedgerError>;
+    async fn answered(
+        &self,
+        technician: &TechnicianId,
+        key: &IdempotencyKey,
+    ) -> Result<Option<Answered>, LedgerError>;
 
     /// The latest broker time that any write carried; a clock behind it was set back.
     ///

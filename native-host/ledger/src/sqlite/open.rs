@@ -1,0 +1,240 @@
+//! Opens the ledger's file: is it ours, is it of a schema that we know, can it be written, and who else can read it.
+//! Everything is looked at before anything is changed. Nothing here knows what the tables hold.
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use ed25519_dalek::SigningKey;
+use rusqlite::{Connection, MAIN_DB, OpenFlags, OptionalExtension, TransactionBehavior};
+
+use crate::{LedgerError, failure, key};
+
+/// `TkGt`: tells a ledger from any other SQLite file.
+const APPLICATION_ID: i32 = 0x546b_4774;
+
+/// Each brings the schema from the version of its index to the next. Only ever append.
+const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
+
+/// How long a call waits for another process's lock.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The connection that writes, with the schema brought up to date, and the signing key.
+pub(super) fn writer(path: &Path, key_path: &Path) -> Result<(Connection, SigningKey), LedgerError> {
+    // Read first: a bad key leaves no new ledger behind.
+    let key = key::read(key_path)?;
+    let fresh = make_room(path)?;
+    let opened = open_writer(path, key_path, key);
+    if opened.is_err() && fresh && fs::metadata(path).is_ok_and(|metadata| metadata.len() == 0) {
+        // Only the empty file made above; if it cannot be removed, an empty file is a fresh ledger to the next start.
+        let _ = fs::remove_file(path);
+    }
+    opened
+}
+
+/// A connection that only reads.
+pub(super) fn reader(path: &Path) -> Result<Connection, LedgerError> {
+    let connection = connect(path)?;
+    connection.pragma_update(None, "query_only", true).map_err(failure::database)?;
+    Ok(connection)
+}
+
+fn open_writer(
+    path: &Path,
+    key_path: &Path,
+    key: Option<SigningKey>,
+) -> Result<(Connection, SigningKey), LedgerError> {
+    let mut connection = connect(path)?;
+    if connection.is_readonly(MAIN_DB).map_err(failure::database)? {
+        return Err(read_only(path));
+    }
+    let version = version(&connection, path)?;
+    if version > 0 && key.is_none() {
+        return Err(key_is_gone(key_path));
+    }
+    let mode: String = connection
+        .pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))
+        .map_err(failure::database)?;
+    if mode != "wal" {
+        return Err(LedgerError::Unavailable(format!(
+            "the folder of {} cannot hold a shared log beside it; use a local disk",
+            path.display()
+        )));
+    }
+    let key = migrate(&mut connection, path, key_path, key)?;
+    Ok((connection, key))
+}
+
+/// In one transaction that also keeps a second process from making another key at the same time.
+fn migrate(
+    connection: &mut Connection,
+    path: &Path,
+    key_path: &Path,
+    key: Option<SigningKey>,
+) -> Result<SigningKey, LedgerError> {
+    let transaction =
+        connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failure::database)?;
+    let version = version(&transaction, path)?;
+    for migration in MIGRATIONS.iter().skip(version) {
+        transaction.execute_batch(migration).map_err(failure::database)?;
+    }
+    if version < MIGRATIONS.len() {
+        transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(failure::database)?;
+        transaction
+            .pragma_update(None, "user_version", i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX))
+            .map_err(failure::database)?;
+    }
+    let known: Option<String> = transaction
+        .query_row("SELECT value FROM facts WHERE name = 'public_key'", [], |row| row.get(0))
+        .optional()
+        .map_err(failure::database)?;
+    // Another process may have made it while this one waited for the lock.
+    let key = match key {
+        Some(key) => Some(key),
+        None => key::read(key_path)?,
+    };
+    let key = match (key, known) {
+        (Some(key), Some(known)) if hex::encode(key.verifying_key().as_bytes()) == known => key,
+        (Some(_), Some(_)) => {
+            return Err(LedgerError::Unavailable(format!(
+                "{} is not the key that signs this audit log; put the right one back from a backup",
+                key_path.display()
+            )));
+        }
+        (None, Some(_)) => return Err(key_is_gone(key_path)),
+        (key, None) => {
+            let key = match key {
+                Some(key) => key,
+                None => key::create(key_path)?,
+            };
+            transaction
+                .execute(
+                    "INSERT INTO facts (name, value) VALUES ('public_key', ?1)",
+                    [hex::encode(key.verifying_key().as_bytes())],
+                )
+                .map_err(failure::database)?;
+            key
+        }
+    };
+    transaction.commit().map_err(failure::database)?;
+    Ok(key)
+}
+
+/// The schema's version; 0 for a file without anything in it.
+fn version(connection: &Connection, path: &Path) -> Result<usize, LedgerError> {
+    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
+    let application = pragma("application_id").map_err(failure::database)?;
+    let version = pragma("user_version").map_err(failure::database)?;
+    let objects: i64 = connection
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(failure::database)?;
+    match usize::try_from(version) {
+        Ok(0) if application == 0 && objects == 0 => Ok(0),
+        Ok(version) if application == APPLICATION_ID && (1..=MIGRATIONS.len()).contains(&version) => {
+            Ok(version)
+        }
+        Ok(version) if application == APPLICATION_ID && version > MIGRATIONS.len() => {
+            Err(LedgerError::Unavailable(format!(
+                "{} was written by a newer release (schema {version}, this one knows {}); update Ticketgate",
+                path.display(),
+                MIGRATIONS.len()
+            )))
+        }
+        _ => Err(LedgerError::Unavailable(format!(
+            "{} is a database of another program; name the right file",
+            path.display()
+        ))),
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection, LedgerError> {
+    // Neither CREATE (the file is made with its mode before) nor URI (a path is a path).
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(failure::database)?;
+    connection.busy_timeout(LOCK_PATIENCE).map_err(failure::database)?;
+    for (name, value) in [
+        ("foreign_keys", "on"),
+        ("trusted_schema", "off"),
+        ("cell_size_check", "on"),
+        // Every answered write survives a power cut; `fullfsync` is what that takes on macOS.
+        ("synchronous", "full"),
+        ("fullfsync", "on"),
+        ("checkpoint_fullfsync", "on"),
+    ] {
+        connection.pragma_update(None, name, value).map_err(failure::database)?;
+    }
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+/// Sees to folder and file: both exist and are for their owner alone. Answers whether the file is new.
+fn make_room(path: &Path) -> Result<bool, LedgerError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder {
+        make_folder(folder).map_err(|error| failure::file("the ledger's folder", folder, &error))?;
+    }
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let metadata =
+                fs::metadata(path).map_err(|error| failure::file("the ledger's file", path, &error))?;
+            if !metadata.is_file() {
+                return Err(LedgerError::Unavailable(format!(
+                    "{} is not a file; name a file",
+                    path.display()
+                )));
+            }
+            if metadata.permissions().readonly() {
+                return Err(read_only(path));
+            }
+            refuse_if_shared(path, &metadata)?;
+            Ok(false)
+        }
+        Err(error) => Err(failure::file("the ledger's file", path, &error)),
+    }
+}
+
+fn make_folder(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+#[cfg(unix)]
+fn refuse_if_shared(path: &Path, metadata: &fs::Metadata) -> Result<(), LedgerError> {
+    use std::os::unix::fs::PermissionsExt;
+    if metadata.permissions().mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    Err(LedgerError::Unavailable(format!(
+        "{0} can be used by other users; run `chmod 600 {0}`",
+        path.display()
+    )))
+}
+
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "the other platform can refuse")]
+fn refuse_if_shared(_path: &Path, _metadata: &fs::Metadata) -> Result<(), LedgerError> {
+    Ok(())
+}
+
+fn read_only(path: &Path) -> LedgerError {
+    LedgerError::Unavailable(format!(
+        "{} can only be read; make it writable for the broker's user",
+        path.display()
+    ))
+}
+
+fn key_is_gone(key_path: &Path) -> LedgerError {
+    LedgerError::Unavailable(format!(
+        "the key that signs the audit log is not at {}; put it back from a backup",
+        key_path.display()
+    ))
+}
