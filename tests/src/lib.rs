@@ -1,1 +1,26 @@
-//! placeholder
+//! The end-to-end world: real servers and a real browser, each private to one test, nothing left behind.
+//!
+//! `tests/README.md` is the guide. The same library carries `cargo xtask demo`.
+//!
+//! - [`world`]: where state lives on disk; templates that are made once.
+//! - [`leash`]: child processes that cannot outlive their owner.
+//! - [`patience`]: waiting for something, with a limit and a sentence.
+//! - [`samba`]: an Active Directory domain controller; [`ldap`]: an independent look into it.
+//! - [`rt`]: Request Tracker with tickets of three customers; [`site`]: pages of our own; [`http`]: asking either.
+//! - [`chromium`]: the browser, driven over its DevTools protocol; [`xvfb`]: a display with a clipboard.
+//! - [`product`]: the program under test, with its configuration.
+
+pub mod chromium;
+pub mod http;
+pub mod ldap;
+pub mod leash;
+pub mod patience;
+pub mod product;
+pub mod rt;
+pub mod samba;
+pub mod site;
+pub mod world;
+pub mod xvfb;
+
+/// What every fallible function here answers: a test prints the error and fails.
+pub type Result<T, E = anyhow::Error> = std::result::Result<T, E>;

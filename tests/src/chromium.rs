@@ -1,0 +1,443 @@
+//! A private Chromium with extensions, driven over its DevTools protocol: start and end, tabs, the extension's worker
+//! and popup. What happens inside one of them is in [`page`].
+
+mod cdp;
+mod input;
+mod nodes;
+pub mod page;
+
+use crate::Result;
+use crate::leash::Leashed;
+use crate::patience::{LIMIT, wait_for};
+use crate::world::Folder;
+use anyhow::{Context, bail};
+use cdp::{Connection, Target};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+pub use input::Key;
+pub use page::Page;
+
+/// The binary itself: the wrapper `/usr/bin/chromium` starts 0.1 s slower and adds switches of its own.
+const BINARY: &str = "/usr/lib/chromium/chromium";
+
+/// How a browser is started. `Options::default()` is headless, without extension.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Folders of unpacked extensions. The first is the one that [`Chromium::worker`] and the like mean.
+    pub extensions: Vec<PathBuf>,
+    /// A program to register as the native messaging host of the first extension (and of no other).
+    pub native_host: Option<NativeHost>,
+    /// The value for `DISPLAY`: the clipboard that native hosts reach, and the screen when `headed`.
+    pub display: Option<String>,
+    /// Shows real windows on `display`.
+    pub headed: bool,
+    /// Names that the browser looks up here instead of in the DNS, as `("acme.psa.test", "127.0.0.1:8080")`.
+    pub hosts: Vec<(String, String)>,
+    /// Further environment, which native hosts inherit.
+    pub environment: Vec<(String, String)>,
+    /// A profile to go on with, from [`Chromium::close`]; a new one when `None`.
+    pub profile: Option<Profile>,
+}
+
+/// A native messaging host manifest to write into the browser's profile.
+#[derive(Debug, Clone)]
+pub struct NativeHost {
+    /// Its name, such as `com.ticketgate.host`.
+    pub name: String,
+    /// The program.
+    pub program: PathBuf,
+}
+
+/// A browser's folder after its end: cookies, extension storage and all.
+#[derive(Debug, Clone)]
+pub struct Profile(std::sync::Arc<Folder>);
+
+/// A running browser. Dropping it ends every process that it started, native hosts included.
+///
+/// When a test fails, what workers and pages wrote on their consoles while somebody held them is printed at the drop.
+#[derive(Debug)]
+pub struct Chromium {
+    connection: Connection,
+    browser: Leashed,
+    profile: Profile,
+    extension: Option<String>,
+}
+
+impl Chromium {
+    /// Starts one and returns when it answers and the first extension's worker, if it has one, is there.
+    ///
+    /// # Errors
+    /// Chromium is not installed, or does not start, or does not load the extension.
+    pub fn start(options: &Options) -> Result<Self> {
+        if !Path::new(BINARY).exists() {
+            bail!("Chromium is not installed; run `cargo xtask setup`");
+        }
+        let profile = match options.profile.clone() {
+            Some(profile) => profile,
+            None => Profile(std::sync::Arc::new(Folder::new("browser")?)),
+        };
+        let extension = options.extensions.first().map(|folder| extension_id(folder)).transpose()?;
+        if let Some(host) = &options.native_host {
+            register(&profile, host, extension.as_deref().context("a native host needs an extension")?)?;
+        }
+        let port_file = profile.0.join("DevToolsActivePort");
+        let _ = std::fs::remove_file(&port_file);
+        let mut browser = Leashed::start(&command(options, &profile)?, &profile.0.join("browser.log"))?;
+        let (port, path) = wait_for("Chromium to answer", LIMIT, || {
+            if let Some(exit) = browser.exited()? {
+                bail!("Chromium ended at once ({exit:?}): {}", browser.log());
+            }
+            // Two lines: the port, then the path of the browser's own socket. The file appears before they do.
+            let text = std::fs::read_to_string(&port_file).unwrap_or_default();
+            Ok(text
+                .trim()
+                .split_once('\n')
+                .and_then(|(port, path)| Some((port.parse().ok()?, path.to_owned()))))
+        })?;
+        let connection = Connection::open(port, &path)?;
+        let browser = Self { connection, browser, profile, extension };
+        if let Some(folder) = options.extensions.first()
+            && has_worker(folder)?
+        {
+            browser.wait_for_target("the extension's worker", |target| browser.is_worker(target))?;
+        }
+        Ok(browser)
+    }
+
+    /// The id of the first extension; empty when there is none.
+    pub fn extension_id(&self) -> &str {
+        self.extension.as_deref().unwrap_or_default()
+    }
+
+    /// The address of one of the first extension's own pages.
+    pub fn extension_url(&self, path: &str) -> String {
+        format!("chrome-extension://{}/{path}", self.extension_id())
+    }
+
+    /// Everything that could be attached to now: `type`, `url`, `targetId`, as the protocol has it.
+    ///
+    /// # Errors
+    /// The browser is gone.
+    pub fn targets(&self) -> Result<Vec<Target>> {
+        self.connection.targets()
+    }
+
+    /// Opens a tab and returns when it has loaded.
+    ///
+    /// # Errors
+    /// The page does not load.
+    pub fn page(&self, url: &str) -> Result<Page> {
+        let page = self.new_tab("about:blank")?;
+        page.open(url)?;
+        Ok(page)
+    }
+
+    /// Opens a tab without waiting for anything.
+    ///
+    /// # Errors
+    /// The browser is gone.
+    pub fn new_tab(&self, url: &str) -> Result<Page> {
+        self.create_tab(url, false)
+    }
+
+    fn create_tab(&self, url: &str, background: bool) -> Result<Page> {
+        let tab = json!({"url": url, "background": background});
+        let made = self.connection.call(None, "Target.createTarget", tab)?;
+        let id = made.get("targetId").and_then(Value::as_str).context("no target id")?;
+        Page::attach(&self.connection, id)
+    }
+
+    /// Attaches to the first target that fits, waiting for it.
+    ///
+    /// # Errors
+    /// None appears.
+    pub fn attach(&self, what: &str, fits: impl Fn(&Target) -> bool) -> Result<Page> {
+        let target = self.wait_for_target(what, fits)?;
+        Page::attach(&self.connection, &target.id)
+    }
+
+    /// The extension's worker, once its script has run. While the answer is held the worker does not go to sleep.
+    /// It fails when the worker sleeps: [`Chromium::wake`] first.
+    ///
+    /// # Errors
+    /// There is no running worker.
+    pub fn worker(&self) -> Result<Page> {
+        let worker = self.attach("the extension's worker", |target| self.is_worker(target))?;
+        worker.until("typeof chrome === 'object' && !!chrome.runtime?.id && registration.active?.state === 'activated'")?;
+        Ok(worker)
+    }
+
+    /// Whether the extension's worker runs now. Looking does not keep it awake.
+    ///
+    /// # Errors
+    /// The browser is gone.
+    pub fn worker_runs(&self) -> Result<bool> {
+        Ok(self.targets()?.iter().any(|target| self.is_worker(target)))
+    }
+
+    /// Stops every extension's worker at once, as the browser does after 30 idle seconds.
+    ///
+    /// # Errors
+    /// It goes on.
+    pub fn stop_worker(&self) -> Result<()> {
+        // In the background: the tab that the test is about keeps the focus.
+        let page = self.create_tab("about:blank", true)?;
+        page.call("ServiceWorker.enable", json!({}))?;
+        page.call("ServiceWorker.stopAllWorkers", json!({}))?;
+        crate::patience::until("the worker to stop", LIMIT, || Ok(!self.worker_runs()?))?;
+        page.close()
+    }
+
+    /// Wakes a stopped worker by a message from one of the extension's own pages, and waits until it runs.
+    /// `page` is the path of any page of the extension.
+    ///
+    /// # Errors
+    /// It does not wake.
+    pub fn wake(&self, page: &str) -> Result<Page> {
+        let tab = self.create_tab(&self.extension_url(page), true)?;
+        tab.until("document.readyState === 'complete' && !!chrome.runtime")?;
+        // Nobody needs to understand the message: the browser starts the worker to ask it.
+        tab.eval("chrome.runtime.sendMessage({}).catch(() => null).then(() => true)")?;
+        let worker = self.worker()?;
+        tab.close()?;
+        Ok(worker)
+    }
+
+    /// Opens the toolbar popup, the real one, and returns when it has loaded.
+    ///
+    /// # Errors
+    /// The browser refuses, or the extension has no popup.
+    pub fn open_popup(&self) -> Result<Page> {
+        self.worker()?.eval("chrome.action.openPopup().then(() => true)")?;
+        self.popup()
+    }
+
+    /// The toolbar popup that is open, or opens soon: after a shortcut, or a click in a page.
+    ///
+    /// # Errors
+    /// It does not open.
+    pub fn popup(&self) -> Result<Page> {
+        let path = self.popup_path()?;
+        let url = self.extension_url(&path);
+        let popup =
+            self.attach("the popup", |target| target.kind == "page" && target.url.starts_with(&url))?;
+        popup.until("document.readyState === 'complete'")?;
+        Ok(popup)
+    }
+
+    fn popup_path(&self) -> Result<String> {
+        let path = self.worker()?.eval("chrome.action.getPopup({})")?;
+        let path = path.as_str().unwrap_or_default().trim_start_matches(&self.extension_url("")).to_owned();
+        if path.is_empty() {
+            bail!("the extension has no popup");
+        }
+        Ok(path)
+    }
+
+    /// The badge's text in a tab (`None`: everywhere).
+    ///
+    /// # Errors
+    /// The worker does not answer.
+    pub fn badge_text(&self, tab: Option<i64>) -> Result<String> {
+        let text = self.worker()?.eval(&format!("chrome.action.getBadgeText({})", json!({"tabId": tab})))?;
+        Ok(text.as_str().unwrap_or_default().to_owned())
+    }
+
+    /// The badge's background as red, green, blue, alpha.
+    ///
+    /// # Errors
+    /// The worker does not answer.
+    pub fn badge_color(&self, tab: Option<i64>) -> Result<[u8; 4]> {
+        let color = self
+            .worker()?
+            .eval(&format!("chrome.action.getBadgeBackgroundColor({})", json!({"tabId": tab})))?;
+        serde_json::from_value(color).context("no colour")
+    }
+
+    /// The ids of the notifications that are shown now.
+    ///
+    /// # Errors
+    /// The worker does not answer.
+    pub fn notifications(&self) -> Result<Vec<String>> {
+        let all = self.worker()?.eval("chrome.notifications.getAll().then(all => Object.keys(all))")?;
+        serde_json::from_value(all).context("no list of notifications")
+    }
+
+    /// Presses a button (from 0) of a notification, as far as the extension can tell.
+    ///
+    /// # Errors
+    /// The worker does not answer.
+    pub fn press_notification(&self, id: &str, button: u32) -> Result<()> {
+        let id = json!(id);
+        self.worker()?
+            .eval(&format!("chrome.notifications.onButtonClicked.dispatch({id}, {button})"))
+            .map(drop)
+    }
+
+    /// Answers in advance the question that the browser asks when the extension requests this host (a match pattern
+    /// such as `https://psa.example/*`). The request itself still has to be made, with a trusted click.
+    ///
+    /// # Errors
+    /// The browser refuses the pattern.
+    pub fn grant_host(&self, pattern: &str) -> Result<()> {
+        let page = self.create_tab("chrome://extensions", true)?;
+        page.until("document.readyState === 'complete' && !!chrome.developerPrivate")?;
+        let (id, pattern) = (json!(self.extension_id()), json!(pattern));
+        page.eval(&format!("chrome.developerPrivate.addHostPermission({id}, {pattern}).then(() => true)"))?;
+        page.close()
+    }
+
+    /// The browser's process.
+    pub fn pid(&self) -> i32 {
+        self.browser.pid()
+    }
+
+    /// Its folder. Native hosts and the browser keep their temporary files below it.
+    pub fn folder(&self) -> &Path {
+        self.profile.0.path()
+    }
+
+    /// Ends the browser in an orderly way and hands its profile on, to start another one with it.
+    ///
+    /// # Errors
+    /// It does not end.
+    pub fn close(mut self) -> Result<Profile> {
+        self.shut()?;
+        Ok(self.profile.clone())
+    }
+
+    /// The browser dies at once, as in a power cut; its profile is handed on.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn crash(mut self) -> Result<Profile> {
+        self.browser.kill()?;
+        Ok(self.profile.clone())
+    }
+
+    fn shut(&mut self) -> Result<()> {
+        if self.browser.exited()?.is_none() {
+            // The connection closes in the middle of the answer.
+            let _ = self.connection.call(None, "Browser.close", json!({}));
+            self.browser.wait(LIMIT)?;
+        }
+        Ok(())
+    }
+
+    /// What consoles and uncaught errors said so far in every page and worker that was held.
+    pub fn console(&self) -> Vec<String> {
+        self.connection.console()
+    }
+
+    fn is_worker(&self, target: &Target) -> bool {
+        target.kind == "service_worker" && target.url.starts_with(&self.extension_url(""))
+    }
+
+    fn wait_for_target(&self, what: &str, fits: impl Fn(&Target) -> bool) -> Result<Target> {
+        wait_for(what, LIMIT, || Ok(self.targets()?.into_iter().find(&fits)))
+    }
+}
+
+impl Drop for Chromium {
+    #[allow(
+        clippy::print_stderr,
+        reason = "shown by the test runner below the failure that it helps to explain"
+    )]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for line in self.console() {
+                eprintln!("browser: {line}");
+            }
+        }
+        // Quicker than an orderly end, and the profile goes too.
+        let _ = self.browser.kill();
+    }
+}
+
+fn command(options: &Options, profile: &Profile) -> Result<Command> {
+    let folder = &profile.0;
+    let mut command = Command::new(BINARY);
+    command.args([
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--no-default-browser-check",
+    ]);
+    command.args(["--disable-background-networking", "--disable-component-update", "--disable-sync"]);
+    command.args([
+        "--remote-debugging-port=0",
+        "--password-store=basic",
+        "--lang=en-US",
+        "--window-size=1280,900",
+    ]);
+    command.arg(format!("--user-data-dir={}", folder.path().display()));
+    if !options.headed {
+        command.arg("--headless=new");
+    }
+    if !options.extensions.is_empty() {
+        let folders: Vec<_> = options.extensions.iter().map(|folder| folder.display().to_string()).collect();
+        command.arg(format!("--disable-extensions-except={}", folders.join(",")));
+        command.arg(format!("--load-extension={}", folders.join(",")));
+    }
+    if !options.hosts.is_empty() {
+        let rules: Vec<_> =
+            options.hosts.iter().map(|(name, address)| format!("MAP {name} {address}")).collect();
+        command.arg(format!("--host-resolver-rules={}", rules.join(",")));
+    }
+    match &options.display {
+        Some(display) => command.env("DISPLAY", display),
+        None => command.env_remove("DISPLAY"),
+    };
+    command.env_remove("WAYLAND_DISPLAY");
+    // A killed browser leaves files in the temporary folder, and its crash reporter some in the home folder.
+    let temporary = folder.join("tmp");
+    std::fs::create_dir_all(&temporary)?;
+    command.env("TMPDIR", &temporary).env("HOME", folder.path());
+    command.env("XDG_CONFIG_HOME", folder.join("config")).env("XDG_CACHE_HOME", folder.join("cache"));
+    command.envs(options.environment.iter().cloned()).arg("about:blank");
+    Ok(command)
+}
+
+fn register(profile: &Profile, host: &NativeHost, extension: &str) -> Result<()> {
+    let folder = profile.0.join("NativeMessagingHosts");
+    std::fs::create_dir_all(&folder)?;
+    let manifest = json!({
+        "name": host.name, "description": "under test", "path": host.program, "type": "stdio",
+        "allowed_origins": [format!("chrome-extension://{extension}/")],
+    });
+    std::fs::write(folder.join(format!("{}.json", host.name)), manifest.to_string())?;
+    Ok(())
+}
+
+fn manifest(extension: &Path) -> Result<Value> {
+    let file = extension.join("manifest.json");
+    let text =
+        std::fs::read(&file).with_context(|| format!("no extension: {} is not there", file.display()))?;
+    serde_json::from_slice(&text).with_context(|| format!("{} is no JSON", file.display()))
+}
+
+fn has_worker(extension: &Path) -> Result<bool> {
+    Ok(manifest(extension)?.pointer("/background/service_worker").is_some())
+}
+
+/// Chromium's own rule: the SHA-256 of the public key in the manifest, or without one of the folder's path; its first
+/// 16 bytes in hex, with the digits 0 to f written as a to p.
+pub fn extension_id(extension: &Path) -> Result<String> {
+    use base64::Engine;
+    use std::os::unix::ffi::OsStrExt;
+    let manifest = manifest(extension)?;
+    let identity = match manifest.get("key").and_then(Value::as_str) {
+        Some(key) => base64::engine::general_purpose::STANDARD.decode(key).context("the manifest's key")?,
+        None => extension.canonicalize()?.as_os_str().as_bytes().to_vec(),
+    };
+    let letter = |digit: u8| char::from(b'a' + digit);
+    Ok(Sha256::digest(&identity)
+        .iter()
+        .take(16)
+        .flat_map(|byte| [letter(byte >> 4), letter(byte & 15)])
+        .collect())
+}

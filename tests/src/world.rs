@@ -1,0 +1,173 @@
+//! Where the world's state lives: folders under `target/world/`, templates made once per machine, instances removed
+//! when they are dropped. Nothing about what is in them.
+
+use crate::Result;
+use anyhow::{Context, bail};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// The workspace, as it was when this library was compiled.
+pub fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("/")).to_path_buf()
+}
+
+/// The workspace's build folder: `target/`, or what `CARGO_TARGET_DIR` says.
+pub fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from)
+}
+
+/// A script of `tests/world/`.
+pub fn script(name: &str) -> PathBuf {
+    workspace().join("tests/world").join(name)
+}
+
+/// A fixture of `tests/fixtures/`.
+pub fn fixture(name: &str) -> PathBuf {
+    workspace().join("tests/fixtures").join(name)
+}
+
+/// A folder of one instance. Dropping it removes it, but not while a test is failing: then its logs stay to be read
+/// (and go with the next run on the same machine).
+#[derive(Debug)]
+pub struct Folder {
+    path: PathBuf,
+    /// Held while the folder is in use: whoever gets the lock knows that the owner is gone.
+    _in_use: File,
+}
+
+impl Folder {
+    /// A new, empty folder under `target/world/run/`, readable for its owner alone.
+    ///
+    /// # Errors
+    /// The folder cannot be made.
+    pub fn new(name: &str) -> Result<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let run = target().join("world/run");
+        fs::create_dir_all(&run)?;
+        sweep(&run);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = run.join(format!("{name}-{}-{number}", std::process::id()));
+        if path.exists() {
+            fs::remove_dir_all(&path)?;
+        }
+        let in_use = File::create(path.with_extension("lock"))?;
+        in_use.lock()?;
+        fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        private(&path)?;
+        Ok(Self { path, _in_use: in_use })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A path inside it.
+    pub fn join(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Writes a file inside it that only its owner can read, and answers its path.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> Result<PathBuf> {
+        use std::io::Write;
+        use std::os::unix::fs::OpenOptionsExt;
+        let path = self.path.join(name);
+        let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+        file.write_all(content.as_ref())?;
+        Ok(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            remove(&self.path);
+        }
+    }
+}
+
+fn private(path: &Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    Ok(fs::set_permissions(path, fs::Permissions::from_mode(0o700))?)
+}
+
+/// Nothing can be done about a folder that cannot be removed, and the next run tries again.
+fn remove(folder: &Path) {
+    let _ = fs::remove_dir_all(folder);
+    let _ = fs::remove_file(folder.with_extension("lock"));
+}
+
+/// Removes what killed or failed runs left: folders whose lock nobody holds.
+fn sweep(run: &Path) {
+    let Ok(entries) = fs::read_dir(run) else { return };
+    for entry in entries.flatten().filter(|entry| entry.path().extension().is_some_and(|end| end == "lock")) {
+        let left = File::open(entry.path()).is_ok_and(|lock| lock.try_lock().is_ok());
+        // A folder that was made a moment ago may have its lock file but not yet the lock.
+        let old = entry.metadata().ok().and_then(|data| data.modified().ok()?.elapsed().ok());
+        if left && old.is_some_and(|age| age.as_secs() > 60) {
+            remove(&entry.path().with_extension(""));
+        }
+    }
+}
+
+/// A template folder, `target/world/NAME-HASH/`: made by `make` when it is not there, else as an earlier run left it.
+/// `ingredients` is everything that its content follows from; when that changes, the template is made anew.
+///
+/// # Errors
+/// `make` failed; then there is no template and the next call tries again.
+pub fn template(name: &str, ingredients: &[&str], make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+    use sha2::{Digest, Sha256};
+    let world = target().join("world");
+    fs::create_dir_all(&world)?;
+    let digest = Sha256::digest(ingredients.join("\0"));
+    let hash: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    let ready = world.join(format!("{name}-{hash}"));
+    let lock = File::create(world.join(format!("{name}.lock")))?;
+    lock.lock()?;
+    if !ready.exists() {
+        for entry in fs::read_dir(&world)?.flatten() {
+            let file = entry.file_name();
+            if file.to_string_lossy().rsplit_once('-').is_some_and(|(start, _)| start == name) {
+                fs::remove_dir_all(entry.path())?;
+            }
+        }
+        let making = world.join(format!("{name}-making"));
+        if making.exists() {
+            fs::remove_dir_all(&making)?;
+        }
+        fs::create_dir(&making)?;
+        private(&making)?;
+        make(&making).with_context(|| format!("cannot make the template {name}"))?;
+        fs::rename(&making, &ready)?;
+    }
+    Ok(ready)
+}
+
+/// Copies a folder with everything in it, sparse files staying sparse.
+///
+/// # Errors
+/// `cp` says no.
+pub fn copy(from: &Path, to: &Path) -> Result<()> {
+    run(Command::new("cp").args(["-a", "--sparse=always"]).arg(from.join(".")).arg(to))?;
+    Ok(())
+}
+
+/// Runs a command to its end and answers what it printed.
+///
+/// # Errors
+/// It is not installed (the sentence says what is missing) or failed (the sentence says what it printed).
+pub fn run(command: &mut Command) -> Result<Vec<u8>> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command.stdin(std::process::Stdio::null()).output();
+    let output = output.with_context(|| format!("{program} is not there; run `cargo xtask setup`"))?;
+    if !output.status.success() {
+        let said = [output.stdout, output.stderr].concat();
+        bail!("{program} failed: {}", String::from_utf8_lossy(&said).trim());
+    }
+    Ok(output.stdout)
+}
