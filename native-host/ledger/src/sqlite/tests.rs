@@ -1,6 +1,10 @@
 //! Tests of the ledger in real files, by subject; here is what they share.
 
 mod commits;
+mod crashes;
+mod interleavings;
+mod opening;
+mod tampering;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;

@@ -1,0 +1,237 @@
+//! Files that are not, or no longer, a ledger to be opened; and who else can read one.
+
+use std::fs;
+
+use super::*;
+use crate::{AuditQuery, Ledger};
+
+/// A ledger with one record, closed.
+fn closed() -> Place {
+    let place = Place::new();
+    runtime().block_on(place.open().commit(note(None, 0))).unwrap();
+    place
+}
+
+/// The refusal says `what`, and the file is byte for byte as before.
+fn refused(place: &Place, what: &str) {
+    let before = fs::read(place.ledger()).unwrap();
+    let refusal = place.refusal();
+    assert!(refusal.contains(what), "{refusal}");
+    assert_eq!(fs::read(place.ledger()).unwrap(), before, "the file was changed");
+}
+
+#[test]
+fn files_and_folders_made_are_for_their_owner_alone() {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let place = Place::new();
+        let folder = place.folder.path().join("a/b");
+        let ledger = SqliteLedger::open(&folder.join("ledger.sqlite"), &folder.join("ledger.key")).unwrap();
+        runtime().block_on(ledger.commit(note(None, 0))).unwrap();
+        let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&folder), 0o700);
+        let names: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert_eq!(names.len(), 4, "ledger, its two logs, the key: {names:?}");
+        for path in names {
+            assert_eq!(mode(&path), 0o600, "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn an_open_ledger_is_durable_at_every_commit() {
+    let place = closed();
+    let ledger = place.open();
+    for connection in [&ledger.writer, &ledger.reader, &ledger.auditor] {
+        let connection = connection.lock().unwrap();
+        let value = |name| connection.pragma_query_value(None, name, |row| row.get::<_, String>(0)).unwrap();
+        let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!(value("journal_mode"), "wal");
+        assert_eq!(number("synchronous"), 2, "full");
+        assert_eq!(number("foreign_keys"), 1);
+        assert_eq!(number("busy_timeout"), 5_000);
+    }
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused() {
+    let place = Place::new();
+    fs::write(place.ledger(), "Dear diary, this is certainly not a database of any kind.\n".repeat(20))
+        .unwrap();
+    own(&place.ledger());
+    refused(&place, "not a ledger");
+    assert!(!place.key().exists());
+}
+
+#[test]
+fn a_database_of_another_program_is_refused() {
+    let place = Place::new();
+    place.stranger().execute_batch("CREATE TABLE recipes (name TEXT)").unwrap();
+    own(&place.ledger());
+    refused(&place, "another program");
+}
+
+#[test]
+fn a_ledger_of_a_newer_release_is_refused() {
+    let place = closed();
+    place.stranger().pragma_update(None, "user_version", 99).unwrap();
+    refused(&place, "newer release");
+}
+
+#[test]
+fn a_damaged_beginning_is_refused() {
+    let place = closed();
+    let mut bytes = fs::read(place.ledger()).unwrap();
+    bytes[..16].fill(b'x');
+    fs::write(place.ledger(), bytes).unwrap();
+    refused(&place, "damaged");
+}
+
+#[test]
+fn damage_in_the_middle_is_found_by_looking_through_the_file() {
+    let place = Place::new();
+    runtime().block_on(async {
+        let ledger = place.open();
+        for n in 0..200 {
+            ledger.commit(note(Some("acme"), n)).await.unwrap();
+        }
+        assert_eq!(ledger.integrity().await.unwrap(), Vec::<String>::new());
+    });
+    let mut bytes = fs::read(place.ledger()).unwrap();
+    let last = bytes.len() / 4096 - 2;
+    bytes[last * 4096..(last + 1) * 4096].fill(0xa5);
+    fs::write(place.ledger(), bytes).unwrap();
+    let found = runtime().block_on(place.open().integrity());
+    assert!(found.as_ref().map_or(true, |found| !found.is_empty()), "{found:?}");
+}
+
+#[test]
+fn a_read_only_file_is_refused() {
+    let place = closed();
+    let mut permissions = fs::metadata(place.ledger()).unwrap().permissions();
+    permissions.set_readonly(true);
+    fs::set_permissions(place.ledger(), permissions).unwrap();
+    refused(&place, "can only be read");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_ledger_or_key_that_others_can_read_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = closed();
+    for path in [place.ledger(), place.key()] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        refused(&place, "chmod 600");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    place.open();
+}
+
+#[test]
+fn a_folder_in_the_ledgers_place_is_refused() {
+    let place = Place::new();
+    fs::create_dir(place.ledger()).unwrap();
+    assert!(place.refusal().contains("not a file"), "{}", place.refusal());
+}
+
+#[test]
+fn a_missing_key_is_not_quietly_replaced() {
+    let place = closed();
+    fs::remove_file(place.key()).unwrap();
+    refused(&place, "put it back from a backup");
+    assert!(!place.key().exists());
+}
+
+#[test]
+fn a_key_of_another_size_is_refused() {
+    let place = closed();
+    for size in [0, 31, 33, 4_096] {
+        fs::write(place.key(), vec![7; size]).unwrap();
+        refused(&place, "not a key of 32 bytes");
+    }
+}
+
+#[test]
+fn a_key_that_cannot_be_read_is_refused_and_no_ledger_is_begun() {
+    let place = Place::new();
+    fs::create_dir(place.key()).unwrap();
+    #[cfg(unix)]
+    fs::set_permissions(place.key(), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    assert!(place.refusal().contains("signing key"), "{}", place.refusal());
+    assert!(!place.ledger().exists());
+}
+
+#[test]
+fn another_key_is_refused() {
+    let place = closed();
+    fs::write(place.key(), [7; 32]).unwrap();
+    refused(&place, "is not the key");
+}
+
+#[test]
+fn a_full_disk_refuses_the_change_whole_and_the_ledger_goes_on_when_there_is_room() {
+    let place = Place::new();
+    let ledger = place.open();
+    let pages: i64 = {
+        let writer = ledger.writer.lock().unwrap();
+        let pages = writer.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+        writer.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
+        pages
+    };
+    runtime().block_on(async {
+        let mut written = 0;
+        let refusal = loop {
+            match ledger.commit(note(Some("acme"), written)).await {
+                Ok(()) => written += 1,
+                Err(refusal) => break refusal.to_string(),
+            }
+            assert!(written < 10_000, "the disk never filled up");
+        };
+        assert!(refusal.contains("the disk is full"), "{refusal}");
+        let verdict = ledger.verify(None).await.unwrap();
+        assert!(verdict.whole, "{verdict:?}");
+        assert_eq!(i64::try_from(verdict.records).unwrap(), written);
+        let expected = (written > 0).then(|| at(written - 1));
+        assert_eq!(ledger.high_water().await.unwrap(), expected);
+
+        let more = pages + 1_000;
+        let writer = ledger.writer.lock().unwrap();
+        writer.pragma_update_and_check(None, "max_page_count", more, |_| Ok(())).unwrap();
+        drop(writer);
+        ledger.commit(note(Some("acme"), written)).await.unwrap();
+        assert!(ledger.verify(None).await.unwrap().whole);
+    });
+}
+
+#[test]
+fn a_lock_held_too_long_is_said_and_nothing_is_written() {
+    let place = closed();
+    let ledger = place.open();
+    ledger.writer.lock().unwrap().busy_timeout(std::time::Duration::from_millis(50)).unwrap();
+    let stranger = place.stranger();
+    stranger.execute_batch("BEGIN IMMEDIATE").unwrap();
+    runtime().block_on(async {
+        let refusal = ledger.commit(note(None, 1)).await.unwrap_err().to_string();
+        assert!(refusal.contains("another program holds it"), "{refusal}");
+        assert_eq!(ledger.audit(AuditQuery::default()).await.unwrap().len(), 1, "reads go on");
+        stranger.execute_batch("ROLLBACK").unwrap();
+        ledger.commit(note(None, 1)).await.unwrap();
+    });
+}
+
+#[test]
+fn many_who_open_a_new_ledger_at_once_get_the_same_one() {
+    let place = Place::new();
+    let keys: Vec<String> = std::thread::scope(|scope| {
+        let openers: Vec<_> = (0..8).map(|_| scope.spawn(|| place.open().public_key_hex())).collect();
+        openers.into_iter().map(|opener| opener.join().unwrap()).collect()
+    });
+    assert!(keys.iter().all(|key| *key == keys[0] && key.len() == 64), "{keys:?}");
+}
+
+/// As the ledger would have made it, so that only what the test is about is refused.
+fn own(path: &std::path::Path) {
+    #[cfg(unix)]
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+}

@@ -1,0 +1,222 @@
+//! What `verify` says of a log that somebody edited with an SQL shell.
+
+use super::*;
+use crate::{Ledger, chain};
+
+/// Ten records at acme, five at globex, five of the broker's own; everything up to acme's 8 is signed.
+fn log() -> Place {
+    let place = Place::new();
+    runtime().block_on(async {
+        let ledger = place.open();
+        for n in 0..8 {
+            ledger.commit(note(Some("acme"), n)).await.unwrap();
+            if n < 5 {
+                let mut both = note(Some("globex"), n);
+                both.audit.push(record(None, "broker.started"));
+                ledger.commit(both).await.unwrap();
+            }
+            if n == 3 {
+                ledger.checkpoint(at(n)).await.unwrap();
+            }
+        }
+        ledger.checkpoint(at(8)).await.unwrap();
+        ledger.commit(note(Some("acme"), 9)).await.unwrap();
+        ledger.commit(note(Some("acme"), 10)).await.unwrap();
+    });
+    place
+}
+
+#[test]
+fn an_untouched_log_is_whole_and_every_record_and_checkpoint_is_counted() {
+    let place = log();
+    let verdict = runtime().block_on(place.open().verify(None)).unwrap();
+    assert_eq!(verdict.first_fault, None);
+    assert!(verdict.whole);
+    assert_eq!((verdict.records, verdict.checkpoints), (20, 6));
+}
+
+#[test]
+fn one_chain_can_be_checked_alone() {
+    let place = log();
+    place.stranger().execute_batch("UPDATE audit SET actor = 'x' WHERE chain = 'acme' AND seq = 2").unwrap();
+    let ledger = place.open();
+    let (globex, acme) = runtime().block_on(async {
+        (ledger.verify(Some("globex".to_owned())).await, ledger.verify(Some("acme".to_owned())).await)
+    });
+    let globex = globex.unwrap();
+    assert!(globex.whole, "{globex:?}");
+    assert_eq!(globex.records, 5);
+    assert!(!acme.unwrap().whole);
+}
+
+#[test]
+fn every_kind_of_change_is_noticed_at_its_first_record() {
+    let cases = [
+        (
+            "UPDATE audit SET at = '2026-01-02T03:04:05.000000000Z' WHERE chain = 'acme' AND seq = 3",
+            "acme",
+            3,
+            "changed",
+        ),
+        ("UPDATE audit SET action = 'session.ended' WHERE chain = 'acme' AND seq = 1", "acme", 1, "changed"),
+        ("UPDATE audit SET actor = 'tech2' WHERE chain = 'globex' AND seq = 5", "globex", 5, "changed"),
+        ("UPDATE audit SET outcome = 'failed' WHERE chain = '-' AND seq = 4", "-", 4, "changed"),
+        ("UPDATE audit SET details = '{}' WHERE chain = 'acme' AND seq = 10", "acme", 10, "changed"),
+        ("UPDATE audit SET hash = zeroblob(32) WHERE chain = 'acme' AND seq = 9", "acme", 9, "changed"),
+        ("UPDATE audit SET chain = 'initech' WHERE chain = 'acme' AND seq = 10", "initech", 1, "missing"),
+        (
+            "UPDATE audit SET chain = 'initech', seq = 1 WHERE chain = 'acme' AND seq = 10",
+            "initech",
+            1,
+            "changed",
+        ),
+        ("DELETE FROM audit WHERE chain = 'acme' AND seq = 4", "acme", 4, "missing"),
+        ("DELETE FROM audit WHERE chain = 'acme' AND seq = 1", "acme", 1, "missing"),
+        ("DELETE FROM audit WHERE chain = 'acme' AND seq >= 6", "acme", 6, "checkpoint"),
+        ("DELETE FROM audit WHERE chain = 'globex'", "globex", 1, "checkpoint"),
+        ("DELETE FROM audit WHERE chain = 'acme' AND seq = 10", "acme", 10, "10 were written"),
+        (
+            "DELETE FROM audit WHERE chain = 'acme' AND seq = 4;
+             UPDATE audit SET seq = -seq WHERE chain = 'acme' AND seq > 4",
+            "",
+            0,
+            "unlike the table's own rules",
+        ),
+        (
+            "UPDATE audit SET seq = 100 WHERE chain = 'acme' AND seq = 5;
+             UPDATE audit SET seq = 5 WHERE chain = 'acme' AND seq = 6;
+             UPDATE audit SET seq = 6 WHERE chain = 'acme' AND seq = 100",
+            "acme",
+            5,
+            "order",
+        ),
+        ("UPDATE audit SET position = 1000 WHERE chain = 'acme' AND seq = 2", "acme", 2, "order"),
+        (
+            "INSERT INTO audit SELECT 1000, chain, 11, at, action, actor, outcome, details, hash FROM audit
+             WHERE chain = 'acme' AND seq = 10",
+            "acme",
+            11,
+            "changed",
+        ),
+        (
+            "UPDATE checkpoints SET signature = zeroblob(64) WHERE chain = 'acme' AND seq = 4",
+            "acme",
+            4,
+            "signed",
+        ),
+        ("UPDATE checkpoints SET at = 'x' WHERE chain = 'acme' AND seq = 8", "acme", 8, "signed"),
+        ("UPDATE checkpoints SET seq = 5 WHERE chain = 'acme' AND seq = 4", "acme", 5, "signed"),
+        ("UPDATE checkpoints SET hash = zeroblob(32) WHERE chain = '-' AND seq = 5", "-", 5, "signed"),
+        ("UPDATE checkpoints SET signature = x'00' WHERE chain = '-' AND seq = 5", "-", 5, "never written"),
+        ("UPDATE checkpoints SET seq = 99 WHERE chain = 'acme' AND seq = 8", "acme", 11, "checkpoint"),
+        ("DELETE FROM chains WHERE chain = 'acme'", "acme", 10, "last record"),
+        ("UPDATE chains SET seq = 9 WHERE chain = 'acme'", "acme", 10, "last record"),
+        ("UPDATE chains SET hash = zeroblob(32) WHERE chain = 'acme'", "acme", 10, "last record"),
+    ];
+    let pristine = log();
+    for (sql, chain, seq, what) in cases {
+        let place = copy(&pristine);
+        let changed = place.stranger().execute_batch(sql);
+        if chain.is_empty() {
+            assert!(changed.is_err(), "{what}: {sql}");
+            continue;
+        }
+        changed.unwrap();
+        let verdict = runtime().block_on(place.open().verify(None)).unwrap();
+        let fault = verdict.first_fault.unwrap_or_else(|| panic!("not noticed: {sql}"));
+        assert_eq!((fault.chain.as_str(), fault.seq), (chain, seq), "{sql}: {}", fault.fault);
+        assert!(fault.fault.contains(what), "{sql}: {}", fault.fault);
+        assert!(!verdict.whole);
+    }
+}
+
+#[test]
+fn a_chain_that_was_hashed_anew_from_a_changed_record_on_is_betrayed_by_its_checkpoint() {
+    let place = log();
+    let stranger = place.stranger();
+    let mut before = chain::BEGINNING;
+    for seq in 1..=10u32 {
+        let actor = if seq == 6 { "nobody" } else { "broker" };
+        let (at, action, outcome, details): (String, String, String, String) = stranger
+            .query_row(
+                "SELECT at, action, outcome, details FROM audit WHERE chain = 'acme' AND seq = ?1",
+                [seq],
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+            )
+            .unwrap();
+        let fields = chain::Fields {
+            chain: b"acme",
+            seq: seq.into(),
+            at: at.as_bytes(),
+            action: action.as_bytes(),
+            actor: actor.as_bytes(),
+            outcome: outcome.as_bytes(),
+            details: details.as_bytes(),
+        };
+        before = chain::hash(&before, &fields, &mut Vec::new());
+        let sql = "UPDATE audit SET actor = ?2, hash = ?3 WHERE chain = 'acme' AND seq = ?1";
+        stranger.execute(sql, rusqlite::params![seq, actor, before]).unwrap();
+    }
+    stranger.execute("UPDATE chains SET hash = ?1 WHERE chain = 'acme'", [before]).unwrap();
+    let verdict = runtime().block_on(place.open().verify(None)).unwrap();
+    let fault = verdict.first_fault.unwrap();
+    assert_eq!((fault.chain.as_str(), fault.seq), ("acme", 8), "{}", fault.fault);
+    assert!(fault.fault.contains("written anew"), "{}", fault.fault);
+}
+
+#[test]
+fn a_record_of_another_kind_is_named_although_the_table_was_loosened() {
+    let place = log();
+    let stranger = place.stranger();
+    stranger
+        .execute_batch(
+            "PRAGMA writable_schema = on;
+             UPDATE sqlite_schema SET sql = replace(replace(sql, ' STRICT', ''), 'CHECK (length(hash) = 32)', '')
+             WHERE name = 'audit';
+             PRAGMA writable_schema = reset;
+             UPDATE audit SET hash = 'short' WHERE chain = 'acme' AND seq = 2;",
+        )
+        .unwrap();
+    let fault = runtime().block_on(place.open().verify(None)).unwrap().first_fault.unwrap();
+    assert_eq!((fault.chain.as_str(), fault.seq), ("acme", 2), "{}", fault.fault);
+}
+
+#[test]
+fn records_after_a_removed_tail_do_not_hide_the_gap() {
+    let place = log();
+    place.stranger().execute_batch("DELETE FROM audit WHERE chain = 'acme' AND seq >= 9").unwrap();
+    let verdict = runtime().block_on(async {
+        let ledger = place.open();
+        ledger.commit(note(Some("acme"), 11)).await.unwrap();
+        ledger.verify(None).await.unwrap()
+    });
+    let fault = verdict.first_fault.unwrap();
+    assert_eq!((fault.chain.as_str(), fault.seq), ("acme", 9), "{}", fault.fault);
+}
+
+#[test]
+fn a_checkpoint_is_made_for_chains_that_grew_only() {
+    let place = log();
+    let checkpoints = || -> Vec<(String, i64)> {
+        let stranger = place.stranger();
+        let mut statement =
+            stranger.prepare("SELECT chain, seq FROM checkpoints ORDER BY chain, seq").unwrap();
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        rows.collect::<Result<_, _>>().unwrap()
+    };
+    let expected = [("-", 4), ("-", 5), ("acme", 4), ("acme", 8), ("globex", 4), ("globex", 5)];
+    assert_eq!(checkpoints(), expected.map(|(chain, seq)| (chain.to_owned(), seq)));
+    runtime().block_on(place.open().checkpoint(at(20))).unwrap();
+    assert_eq!(checkpoints().len(), 7);
+    assert!(checkpoints().contains(&("acme".to_owned(), 10)));
+    runtime().block_on(place.open().checkpoint(at(21))).unwrap();
+    assert_eq!(checkpoints().len(), 7);
+}
+
+/// The same ledger and key in another place.
+fn copy(place: &Place) -> Place {
+    let other = Place::new();
+    std::fs::copy(place.ledger(), other.ledger()).unwrap();
+    std::fs::copy(place.key(), other.key()).unwrap();
+    other
+}
