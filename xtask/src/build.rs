@@ -1,0 +1,78 @@
+//! `cargo xtask build`: native binary, WASM core, unpacked extension. Packing for others is `dist.rs`.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::cargo::{native, remap_flags};
+use crate::steps::Steps;
+use crate::tree::Tree;
+use crate::{extension, setup, wasm};
+
+/// Options of `build`.
+#[derive(clap::Args)]
+#[command(after_help = "The binary lands in target/debug/ticketgate (or target/release/), the extension in \
+target/extension-dev/: load that folder in chrome://extensions with \"Load unpacked\".")]
+pub(crate) struct Args {
+    /// Optimised binary without this machine's paths in it
+    #[arg(long)]
+    release: bool,
+    /// Leave out the search for missing packages
+    #[arg(long)]
+    no_setup: bool,
+}
+
+/// What a build made.
+pub(crate) struct Built {
+    /// The native binary.
+    pub binary: PathBuf,
+    /// The folder of the unpacked extension.
+    pub extension: PathBuf,
+}
+
+/// How the native binary is built.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Native {
+    /// For development: quick to build, nothing left out.
+    Debug,
+    /// For people.
+    Release,
+}
+
+/// Runs the chore.
+pub(crate) fn run(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<()> {
+    if !args.no_setup {
+        setup::ensure(tree, steps, setup::Purpose::Build)?;
+    }
+    steps.heading("build");
+    let native = if args.release { Native::Release } else { Native::Debug };
+    let built = Built { binary: binary(tree, steps, native)?, extension: extension(tree, steps)? };
+    steps.note(&format!("binary     {}\nextension  {}", built.binary.display(), built.extension.display()));
+    Ok(())
+}
+
+/// Builds the native binary.
+pub(crate) fn binary(tree: &Tree, steps: &mut Steps, native_kind: Native) -> Result<PathBuf> {
+    let mut cargo = native(tree);
+    cargo.args(["build", "--package", "ticketgate", "--bin", "ticketgate"]);
+    let (title, folder) = match native_kind {
+        Native::Debug => ("native binary (debug)", "debug"),
+        Native::Release => {
+            cargo.arg("--release").env("CARGO_ENCODED_RUSTFLAGS", remap_flags(tree));
+            ("native binary (release)", "release")
+        }
+    };
+    steps.program(title, &mut cargo, "")?;
+    Ok(tree.target().join(folder).join(format!("ticketgate{}", std::env::consts::EXE_SUFFIX)))
+}
+
+/// Builds the WASM core and puts the unpacked extension together.
+pub(crate) fn extension(tree: &Tree, steps: &mut Steps) -> Result<PathBuf> {
+    let glue = wasm::build(tree, steps)?;
+    let out = tree.made("extension-dev");
+    steps.work("extension", || {
+        let files = extension::assemble(tree, &glue, &out)?;
+        Ok(((), format!("{files} files")))
+    })?;
+    Ok(out)
+}

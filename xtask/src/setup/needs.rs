@@ -1,0 +1,179 @@
+//! What the chores need beside rustup's cargo: package names of Debian 12, each group with its reason. A table only.
+
+use clap::ValueEnum;
+
+use crate::cargo::{WASM, WINDOWS};
+
+/// What the machine is made ready for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Purpose {
+    /// Binary and extension
+    Build,
+    /// Everything: build, lint for every target, all tests
+    Test,
+    /// Build, and the systems that the demo plays on
+    Demo,
+    /// The Windows binary
+    Windows,
+}
+
+impl Purpose {
+    /// As typed on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Build => "build",
+            Self::Test => "test",
+            Self::Demo => "demo",
+            Self::Windows => "windows",
+        }
+    }
+
+    /// Whether being ready for this purpose includes being ready for another.
+    pub(crate) fn covers(self, other: Self) -> bool {
+        match self {
+            Self::Test => true,
+            Self::Demo => matches!(other, Self::Demo | Self::Build),
+            Self::Build | Self::Windows => self == other,
+        }
+    }
+}
+
+/// A group of packages with one reason.
+pub(crate) struct Need {
+    pub name: &'static str,
+    pub why: &'static str,
+    pub packages: &'static [Package],
+    /// Not needed where the Rust toolchain in use has this target itself.
+    pub unless_target: Option<&'static str>,
+    /// The narrowest purposes that need it.
+    purposes: &'static [Purpose],
+}
+
+/// A package of Debian 12.
+pub(crate) struct Package {
+    pub name: &'static str,
+    /// A program that does as well, wherever it came from.
+    pub or_program: Option<&'static str>,
+}
+
+const fn package(name: &'static str) -> Package {
+    Package { name, or_program: None }
+}
+
+const fn program(name: &'static str, program: &'static str) -> Package {
+    Package { name, or_program: Some(program) }
+}
+
+/// Debian's second Rust: compiler, cargo, source of the standard library, linker, clippy. It stays beside rustup's.
+const WEB_TOOLCHAIN: [Package; 6] = [
+    package("rustc-web"),
+    package("cargo-web"),
+    package("rust-web-src"),
+    package("rust-web-llvm"),
+    package("lld-22"),
+    package("rust-web-clippy"),
+];
+
+/// All groups.
+const NEEDS: [Need; 9] = [
+    Need {
+        name: "WASM toolchain",
+        why: "compiles the extension's core; spared by `rustup target add wasm32-unknown-unknown`",
+        packages: &WEB_TOOLCHAIN,
+        unless_target: Some(WASM),
+        purposes: &[Purpose::Build],
+    },
+    Need {
+        name: "WASM optimiser",
+        why: "makes the core smaller (wasm-opt)",
+        packages: &[program("binaryen", "wasm-opt")],
+        unless_target: None,
+        purposes: &[Purpose::Build],
+    },
+    Need {
+        name: "browser",
+        why: "the real Chromium that tests and demo drive, with a font for its pages",
+        packages: &[program("chromium", "chromium"), package("fonts-dejavu-core")],
+        unless_target: None,
+        purposes: &[Purpose::Demo],
+    },
+    Need {
+        name: "directory",
+        why: "private Samba Active Directory domain controllers on loopback, with certificates and a movable clock",
+        packages: &[
+            package("samba"),
+            package("samba-dsdb-modules"),
+            package("samba-ad-provision"),
+            program("openssl", "openssl"),
+            program("faketime", "faketime"),
+        ],
+        unless_target: None,
+        purposes: &[Purpose::Demo],
+    },
+    Need {
+        name: "ticket system",
+        why: "a private Request Tracker with its own SQLite file",
+        packages: &[package("request-tracker5"), package("rt5-db-sqlite"), package("rt5-standalone")],
+        unless_target: None,
+        purposes: &[Purpose::Demo],
+    },
+    Need {
+        name: "display",
+        why: "a display, clipboard and message bus of their own, so that nobody's desktop is touched",
+        packages: &[program("xvfb", "Xvfb"), program("xclip", "xclip"), program("dbus", "dbus-daemon")],
+        unless_target: None,
+        purposes: &[Purpose::Demo],
+    },
+    Need {
+        name: "Windows C compiler",
+        why: "C parts and linking of the Windows binary",
+        packages: &[program("gcc-mingw-w64-x86-64-win32", "x86_64-w64-mingw32-gcc")],
+        unless_target: None,
+        purposes: &[Purpose::Windows],
+    },
+    Need {
+        name: "Windows toolchain",
+        why: "compiles for Windows; spared by `rustup target add x86_64-pc-windows-gnu`",
+        packages: &WEB_TOOLCHAIN,
+        unless_target: Some(WINDOWS),
+        purposes: &[Purpose::Windows],
+    },
+    Need {
+        name: "JavaScript checker",
+        why: "runs the type checker over the extension's JavaScript (the checker itself goes to target/npm)",
+        packages: &[program("nodejs", "node"), program("npm", "npm")],
+        unless_target: None,
+        purposes: &[Purpose::Test],
+    },
+];
+
+/// The groups that a purpose needs.
+pub(crate) fn needs(purpose: Purpose) -> impl Iterator<Item = &'static Need> {
+    NEEDS.iter().filter(move |need| need.purposes.iter().any(|needed| purpose.covers(*needed)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(purpose: Purpose) -> Vec<&'static str> {
+        needs(purpose).map(|need| need.name).collect()
+    }
+
+    #[test]
+    fn tests_need_every_group() {
+        assert_eq!(names(Purpose::Test).len(), NEEDS.len());
+    }
+
+    #[test]
+    fn a_build_needs_neither_browser_nor_directory() {
+        assert_eq!(names(Purpose::Build), ["WASM toolchain", "WASM optimiser"]);
+    }
+
+    #[test]
+    fn the_demo_needs_its_build_but_no_windows_compiler() {
+        let demo = names(Purpose::Demo);
+        assert!(demo.contains(&"WASM toolchain") && demo.contains(&"ticket system"));
+        assert!(!demo.iter().any(|name| name.starts_with("Windows")), "{demo:?}");
+    }
+}

@@ -1,0 +1,101 @@
+//! The WASM core: cargo for `wasm32-unknown-unknown`, wasm-bindgen's glue, `wasm-opt`. Does nothing while its sources
+//! are unchanged. Where the results go in the extension is told in `extension.rs`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, anyhow};
+use wasm_bindgen_cli_support::Bindgen;
+
+use crate::cargo::{Cross, WASM};
+use crate::fingerprint::{Fingerprint, is_current};
+use crate::steps::{Steps, output};
+use crate::tree::{Tree, program};
+
+/// The glue and the core as the worker and the pages import them.
+pub(crate) const GLUE: &str = "ticketgate_wasm.js";
+/// See [`GLUE`].
+pub(crate) const CORE: &str = "ticketgate_wasm_bg.wasm";
+
+/// Sources and settings that the core is made of.
+const SOURCES: [&str; 6] =
+    ["wasm/src", "wasm/Cargo.toml", "protocol/src", "protocol/Cargo.toml", "Cargo.toml", "Cargo.lock"];
+
+/// Data that recognition rules may be compiled from; part of the fingerprint where they exist.
+const DATA: [&str; 2] = ["wasm/rules", "wasm/build.rs"];
+
+/// Builds the core where it is not current and returns the folder that holds [`GLUE`] and [`CORE`]
+/// (and TypeScript declarations, which are for checking only).
+pub(crate) fn build(tree: &Tree, steps: &mut Steps) -> Result<PathBuf> {
+    let cross = Cross::find(WASM)?;
+    let optimiser = program("wasm-opt");
+    let out = cross.target_dir(tree).join("glue");
+    let mark = cross.target_dir(tree).join("glue.fingerprint");
+    let fingerprint = fingerprint(tree, cross, optimiser.as_deref())?;
+    if is_current(&mark, &fingerprint) && out.join(CORE).is_file() && out.join(GLUE).is_file() {
+        steps.skipped("WASM core", "current");
+        return Ok(out);
+    }
+
+    let mut cargo = cross.cargo(tree, "build");
+    cargo.args(["--package", "ticketgate-wasm", "--lib", "--profile", "wasm"]);
+    steps.program(&format!("WASM core ({})", cross.name()), &mut cargo, "")?;
+
+    let raw = cross.target_dir(tree).join(WASM).join("wasm/ticketgate_wasm.wasm");
+    steps.work("JavaScript glue (wasm-bindgen)", || {
+        let bytes = glue(&raw, &out)?;
+        Ok(((), format!("{} KB before wasm-opt", bytes / 1_000)))
+    })?;
+
+    if let Some(optimiser) = optimiser {
+        steps.work("smaller (wasm-opt -Oz)", || {
+            let bytes = optimise(&optimiser, &out.join(CORE))?;
+            Ok(((), format!("{} KB", bytes / 1_000)))
+        })?;
+    } else {
+        steps.skipped(
+            "wasm-opt",
+            "not installed; the core works but is larger (`cargo xtask setup --for build`)",
+        );
+    }
+    // Last, so that an interrupted build is done again.
+    fs::write(&mark, fingerprint).with_context(|| format!("cannot write {}", mark.display()))?;
+    Ok(out)
+}
+
+fn fingerprint(tree: &Tree, cross: Cross, optimiser: Option<&Path>) -> Result<String> {
+    let mut fingerprint = Fingerprint::new()
+        .word(&cross.fingerprint())
+        .word(&optimiser.map(|path| path.display().to_string()).unwrap_or_default())
+        .word(include_str!("wasm.rs"));
+    for source in SOURCES {
+        fingerprint = fingerprint.path(tree.root(), source)?;
+    }
+    for data in DATA.into_iter().filter(|data| tree.path(data).exists()) {
+        fingerprint = fingerprint.path(tree.root(), data)?;
+    }
+    Ok(fingerprint.finish())
+}
+
+/// Writes glue for a module worker and pages: `import init from "./ticketgate_wasm.js"; await init();`.
+fn glue(raw: &Path, out: &Path) -> Result<u64> {
+    if out.is_dir() {
+        fs::remove_dir_all(out)?;
+    }
+    fs::create_dir_all(out)?;
+    Bindgen::new()
+        .input_path(raw)
+        .out_name("ticketgate_wasm")
+        .web(true)
+        .and_then(|bindgen| bindgen.typescript(true).generate(out))
+        .map_err(|error| anyhow!("wasm-bindgen on {}: {error:#}", raw.display()))?;
+    Ok(fs::metadata(out.join(CORE))?.len())
+}
+
+fn optimise(optimiser: &Path, core: &Path) -> Result<u64> {
+    let smaller = core.with_extension("smaller");
+    output(Command::new(optimiser).args(["-Oz", "-all"]).arg(core).arg("-o").arg(&smaller))?;
+    fs::rename(&smaller, core)?;
+    Ok(fs::metadata(core)?.len())
+}
