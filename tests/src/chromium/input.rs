@@ -76,9 +76,10 @@ impl Key {
             }
             Named::Special(key, number, text) => (key.to_owned(), key.to_owned(), number, text.to_owned()),
         };
+        // Without the native code the browser hands the key to the page and looks for no shortcut.
         let event = |kind: &str| {
             json!({"type": kind, "modifiers": self.modifiers, "key": key, "code": code,
-                "windowsVirtualKeyCode": number})
+                "windowsVirtualKeyCode": number, "nativeVirtualKeyCode": number})
         };
         let mut down = event(if text.is_empty() { "rawKeyDown" } else { "keyDown" });
         if let (false, Some(fields)) = (text.is_empty(), down.as_object_mut()) {
