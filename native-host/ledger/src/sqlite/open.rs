@@ -4,10 +4,11 @@
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::Path;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use ed25519_dalek::SigningKey;
-use rusqlite::{Connection, MAIN_DB, OpenFlags, OptionalExtension, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, OptionalExtension, TransactionBehavior};
 
 use crate::{LedgerError, failure, key};
 
@@ -20,17 +21,25 @@ const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
 /// How long a call waits for another process's lock.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
+/// Between two attempts at what SQLite does not wait for by itself.
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
 /// The connection that writes, with the schema brought up to date, and the signing key.
 pub(super) fn writer(path: &Path, key_path: &Path) -> Result<(Connection, SigningKey), LedgerError> {
     // Read first: a bad key leaves no new ledger behind.
     let key = key::read(key_path)?;
-    let fresh = make_room(path)?;
-    let opened = open_writer(path, key_path, key);
-    if opened.is_err() && fresh && fs::metadata(path).is_ok_and(|metadata| metadata.len() == 0) {
-        // Only the empty file made above; if it cannot be removed, an empty file is a fresh ledger to the next start.
-        let _ = fs::remove_file(path);
+    make_room(path)?;
+    let mut connection = connect(path)?;
+    if connection.is_readonly(MAIN_DB).map_err(failure::database)? {
+        return Err(read_only(path));
     }
-    opened
+    // Looked for once more, since another process may have begun ledger and key after the first look.
+    if version(&connection, path)? > 0 && key.is_none() && key::read(key_path)?.is_none() {
+        return Err(key_is_gone(key_path));
+    }
+    keep_log_beside(&connection, path)?;
+    let key = migrate(&mut connection, path, key_path, key)?;
+    Ok((connection, key))
 }
 
 /// A connection that only reads.
@@ -40,30 +49,29 @@ pub(super) fn reader(path: &Path) -> Result<Connection, LedgerError> {
     Ok(connection)
 }
 
-fn open_writer(
-    path: &Path,
-    key_path: &Path,
-    key: Option<SigningKey>,
-) -> Result<(Connection, SigningKey), LedgerError> {
-    let mut connection = connect(path)?;
-    if connection.is_readonly(MAIN_DB).map_err(failure::database)? {
-        return Err(read_only(path));
+/// Write-ahead logging, for good: then readers and the writer do not wait for each other.
+fn keep_log_beside(connection: &Connection, path: &Path) -> Result<(), LedgerError> {
+    let patience = Instant::now() + LOCK_PATIENCE;
+    loop {
+        let mode =
+            connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0));
+        match mode {
+            Ok(mode) if mode == "wal" => return Ok(()),
+            Ok(_) => {
+                return Err(LedgerError::Unavailable(format!(
+                    "the folder of {} cannot hold a shared log beside it; use a local disk",
+                    path.display()
+                )));
+            }
+            // SQLite's own patience does not cover this switch, which others may be making just now.
+            Err(error) if is_busy(&error) && Instant::now() < patience => thread::sleep(LOCK_PAUSE),
+            Err(error) => return Err(failure::database(error)),
+        }
     }
-    let version = version(&connection, path)?;
-    if version > 0 && key.is_none() {
-        return Err(key_is_gone(key_path));
-    }
-    let mode: String = connection
-        .pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))
-        .map_err(failure::database)?;
-    if mode != "wal" {
-        return Err(LedgerError::Unavailable(format!(
-            "the folder of {} cannot hold a shared log beside it; use a local disk",
-            path.display()
-        )));
-    }
-    let key = migrate(&mut connection, path, key_path, key)?;
-    Ok((connection, key))
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
 /// In one transaction that also keeps a second process from making another key at the same time.
@@ -123,11 +131,14 @@ fn migrate(
 
 /// The schema's version; 0 for a file without anything in it.
 fn version(connection: &Connection, path: &Path) -> Result<usize, LedgerError> {
-    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
-    let application = pragma("application_id").map_err(failure::database)?;
-    let version = pragma("user_version").map_err(failure::database)?;
-    let objects: i64 = connection
-        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+    // One statement, so that another process's first migration is seen whole or not at all.
+    let (application, version, objects): (i32, i32, i64) = connection
+        .query_row(
+            "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)
+             FROM pragma_application_id, pragma_user_version",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        )
         .map_err(failure::database)?;
     match usize::try_from(version) {
         Ok(0) if application == 0 && objects == 0 => Ok(0),
@@ -168,8 +179,8 @@ fn connect(path: &Path) -> Result<Connection, LedgerError> {
     Ok(connection)
 }
 
-/// Sees to folder and file: both exist and are for their owner alone. Answers whether the file is new.
-fn make_room(path: &Path) -> Result<bool, LedgerError> {
+/// Sees to folder and file: both exist, made for their owner alone. An empty file is the beginning of a ledger.
+fn make_room(path: &Path) -> Result<(), LedgerError> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     if let Some(folder) = folder {
         make_folder(folder).map_err(|error| failure::file("the ledger's folder", folder, &error))?;
@@ -179,7 +190,7 @@ fn make_room(path: &Path) -> Result<bool, LedgerError> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     match options.open(path) {
-        Ok(_) => Ok(true),
+        Ok(_) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             let metadata =
                 fs::metadata(path).map_err(|error| failure::file("the ledger's file", path, &error))?;
@@ -192,8 +203,7 @@ fn make_room(path: &Path) -> Result<bool, LedgerError> {
             if metadata.permissions().readonly() {
                 return Err(read_only(path));
             }
-            refuse_if_shared(path, &metadata)?;
-            Ok(false)
+            refuse_if_shared(path, &metadata)
         }
         Err(error) => Err(failure::file("the ledger's file", path, &error)),
     }

@@ -51,7 +51,7 @@ async fn what_was_committed_reads_back_the_same_after_opening_again() {
     assert_eq!(ledger.session(&whole.id).await.unwrap(), Some(whole.clone()));
     assert_eq!(ledger.sessions(SessionFilter::default()).await.unwrap(), [whole]);
     let kept = Account { version: 1, ..account("tech1") };
-    assert_eq!(ledger.accounts().await.unwrap(), [kept.clone()]);
+    assert_eq!(ledger.accounts().await.unwrap(), std::slice::from_ref(&kept));
     assert_eq!(ledger.account(&kept.key).await.unwrap(), Some((kept, vec![])), "an ended session is over");
     assert_eq!(ledger.high_water().await.unwrap(), Some(at(0)));
 }

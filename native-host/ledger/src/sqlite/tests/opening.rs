@@ -196,9 +196,10 @@ fn a_full_disk_refuses_the_change_whole_and_the_ledger_goes_on_when_there_is_roo
         assert_eq!(ledger.high_water().await.unwrap(), expected);
 
         let more = pages + 1_000;
-        let writer = ledger.writer.lock().unwrap();
-        writer.pragma_update_and_check(None, "max_page_count", more, |_| Ok(())).unwrap();
-        drop(writer);
+        let allow = |writer: &rusqlite::Connection| {
+            writer.pragma_update_and_check(None, "max_page_count", more, |_| Ok(())).unwrap();
+        };
+        allow(&ledger.writer.lock().unwrap());
         ledger.commit(note(Some("acme"), written)).await.unwrap();
         assert!(ledger.verify(None).await.unwrap().whole);
     });
