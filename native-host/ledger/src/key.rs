@@ -97,7 +97,6 @@ fn refuse_if_shared(path: &Path, file: &File) -> Result<(), LedgerError> {
 }
 
 #[cfg(not(unix))]
-#[expect(clippy::unnecessary_wraps, reason = "the other platform can refuse")]
 fn refuse_if_shared(_path: &Path, _file: &File) -> Result<(), LedgerError> {
     Ok(())
 }

@@ -230,7 +230,6 @@ fn refuse_if_shared(path: &Path, metadata: &fs::Metadata) -> Result<(), LedgerEr
 }
 
 #[cfg(not(unix))]
-#[expect(clippy::unnecessary_wraps, reason = "the other platform can refuse")]
 fn refuse_if_shared(_path: &Path, _metadata: &fs::Metadata) -> Result<(), LedgerError> {
     Ok(())
 }
