@@ -163,7 +163,7 @@ async fn a_minute_holds_so_many_requests_and_the_wait_is_exact() {
     for (seconds, wait) in [(10, 50), (59, 1)] {
         match ledger.commit(asked(seconds, rate)).await {
             Err(LedgerError::TooMany { limit: Limit::Minute, retry_after_s }) => {
-                assert_eq!(retry_after_s, wait)
+                assert_eq!(retry_after_s, wait);
             }
             other => panic!("{other:?}"),
         }
