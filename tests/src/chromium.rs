@@ -8,6 +8,7 @@ pub mod page;
 
 use crate::Result;
 use crate::leash::Leashed;
+use crate::outcome::failing;
 use crate::patience::{LIMIT, wait_for};
 use crate::world::Folder;
 use anyhow::{Context, bail};
@@ -332,6 +333,15 @@ impl Chromium {
         self.connection.console()
     }
 
+    /// Of a failing test: what every page looks like, as far as it can still be had.
+    fn keep_pictures(&self) {
+        let pages = self.targets().unwrap_or_default().into_iter().filter(|target| target.kind == "page");
+        for (number, target) in pages.enumerate() {
+            let file = self.profile.0.join(format!("page-{number}.png"));
+            let _ = Page::attach(&self.connection, &target.id).and_then(|page| page.screenshot_to(&file));
+        }
+    }
+
     fn is_worker(&self, target: &Target) -> bool {
         target.kind == "service_worker" && target.url.starts_with(&self.extension_url(""))
     }
@@ -347,10 +357,12 @@ impl Drop for Chromium {
         reason = "shown by the test runner below the failure that it helps to explain"
     )]
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if failing() {
             for line in self.console() {
                 eprintln!("browser: {line}");
             }
+            eprintln!("browser: pictures of its pages are in {}", self.folder().display());
+            self.keep_pictures();
         }
         // Quicker than an orderly end, and the profile goes too.
         let _ = self.browser.kill();

@@ -4,7 +4,7 @@
 //!
 //! - [`world`]: where state lives on disk; templates that are made once.
 //! - [`leash`]: child processes that cannot outlive their owner.
-//! - [`patience`]: waiting for something, with a limit and a sentence.
+//! - [`outcome`]: how a test ends; [`patience`]: waiting for something, with a limit and a sentence.
 //! - [`samba`]: an Active Directory domain controller; [`ldap`]: an independent look into it.
 //! - [`rt`]: Request Tracker with tickets of three customers; [`site`]: pages of our own; [`http`]: asking either.
 //! - [`chromium`]: the browser, driven over its DevTools protocol; [`xvfb`]: a display with a clipboard.
@@ -14,6 +14,7 @@ pub mod chromium;
 pub mod http;
 pub mod ldap;
 pub mod leash;
+pub mod outcome;
 pub mod patience;
 pub mod product;
 pub mod rt;
@@ -22,5 +23,7 @@ pub mod site;
 pub mod world;
 pub mod xvfb;
 
-/// What every fallible function here answers: a test prints the error and fails.
+pub use outcome::Outcome;
+
+/// What every fallible function here answers. Tests answer [`Outcome`], into which `?` turns it.
 pub type Result<T, E = anyhow::Error> = std::result::Result<T, E>;

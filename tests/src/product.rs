@@ -2,6 +2,7 @@
 //! browser starts, the assembled extension. What the configuration says is in [`configuration`].
 
 pub mod configuration;
+pub mod relay;
 
 use crate::Result;
 use crate::chromium::{self, Chromium, NativeHost};
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 pub use configuration::{Configuration, Policy};
+pub use relay::Relay;
 
 /// The native messaging host's name, as the extension asks for it.
 const HOST_NAME: &str = "com.ticketgate.host";
@@ -235,6 +237,14 @@ impl Product {
         NativeHost { name: HOST_NAME.to_owned(), program: self.folder.join("host") }
     }
 
+    /// Starts a relay as a browser would for this extension id, to speak to it without a browser.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn relay(&self, extension_id: &str) -> Result<Relay> {
+        Relay::start(&self.folder.join("host"), extension_id)
+    }
+
     /// Whether a relay or a command starts a broker when none runs. At first they do not, so that a broker that a
     /// test killed stays dead.
     ///
@@ -300,7 +310,7 @@ impl Drop for Product {
         reason = "shown by the test runner below the failure that it helps to explain"
     )]
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if crate::outcome::failing() {
             eprintln!("broker: {}", self.broker_log());
         }
         drop(self.broker.take());

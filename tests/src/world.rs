@@ -85,7 +85,7 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        if !std::thread::panicking() {
+        if !crate::outcome::failing() {
             remove(&self.path);
         }
     }

@@ -1,7 +1,7 @@
 //! The browser harness reaches every corner of an extension, shown on a small extension of its own.
 
 use std::time::Duration;
-use ticketgate_tests::Result;
+use ticketgate_tests::Outcome;
 use ticketgate_tests::chromium::{Chromium, Key, Options, extension_id};
 use ticketgate_tests::leash::processes_with;
 use ticketgate_tests::patience::{LIMIT, until};
@@ -17,7 +17,7 @@ fn with_probe() -> Options {
 const PNG: &[u8] = b"\x89PNG\r\n";
 
 #[test]
-fn a_trusted_click_lands_in_a_closed_shadow_root_under_a_strict_csp() -> Result<()> {
+fn a_trusted_click_lands_in_a_closed_shadow_root_under_a_strict_csp() -> Outcome {
     let site = Site::start()?;
     let page = Served::html("<!doctype html><title>Strict</title><h1>Ticket 1</h1>")
         .with("Content-Security-Policy", "default-src 'none'; script-src 'self'");
@@ -42,7 +42,7 @@ fn a_trusted_click_lands_in_a_closed_shadow_root_under_a_strict_csp() -> Result<
 }
 
 #[test]
-fn popup_shortcut_notification_and_a_stopped_worker_are_in_reach() -> Result<()> {
+fn popup_shortcut_notification_and_a_stopped_worker_are_in_reach() -> Outcome {
     let site = Site::start()?;
     let url = site.page("/", Served::html("<!doctype html><title>Plain</title>Plain"));
     let browser = Chromium::start(&with_probe())?;
@@ -75,7 +75,7 @@ fn popup_shortcut_notification_and_a_stopped_worker_are_in_reach() -> Result<()>
 }
 
 #[test]
-fn an_optional_host_is_granted_without_a_prompt() -> Result<()> {
+fn an_optional_host_is_granted_without_a_prompt() -> Outcome {
     let browser = Chromium::start(&with_probe())?;
     browser.grant_host("*://*.psa.test/*")?;
     let page = browser.page(&browser.extension_url("popup.html"))?;
@@ -87,7 +87,7 @@ fn an_optional_host_is_granted_without_a_prompt() -> Result<()> {
 }
 
 #[test]
-fn a_ticket_page_of_request_tracker_shows_after_the_login() -> Result<()> {
+fn a_ticket_page_of_request_tracker_shows_after_the_login() -> Outcome {
     let rt = RequestTracker::start()?;
     let browser = Chromium::start(&Options::default())?;
     let page = browser.new_tab("about:blank")?;
@@ -110,7 +110,7 @@ fn a_ticket_page_of_request_tracker_shows_after_the_login() -> Result<()> {
 }
 
 #[test]
-fn a_profile_lives_on_in_the_next_browser() -> Result<()> {
+fn a_profile_lives_on_in_the_next_browser() -> Outcome {
     let browser = Chromium::start(&with_probe())?;
     let page = browser.page(&browser.extension_url("popup.html"))?;
     page.eval("localStorage.setItem('kept', 'yes')")?;
@@ -123,7 +123,7 @@ fn a_profile_lives_on_in_the_next_browser() -> Result<()> {
 }
 
 #[test]
-fn the_clipboard_of_a_private_display_is_read_and_written() -> Result<()> {
+fn the_clipboard_of_a_private_display_is_read_and_written() -> Outcome {
     let display = Xvfb::start()?;
     assert_eq!(display.clipboard()?, None);
     display.copy("first")?;
@@ -137,7 +137,7 @@ fn the_clipboard_of_a_private_display_is_read_and_written() -> Result<()> {
 }
 
 #[test]
-fn no_process_of_a_browser_is_left_after_a_drop_or_a_crash() -> Result<()> {
+fn no_process_of_a_browser_is_left_after_a_drop_or_a_crash() -> Outcome {
     let browser = Chromium::start(&with_probe())?;
     let folder = browser.folder().to_path_buf();
     let mark = folder.display().to_string();
@@ -156,14 +156,14 @@ fn no_process_of_a_browser_is_left_after_a_drop_or_a_crash() -> Result<()> {
 }
 
 #[test]
-fn an_extension_without_a_key_gets_its_id_from_its_folder() -> Result<()> {
+fn an_extension_without_a_key_gets_its_id_from_its_folder() -> Outcome {
     let browser = Chromium::start(&with_probe())?;
     assert_eq!(browser.worker()?.eval("chrome.runtime.id")?, extension_id(&fixture("extension"))?);
     Ok(())
 }
 
 #[test]
-fn a_browser_ends_when_the_test_that_started_it_is_killed() -> Result<()> {
+fn a_browser_ends_when_the_test_that_started_it_is_killed() -> Outcome {
     // This test runs itself again as the victim, which starts a browser, says where, and waits to be killed.
     const ROLE: &str = "TICKETGATE_TESTS_VICTIM";
     if std::env::var_os(ROLE).is_some() {

@@ -2,11 +2,11 @@
 
 use rustix::process::{Pid, test_kill_process};
 use std::time::{Duration, Instant, SystemTime};
-use ticketgate_tests::Result;
 use ticketgate_tests::ldap::{Expiry, View};
 use ticketgate_tests::patience::{LIMIT, until};
 use ticketgate_tests::samba::audit::Record;
 use ticketgate_tests::samba::{Certificate, Options, SambaAd};
+use ticketgate_tests::{Outcome, Result};
 
 const PASSWORD: &str = "C0mplex-Pass.1";
 const NOT_ALLOWED: u32 = 50;
@@ -21,15 +21,16 @@ fn activate(ad: &SambaAd, name: &str, lasts: Duration) -> Result<(View, String)>
 }
 
 #[test]
-fn the_directory_itself_refuses_an_account_after_its_end() -> Result<()> {
+fn the_directory_itself_refuses_an_account_after_its_end() -> Outcome {
     let ad = SambaAd::start(Options::default())?;
     activate(&ad, "jit-t1", Duration::from_secs(3))?;
     assert!(ad.bind("jit-t1", PASSWORD)?.accepted());
-    until("the end of the account", LIMIT, || Ok(ad.bind("jit-t1", PASSWORD)?.refused_with("701")))
+    until("the end of the account", LIMIT, || Ok(ad.bind("jit-t1", PASSWORD)?.refused_with("701")))?;
+    Ok(())
 }
 
 #[test]
-fn eight_hours_pass_when_the_clock_is_moved() -> Result<()> {
+fn eight_hours_pass_when_the_clock_is_moved() -> Outcome {
     let ad = SambaAd::start(Options { movable_clock: true, ..Options::default() })?;
     activate(&ad, "jit-t1", Duration::from_secs(8 * 3600))?;
     ad.move_clock("+28700s")?;
@@ -44,7 +45,7 @@ fn eight_hours_pass_when_the_clock_is_moved() -> Result<()> {
 }
 
 #[test]
-fn the_service_account_can_do_its_job_and_nothing_else() -> Result<()> {
+fn the_service_account_can_do_its_job_and_nothing_else() -> Outcome {
     let ad = SambaAd::start(Options::default())?;
     let (mut service, dn) = activate(&ad, "jit-t1", Duration::from_secs(600))?;
     for group in ["tier1", "helpdesk", "comma", "quotes", "umlaut", "backslash", "hash", "space", "brackets"]
@@ -69,7 +70,7 @@ fn the_service_account_can_do_its_job_and_nothing_else() -> Result<()> {
 }
 
 #[test]
-fn a_crash_keeps_what_was_acknowledged() -> Result<()> {
+fn a_crash_keeps_what_was_acknowledged() -> Outcome {
     let mut ad = SambaAd::start(Options { durable: true, ..Options::default() })?;
     let (_, dn) = activate(&ad, "jit-t1", Duration::from_secs(600))?;
     ad.crash()?;
@@ -80,7 +81,7 @@ fn a_crash_keeps_what_was_acknowledged() -> Result<()> {
 }
 
 #[test]
-fn a_hanging_directory_is_told_from_a_working_one() -> Result<()> {
+fn a_hanging_directory_is_told_from_a_working_one() -> Outcome {
     let ad = SambaAd::start(Options::default())?;
     ad.pause()?;
     // The kernel still accepts the connection; nobody answers on it.
@@ -95,7 +96,7 @@ fn a_hanging_directory_is_told_from_a_working_one() -> Result<()> {
 }
 
 #[test]
-fn certificates_that_a_client_has_to_refuse_are_bad_in_the_way_they_say() -> Result<()> {
+fn certificates_that_a_client_has_to_refuse_are_bad_in_the_way_they_say() -> Outcome {
     use Certificate::{Expired, Foreign, Trusted, WrongName};
     for (certificate, says) in [
         (Trusted, None),
@@ -119,7 +120,7 @@ fn certificates_that_a_client_has_to_refuse_are_bad_in_the_way_they_say() -> Res
 }
 
 #[test]
-fn the_independent_view_shows_what_is_there() -> Result<()> {
+fn the_independent_view_shows_what_is_there() -> Outcome {
     let ad = SambaAd::start(Options { audit: true, ..Options::default() })?;
     let (_, dn) = activate(&ad, "jit-t1", Duration::from_secs(600))?;
     let mut admin = ad.look()?;
@@ -150,7 +151,7 @@ fn the_independent_view_shows_what_is_there() -> Result<()> {
 }
 
 #[test]
-fn nothing_of_a_directory_is_left() -> Result<()> {
+fn nothing_of_a_directory_is_left() -> Outcome {
     let ad = SambaAd::start(Options { movable_clock: true, ..Options::default() })?;
     let (pid, files) = (ad.pid(), ad.ca());
     drop(ad);

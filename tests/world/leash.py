@@ -8,7 +8,8 @@ line that this script prints. The leash is this script's own stdin: when the oth
 orderly way or because the holder was killed, the program is asked to end (SIGTERM), and after
 GRACE_SECONDS everything that descends from it is killed, also what moved into a session of its own:
 the script is the "child subreaper" of all of it, so orphans come back to it. When the program ends by
-itself, what it left behind is killed too, and "exit CODE" or "signal NUMBER" is printed.
+itself, what it left behind is killed too, and "exit CODE" or "signal NUMBER" is printed. Should the
+leash itself be killed, the program goes with it.
 """
 import ctypes
 import os
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import time
 
+PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 GRACE_SECONDS = 2.0
 
@@ -73,7 +75,8 @@ def kill_the_rest(program, status):
 
 
 def main():
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    libc = ctypes.CDLL(None)
+    libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     # A Ctrl-C in the terminal is for the holder, which then lets go of the leash.
     os.setsid()
     # Wakes select() when a child ends.
@@ -82,7 +85,8 @@ def main():
     signal.set_wakeup_fd(wake)
     with open(sys.argv[1], "ab") as log:
         program = subprocess.Popen(sys.argv[2:], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                   start_new_session=True).pid
+                                   start_new_session=True,
+                                   preexec_fn=lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)).pid
     print(program, flush=True)
     status = None
     while status is None:
