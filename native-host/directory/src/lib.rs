@@ -1,6 +1,9 @@
 //! Directories behind one interface: what an account has ([`Directory::observe`]), and one change at a time
 //! ([`Directory::apply`]). Nothing here decides: the plan comes from `ticketgate-access`, the ledger is not known here.
 
+pub mod active_directory;
+mod generate;
+mod read_secret;
 pub mod secret;
 
 use async_trait::async_trait;
@@ -9,6 +12,8 @@ use ticketgate_access::desired::{Observed, Step};
 use ticketgate_access::session::{Account, Right};
 use ticketgate_protocol::api::Finding;
 
+pub use active_directory::ActiveDirectory;
+pub use read_secret::{MachineSecrets, ReadSecret};
 pub use secret::Secret;
 
 /// A directory that accounts live in. Every method is safe to repeat.

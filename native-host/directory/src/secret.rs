@@ -2,6 +2,8 @@
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+pub use crate::generate::{generate, generate_for};
+
 /// A password.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct Secret(String);

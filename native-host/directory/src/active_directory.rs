@@ -1,0 +1,206 @@
+//! Active Directory behind [`Directory`]: what it stands on, and which part answers what. A right is a group's DN.
+
+mod check;
+mod clock;
+mod dn;
+mod domain;
+mod entry;
+mod failure;
+mod filter;
+mod guid;
+mod link;
+mod look;
+mod marker;
+mod password;
+mod server;
+mod steps;
+mod tls;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
+use ticketgate_access::config;
+use ticketgate_access::desired::{Observed, Step};
+use ticketgate_access::session::{Account, Right};
+use ticketgate_protocol::api::{Finding, Mode};
+
+use self::dn::Dn;
+use self::domain::Domain;
+use self::link::Link;
+use self::server::{Server, Servers};
+use crate::{Directory, DirectoryError, MachineSecrets, Promises, ReadSecret, Secret};
+
+/// An Active Directory domain.
+pub struct ActiveDirectory {
+    servers: Servers,
+    unit: Dn,
+    /// Rights of the configuration, by the text that all spellings of one DN share.
+    known: BTreeMap<String, Right>,
+    name: String,
+    bind_dn: String,
+    domain: tokio::sync::OnceCell<Arc<Domain>>,
+    /// Whether the forest is known to take memberships away by itself. Until a server said so: no.
+    time_limited: AtomicBool,
+}
+
+impl ActiveDirectory {
+    /// The domain that the configuration describes, with its secret read from this machine. Nothing is asked of a server yet.
+    ///
+    /// `known_rights` are the rights of all policies of this directory.
+    ///
+    /// # Errors
+    /// [`DirectoryError::BadValue`] when a server's address, the unit or a right cannot be read.
+    pub fn new(config: &config::ActiveDirectory, known_rights: BTreeSet<Right>) -> Result<Self, DirectoryError> {
+        Self::with_secrets(config, known_rights, Arc::new(MachineSecrets))
+    }
+
+    /// The same, with the secret read by the caller's own means.
+    ///
+    /// # Errors
+    /// [`DirectoryError::BadValue`] when a server's address, the unit or a right cannot be read.
+    pub fn with_secrets(
+        config: &config::ActiveDirectory,
+        known_rights: BTreeSet<Right>,
+        secrets: Arc<dyn ReadSecret>,
+    ) -> Result<Self, DirectoryError> {
+        for server in &config.servers {
+            Server::parse(server)?;
+        }
+        let known = known_rights
+            .into_iter()
+            .map(|right| Ok((parsed(&right.0)?.key(), right)))
+            .collect::<Result<_, DirectoryError>>()?;
+        Ok(Self {
+            servers: Servers::new(config.clone(), secrets),
+            unit: parsed(&config.account_unit)?,
+            known,
+            name: config.servers.first().cloned().unwrap_or_default(),
+            bind_dn: config.bind_dn.clone(),
+            domain: tokio::sync::OnceCell::new(),
+            time_limited: AtomicBool::new(false),
+        })
+    }
+
+    /// How far the directory's clock is ahead of `now` (negative: behind), to a second. The broker decides what that means:
+    /// [`SKEW_SHOWN`] and [`SKEW_REFUSED`] are the limits of `check`.
+    ///
+    /// # Errors
+    /// [`DirectoryError`]
+    pub async fn skew(&self, now: DateTime<Utc>) -> Result<TimeDelta, DirectoryError> {
+        Ok(self.time().await? - now)
+    }
+
+    /// A working connection, and what is known of the domain.
+    async fn link(&self) -> Result<(Link, Arc<Domain>), DirectoryError> {
+        let link = self.servers.link().await?;
+        match self.domain_by(&link).await {
+            // The warm connection was dead without a sign: once more on a new one.
+            Err(_) if link.health() != link::Health::Good => {
+                let link = self.servers.link().await?;
+                let domain = self.domain_by(&link).await?;
+                Ok((link, domain))
+            }
+            found => Ok((link, found?)),
+        }
+    }
+
+    async fn domain_by(&self, link: &Link) -> Result<Arc<Domain>, DirectoryError> {
+        let domain = self.domain.get_or_try_init(|| async { domain::read(link).await.map(Arc::new) }).await?;
+        self.time_limited.store(domain.time_limited, Ordering::Relaxed);
+        Ok(domain.clone())
+    }
+
+    /// A group's DN as a right: in the configured spelling where the configuration knows it.
+    fn right(&self, dn: &str) -> Right {
+        let known = Dn::parse(dn).ok().and_then(|dn| self.known.get(&dn.key()));
+        known.cloned().unwrap_or_else(|| Right(dn.to_owned()))
+    }
+}
+
+/// A skew of the clocks that is shown.
+pub const SKEW_SHOWN: TimeDelta = TimeDelta::seconds(60);
+/// A skew of the clocks at which nothing is granted: Kerberos refuses tickets from here on, too.
+pub const SKEW_REFUSED: TimeDelta = TimeDelta::seconds(300);
+
+#[async_trait]
+impl Directory for ActiveDirectory {
+    async fn observe(&self, account: &Account) -> Result<Observed, DirectoryError> {
+        let (link, domain) = self.link().await?;
+        match self.observe_by(&link, &domain, account).await {
+            // Reading changes nothing: a connection that was cut meanwhile is worth a second try on a new one.
+            Err(error) if error.is_passing() && link.health() != link::Health::Good => {
+                tracing::debug!(%error, "asking the directory once more on a new connection");
+                let (link, domain) = self.link().await?;
+                self.observe_by(&link, &domain, account).await
+            }
+            observed => observed,
+        }
+    }
+
+    async fn apply(&self, account: &Account, step: &Step, password: Option<&Secret>) -> Result<(), DirectoryError> {
+        let (link, domain) = self.link().await?;
+        // The account is looked up before each write, so a dead connection shows while nothing has been sent.
+        let (link, domain, target) = match self.target(&link, &domain, account).await {
+            Err(error) if error.is_passing() && link.health() != link::Health::Good => {
+                tracing::debug!(%error, "asking the directory once more on a new connection");
+                let (link, domain) = self.link().await?;
+                let target = self.target(&link, &domain, account).await?;
+                (link, domain, target)
+            }
+            target => (link, domain, target?),
+        };
+        self.carry_out(&link, &domain, account, target, step, password).await
+    }
+
+    async fn time(&self) -> Result<DateTime<Utc>, DirectoryError> {
+        let link = self.servers.link().await?;
+        match domain::time(&link).await {
+            Err(error) if error.is_passing() && link.health() != link::Health::Good => {
+                domain::time(&self.servers.link().await?).await
+            }
+            time => time,
+        }
+    }
+
+    async fn check(&self, rights: &[Right]) -> Vec<Finding> {
+        check::check(self, rights).await
+    }
+
+    fn promises(&self, mode: Mode) -> Promises {
+        let time_limited = self.time_limited.load(Ordering::Relaxed);
+        let guarantee = match mode {
+            Mode::Dedicated | Mode::Burner => {
+                "At the end Active Directory itself refuses every new logon of this account, even when no broker runs."
+            }
+            Mode::Membership if time_limited => {
+                "At the end Active Directory itself takes your account out of the groups, even when no broker runs."
+            }
+            Mode::Membership => {
+                "Active Directory does not end this by itself: the broker, or the sweep of an operating system timer, takes \
+                 your account out of the groups at the end."
+            }
+        };
+        let limits = match mode {
+            Mode::Dedicated | Mode::Burner => {
+                "What is already open goes on: a logged-on desktop or connection until it is logged off, and a Kerberos \
+                 service ticket until it runs out."
+            }
+            Mode::Membership => {
+                "What is already open keeps the rights: a logged-on desktop or connection until it is logged off, and a \
+                 Kerberos ticket until it runs out."
+            }
+        };
+        Promises { guarantee: guarantee.into(), limits: limits.into() }
+    }
+
+    fn right_name(&self, right: &Right) -> String {
+        Dn::parse(&right.0).ok().and_then(|dn| dn.name().map(str::to_owned)).unwrap_or_else(|| right.0.clone())
+    }
+}
+
+fn parsed(dn: &str) -> Result<Dn, DirectoryError> {
+    Dn::parse(dn).map_err(|error| DirectoryError::BadValue(format!("{dn} is not a distinguished name: {error}")))
+}

@@ -1,0 +1,240 @@
+//! One bound connection to one server, and the four operations on it, each with a time limit.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+
+use ldap3::controls::RawControl;
+use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, Mod, Scope, StdStream};
+use rustls::ClientConfig;
+use tokio::task::JoinHandle;
+
+use super::entry::{Entry, Part};
+use super::failure::{Trouble, code, connecting};
+use super::filter;
+use super::server::Server;
+use crate::{DirectoryError, Secret};
+
+/// A bound connection. Clones share it; the last one to go closes it.
+#[derive(Clone)]
+pub(crate) struct Link {
+    ldap: Ldap,
+    timeout: Duration,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    server: usize,
+    opened: Instant,
+    health: AtomicU8,
+    driver: JoinHandle<()>,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // A driver that waits for a server that hangs would not notice that nobody needs it any more.
+        self.driver.abort();
+    }
+}
+
+/// How a connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Health {
+    /// As far as is known it works.
+    Good,
+    /// The server closed it, as servers do with an idle one.
+    Closed,
+    /// An operation on it was not answered.
+    Lost,
+}
+
+/// One changed attribute.
+pub(crate) enum Change<'a> {
+    /// Exactly this value.
+    Replace(&'a str, &'a [u8]),
+    /// One more value.
+    Add(&'a str, &'a [u8]),
+    /// One value less.
+    Remove(&'a str, &'a [u8]),
+}
+
+impl Link {
+    /// Connects, checks the certificate, and binds.
+    pub(crate) async fn open(
+        server: &Server,
+        index: usize,
+        trust: Arc<ClientConfig>,
+        timeout: Duration,
+        bind_dn: &str,
+        password: &Secret,
+    ) -> Result<Self, DirectoryError> {
+        let unreachable = |why: String| DirectoryError::Unreachable(format!("{server}: {why}"));
+        let connect = tokio::net::TcpStream::connect((server.host.as_str(), server.port));
+        let stream = match tokio::time::timeout(timeout, connect).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return Err(unreachable(error.to_string())),
+            Err(_) => return Err(unreachable("no connection in time".into())),
+        };
+        // The LDAP crate leaves Nagle's algorithm on, and the first bind then waits 40 ms for an acknowledgement.
+        stream.set_nodelay(true).map_err(|error| unreachable(error.to_string()))?;
+        let stream = stream.into_std().map_err(|error| unreachable(error.to_string()))?;
+        let settings = LdapConnSettings::new()
+            .set_config(trust)
+            .set_conn_timeout(timeout)
+            .set_starttls(!server.tls)
+            .set_std_stream(StdStream::Tcp(stream));
+        let (connection, mut ldap) = LdapConnAsync::with_settings(settings, &server.to_string())
+            .await
+            .map_err(|error| connecting(&server.to_string(), &error))?;
+        let name = server.to_string();
+        let driver = tokio::spawn(async move {
+            if let Err(error) = connection.drive().await {
+                tracing::debug!(server = name, %error, "directory connection ended");
+            }
+        });
+        let shared = Shared { server: index, opened: Instant::now(), health: AtomicU8::new(0), driver };
+        // Where the password goes: into a bind on a connection that is encrypted and whose certificate was verified.
+        let said = ldap
+            .with_timeout(timeout)
+            .simple_bind(bind_dn, password.expose())
+            .await
+            .map_err(|error| Trouble::from_ldap(error).reading(&format!("{server}: bind")))?;
+        if said.rc != 0 {
+            return Err(super::failure::Refusal::from(said).of_bind(bind_dn));
+        }
+        Ok(Self { ldap, timeout, shared: Arc::new(shared) })
+    }
+
+    /// Which of the configured servers this is.
+    pub(crate) fn server(&self) -> usize {
+        self.shared.server
+    }
+
+    /// How long it has been open.
+    pub(crate) fn age(&self) -> Duration {
+        self.shared.opened.elapsed()
+    }
+
+    /// The same connection with another time limit.
+    pub(crate) fn within(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// How it is now.
+    pub(crate) fn health(&self) -> Health {
+        match self.shared.health.load(Ordering::Acquire) {
+            0 if self.ldap.clone().is_closed() => Health::Closed,
+            0 => Health::Good,
+            1 => Health::Closed,
+            _ => Health::Lost,
+        }
+    }
+
+    /// Notes that nothing more may be asked on this connection.
+    fn note<T>(&self, result: Result<T, Trouble>) -> Result<T, Trouble> {
+        match &result {
+            Err(Trouble::NotSent(_)) => self.shared.health.store(1, Ordering::Release),
+            // A late answer to a request that was given up would be taken for nothing; but a server that hangs is not asked again.
+            Err(Trouble::Lost(_)) => self.shared.health.store(2, Ordering::Release),
+            _ => {}
+        }
+        result
+    }
+
+    /// The entries that a filter finds. Referrals to other domains are left out.
+    pub(crate) async fn search(
+        &self,
+        base: &str,
+        scope: Scope,
+        filter: &str,
+        attributes: &[&str],
+        controls: Vec<RawControl>,
+    ) -> Result<Vec<Entry>, Trouble> {
+        let mut ldap = self.ldap.clone();
+        if !controls.is_empty() {
+            ldap.with_controls(controls);
+        }
+        // The crate's own limit starts anew with every entry of an answer.
+        let asked = ldap.search(base, scope, filter, attributes.to_vec());
+        let result = match tokio::time::timeout(self.timeout, asked).await {
+            Err(_) => Err(Trouble::Lost("no answer in time".into())),
+            Ok(Err(error)) => Err(Trouble::from_ldap(error)),
+            Ok(Ok(found)) => match found.success() {
+                Ok((entries, _)) => Ok(entries.into_iter().filter(|e| !e.is_ref()).filter_map(Entry::read).collect()),
+                Err(error) => Err(Trouble::from_ldap(error)),
+            },
+        };
+        self.note(result)
+    }
+
+    /// The entry of this name; none when the server has none.
+    pub(crate) async fn entry(&self, dn: &str, attributes: &[&str], controls: Vec<RawControl>) -> Result<Option<Entry>, Trouble> {
+        match self.search(dn, Scope::Base, filter::ANY, attributes, controls).await {
+            Err(trouble) if trouble.is(&[code::NO_SUCH_OBJECT]) => Ok(None),
+            found => Ok(found?.into_iter().next()),
+        }
+    }
+
+    /// Whether the entry of this name fits a filter. One that is not there does not.
+    pub(crate) async fn fits(&self, dn: &str, filter: &str) -> Result<bool, Trouble> {
+        match self.search(dn, Scope::Base, filter, &["1.1"], Vec::new()).await {
+            Err(trouble) if trouble.is(&[code::NO_SUCH_OBJECT]) => Ok(false),
+            found => Ok(!found?.is_empty()),
+        }
+    }
+
+    /// Every value of an attribute, however many answers the server takes for it. `first` is the answer that is there already.
+    pub(crate) async fn every_value(
+        &self,
+        dn: &str,
+        attribute: &str,
+        first: Part,
+        controls: &[RawControl],
+    ) -> Result<Vec<String>, Trouble> {
+        let Part { mut values, mut next } = first;
+        while let Some(from) = next {
+            let wanted = format!("{attribute};range={from}-*");
+            let Some(entry) = self.entry(dn, &[&wanted], controls.to_vec()).await? else { break };
+            let part = entry.part(attribute);
+            // A server that does not move on would be asked for ever.
+            next = part.next.filter(|following| *following > from);
+            values.extend(part.values);
+        }
+        Ok(values)
+    }
+
+    /// Adds an entry.
+    pub(crate) async fn add(&self, dn: &str, attributes: &[(&str, &[u8])]) -> Result<(), Trouble> {
+        let attributes = attributes.iter().map(|(name, value)| (name.as_bytes(), HashSet::from([*value]))).collect();
+        let mut ldap = self.ldap.clone();
+        let result = ldap.with_timeout(self.timeout).add(dn, attributes).await;
+        self.note(result.and_then(ldap3::LdapResult::success).map(drop).map_err(Trouble::from_ldap))
+    }
+
+    /// Changes an entry: all of it or nothing.
+    pub(crate) async fn modify(&self, dn: &str, changes: &[Change<'_>], controls: Vec<RawControl>) -> Result<(), Trouble> {
+        let changes = changes
+            .iter()
+            .map(|change| match change {
+                Change::Replace(name, value) => Mod::Replace(name.as_bytes(), HashSet::from([*value])),
+                Change::Add(name, value) => Mod::Add(name.as_bytes(), HashSet::from([*value])),
+                Change::Remove(name, value) => Mod::Delete(name.as_bytes(), HashSet::from([*value])),
+            })
+            .collect();
+        let mut ldap = self.ldap.clone();
+        if !controls.is_empty() {
+            ldap.with_controls(controls);
+        }
+        let result = ldap.with_timeout(self.timeout).modify(dn, changes).await;
+        self.note(result.and_then(ldap3::LdapResult::success).map(drop).map_err(Trouble::from_ldap))
+    }
+
+    /// Deletes an entry.
+    pub(crate) async fn delete(&self, dn: &str) -> Result<(), Trouble> {
+        let mut ldap = self.ldap.clone();
+        let result = ldap.with_timeout(self.timeout).delete(dn).await;
+        self.note(result.and_then(ldap3::LdapResult::success).map(drop).map_err(Trouble::from_ldap))
+    }
+}

@@ -1,0 +1,133 @@
+//! Reading a service account's password from where the configuration says that it is kept. Nothing is remembered here.
+
+use std::io::{BufRead, Read};
+use std::path::Path;
+
+use ticketgate_access::config::SecretRef;
+use zeroize::Zeroizing;
+
+use crate::{DirectoryError, Secret};
+
+/// Reads a secret each time that it is needed, so that a changed one counts without a restart.
+pub trait ReadSecret: Send + Sync {
+    /// The secret itself, never empty: an empty password would make some servers treat the service account as anybody.
+    ///
+    /// # Errors
+    /// [`DirectoryError::NoSecret`] with what to do.
+    fn read(&self, place: &SecretRef) -> Result<Secret, DirectoryError>;
+}
+
+/// The places that this machine offers: files, environment variables, and credentials of the service manager.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct MachineSecrets;
+
+/// More than any password; a wrong path must not fill the memory.
+const LONGEST: u64 = 4096;
+
+impl ReadSecret for MachineSecrets {
+    fn read(&self, place: &SecretRef) -> Result<Secret, DirectoryError> {
+        let none = |why: String| Err(DirectoryError::NoSecret(why));
+        match place {
+            SecretRef::File(path) => {
+                guarded(Path::new(path))?;
+                first_line(Path::new(path))
+            }
+            SecretRef::Env(name) => match std::env::var(name) {
+                Ok(text) if !text.is_empty() => Ok(Secret::new(text)),
+                _ => none(format!("the environment variable {name} is not set; set it for the broker's service")),
+            },
+            SecretRef::Credential(name) => {
+                let plain = !name.is_empty() && !name.contains(['/', '\\']) && name != "..";
+                match std::env::var_os("CREDENTIALS_DIRECTORY") {
+                    Some(folder) if plain => first_line(&Path::new(&folder).join(name)),
+                    Some(_) => none(format!("{name} is not the name of a credential")),
+                    None => none(format!(
+                        "the service manager passed no credentials; add LoadCredential={name}:/path to the broker's unit"
+                    )),
+                }
+            }
+            SecretRef::Keyring(name) => none(format!(
+                "the operating system's key store ({name}) is not available in this build; use file, env or credential"
+            )),
+        }
+    }
+}
+
+/// Refuses a file that others can read: whoever has this password can make himself an administrator.
+#[cfg(unix)]
+fn guarded(path: &Path) -> Result<(), DirectoryError> {
+    use std::os::unix::fs::PermissionsExt;
+    let shown = path.display();
+    let found = std::fs::metadata(path).map_err(|error| DirectoryError::NoSecret(format!("{shown}: {error}")))?;
+    let mode = found.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        let why = format!("others may read {shown} (mode {mode:o}); run: chmod 600 {shown}");
+        return Err(DirectoryError::NoSecret(why));
+    }
+    Ok(())
+}
+
+/// Elsewhere the folder's access rights guard it; the installer sets them.
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "the same form as on Unix")]
+fn guarded(_path: &Path) -> Result<(), DirectoryError> {
+    Ok(())
+}
+
+fn first_line(path: &Path) -> Result<Secret, DirectoryError> {
+    let shown = path.display();
+    let failed = |error: std::io::Error| DirectoryError::NoSecret(format!("{shown}: {error}"));
+    let file = std::fs::File::open(path).map_err(failed)?;
+    let mut line = Zeroizing::new(String::new());
+    std::io::BufReader::new(file.take(LONGEST)).read_line(&mut line).map_err(failed)?;
+    let text = line.trim_end_matches(['\r', '\n']);
+    if text.is_empty() {
+        return Err(DirectoryError::NoSecret(format!("the first line of {shown} is empty")));
+    }
+    Ok(Secret::new(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str, mode: u32) -> tempfile::NamedTempFile {
+        use std::os::unix::fs::PermissionsExt;
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+        file
+    }
+
+    fn read(place: &SecretRef) -> Result<String, String> {
+        MachineSecrets.read(place).map(|s| s.expose().to_owned()).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn the_first_line_of_a_private_file_is_the_secret() {
+        for text in ["p w\n", "p w\r\nmore\n", "p w"] {
+            let file = file(text, 0o600);
+            let place = SecretRef::File(file.path().display().to_string());
+            assert_eq!(read(&place), Ok("p w".to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_file_that_others_can_read_is_refused_with_the_command_that_mends_it() {
+        for mode in [0o640, 0o604, 0o644, 0o660] {
+            let file = file("secret\n", mode);
+            let said = read(&SecretRef::File(file.path().display().to_string())).unwrap_err();
+            assert!(said.contains("chmod 600") && !said.contains("secret\n"), "{said}");
+        }
+    }
+
+    #[test]
+    fn an_empty_or_missing_secret_is_refused() {
+        let empty = file("\n", 0o600);
+        assert!(read(&SecretRef::File(empty.path().display().to_string())).unwrap_err().contains("empty"));
+        assert!(read(&SecretRef::File("/nowhere/at/all".into())).is_err());
+        assert!(read(&SecretRef::Env("TICKETGATE_NOT_SET".into())).unwrap_err().contains("TICKETGATE_NOT_SET"));
+        assert!(read(&SecretRef::Keyring("acme".into())).unwrap_err().contains("not available in this build"));
+        assert!(read(&SecretRef::Credential("../x".into())).is_err());
+    }
+}

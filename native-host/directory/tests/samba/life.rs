@@ -1,0 +1,244 @@
+//! An account's life, each step for real, judged by logging on.
+
+use ticketgate_access::desired::{DirectoryEnd, Step};
+use ticketgate_access::session::{Account, Right};
+use ticketgate_directory::DirectoryError;
+use ticketgate_protocol::api::Mode;
+use ticketgate_tests::samba::Options;
+
+use crate::world::{TOKEN, World, account, marker};
+
+fn created(world: &World, name: &str) -> Account {
+    let mut account = account(name, Mode::Dedicated);
+    world.step(&account, &Step::Create(marker(0, None)));
+    account.identity = Some(world.seen(&account).identity);
+    account
+}
+
+#[test]
+fn an_account_lives_from_its_creation_to_its_deletion() {
+    let world = World::new(Options::default());
+    let mut me = account("jit-tech1", Mode::Dedicated);
+    assert_eq!(world.observe(&me).unwrap().account, None);
+
+    world.step(&me, &Step::Create(marker(0, None)));
+    let seen = world.seen(&me);
+    assert_eq!(seen.display_name, "ACME\\jit-tech1");
+    assert_eq!(seen.marker, Some(marker(0, None)));
+    assert!(!seen.enabled && seen.rights.is_empty() && seen.ordinary_primary_group && seen.right_ends.is_empty());
+    assert!(matches!(seen.end, DirectoryEnd::At(at) if at < world.in_(0)));
+    me.identity = Some(seen.identity);
+
+    world.grant(&me, "domain_admins");
+    let first = world.open(&me, 3600);
+    let seen = world.seen(&me);
+    assert!(seen.enabled);
+    assert_eq!(seen.rights.iter().map(|r| r.0.as_str()).collect::<Vec<_>>(), [world.ad.group("domain_admins")]);
+    assert_eq!(world.logon(&me, &first), "");
+    // Judged by an administrator's write.
+    let mut view = world.ad.look_as(&me.name, first.expose()).unwrap();
+    assert_eq!(view.replace(world.ad.person("requester"), "description", "written by the JIT account").unwrap(), 0);
+
+    let until = world.in_(7200);
+    world.step(&me, &Step::SetEnd { until, marker: marker(1, Some(until)) });
+    let seen = world.seen(&me);
+    assert_eq!(seen.end, DirectoryEnd::At(until));
+    assert_eq!(seen.marker, Some(marker(1, Some(until))));
+    assert_eq!(world.logon(&me, &first), "");
+
+    world.step(&me, &Step::Close);
+    assert!(!world.seen(&me).enabled);
+    assert!(["533", "701"].contains(&world.logon(&me, &first).as_str()));
+    world.step(&me, &Step::Revoke(Right(world.ad.group("domain_admins").into())));
+    world.step(&me, &Step::Rotate(marker(2, None)));
+    let seen = world.seen(&me);
+    assert!(seen.rights.is_empty());
+    assert_eq!(seen.marker, Some(marker(2, None)));
+    assert_eq!(world.logon(&me, &first), "52e", "the old password is not valid any more");
+
+    world.step(&me, &Step::Delete);
+    assert_eq!(world.observe(&me).unwrap().account, None);
+    assert_eq!(world.ad.look().unwrap().account("jit-tech1").unwrap(), None);
+}
+
+#[test]
+fn every_step_can_be_repeated() {
+    let world = World::new(Options::default());
+    let me = account("jit-tech1", Mode::Burner);
+    let right = Right(world.ad.group("tier1").into());
+    let until = world.in_(600);
+    let password = ticketgate_directory::secret::generate().unwrap();
+    for step in [
+        Step::Create(marker(0, None)),
+        Step::Grant { right: right.clone(), until: Some(until) },
+        Step::Open { until, marker: marker(1, Some(until)) },
+        Step::SetEnd { until, marker: marker(1, Some(until)) },
+        Step::ResetPrimaryGroup,
+        Step::Close,
+        Step::Revoke(right),
+        Step::Rotate(marker(2, None)),
+        Step::Delete,
+    ] {
+        for round in 1..=2 {
+            let result = world.try_step(&me, &step, Some(&password));
+            assert!(result.is_ok(), "{} the {round}. time: {result:?}", step.name());
+        }
+    }
+}
+
+#[test]
+fn the_directory_itself_stops_the_account_at_its_end() {
+    let world = World::new(Options { movable_clock: true, ..Options::default() });
+    let me = created(&world, "jit-tech1");
+    let password = world.open(&me, 8 * 3600);
+    assert_eq!(world.logon(&me, &password), "");
+    world.ad.move_clock("+7h").unwrap();
+    assert_eq!(world.logon(&me, &password), "");
+    world.ad.move_clock("+29000s").unwrap();
+    assert_eq!(world.logon(&me, &password), "701");
+}
+
+#[test]
+fn an_end_is_counted_by_the_directorys_clock() {
+    let world = World::new(Options { movable_clock: true, ..Options::default() });
+    world.ad.move_clock("+2d").unwrap();
+    let me = created(&world, "jit-tech1");
+    let here = chrono::DateTime::<chrono::Utc>::from(std::time::SystemTime::now());
+    let skew = world.runtime.block_on(world.directory.skew(here)).unwrap();
+    assert!((skew - chrono::TimeDelta::days(2)).num_seconds().abs() < 5, "{skew}");
+    let until = here + chrono::TimeDelta::hours(1);
+    let step = Step::Open { until, marker: marker(1, Some(until)) };
+    let password = ticketgate_directory::secret::generate().unwrap();
+    // By this machine's clock it would be in an hour; by the directory's it is long over.
+    assert!(matches!(world.try_step(&me, &step, Some(&password)), Err(DirectoryError::BadValue(_))));
+    assert!(!world.seen(&me).enabled);
+    let password = world.open(&me, 3600);
+    assert_eq!(world.logon(&me, &password), "");
+}
+
+#[test]
+fn no_end_outside_the_next_day_ever_reaches_the_directory() {
+    let world = World::new(Options::default());
+    let me = created(&world, "jit-tech1");
+    let password = ticketgate_directory::secret::generate().unwrap();
+    let before = world.ad.look().unwrap().account(&me.name).unwrap().unwrap();
+    for seconds in [0, -1, 26 * 3600, -500 * 365 * 86_400, 30_000 * 365 * 86_400] {
+        let until = world.in_(seconds);
+        for step in [
+            Step::Open { until, marker: marker(1, Some(until)) },
+            Step::SetEnd { until, marker: marker(1, Some(until)) },
+        ] {
+            let result = world.try_step(&me, &step, Some(&password));
+            assert!(matches!(result, Err(DirectoryError::BadValue(_))), "{seconds}: {result:?}");
+        }
+    }
+    assert_eq!(world.ad.look().unwrap().account(&me.name).unwrap().unwrap(), before);
+}
+
+#[test]
+fn an_end_that_means_never_is_seen_as_never() {
+    let world = World::new(Options::default());
+    let me = created(&world, "jit-tech1");
+    let dn = world.ad.look().unwrap().account(&me.name).unwrap().unwrap().dn;
+    for never in ["0", "-5", "9223372036854775807"] {
+        assert_eq!(world.ad.look().unwrap().replace(&dn, "accountExpires", never).unwrap(), 0, "{never}");
+        assert_eq!(world.seen(&me).end, DirectoryEnd::Never, "{never}");
+    }
+    world.step(&me, &Step::Close);
+    assert!(matches!(world.seen(&me).end, DirectoryEnd::At(_)));
+}
+
+#[test]
+fn an_account_is_found_by_its_identity_after_it_was_renamed_and_by_its_note_before_that_is_known() {
+    let world = World::new(Options::default());
+    let me = created(&world, "jit-tech1");
+    let dn = world.ad.look().unwrap().account(&me.name).unwrap().unwrap().dn;
+    assert_eq!(world.ad.look().unwrap().replace(&dn, "sAMAccountName", "renamed").unwrap(), 0);
+    assert_eq!(world.seen(&me).display_name, "ACME\\renamed");
+    world.step(&me, &Step::Close);
+    let nameless = Account { identity: None, name: "renamed".into(), ..me };
+    world.step(&nameless, &Step::Close);
+    assert_eq!(world.seen(&nameless).marker.unwrap().token, TOKEN);
+}
+
+#[test]
+fn a_persons_account_of_the_same_name_is_shown_and_never_touched() {
+    let world = World::new(Options::default());
+    let me = account("jit-clash", Mode::Dedicated);
+    let before = world.ad.look().unwrap().account("jit-clash").unwrap().unwrap();
+    let seen = world.seen(&me);
+    assert_eq!((seen.marker, seen.enabled), (None, true));
+    let until = world.in_(60);
+    let password = ticketgate_directory::secret::generate().unwrap();
+    let right = Right(world.ad.group("tier1").into());
+    for step in [
+        Step::Create(marker(0, None)),
+        Step::Open { until, marker: marker(1, Some(until)) },
+        Step::Grant { right: right.clone(), until: None },
+        Step::Revoke(right),
+        Step::Close,
+        Step::Rotate(marker(1, None)),
+        Step::Delete,
+    ] {
+        let result = world.try_step(&me, &step, Some(&password));
+        assert!(matches!(result, Err(DirectoryError::NameTaken(_))), "{}: {result:?}", step.name());
+    }
+    // Somebody writes our note into a person's description: outside the unit it does not count.
+    let stolen = format!("ticketgate token={TOKEN} owner=tech1 gen=0 until=-");
+    assert_eq!(world.ad.look().unwrap().replace(&before.dn, "description", &stolen).unwrap(), 0);
+    assert_eq!(world.seen(&me).marker, None);
+    assert!(matches!(world.try_step(&me, &Step::Close, None), Err(DirectoryError::NameTaken(_))));
+    let after = world.ad.look().unwrap().account("jit-clash").unwrap().unwrap();
+    assert_eq!((before.flags, before.groups, before.password_set), (after.flags, after.groups, after.password_set));
+}
+
+#[test]
+fn a_right_hidden_as_primary_group_is_noticed_and_given_back() {
+    let world = World::new(Options::default());
+    let me = created(&world, "jit-tech1");
+    world.grant(&me, "domain_admins");
+    let mut view = world.ad.look().unwrap();
+    let dn = view.account(&me.name).unwrap().unwrap().dn;
+    assert_eq!(view.set_primary_group(&dn, world.ad.group("domain_admins")).unwrap(), 0);
+    let seen = world.seen(&me);
+    assert!(!seen.ordinary_primary_group);
+    assert!(seen.rights.is_empty(), "the ordinary group is not one of the rights: {:?}", seen.rights);
+    match world.try_step(&me, &Step::ResetPrimaryGroup, None) {
+        Ok(()) => {
+            let seen = world.seen(&me);
+            assert!(seen.ordinary_primary_group);
+            let admins = Right(world.ad.group("domain_admins").into());
+            assert!(seen.rights.contains(&admins), "the old primary group stays as a plain membership");
+            world.step(&me, &Step::Revoke(admins));
+        }
+        Err(error) => assert!(matches!(error, DirectoryError::NotDelegated(_)), "{error}"),
+    }
+}
+
+#[test]
+fn a_persons_own_account_gets_rights_and_loses_them_and_nothing_else() {
+    let world = World::new(Options::default());
+    let me = account("tech1", Mode::Membership);
+    let before = world.ad.look().unwrap().account("tech1").unwrap().unwrap();
+    world.grant(&me, "helpdesk");
+    let right = Right(world.ad.group("helpdesk").into());
+    assert!(world.seen(&me).rights.contains(&right));
+    let until = world.in_(60);
+    let password = ticketgate_directory::secret::generate().unwrap();
+    for step in [
+        Step::Create(marker(0, None)),
+        Step::Open { until, marker: marker(1, Some(until)) },
+        Step::SetEnd { until, marker: marker(1, Some(until)) },
+        Step::Close,
+        Step::Rotate(marker(1, None)),
+        Step::ResetPrimaryGroup,
+        Step::Delete,
+    ] {
+        let result = world.try_step(&me, &step, Some(&password));
+        assert!(matches!(result, Err(DirectoryError::BadValue(_))), "{}: {result:?}", step.name());
+    }
+    world.step(&me, &Step::Revoke(right));
+    assert_eq!(world.ad.look().unwrap().account("tech1").unwrap().unwrap(), before);
+    // A group of the technician's name is no person.
+    assert_eq!(world.observe(&account("Helpdesk Operators", Mode::Membership)).unwrap().account, None);
+}
