@@ -17,17 +17,12 @@ pub(crate) struct Args {
     /// Optimised binary without this machine's paths in it
     #[arg(long)]
     release: bool,
+    /// Only the WASM core and the extension
+    #[arg(long)]
+    only_extension: bool,
     /// Leave out the search for missing packages
     #[arg(long)]
     no_setup: bool,
-}
-
-/// What a build made.
-pub(crate) struct Built {
-    /// The native binary.
-    pub binary: PathBuf,
-    /// The folder of the unpacked extension.
-    pub extension: PathBuf,
 }
 
 /// How the native binary is built.
@@ -45,17 +40,21 @@ pub(crate) fn run(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<()> {
         setup::ensure(tree, steps, setup::Purpose::Build)?;
     }
     steps.heading("build");
-    let native = if args.release { Native::Release } else { Native::Debug };
-    let built = Built { binary: binary(tree, steps, native)?, extension: extension(tree, steps)? };
-    steps.note(&format!("binary     {}\nextension  {}", built.binary.display(), built.extension.display()));
+    if !args.only_extension {
+        let kind = if args.release { Native::Release } else { Native::Debug };
+        let binary = binary(tree, steps, kind)?;
+        steps.note(&binary.display().to_string());
+    }
+    let extension = extension(tree, steps)?;
+    steps.note(&extension.display().to_string());
     Ok(())
 }
 
 /// Builds the native binary.
-pub(crate) fn binary(tree: &Tree, steps: &mut Steps, native_kind: Native) -> Result<PathBuf> {
+pub(crate) fn binary(tree: &Tree, steps: &mut Steps, kind: Native) -> Result<PathBuf> {
     let mut cargo = native(tree);
     cargo.args(["build", "--package", "ticketgate", "--bin", "ticketgate"]);
-    let (title, folder) = match native_kind {
+    let (title, folder) = match kind {
         Native::Debug => ("native binary (debug)", "debug"),
         Native::Release => {
             cargo.arg("--release").env("CARGO_ENCODED_RUSTFLAGS", remap_flags(tree));

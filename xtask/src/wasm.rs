@@ -87,6 +87,8 @@ fn glue(raw: &Path, out: &Path) -> Result<u64> {
     Bindgen::new()
         .input_path(raw)
         .out_name("ticketgate_wasm")
+        .remove_name_section(true)
+        .remove_producers_section(true)
         .web(true)
         .and_then(|bindgen| bindgen.typescript(true).generate(out))
         .map_err(|error| anyhow!("wasm-bindgen on {}: {error:#}", raw.display()))?;
@@ -95,7 +97,11 @@ fn glue(raw: &Path, out: &Path) -> Result<u64> {
 
 fn optimise(optimiser: &Path, core: &Path) -> Result<u64> {
     let smaller = core.with_extension("smaller");
-    output(Command::new(optimiser).args(["-Oz", "-all"]).arg(core).arg("-o").arg(&smaller))?;
+    // Named one by one, never `-all`: with it binaryen 108 writes an early encoding of the GC proposal that browsers
+    // refuse (`unknown type form`). These are what rustc and wasm-bindgen emit.
+    let features = ["bulk-memory", "sign-ext", "mutable-globals", "nontrapping-float-to-int", "reference-types", "multivalue"]
+        .map(|feature| format!("--enable-{feature}"));
+    output(Command::new(optimiser).arg("-Oz").args(features).arg(core).arg("-o").arg(&smaller))?;
     fs::rename(&smaller, core)?;
     Ok(fs::metadata(core)?.len())
 }
