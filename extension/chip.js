@@ -46,6 +46,7 @@
     * { box-sizing: border-box; }
     .chip {
       --surface: #ffffff; --ink: #141a26; --quiet: #5a6478; --edge: #b9c1d0; --hover: #eef2fb; --press: #dfe6f6;
+      --tint: rgb(36 80 216 / .08); --tint-more: rgb(36 80 216 / .16);
       --accent: #2450d8; --on-accent: #ffffff; --ring: #1740c4;
       display: flex; align-items: stretch; border: 1px solid var(--edge); border-radius: 10px; background: var(--surface);
       color: var(--ink); font: 600 13px/1.35 system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; letter-spacing: 0;
@@ -56,6 +57,7 @@
     .chip[data-state="working"] { --accent: #5a6478; }
     @media (prefers-color-scheme: dark) {
       .chip { --surface: #1d2230; --ink: #f3f5fa; --quiet: #a9b3c7; --edge: #48516a; --hover: #282f42; --press: #323b52;
+        --tint: rgb(143 176 255 / .1); --tint-more: rgb(143 176 255 / .2);
         --accent: #8fb0ff; --on-accent: #0d1730; --ring: #a8c1ff; }
       .chip[data-state="active"] { --accent: #5fd39b; --on-accent: #06301c; }
       .chip[data-state="attention"] { --accent: #ff9d94; --on-accent: #3d0906; --edge: #7d4a47; }
@@ -69,12 +71,14 @@
     .grip { cursor: grab; border-radius: 9px 0 0 9px; touch-action: none; width: 20px; }
     .grip:active { cursor: grabbing; }
     .close { border-radius: 0 9px 9px 0; }
-    .act {
-      display: flex; align-items: center; gap: 9px; min-height: 38px; max-width: 400px; padding: 6px 10px 6px 6px;
-      border-radius: 4px; touch-action: none;
-    }
+    .body { position: relative; flex: 1 1 auto; min-width: 0; }
+    .face { display: flex; align-items: center; gap: 9px; min-height: 38px; max-width: 400px; padding: 6px 10px 6px 6px; }
+    /* Over the face and empty: IntersectionObserver takes anything painted on its target, children too, for a cover. */
+    .act { position: absolute; inset: 0; border-radius: 4px; touch-action: none; }
+    .act:hover { background: var(--tint); }
+    .act:active { background: var(--tint-more); }
     .act[aria-disabled="true"] { cursor: progress; }
-    .act > * , .grip > *, .close > * { pointer-events: none; }
+    .grip > *, .close > * { pointer-events: none; }
     .badge {
       flex: none; display: grid; place-items: center; width: 26px; height: 26px; border-radius: 7px; background: var(--accent);
       color: var(--on-accent);
@@ -88,13 +92,14 @@
     @keyframes turn { to { rotate: 1turn; } }
     .note, .menu {
       position: absolute; right: 0; width: max-content; max-width: min(340px, calc(100vw - 16px)); border: 1px solid var(--edge);
-      border-radius: 8px; background: var(--surface); color: var(--ink); font-weight: 400; box-shadow: 0 6px 20px rgb(10 18 40 / .22);
+      border-radius: 8px; background: var(--surface); color: var(--ink); font-weight: 400;
     }
     .note { padding: 8px 11px; pointer-events: none; white-space: pre-line; overflow-wrap: anywhere; }
     .menu { padding: 4px; min-width: 200px; }
     .menu button { display: block; width: 100%; padding: 7px 10px; border-radius: 5px; }
-    [data-up] .note, [data-up] .menu { bottom: calc(100% + 7px); }
-    [data-down] .note, [data-down] .menu { top: calc(100% + 7px); }
+    /* Their shadows fall away from the button: one that touched it would be a cover to IntersectionObserver. */
+    [data-up] .note, [data-up] .menu { bottom: calc(100% + 7px); box-shadow: 0 -3px 6px rgb(10 18 40 / .16); }
+    [data-down] .note, [data-down] .menu { top: calc(100% + 7px); box-shadow: 0 3px 6px rgb(10 18 40 / .16); }
     [data-left] .note, [data-left] .menu { right: auto; left: 0; }
     [hidden] { display: none !important; }
     @media (prefers-reduced-motion: reduce) { .spin { animation-duration: 3s; } }
@@ -153,14 +158,15 @@
 
   const label = make("span", { class: "label" });
   const badge = make("span", { class: "badge" });
-  const act = make("button", { class: "act", type: "button" }, [badge, label]);
+  const act = make("button", { class: "act", type: "button" });
+  const body = make("div", { class: "body" }, [make("div", { class: "face", "aria-hidden": "true" }, [badge, label]), act]);
   const grip = make("button", { class: "grip", type: "button", "aria-label": "Move the Ticketgate button with the arrow keys, or drag it", title: "Move" }, [icon("grip", 14)]);
   const close = make("button", { class: "close", type: "button", "aria-label": "Hide the Ticketgate button", "aria-haspopup": "menu", "aria-expanded": "false", title: "Hide" }, [icon("close", 13)]);
   const hidePage = make("button", { type: "button", role: "menuitem", tabindex: "-1" }, [new Text("Hide for this ticket")]);
   const hideSite = make("button", { type: "button", role: "menuitem", tabindex: "-1" }, [new Text("Hide on this whole site")]);
   const menu = make("div", { class: "menu", role: "menu", hidden: "" }, [hidePage, hideSite]);
   const note = make("div", { class: "note", role: "status", hidden: "" });
-  const chip = make("div", { class: "chip", role: "group", "aria-label": "Ticketgate" }, [grip, act, close, menu, note]);
+  const chip = make("div", { class: "chip", role: "group", "aria-label": "Ticketgate" }, [grip, body, close, menu, note]);
   root.append(chip);
 
   // ---- State ---------------------------------------------------------------------------------------------------
@@ -282,7 +288,8 @@
     if (!view) return;
     chip.dataset["state"] = view.state;
     label.textContent = view.label;
-    act.ariaLabel = view.detail;
+    // The words on the button come first: who speaks them to the browser means this button.
+    act.ariaLabel = `${view.label}. ${view.detail}`;
     if (view.one_click) act.removeAttribute("aria-haspopup");
     else act.setAttribute("aria-haspopup", "dialog");
     clearTimeout(pendingTimer);
