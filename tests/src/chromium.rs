@@ -1,7 +1,8 @@
-//! A private Chromium with extensions, driven over its DevTools protocol: start and end, tabs, the extension's worker
-//! and popup. What happens inside one of them is in [`page`].
+//! A private Chromium with extensions, driven over its DevTools protocol: start and end, tabs. What happens inside a tab
+//! is in [`page`]; the extension's worker, popup and badge are further methods of [`Chromium`], in `extension.rs`.
 
 mod cdp;
+mod extension;
 mod input;
 mod nodes;
 pub mod page;
@@ -12,12 +13,14 @@ use crate::outcome::failing;
 use crate::patience::{LIMIT, wait_for};
 use crate::world::Folder;
 use anyhow::{Context, bail};
-use cdp::{Connection, Target};
+use cdp::Connection;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+pub use cdp::Target;
+pub use extension::extension_id;
+use extension::has_worker;
 pub use input::Key;
 pub use page::Page;
 
@@ -37,6 +40,8 @@ pub struct Options {
     pub headed: bool,
     /// Names that the browser looks up here instead of in the DNS, as `("acme.psa.test", "127.0.0.1:8080")`.
     pub hosts: Vec<(String, String)>,
+    /// Takes every TLS certificate, for [`crate::site::Site::start_tls`].
+    pub any_certificate: bool,
     /// Further environment, which native hosts inherit.
     pub environment: Vec<(String, String)>,
     /// A profile to go on with, from [`Chromium::close`]; a new one when `None`.
@@ -108,16 +113,6 @@ impl Chromium {
         Ok(browser)
     }
 
-    /// The id of the first extension; empty when there is none.
-    pub fn extension_id(&self) -> &str {
-        self.extension.as_deref().unwrap_or_default()
-    }
-
-    /// The address of one of the first extension's own pages.
-    pub fn extension_url(&self, path: &str) -> String {
-        format!("chrome-extension://{}/{path}", self.extension_id())
-    }
-
     /// Everything that could be attached to now: `type`, `url`, `targetId`, as the protocol has it.
     ///
     /// # Errors
@@ -158,137 +153,6 @@ impl Chromium {
     pub fn attach(&self, what: &str, fits: impl Fn(&Target) -> bool) -> Result<Page> {
         let target = self.wait_for_target(what, fits)?;
         Page::attach(&self.connection, &target.id)
-    }
-
-    /// The extension's worker, once its script has run. While the answer is held the worker does not go to sleep.
-    /// It fails when the worker sleeps: [`Chromium::wake`] first.
-    ///
-    /// # Errors
-    /// There is no running worker.
-    pub fn worker(&self) -> Result<Page> {
-        let worker = self.attach("the extension's worker", |target| self.is_worker(target))?;
-        worker.until("typeof chrome === 'object' && !!chrome.runtime?.id && registration.active?.state === 'activated'")?;
-        Ok(worker)
-    }
-
-    /// Whether the extension's worker runs now. Looking does not keep it awake.
-    ///
-    /// # Errors
-    /// The browser is gone.
-    pub fn worker_runs(&self) -> Result<bool> {
-        Ok(self.targets()?.iter().any(|target| self.is_worker(target)))
-    }
-
-    /// Stops every extension's worker at once, as the browser does after 30 idle seconds.
-    ///
-    /// # Errors
-    /// It goes on.
-    pub fn stop_worker(&self) -> Result<()> {
-        // In the background: the tab that the test is about keeps the focus.
-        let page = self.create_tab("about:blank", true)?;
-        page.call("ServiceWorker.enable", json!({}))?;
-        page.call("ServiceWorker.stopAllWorkers", json!({}))?;
-        crate::patience::until("the worker to stop", LIMIT, || Ok(!self.worker_runs()?))?;
-        page.close()
-    }
-
-    /// Wakes a stopped worker by a message from one of the extension's own pages, and waits until it runs.
-    /// `page` is the path of any page of the extension.
-    ///
-    /// # Errors
-    /// It does not wake.
-    pub fn wake(&self, page: &str) -> Result<Page> {
-        let tab = self.create_tab(&self.extension_url(page), true)?;
-        tab.until("document.readyState === 'complete' && !!chrome.runtime")?;
-        // Nobody needs to understand the message: the browser starts the worker to ask it.
-        tab.eval("chrome.runtime.sendMessage({}).catch(() => null).then(() => true)")?;
-        let worker = self.worker()?;
-        tab.close()?;
-        Ok(worker)
-    }
-
-    /// Opens the toolbar popup, the real one, and returns when it has loaded.
-    ///
-    /// # Errors
-    /// The browser refuses, or the extension has no popup.
-    pub fn open_popup(&self) -> Result<Page> {
-        self.worker()?.eval("chrome.action.openPopup().then(() => true)")?;
-        self.popup()
-    }
-
-    /// The toolbar popup that is open, or opens soon: after a shortcut, or a click in a page.
-    ///
-    /// # Errors
-    /// It does not open.
-    pub fn popup(&self) -> Result<Page> {
-        let path = self.popup_path()?;
-        let url = self.extension_url(&path);
-        let popup =
-            self.attach("the popup", |target| target.kind == "page" && target.url.starts_with(&url))?;
-        popup.until("document.readyState === 'complete'")?;
-        Ok(popup)
-    }
-
-    fn popup_path(&self) -> Result<String> {
-        let path = self.worker()?.eval("chrome.action.getPopup({})")?;
-        let path = path.as_str().unwrap_or_default().trim_start_matches(&self.extension_url("")).to_owned();
-        if path.is_empty() {
-            bail!("the extension has no popup");
-        }
-        Ok(path)
-    }
-
-    /// The badge's text in a tab (`None`: everywhere).
-    ///
-    /// # Errors
-    /// The worker does not answer.
-    pub fn badge_text(&self, tab: Option<i64>) -> Result<String> {
-        let text = self.worker()?.eval(&format!("chrome.action.getBadgeText({})", json!({"tabId": tab})))?;
-        Ok(text.as_str().unwrap_or_default().to_owned())
-    }
-
-    /// The badge's background as red, green, blue, alpha.
-    ///
-    /// # Errors
-    /// The worker does not answer.
-    pub fn badge_color(&self, tab: Option<i64>) -> Result<[u8; 4]> {
-        let color = self
-            .worker()?
-            .eval(&format!("chrome.action.getBadgeBackgroundColor({})", json!({"tabId": tab})))?;
-        serde_json::from_value(color).context("no colour")
-    }
-
-    /// The ids of the notifications that are shown now.
-    ///
-    /// # Errors
-    /// The worker does not answer.
-    pub fn notifications(&self) -> Result<Vec<String>> {
-        let all = self.worker()?.eval("chrome.notifications.getAll().then(all => Object.keys(all))")?;
-        serde_json::from_value(all).context("no list of notifications")
-    }
-
-    /// Presses a button (from 0) of a notification, as far as the extension can tell.
-    ///
-    /// # Errors
-    /// The worker does not answer.
-    pub fn press_notification(&self, id: &str, button: u32) -> Result<()> {
-        let id = json!(id);
-        self.worker()?
-            .eval(&format!("chrome.notifications.onButtonClicked.dispatch({id}, {button})"))
-            .map(drop)
-    }
-
-    /// Answers in advance the question that the browser asks when the extension requests this host (a match pattern
-    /// such as `https://psa.example/*`). The request itself still has to be made, with a trusted click.
-    ///
-    /// # Errors
-    /// The browser refuses the pattern.
-    pub fn grant_host(&self, pattern: &str) -> Result<()> {
-        let page = self.create_tab("chrome://extensions", true)?;
-        page.until("document.readyState === 'complete' && !!chrome.developerPrivate")?;
-        let (id, pattern) = (json!(self.extension_id()), json!(pattern));
-        page.eval(&format!("chrome.developerPrivate.addHostPermission({id}, {pattern}).then(() => true)"))?;
-        page.close()
     }
 
     /// The browser's process.
@@ -340,10 +204,6 @@ impl Chromium {
             let file = self.profile.0.join(format!("page-{number}.png"));
             let _ = Page::attach(&self.connection, &target.id).and_then(|page| page.screenshot_to(&file));
         }
-    }
-
-    fn is_worker(&self, target: &Target) -> bool {
-        target.kind == "service_worker" && target.url.starts_with(&self.extension_url(""))
     }
 
     fn wait_for_target(&self, what: &str, fits: impl Fn(&Target) -> bool) -> Result<Target> {
@@ -400,6 +260,9 @@ fn command(options: &Options, profile: &Profile) -> Result<Command> {
             options.hosts.iter().map(|(name, address)| format!("MAP {name} {address}")).collect();
         command.arg(format!("--host-resolver-rules={}", rules.join(",")));
     }
+    if options.any_certificate {
+        command.arg("--ignore-certificate-errors");
+    }
     match &options.display {
         Some(display) => command.env("DISPLAY", display),
         None => command.env_remove("DISPLAY"),
@@ -423,33 +286,4 @@ fn register(profile: &Profile, host: &NativeHost, extension: &str) -> Result<()>
     });
     std::fs::write(folder.join(format!("{}.json", host.name)), manifest.to_string())?;
     Ok(())
-}
-
-fn manifest(extension: &Path) -> Result<Value> {
-    let file = extension.join("manifest.json");
-    let text =
-        std::fs::read(&file).with_context(|| format!("no extension: {} is not there", file.display()))?;
-    serde_json::from_slice(&text).with_context(|| format!("{} is no JSON", file.display()))
-}
-
-fn has_worker(extension: &Path) -> Result<bool> {
-    Ok(manifest(extension)?.pointer("/background/service_worker").is_some())
-}
-
-/// Chromium's own rule: the SHA-256 of the public key in the manifest, or without one of the folder's path; its first
-/// 16 bytes in hex, with the digits 0 to f written as a to p.
-pub fn extension_id(extension: &Path) -> Result<String> {
-    use base64::Engine;
-    use std::os::unix::ffi::OsStrExt;
-    let manifest = manifest(extension)?;
-    let identity = match manifest.get("key").and_then(Value::as_str) {
-        Some(key) => base64::engine::general_purpose::STANDARD.decode(key).context("the manifest's key")?,
-        None => extension.canonicalize()?.as_os_str().as_bytes().to_vec(),
-    };
-    let letter = |digit: u8| char::from(b'a' + digit);
-    Ok(Sha256::digest(&identity)
-        .iter()
-        .take(16)
-        .flat_map(|byte| [letter(byte >> 4), letter(byte & 15)])
-        .collect())
 }

@@ -1,9 +1,14 @@
-//! A web server for pages of our own, by host and path, with the headers a test chooses: a strict CSP, a hostile page.
+//! A web server for pages of our own, by host and path, with the headers a test chooses: a strict CSP, a hostile page,
+//! or a recorded page under the https address of a cloud service.
 
 use crate::Result;
+use crate::world::{Folder, run};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -43,6 +48,7 @@ type Pages = Arc<Mutex<HashMap<(String, String), Served>>>;
 #[derive(Debug)]
 pub struct Site {
     address: SocketAddr,
+    scheme: &'static str,
     pages: Pages,
     requests: Arc<Mutex<Vec<String>>>,
     stopping: Arc<AtomicBool>,
@@ -55,6 +61,19 @@ impl Site {
     /// # Errors
     /// No port is free.
     pub fn start() -> Result<Self> {
+        Self::serve("http", None)
+    }
+
+    /// The same over TLS, with a certificate that nobody vouches for: the browser needs
+    /// [`crate::chromium::Options::any_certificate`].
+    ///
+    /// # Errors
+    /// No port is free, or openssl is not installed.
+    pub fn start_tls() -> Result<Self> {
+        Self::serve("https", Some(Arc::new(certificate()?)))
+    }
+
+    fn serve(scheme: &'static str, tls: Option<Arc<ServerConfig>>) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
         let (pages, requests, stopping) =
@@ -66,12 +85,23 @@ impl Site {
                 if stopping.load(Ordering::SeqCst) {
                     return;
                 }
-                let (pages, requests) = (Arc::clone(&pages), Arc::clone(&requests));
+                let (pages, requests, tls) = (Arc::clone(&pages), Arc::clone(&requests), tls.clone());
                 // One thread a connection: a browser opens some in advance and says nothing on them.
-                std::thread::spawn(move || answer(&stream, &pages, &requests));
+                std::thread::spawn(move || {
+                    stream.set_read_timeout(Some(READ_LIMIT)).ok()?;
+                    match tls {
+                        None => answer(stream, &pages, &requests),
+                        Some(tls) => {
+                            let mut stream = StreamOwned::new(ServerConnection::new(tls).ok()?, stream);
+                            answer(&mut stream, &pages, &requests)?;
+                            stream.conn.send_close_notify();
+                            stream.conn.complete_io(&mut stream.sock).ok().map(drop)
+                        }
+                    }
+                });
             }
         });
-        Ok(Self { address, pages, requests, stopping, listening: Some(listening) })
+        Ok(Self { address, scheme, pages, requests, stopping, listening: Some(listening) })
     }
 
     /// Where it listens.
@@ -79,7 +109,7 @@ impl Site {
         self.address
     }
 
-    /// Serves a page under `http://127.0.0.1:PORT` and `path`, and answers that address.
+    /// Serves a page under `127.0.0.1:PORT` and `path`, and answers that address.
     pub fn page(&self, path: &str, served: Served) -> String {
         self.page_at(&self.address.to_string(), path, served)
     }
@@ -89,7 +119,7 @@ impl Site {
     pub fn page_at(&self, host: &str, path: &str, served: Served) -> String {
         let path = path.split('?').next().unwrap_or_default();
         lock(&self.pages).insert((host.to_owned(), path.to_owned()), served);
-        format!("http://{host}{path}")
+        format!("{}://{host}{path}", self.scheme)
     }
 
     /// What was asked for so far, as `METHOD host path`.
@@ -110,10 +140,9 @@ impl Drop for Site {
 }
 
 /// One request, one answer, closed. A browser that goes away in the middle is nobody's fault.
-fn answer(stream: &TcpStream, pages: &Pages, requests: &Mutex<Vec<String>>) -> Option<()> {
-    stream.set_read_timeout(Some(READ_LIMIT)).ok()?;
+fn answer(mut stream: impl Read + Write, pages: &Pages, requests: &Mutex<Vec<String>>) -> Option<()> {
     let mut lines =
-        BufReader::new(stream).lines().map_while(std::result::Result::ok).take_while(|l| !l.is_empty());
+        BufReader::new(&mut stream).lines().map_while(std::result::Result::ok).take_while(|l| !l.is_empty());
     let first = lines.next()?;
     let mut words = first.split(' ');
     let (method, target) = (words.next()?, words.next()?);
@@ -132,9 +161,34 @@ fn answer(stream: &TcpStream, pages: &Pages, requests: &Mutex<Vec<String>>) -> O
         head.push_str(&format!("{name}: {value}\r\n"));
     }
     head.push_str("Connection: close\r\n\r\n");
-    let mut stream = stream;
     stream.write_all(head.as_bytes()).ok()?;
     stream.write_all(served.body.as_bytes()).ok()
+}
+
+/// A certificate of its own making.
+fn certificate() -> Result<ServerConfig> {
+    let folder = Folder::new("site")?;
+    let (key, certificate) = (folder.join("key.pem"), folder.join("cert.pem"));
+    let mut command = Command::new("openssl");
+    command.args([
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-days",
+        "3650",
+    ]);
+    command.args(["-subj", "/CN=site.test", "-addext", "subjectAltName=DNS:*.test", "-keyout"]).arg(&key);
+    run(command.arg("-out").arg(&certificate))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let chain = CertificateDer::pem_file_iter(&certificate)?.collect::<std::result::Result<Vec<_>, _>>()?;
+    Ok(ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, PrivateKeyDer::from_pem_file(&key)?)?)
 }
 
 /// A thread that panicked while it held the lock left whole values behind.

@@ -87,6 +87,24 @@ fn an_optional_host_is_granted_without_a_prompt() -> Outcome {
 }
 
 #[test]
+fn a_page_is_served_under_the_https_address_of_a_cloud_service() -> Outcome {
+    let site = Site::start_tls()?;
+    let url =
+        site.page_at("desk.psa.test", "/ticket", Served::html("<!doctype html><title>Cloud</title>Ticket 7"));
+    assert_eq!(url, "https://desk.psa.test/ticket");
+    let hosts = vec![("*.psa.test".to_owned(), site.address().to_string())];
+    let browser = Chromium::start(&Options { hosts, any_certificate: true, ..with_probe() })?;
+    let page = browser.page(&url)?;
+    assert_eq!(page.text()?, "Ticket 7");
+    assert_eq!(page.eval("isSecureContext && location.origin")?, "https://desk.psa.test");
+
+    browser.allow_host("*://*.psa.test/*", "popup.html")?;
+    let held = "chrome.permissions.contains({origins: ['https://desk.psa.test/*']})";
+    assert_eq!(browser.worker()?.eval(held)?, true);
+    Ok(())
+}
+
+#[test]
 fn a_ticket_page_of_request_tracker_shows_after_the_login() -> Outcome {
     let rt = RequestTracker::start()?;
     let browser = Chromium::start(&Options::default())?;
