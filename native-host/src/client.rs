@@ -1,0 +1,285 @@
+//! The client of the broker's API, used by relay and command line: one typed method per route.
+//! How bytes travel is in [`transport`], events in [`events`], starting a broker in [`starting`].
+
+pub mod events;
+pub mod sse;
+pub mod starting;
+mod transport;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use reqwest::Method;
+use ticketgate_protocol::api::{
+    Activate, AuditRecord, AuditVerdict, BrokerInfo, EndAll, Extend, Finding, Overview, PasswordWanted,
+    Preview, Session,
+};
+use ticketgate_protocol::ids::{CustomerId, IdempotencyKey, SessionId, TechnicianId};
+use ticketgate_protocol::problem::Problem;
+
+use self::events::EventStream;
+use self::starting::Starter;
+use crate::handover::PasswordHandOver;
+
+/// How long a call may take unless said otherwise. An activation is the longest: a directory that answers slowly.
+const LIMIT: Duration = Duration::from_secs(35);
+
+/// Where a broker answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoint {
+    /// A Unix socket, or a named pipe on Windows.
+    Socket(PathBuf),
+}
+
+/// Which sessions are asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SessionFilter {
+    /// This technician's only (administrators may name another than themselves).
+    pub technician: Option<TechnicianId>,
+    /// At this customer only.
+    pub customer: Option<CustomerId>,
+    /// Those only that are not over yet.
+    pub open: bool,
+    /// Everybody's (administrators).
+    pub all: bool,
+}
+
+/// Which records of the audit log are asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AuditFilter {
+    /// This customer's chain only.
+    pub customer: Option<CustomerId>,
+    /// From this time on.
+    pub since: Option<DateTime<Utc>>,
+    /// At most so many, the newest.
+    pub limit: Option<u32>,
+}
+
+/// The form of an export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExportFormat {
+    /// JSON Lines.
+    JsonLines,
+    /// Comma-separated values.
+    Csv,
+}
+
+/// Talks to one broker. Cheap to clone; connections are shared.
+#[derive(Debug, Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    endpoint: Endpoint,
+    limit: Duration,
+    starter: Option<Arc<Starter>>,
+}
+
+impl Client {
+    /// A client of the broker at `endpoint`. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// [`Problem`] when no client can be made at all (the TLS provider cannot be set up).
+    pub fn new(endpoint: Endpoint) -> Result<Self, Problem> {
+        Ok(Self { http: transport::http(&endpoint)?, endpoint, limit: LIMIT, starter: None })
+    }
+
+    /// The same with another time limit per call.
+    #[must_use]
+    pub fn with_limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// The same, starting a broker when none answers.
+    #[must_use]
+    pub fn starting_with(mut self, starter: Starter) -> Self {
+        self.starter = Some(Arc::new(starter));
+        self
+    }
+
+    /// Where it connects to.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// `GET /v1/broker`.
+    ///
+    /// # Errors
+    /// The broker's [`Problem`], or `broker_unreachable` or `timed_out` with a remedy, as every method here.
+    pub async fn broker(&self) -> Result<BrokerInfo, Problem> {
+        self.get("/v1/broker").await
+    }
+
+    /// `GET /v1/overview`.
+    ///
+    /// # Errors
+    /// As [`Client::broker`].
+    pub async fn overview(&self) -> Result<Overview, Problem> {
+        self.get("/v1/overview").await
+    }
+
+    /// `POST /v1/preview`.
+    ///
+    /// # Errors
+    /// As [`Client::broker`].
+    pub async fn preview(&self, wish: &Activate) -> Result<Preview, Problem> {
+        self.post("/v1/preview", Some(wish), None).await
+    }
+
+    /// `POST /v1/sessions`. A repeat with the same key finds the first result.
+    ///
+    /// # Errors
+    /// As [`Client::broker`].
+    pub async fn activate(&self, wish: &Activate, key: &IdempotencyKey) -> Result<Session, Problem> {
+        self.post("/v1/sessions", Some(wish), Some(key)).await
+    }
+
+    /// `GET /v1/sessions`.
+    ///
+    /// # Errors
+    /// As [`Client::broker`].
+    pub async fn sessions(&self, filter: &SessionFilter) -> Result<Vec<Session>, Problem> {
+        let mut query = Query::new("/v1/sessions");
+        query.add("technician", filter.technician.as_ref().map(TechnicianId::as_str));
+        query.add("customer", filter.customer.as_ref().map(CustomerId::as_str));
+        query.add("open", filter.open.then_some("true"));
+        query.add("all", filter.all.then_some("true"));
+        self.get(&query.path).await
+    }
+
+    /// `GET /v1/sessions/{id}`.
+    ///
+    /// # Errors
+    /// As [`Client::broker`].
+    pub async fn session(&self, id: &SessionId) -> Result<Session, Problem> {
+        self.get(&format!("/v1/sessions/{id}")).await
+    }
+
+    /// `POST /v1/sessions/{id}/extend`: moves the end by `by_s` seconds.
+    ///
+    /// # Errors
+    /// As [`Client::broker`].
+    pub async fn extend(&self, id: &SessionId, by_s: i64, key: &IdempotencyKey) -> Result<Session, Problem> {
+        self.post(&format!("/v1/sessions/{id}/extend"), Some(&Extend { by_s }), Some(key)).await
+    }
+
+    /// `POST /v1/sessions/{id}/end`.
+    ///
+    /// # Errors
+    /// As [`Client::broker`].
+    pub async fn end(&self, id: &SessionId, key: &IdempotencyKey) -> Result<Session, Problem> {
+        self.post(&format!("/v1/sessions/{id}/end"), None::<&()>, Some(key)).await
+    }
+
+    /// `POST /v1/sessions/{id}/password`: the account and its password, a new one with `renew`.
+    ///
+    /// # Errors
+    /// As [`Client::broker`].
+    pub async fn password(&self, id: &SessionId, renew: bool) -> Result<PasswordHandOver, Problem> {
+        self.post(&format!("/v1/sessions/{id}/password"), Some(&PasswordWanted { renew }), None).await
+    }
+
+    /// `POST /v1/end-all`: answers the sessions that it ended or is ending.
+    ///
+    /// # Errors
+    /// As [`Client::broker`].
+    pub async fn end_all(&self, whose: &EndAll, key: &IdempotencyKey) -> Result<Vec<Session>, Problem> {
+        self.post("/v1/end-all", Some(whose), Some(key)).await
+    }
+
+    /// `GET /v1/audit`.
+    ///
+    /// # Errors
+    /// As [`Client::broker`].
+    pub async fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditRecord>, Problem> {
+        let mut query = Query::new("/v1/audit");
+        query.add("customer", filter.customer.as_ref().map(CustomerId::as_str));
+        query.add("since", filter.since.map(|t| t.format("%Y-%m-%dT%H:%M:%SZ").to_string()).as_deref());
+        query.add("limit", filter.limit.map(|l| l.to_string()).as_deref());
+        self.get(&query.path).await
+    }
+
+    /// `GET /v1/audit/export`: writes the export to `to` as it arrives, and answers the bytes written.
+    ///
+    /// # Errors
+    /// As [`Client::broker`]; also when `to` cannot be written.
+    pub async fn audit_export<W: std::io::Write>(
+        &self,
+        format: ExportFormat,
+        to: &mut W,
+    ) -> Result<u64, Problem> {
+        let format = match format {
+            ExportFormat::JsonLines => "jsonl",
+            ExportFormat::Csv => "csv",
+        };
+        self.download(&format!("/v1/audit/export?format={format}"), to).await
+    }
+
+    /// `GET /v1/audit/verify`.
+    ///
+    /// # Errors
+    /// As [`Client::broker`].
+    pub async fn audit_verify(&self) -> Result<AuditVerdict, Problem> {
+        self.get("/v1/audit/verify").await
+    }
+
+    /// `GET /v1/check`: the configuration against the directories.
+    ///
+    /// # Errors
+    /// As [`Client::broker`].
+    pub async fn check(&self) -> Result<Vec<Finding>, Problem> {
+        self.get("/v1/check").await
+    }
+
+    /// `POST /v1/sweep`: converges everything now, and answers what was found and done.
+    ///
+    /// # Errors
+    /// As [`Client::broker`].
+    pub async fn sweep(&self) -> Result<Vec<Finding>, Problem> {
+        self.post("/v1/sweep", None::<&()>, None).await
+    }
+
+    /// `GET /v1/events`: one connection's events, until it breaks. [`events::EventFeed`] is the one that reconnects.
+    ///
+    /// # Errors
+    /// As [`Client::broker`].
+    pub async fn events(&self, last_id: Option<&str>) -> Result<EventStream, Problem> {
+        self.stream("/v1/events", last_id).await.map(EventStream::new)
+    }
+
+    async fn get<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<T, Problem> {
+        self.call(Method::GET, path, None::<&()>, None).await
+    }
+
+    async fn post<T: serde::de::DeserializeOwned>(
+        &self,
+        path: &str,
+        body: Option<&impl serde::Serialize>,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<T, Problem> {
+        self.call(Method::POST, path, body, key).await
+    }
+}
+
+/// A path with its query. Every value is an id, a number, a word of ours or a time in UTC: none needs escaping.
+struct Query {
+    path: String,
+    empty: bool,
+}
+
+impl Query {
+    fn new(path: &str) -> Self {
+        Self { path: path.to_owned(), empty: true }
+    }
+
+    fn add(&mut self, name: &str, value: Option<&str>) {
+        if let Some(value) = value {
+            self.path.push(if std::mem::take(&mut self.empty) { '?' } else { '&' });
+            self.path.push_str(name);
+            self.path.push('=');
+            self.path.push_str(value);
+        }
+    }
+}

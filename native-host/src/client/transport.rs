@@ -1,0 +1,219 @@
+//! One call over the socket: trust it, send, read the answer within bounds, turn every failure into a problem.
+
+use std::error::Error;
+use std::io::{self, ErrorKind, Write};
+use std::time::Duration;
+
+use reqwest::{Method, RequestBuilder, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use ticketgate_protocol::ids::IdempotencyKey;
+use ticketgate_protocol::problem::{Code, Problem};
+use zeroize::{Zeroize, Zeroizing};
+
+use super::{Client, Endpoint};
+use crate::platform::{Distrust, Here, Platform};
+
+/// The largest answer read into memory. An overview is some ten kilobytes; a page of audit records some hundred.
+const ANSWER_MAX: usize = 16 * 1024 * 1024;
+/// How long a local socket may take to accept.
+const CONNECT_LIMIT: Duration = Duration::from_secs(3);
+/// The address in requests; only the path matters on a socket.
+const BASE: &str = "http://ticketgate";
+
+/// A client bound to the socket. TLS is set up with no roots at all, so that nothing but the socket can be meant,
+/// and the machine's certificates are not read for nothing.
+pub(super) fn http(endpoint: &Endpoint) -> Result<reqwest::Client, Problem> {
+    let Endpoint::Socket(path) = endpoint;
+    let unusable =
+        |e: &dyn std::fmt::Display| Problem::new(Code::Internal, format!("No client can be made: {e}."));
+    let tls = rustls::ClientConfig::builder_with_provider(std::sync::Arc::new(
+        rustls::crypto::ring::default_provider(),
+    ))
+    .with_safe_default_protocol_versions()
+    .map_err(|e| unusable(&e))?
+    .with_root_certificates(rustls::RootCertStore::empty())
+    .with_no_client_auth();
+    let builder = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT_LIMIT);
+    #[cfg(unix)]
+    let builder = builder.unix_socket(path.as_path());
+    #[cfg(windows)]
+    let builder = builder.windows_named_pipe(path.as_os_str());
+    builder.build().map_err(|e| unusable(&e))
+}
+
+impl Client {
+    /// Whether the endpoint may be trusted and answers; starts a broker when told to.
+    async fn ready(&self) -> Result<(), Problem> {
+        let Endpoint::Socket(path) = &self.endpoint;
+        let trust = Here::trust_socket(path);
+        match (&trust, &self.starter) {
+            (Ok(()), Some(starter)) if !Here::somebody_listens(path) => starter.start().await?,
+            (Err(Distrust::Missing), Some(starter)) => starter.start().await?,
+            (Ok(()), _) => return Ok(()),
+            (Err(why), _) => return Err(distrusted(why)),
+        }
+        Here::trust_socket(path).map_err(|why| distrusted(&why))
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{BASE}{path}"))
+    }
+
+    /// One call with a JSON answer.
+    pub(super) async fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<T, Problem> {
+        let work = async {
+            self.ready().await?;
+            let mut request = self.request(method, path);
+            if let Some(body) = body {
+                request = request.json(body);
+            }
+            if let Some(key) = key {
+                request = request.header("Idempotency-Key", key.as_str());
+            }
+            let response = request.send().await.map_err(|e| lost(&e))?;
+            let succeeded = response.status().is_success();
+            let status = response.status().as_u16();
+            let answer = whole(response).await?;
+            if !succeeded {
+                return Err(refused(status, &answer));
+            }
+            serde_json::from_slice(&answer).map_err(|_| strange())
+        };
+        tokio::time::timeout(self.limit, work).await.unwrap_or_else(|_| Err(late()))
+    }
+
+    /// One call whose answer goes to `to` piece by piece.
+    pub(super) async fn download<W: Write>(&self, path: &str, to: &mut W) -> Result<u64, Problem> {
+        let mut response = self.stream(path, None).await?;
+        let mut written = 0;
+        while let Some(piece) = response.chunk().await.map_err(|e| lost(&e))? {
+            to.write_all(&piece).map_err(|e| {
+                Problem::new(Code::Internal, format!("The export cannot be written: {e}."))
+                    .remedy("Check the disk and the file's permissions.")
+            })?;
+            written += piece.len() as u64;
+        }
+        Ok(written)
+    }
+
+    /// Opens a stream; the time limit holds until its head is there.
+    pub(super) async fn stream(&self, path: &str, last_id: Option<&str>) -> Result<Response, Problem> {
+        let work = async {
+            self.ready().await?;
+            let mut request = self.request(Method::GET, path);
+            if let Some(id) = last_id {
+                request = request.header("Last-Event-ID", id);
+            }
+            let response = request.send().await.map_err(|e| lost(&e))?;
+            if response.status().is_success() {
+                return Ok(response);
+            }
+            let status = response.status().as_u16();
+            Err(refused(status, &whole(response).await?))
+        };
+        tokio::time::timeout(self.limit, work).await.unwrap_or_else(|_| Err(late()))
+    }
+}
+
+/// Reads a body whole, into a buffer that is wiped: it may hold a password.
+async fn whole(mut response: Response) -> Result<Zeroizing<Vec<u8>>, Problem> {
+    // Room for every answer with a password at once, so that growing leaves no copy of it behind.
+    let mut answer = Zeroizing::new(Vec::with_capacity(8 * 1024));
+    while let Some(piece) = response.chunk().await.map_err(|e| lost(&e))? {
+        if answer.len() + piece.len() > ANSWER_MAX {
+            return Err(Problem::new(Code::TooLarge, "The broker's answer is too large.")
+                .remedy("Ask for less, for example with a limit."));
+        }
+        answer.extend_from_slice(&piece);
+        // Sole owner of the piece: wipe it. A shared one is left to the runtime, whose memory is never dumped.
+        if let Ok(mut piece) = piece.try_into_mut() {
+            piece.as_mut().zeroize();
+        }
+    }
+    Ok(answer)
+}
+
+/// The problem that the broker sent, or one that says that it sent something else.
+fn refused(status: u16, answer: &[u8]) -> Problem {
+    serde_json::from_slice(answer).unwrap_or_else(|_| {
+        let mut problem = match status {
+            404 => Problem::new(Code::UnknownMethod, "The broker does not know this request.")
+                .remedy("Update and restart the broker; it is older than this program."),
+            _ => strange(),
+        };
+        problem.status = status;
+        problem
+    })
+}
+
+fn strange() -> Problem {
+    Problem::new(Code::Internal, "The broker's answer cannot be read.")
+        .remedy("Update and restart the broker so that both have the same version.")
+}
+
+fn late() -> Problem {
+    Problem::new(Code::TimedOut, "The broker did not answer in time.")
+        .remedy("Try again: the same request is never carried out twice.")
+        .retry_after(1)
+}
+
+fn distrusted(why: &Distrust) -> Problem {
+    match why {
+        Distrust::Missing => nobody(),
+        why => Problem::new(Code::BrokerUnreachable, format!("The broker's socket is not trusted: {why}."))
+            .remedy("Run `ticketgate doctor`; it names the folder and how to mend it."),
+    }
+}
+
+fn nobody() -> Problem {
+    Problem::new(Code::BrokerUnreachable, "No broker is running.")
+        .remedy("Start it with `systemctl --user start ticketgate-broker` or `ticketgate broker`.")
+        .retry_after(2)
+}
+
+/// The connection broke off.
+pub(super) fn gone() -> Problem {
+    Problem::new(Code::BrokerUnreachable, "The broker went away before it answered.")
+        .remedy("Try again: the same request is never carried out twice.")
+        .retry_after(1)
+}
+
+/// A call that got no answer.
+fn lost(error: &reqwest::Error) -> Problem {
+    if error.is_timeout() {
+        return late();
+    }
+    if !error.is_connect() {
+        return gone();
+    }
+    match io_kind(error) {
+        Some(ErrorKind::PermissionDenied) => {
+            Problem::new(Code::BrokerUnreachable, "This user may not reach the broker's socket.")
+                .remedy("Run `ticketgate doctor`; it names the socket and who may use it.")
+        }
+        _ => nobody(),
+    }
+}
+
+/// The kind of the input/output error at the bottom, if there is one.
+fn io_kind(error: &reqwest::Error) -> Option<ErrorKind> {
+    let mut cause: Option<&(dyn Error + 'static)> = error.source();
+    while let Some(error) = cause {
+        if let Some(io) = error.downcast_ref::<io::Error>() {
+            return Some(io.kind());
+        }
+        cause = error.source();
+    }
+    None
+}

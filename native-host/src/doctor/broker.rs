@@ -1,0 +1,119 @@
+//! The broker's socket, folders and configuration.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use ticketgate_protocol::api::Finding;
+
+use super::{error, ok, warning};
+use crate::client::starting::START_VARIABLE;
+use crate::places::{Places, Surroundings};
+use crate::platform::{Distrust, Here, Platform};
+
+pub(super) fn look(around: &Surroundings, places: &Places) -> Vec<Finding> {
+    let mut findings = vec![socket(around, places)];
+    findings.extend(closed("state folder", &places.state));
+    findings.extend(configuration(&places.config));
+    findings
+}
+
+fn socket(around: &Surroundings, places: &Places) -> Finding {
+    let socket = places.socket.display();
+    let start = "Run: systemctl --user start ticketgate-broker.service (or: ticketgate broker)";
+    match Here::trust_socket(&places.socket) {
+        Ok(()) if Here::somebody_listens(&places.socket) => ok("broker", format!("answers on {socket}.")),
+        Ok(()) if reachable(&places.socket) == Some(ErrorKind::PermissionDenied) => error(
+            "broker",
+            format!("This user may not connect to {socket}."),
+            "An administrator has to give you the right, or name another socket with TICKETGATE_SOCKET.",
+        ),
+        Ok(()) => warning("broker", format!("Nobody answers on {socket}; an earlier broker left it."), start),
+        Err(Distrust::Missing) if around.variable(START_VARIABLE).is_some_and(|v| v == "never") => error(
+            "broker",
+            format!(
+                "No broker runs ({socket} is not there), and {START_VARIABLE}=never forbids starting one."
+            ),
+            start,
+        ),
+        Err(Distrust::Missing) => {
+            ok("broker", format!("does not run; the first request starts one on {socket}."))
+        }
+        Err(why @ Distrust::ForeignOwner { .. }) => error(
+            "broker",
+            format!("The socket {socket} is not trusted: {why}."),
+            format!("Find out who made it (ls -l '{socket}'), remove it, and start the broker again."),
+        ),
+        Err(why @ Distrust::OpenFolder { .. }) => error(
+            "broker",
+            format!("The socket {socket} is not trusted: {why}."),
+            format!("Run: chmod 700 '{}'", places.socket_folder().display()),
+        ),
+        Err(why) => error(
+            "broker",
+            format!("The socket {socket} is not trusted: {why}."),
+            format!("Run: rm '{socket}'"),
+        ),
+    }
+}
+
+#[cfg(unix)]
+fn reachable(socket: &Path) -> Option<ErrorKind> {
+    std::os::unix::net::UnixStream::connect(socket).err().map(|e| e.kind())
+}
+
+#[cfg(not(unix))]
+fn reachable(_: &Path) -> Option<ErrorKind> {
+    None
+}
+
+fn closed(what: &str, folder: &Path) -> Option<Finding> {
+    let open = folder.is_dir() && Here::is_open_to_others(folder);
+    open.then(|| {
+        error(
+            what,
+            format!("Others may enter {}.", folder.display()),
+            format!("Run: chmod 700 '{}'", folder.display()),
+        )
+    })
+}
+
+fn configuration(file: &Path) -> Vec<Finding> {
+    let name = file.display().to_string();
+    let text = match fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(e) if e.kind() == ErrorKind::NotFound => {
+            let remedy = "Write one after docs/administrator.md, then run: ticketgate check";
+            return vec![error(
+                "configuration",
+                format!("{name} is not there; nothing can be granted."),
+                remedy,
+            )];
+        }
+        // The machine's broker reads it as another user; that this user cannot is as it should be.
+        Err(e) if e.kind() == ErrorKind::PermissionDenied => {
+            return vec![ok("configuration", format!("{name} is for the broker's user alone."))];
+        }
+        Err(e) => {
+            return vec![error(
+                "configuration",
+                format!("{name} cannot be read: {e}."),
+                "Run: ticketgate check",
+            )];
+        }
+    };
+    match ticketgate_access::config::read(&text) {
+        Ok(_) => vec![ok("configuration", format!("{name} has no faults."))],
+        Err(faults) => faults
+            .0
+            .iter()
+            .map(|fault| {
+                error(
+                    "configuration",
+                    format!("{name}, line {}: {}", fault.line, fault.text),
+                    "Mend it, then run: ticketgate check",
+                )
+            })
+            .collect(),
+    }
+}

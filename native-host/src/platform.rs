@@ -1,0 +1,74 @@
+//! What differs by operating system, behind one trait with a file each. Clipboard and registry have their own.
+
+use std::path::Path;
+use std::process::Command;
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(all(unix, not(target_os = "linux")))]
+mod macos;
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
+#[cfg(target_os = "linux")]
+pub use linux::Linux as Here;
+#[cfg(all(unix, not(target_os = "linux")))]
+pub use macos::MacOs as Here;
+#[cfg(windows)]
+pub use windows::Windows as Here;
+
+/// What the operating system does for us.
+pub trait Platform {
+    /// Refuses a socket that somebody else may have put there: it and its folder have to be this user's or root's,
+    /// and the folder closed to everybody else's writes.
+    ///
+    /// # Errors
+    /// [`Distrust`] says what is wrong.
+    fn trust_socket(socket: &Path) -> Result<(), Distrust>;
+
+    /// Whether something listens behind the socket. Blocks for microseconds on a local socket.
+    fn somebody_listens(socket: &Path) -> bool;
+
+    /// Keeps this process's memory out of core dumps and away from debuggers of the same user, as far as the system can.
+    fn guard_memory();
+
+    /// Gives this process a session of its own, so that it outlives the terminal or browser that started it.
+    fn leave_session();
+
+    /// Makes a child that signals for our process group do not reach.
+    fn set_apart(command: &mut Command);
+
+    /// Whether this user may execute the file.
+    fn may_execute(file: &Path) -> bool;
+
+    /// Whether somebody other than its owner may read or enter a file or folder. Unknown counts as no.
+    fn is_open_to_others(path: &Path) -> bool;
+}
+
+/// Why a socket is not trusted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Distrust {
+    /// There is none.
+    #[error("there is no socket")]
+    Missing,
+    /// Something else has its name.
+    #[error("it is not a socket")]
+    NotASocket,
+    /// It is somebody else's.
+    #[error("it belongs to another user (uid {owner})")]
+    ForeignOwner {
+        /// Whose.
+        owner: u32,
+    },
+    /// Others may replace it.
+    #[error("others may write in its folder {folder}")]
+    OpenFolder {
+        /// The folder.
+        folder: String,
+    },
+    /// It cannot be looked at.
+    #[error("it cannot be looked at: {0}")]
+    Unreadable(String),
+}

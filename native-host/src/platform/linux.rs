@@ -1,0 +1,41 @@
+//! Linux.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::{Distrust, Platform, unix};
+
+/// Linux.
+#[derive(Debug)]
+pub struct Linux;
+
+impl Platform for Linux {
+    fn trust_socket(socket: &Path) -> Result<(), Distrust> {
+        unix::trust_socket(socket)
+    }
+
+    fn somebody_listens(socket: &Path) -> bool {
+        unix::somebody_listens(socket)
+    }
+
+    fn guard_memory() {
+        unix::no_core_file();
+        let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+    }
+
+    fn leave_session() {
+        unix::leave_session();
+    }
+
+    fn set_apart(command: &mut Command) {
+        unix::set_apart(command);
+    }
+
+    fn may_execute(file: &Path) -> bool {
+        unix::may_execute(file)
+    }
+
+    fn is_open_to_others(path: &Path) -> bool {
+        unix::is_open_to_others(path)
+    }
+}

@@ -1,0 +1,40 @@
+//! macOS. Built from the same calls as Linux; not run by our tests.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::{Distrust, Platform, unix};
+
+/// macOS (and other Unix systems).
+#[derive(Debug)]
+pub struct MacOs;
+
+impl Platform for MacOs {
+    fn trust_socket(socket: &Path) -> Result<(), Distrust> {
+        unix::trust_socket(socket)
+    }
+
+    fn somebody_listens(socket: &Path) -> bool {
+        unix::somebody_listens(socket)
+    }
+
+    fn guard_memory() {
+        unix::no_core_file();
+    }
+
+    fn leave_session() {
+        unix::leave_session();
+    }
+
+    fn set_apart(command: &mut Command) {
+        unix::set_apart(command);
+    }
+
+    fn may_execute(file: &Path) -> bool {
+        unix::may_execute(file)
+    }
+
+    fn is_open_to_others(path: &Path) -> bool {
+        unix::is_open_to_others(path)
+    }
+}

@@ -1,0 +1,230 @@
+//! The relay: one process per browser port, between native messaging and the broker. It holds no state, no clock and
+//! no credentials; a password passes through it to the clipboard and nowhere else. Stdout belongs to [`writer`].
+
+mod answer;
+mod frames;
+mod hello;
+pub mod origin;
+mod pump;
+mod writer;
+
+use std::collections::HashSet;
+use std::io::{Read, Write};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use ticketgate_protocol::native::{Frame, Method, Request};
+use ticketgate_protocol::problem::{Code, Problem};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use self::frames::Inbound;
+use self::writer::Outbox;
+use crate::client::starting::Starter;
+use crate::client::{Client, Endpoint};
+use crate::clipboard::Clipboard;
+use crate::places::{Places, Surroundings};
+use crate::platform::{Here, Platform};
+
+/// Requests under way at once on one port. A person makes one or two; more is a fault or a flood.
+const AT_ONCE: usize = 32;
+/// How long requests under way may still take after the browser closed the port. It kills us after about two seconds.
+const GRACE: Duration = Duration::from_millis(700);
+
+/// What the relay works with. A value, so that tests bring their own broker, clipboard and folders.
+#[derive(Clone)]
+pub struct Desk {
+    /// The broker.
+    pub client: Client,
+    /// Where passwords go.
+    pub clipboard: Clipboard,
+    /// For `diagnose` and the list of further extensions.
+    pub around: Surroundings,
+    /// The same.
+    pub places: Places,
+}
+
+/// Serves the browser on this process's stdin and stdout until it closes the port.
+#[must_use]
+pub fn main(origin: &str) -> ExitCode {
+    Here::guard_memory();
+    let around = Surroundings::here();
+    let (input, output) = (std::io::stdin(), std::io::stdout());
+    let desk = match Desk::new(around) {
+        Ok(desk) => desk,
+        Err(problem) => return turn_away(output, problem),
+    };
+    let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
+    else {
+        return turn_away(output, Problem::new(Code::Internal, "The host cannot start its threads."));
+    };
+    let code = runtime.block_on(serve(origin, input, output, desk));
+    // Whatever still waits (a blocked read of stdin above all) must not keep the process.
+    runtime.shutdown_background();
+    code
+}
+
+impl Desk {
+    /// The desk of a process with these surroundings.
+    ///
+    /// # Errors
+    /// A [`Problem`] when there is no place for a broker.
+    pub fn new(around: Surroundings) -> Result<Self, Problem> {
+        let places = Places::find(&around).map_err(|e| {
+            Problem::new(Code::BrokerUnreachable, format!("The broker's place is not known: {e}."))
+                .remedy("Set HOME for the browser, or run `ticketgate doctor`.")
+        })?;
+        let client = Client::new(Endpoint::Socket(places.socket.clone()))?;
+        let client = match Starter::new(&around, places.clone()) {
+            Some(starter) => client.starting_with(starter),
+            None => client,
+        };
+        Ok(Self { client, clipboard: Clipboard::of_this_process(&around), around, places })
+    }
+}
+
+/// Says one problem and ends: nothing else can be done on this port.
+fn turn_away(output: impl Write + Send + 'static, problem: Problem) -> ExitCode {
+    let (outbox, writer) = writer::start(output);
+    outbox.send_blocking(&Frame::Error { id: String::new(), error: problem });
+    drop(outbox);
+    writer.finish();
+    ExitCode::FAILURE
+}
+
+/// Serves one port: `origin` is what the browser put into `argv`. Ends when `input` does, or after a fault that leaves
+/// the place of the next frame unknown. Success means that the port ended in order.
+pub async fn serve(
+    origin: &str,
+    input: impl Read + Send + 'static,
+    output: impl Write + Send + 'static,
+    desk: Desk,
+) -> ExitCode {
+    if let Err(problem) = origin::check(origin, &desk.around) {
+        return turn_away(output, problem);
+    }
+    let (outbox, writer) = writer::start(output);
+    let mut inbound = frames::read_in_background(input);
+    let mut port = Port {
+        desk: Arc::new(desk),
+        outbox,
+        under_way: Arc::default(),
+        room: Arc::new(Semaphore::new(AT_ONCE)),
+        tasks: JoinSet::new(),
+        greeted: false,
+    };
+    let mut code = ExitCode::SUCCESS;
+    while let Some(inbound) = inbound.recv().await {
+        match inbound {
+            Inbound::Request(request) => port.take(*request).await,
+            Inbound::Fault { id, problem, last } => {
+                port.refuse(id, *problem).await;
+                if last {
+                    code = ExitCode::FAILURE;
+                    break;
+                }
+            }
+        }
+        while port.tasks.try_join_next().is_some() {}
+    }
+    port.close().await;
+    writer.finish();
+    code
+}
+
+/// One open port.
+struct Port {
+    desk: Arc<Desk>,
+    outbox: Outbox,
+    under_way: Arc<Mutex<HashSet<String>>>,
+    room: Arc<Semaphore>,
+    tasks: JoinSet<()>,
+    greeted: bool,
+}
+
+/// An id counts as under way until this is dropped, however the request ends.
+struct UnderWay {
+    all: Arc<Mutex<HashSet<String>>>,
+    id: String,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+    }
+}
+
+impl Port {
+    async fn refuse(&self, id: String, problem: Problem) {
+        self.outbox.send(&Frame::Error { id, error: problem }).await;
+    }
+
+    async fn take(&mut self, request: Request) {
+        let Some(under_way) = self.begin(&request.id) else {
+            let problem = Problem::new(Code::MalformedRequest, "A request with this id is still under way.")
+                .remedy("Reload the extension.");
+            return self.refuse(request.id, problem).await;
+        };
+        let Ok(room) = Arc::clone(&self.room).try_acquire_owned() else {
+            let problem =
+                Problem::new(Code::RateLimited, format!("{AT_ONCE} requests are under way already."))
+                    .remedy("Wait until one of them is answered.")
+                    .retry_after(1);
+            return self.refuse(request.id, problem).await;
+        };
+        if let Err(problem) = self.admit(&request) {
+            return self.refuse(request.id, problem).await;
+        }
+        let (desk, outbox) = (Arc::clone(&self.desk), self.outbox.clone());
+        self.tasks.spawn(async move {
+            let id = request.id.clone();
+            let starts_events = matches!(request.method, Method::Hello(_));
+            let frame = match answer::answer(&desk, request).await {
+                Ok(ok) => Frame::Ok { id, ok },
+                Err(error) => Frame::Error { id, error },
+            };
+            // The id is free before its answer is out: the extension may use it again at once.
+            drop((under_way, room));
+            outbox.send(&frame).await;
+            if starts_events {
+                pump::run(&desk.client, &outbox).await;
+            }
+        });
+    }
+
+    /// Marks an id as under way; `None` when it is already.
+    fn begin(&self, id: &str) -> Option<UnderWay> {
+        let mut all = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        all.insert(id.to_owned()).then(|| UnderWay { all: Arc::clone(&self.under_way), id: id.to_owned() })
+    }
+
+    /// `hello` first, once, and in a common version.
+    fn admit(&mut self, request: &Request) -> Result<(), Problem> {
+        match (&request.method, self.greeted) {
+            (Method::Hello(_), true) => {
+                Err(Problem::new(Code::MalformedRequest, "hello was said already on this port."))
+            }
+            (Method::Hello(hello), false) => {
+                hello::negotiate(hello)?;
+                self.greeted = true;
+                Ok(())
+            }
+            (_, true) => Ok(()),
+            (_, false) => Err(Problem::new(Code::HelloFirst, "The first frame on a port has to be hello.")
+                .remedy("Reload the extension.")),
+        }
+    }
+
+    /// Lets what is under way finish for a moment. Whatever remains is the broker's: it carries it out, and a repeat
+    /// with the same key finds the result.
+    async fn close(mut self) {
+        let _ = tokio::time::timeout(GRACE, async {
+            while !self.under_way.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
+        self.tasks.shutdown().await;
+    }
+}
