@@ -1,0 +1,326 @@
+// @ts-check
+// The service worker: registers listeners, hands every event to the core, carries out what comes back. No decisions.
+/// <reference types="chrome" />
+
+import init, { Core } from "./ticketgate_wasm.js";
+
+/** @typedef {Record<string, any>} Fields */
+
+const SCRIPTS = ["probe.js", "chip.js"];
+const REGISTRATION = "allowed-sites";
+
+/** @type {chrome.runtime.Port | undefined} */
+let native;
+/** @type {Map<number, chrome.runtime.Port>} */
+const pages = new Map();
+let nextPage = 1;
+
+/** The core, once the WASM is compiled and the saved state restored. Every listener waits for it. */
+const ready = (async () => {
+  await init();
+  return Core.start({ restore, carryOut });
+})();
+ready.catch((error) => console.error("Ticketgate did not start", error));
+
+/** @param {string} what @param {Record<string, unknown>} [fields] */
+async function happened(what, fields = {}) {
+  return (await ready).handle({ [what]: fields });
+}
+
+/** Everything that the core needs to begin, read at once. */
+async function restore() {
+  await chrome.storage.local.setAccessLevel({ accessLevel: "TRUSTED_CONTEXTS" });
+  const [session, local, managed, granted, tabs, front] = await Promise.all([
+    chrome.storage.session.get("state"),
+    chrome.storage.local.get("memory"),
+    managedSettings(),
+    chrome.permissions.getAll(),
+    chrome.tabs.query({}),
+    frontTab(),
+  ]);
+  const started = {
+    id: chrome.runtime.id,
+    version: chrome.runtime.getManifest().version,
+    session: session.state,
+    local: local.memory,
+    origins: granted.origins ?? [],
+    managed,
+    tabs: tabs.map((tab) => tab.id).filter((id) => id !== undefined),
+    front: front?.id,
+  };
+  return { started };
+}
+
+async function managedSettings() {
+  const settings = await chrome.storage.managed.get(["hosts", "reasonTemplate"]).catch(() => ({}));
+  const { hosts, reasonTemplate } = /** @type {{hosts?: unknown, reasonTemplate?: unknown}} */ (settings);
+  return {
+    hosts: Array.isArray(hosts) ? hosts.filter((host) => typeof host === "string") : [],
+    template: typeof reasonTemplate === "string" ? reasonTemplate : undefined,
+  };
+}
+
+/** The tab in front of the person; a window of ours is never meant. */
+async function frontTab() {
+  const [tab] = await chrome.tabs.query({ active: true, lastFocusedWindow: true });
+  if (tab && !tab.url?.startsWith(chrome.runtime.getURL(""))) return tab;
+  const windows = await chrome.windows.getAll({ windowTypes: ["normal"], populate: true });
+  const window = windows.find((each) => each.focused) ?? windows[0];
+  return window?.tabs?.find((each) => each.active);
+}
+
+/** @param {chrome.tabs.Tab | undefined} tab */
+function plainTab(tab) {
+  if (tab?.id === undefined) return undefined;
+  return { id: tab.id, window: tab.windowId, active: tab.active, url: tab.url };
+}
+
+/** The sender as the browser says; nothing of it comes from the message.
+ * @param {chrome.runtime.MessageSender | undefined} sender */
+function plainSender(sender) {
+  return {
+    id: sender?.id,
+    origin: sender?.origin,
+    url: sender?.url,
+    tab: plainTab(sender?.tab),
+    frame: sender?.frameId,
+    document: sender?.documentId,
+  };
+}
+
+// Listeners: all at once, while the script runs for the first time, so that an event that wakes the worker finds them.
+
+chrome.runtime.onInstalled.addListener(() => void happened("installed"));
+chrome.runtime.onStartup.addListener(() => void ready);
+chrome.runtime.onUpdateAvailable.addListener(() => void happened("update_available"));
+
+chrome.runtime.onMessage.addListener((message, sender, respond) => {
+  happened("page", { sender: plainSender(sender), message: JSON.stringify(message) ?? "" }).then(respond, () =>
+    respond(null),
+  );
+  return true;
+});
+
+chrome.runtime.onConnect.addListener((port) => {
+  const number = nextPage++;
+  pages.set(number, port);
+  const connected = (async () => {
+    const wanted = Number(new URL(port.sender?.url ?? "about:blank").searchParams.get("tab") ?? NaN);
+    const front = Number.isInteger(wanted) ? await chrome.tabs.get(wanted).catch(frontTab) : await frontTab();
+    await happened("connected", { port: number,
+      name: port.name,
+      sender: plainSender(port.sender),
+      front: plainTab(front),
+    });
+  })();
+  port.onMessage.addListener(async (intent) => {
+    await connected;
+    await happened("intent", { port: number, intent });
+  });
+  port.onDisconnect.addListener(async () => {
+    pages.delete(number);
+    await connected;
+    await happened("disconnected", { port: number });
+  });
+});
+
+chrome.alarms.onAlarm.addListener(() => void happened("alarm"));
+chrome.commands.onCommand.addListener((command, tab) => {
+  if (command === "activate") void happened("shortcut", { tab: plainTab(tab) });
+});
+chrome.notifications.onClicked.addListener((id) => void happened("notification_clicked", { id }));
+chrome.notifications.onButtonClicked.addListener(
+  (id, button) => void happened("notification_clicked", { id, button }),
+);
+chrome.tabs.onUpdated.addListener((tab, change) => {
+  if (change.status) void happened("tab_updated", { tab });
+});
+chrome.tabs.onRemoved.addListener((tab) => void happened("tab_removed", { tab }));
+chrome.permissions.onAdded.addListener(originsChanged);
+chrome.permissions.onRemoved.addListener(originsChanged);
+chrome.storage.onChanged.addListener(async (_, area) => {
+  if (area === "managed") await happened("managed", { settings: await managedSettings() });
+});
+
+async function originsChanged() {
+  const granted = await chrome.permissions.getAll();
+  await happened("origins", { origins: granted.origins ?? [] });
+}
+
+// Effects.
+
+/** @type {Record<string, (fields: Fields) => void | Promise<unknown>>} */
+const effects = {
+  open_port({ host }) {
+    const port = chrome.runtime.connectNative(host);
+    native = port;
+    port.onMessage.addListener((frame) => {
+      if (native === port) void happened("frame", { text: JSON.stringify(frame) });
+    });
+    port.onDisconnect.addListener(() => {
+      const error = chrome.runtime.lastError?.message;
+      if (native !== port) return;
+      native = undefined;
+      void happened("port_closed", { error });
+    });
+  },
+  close_port() {
+    const port = native;
+    native = undefined;
+    port?.disconnect();
+  },
+  send({ frame }) {
+    native?.postMessage(frame);
+  },
+  badge({ text, color, title }) {
+    return Promise.all([
+      chrome.action.setBadgeText({ text }),
+      chrome.action.setBadgeBackgroundColor({ color }),
+      chrome.action.setBadgeTextColor({ color: "#ffffff" }),
+      chrome.action.setTitle({ title }),
+    ]);
+  },
+  tab_icon({ tab, lit, title }) {
+    const name = lit ? "lit" : "dim";
+    const path = Object.fromEntries([16, 32, 48].map((size) => [size, `/icons/${name}-${size}.png`]));
+    return Promise.all([
+      chrome.action.setIcon({ tabId: tab, path }),
+      chrome.action.setTitle({ tabId: tab, title }),
+    ]);
+  },
+  notify({ id, title, message, buttons, stay }) {
+    return chrome.notifications.create(id, {
+      type: "basic",
+      iconUrl: chrome.runtime.getURL("icons/lit-128.png"),
+      title,
+      message,
+      buttons: buttons.map((/** @type {string} */ label) => ({ title: label })),
+      requireInteraction: stay,
+    });
+  },
+  clear_notice({ id }) {
+    return chrome.notifications.clear(id);
+  },
+  alarm({ at }) {
+    return at === null || at === undefined
+      ? chrome.alarms.clear("wake")
+      : chrome.alarms.create("wake", { when: at });
+  },
+  push({ port, view }) {
+    pages.get(port)?.postMessage(view);
+  },
+  refuse({ port }) {
+    pages.get(port)?.disconnect();
+    pages.delete(port);
+  },
+  tell({ tab, document, message }) {
+    return chrome.tabs.sendMessage(tab, message, { documentId: document });
+  },
+  async read({ tab, document, ask }) {
+    /** @type {string | undefined} */
+    let facts;
+    try {
+      const answer = await chrome.tabs.sendMessage(tab, { read: true }, { documentId: document });
+      facts = answer === undefined || answer === null ? undefined : JSON.stringify(answer);
+    } catch {
+      // No document there any more: that is the answer.
+    }
+    await happened("page_read", { ask, facts });
+  },
+  open_popup: openPopup,
+  save_session({ text }) {
+    return chrome.storage.session.set({ state: text });
+  },
+  save_local({ text }) {
+    return chrome.storage.local.set({ memory: text });
+  },
+  inject({ tab }) {
+    return inject(tab);
+  },
+  async register({ patterns }) {
+    const old = await chrome.scripting.getRegisteredContentScripts({ ids: [REGISTRATION] });
+    if (patterns.length === 0) {
+      if (old.length > 0) await chrome.scripting.unregisterContentScripts({ ids: [REGISTRATION] });
+      return;
+    }
+    const script = {
+      id: REGISTRATION,
+      matches: patterns,
+      js: SCRIPTS,
+      allFrames: true,
+      runAt: /** @type {const} */ ("document_idle"),
+      persistAcrossSessions: true,
+    };
+    await (old.length > 0
+      ? chrome.scripting.updateContentScripts([script])
+      : chrome.scripting.registerContentScripts([script]));
+  },
+  async inject_into({ patterns }) {
+    const url = patterns ?? (await chrome.permissions.getAll()).origins ?? [];
+    if (url.length === 0) return;
+    const tabs = await chrome.tabs.query({ url });
+    await Promise.allSettled(tabs.map((tab) => (tab.id === undefined ? undefined : inject(tab.id))));
+  },
+  reload() {
+    chrome.runtime.reload();
+  },
+};
+
+/** Registrations must not overtake one another. */
+let registering = Promise.resolve();
+
+/** @param {Record<string, Fields>} effect */
+function carryOut(effect) {
+  const [what, fields] = Object.entries(effect)[0] ?? ["", {}];
+  const carry = effects[what];
+  if (!carry) return console.error("unknown effect", what);
+  if (what === "register") {
+    registering = registering.then(() => carry(fields)).then(() => undefined, quietly);
+    return;
+  }
+  try {
+    Promise.resolve(carry(fields)).catch(quietly);
+  } catch (error) {
+    quietly(error);
+  }
+}
+
+/** Tabs close, documents go, pages refuse scripts: ordinary, and the core hears of it where it matters.
+ * @param {unknown} error */
+function quietly(error) {
+  console.debug(String(error));
+}
+
+/** @param {number} tab */
+function inject(tab) {
+  return chrome.scripting.executeScript({ target: { tabId: tab, allFrames: true }, files: SCRIPTS });
+}
+
+/** The toolbar's popup, or the same page in a window of its own where the browser refuses to open it.
+ * @param {Fields} fields */
+async function openPopup({ tab, window }) {
+  try {
+    await chrome.action.openPopup(typeof window === "number" ? { windowId: window } : {});
+    return;
+  } catch {
+    // Already open, minimised, or a window without a toolbar.
+  }
+  const [open] = await chrome.runtime.getContexts({ contextTypes: ["POPUP"] });
+  if (open) return;
+  const page = new URL(chrome.runtime.getURL("popup.html"));
+  page.searchParams.set("window", "1");
+  if (typeof tab === "number") page.searchParams.set("tab", String(tab));
+  const [old] = await chrome.runtime.getContexts({ contextTypes: ["TAB"], documentUrls: [page.href] });
+  if (old) {
+    await chrome.windows.update(old.windowId, { focused: true });
+    return;
+  }
+  await chrome.windows.create({ url: page.href, type: "popup", width: 420, height: 680, focused: true });
+}
+
+/** For tests and support: what a tab's ticket was read as.
+ * @param {number} tab */
+async function recognisedTicket(tab) {
+  return (await ready).recognisedTicket(tab);
+}
+Object.assign(globalThis, { recognisedTicket });

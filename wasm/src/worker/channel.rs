@@ -1,0 +1,248 @@
+//! Messages of content scripts. They name a ticket and nothing more: sender, tab, frame and document are the browser's
+//! word, and the only thing a message can start is what the button in that document stood for when it was drawn.
+
+use chrono::{DateTime, Utc};
+use ticketgate_protocol::page::{ChipState, Facts, FromPage, HideFor, ToPage};
+use ticketgate_protocol::ticket::Ticket;
+
+use super::form::{self, Chosen, Form, Source};
+use super::pages::{Found, Known, Meaning};
+use super::{Effect, Purpose, Sender, Tab, Worker};
+use crate::recognise::Recognition;
+
+impl Worker {
+    pub(super) fn hear_page(
+        &mut self,
+        sender: &Sender,
+        message: &str,
+        now: DateTime<Utc>,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(from) = Known::from(sender, &self.id) else { return };
+        if !self.last.pages.may_speak(from.tab, now) {
+            return;
+        }
+        let Ok(message) = FromPage::from_json(message) else { return };
+        match message {
+            FromPage::Arrived => {
+                let questions = self.rules.questions(&from.url);
+                if questions.is_some() {
+                    self.last.pages.arrived(&from);
+                }
+                out.push(Effect::Answer { questions });
+            }
+            FromPage::Report(facts) => self.report(&from, &facts, now),
+            FromPage::Click { token, facts } => self.click(&from, &token, &facts, now, out),
+            FromPage::RefusedClick(_) => {}
+            FromPage::Placement(placement) => {
+                if self.last.pages.document(from.tab, &from.document).is_some() {
+                    self.memory.place(&from.origin, placement);
+                }
+            }
+            FromPage::HideButton(hide) => self.hide_button(&from, hide),
+        }
+    }
+
+    fn found(&self, url: &str, facts: &Facts) -> Option<Found> {
+        match self.rules.recognise(url, facts) {
+            Recognition::Ticket(found) => Some(Found::from(&*found)),
+            Recognition::NotATicketPage => None,
+        }
+    }
+
+    fn report(&mut self, from: &Known, facts: &Facts, now: DateTime<Utc>) {
+        let found = self.found(&from.url, facts);
+        let Some(page) = self.last.pages.arrived(from) else { return };
+        if page.hidden_for.is_some()
+            && page.hidden_for.as_deref() != found.as_ref().map(|f| f.ticket.number.as_str())
+        {
+            page.hidden_for = None;
+        }
+        page.found = found;
+        self.page_changed(from.tab, now);
+    }
+
+    /// A popup that is open follows the page, unless the person has begun to type.
+    fn page_changed(&mut self, tab: i32, now: DateTime<Utc>) {
+        if !self.popups.is_empty()
+            && self.front.as_ref().is_some_and(|front| front.id == tab)
+            && self.last.form.as_ref().is_none_or(|form| !form.touched)
+        {
+            self.prepare_form(now);
+        }
+    }
+
+    fn click(&mut self, from: &Known, token: &str, facts: &Facts, now: DateTime<Utc>, out: &mut Vec<Effect>) {
+        // Nobody can click in a tab that is not in front.
+        if !from.active {
+            return;
+        }
+        let Some(chip) = self.last.pages.document(from.tab, &from.document).and_then(|p| p.chip.clone())
+        else {
+            return;
+        };
+        let found = self.found(&from.url, facts);
+        if let Some(page) = self.last.pages.document_mut(from.tab, &from.document) {
+            page.found.clone_from(&found);
+        }
+        if chip.view.token != token {
+            // A click on a view that is no longer there; the button is drawn again, nothing else happens.
+            out.push(Effect::Tell {
+                tab: from.tab,
+                document: from.document.clone(),
+                message: ToPage::Show(chip.view),
+            });
+            return;
+        }
+        self.front =
+            Some(Tab { id: from.tab, window: from.window, active: true, url: Some(from.url.clone()) });
+        let fresh = found.as_ref().and_then(|found| self.meaning(found));
+        let is_same = fresh.as_ref().is_some_and(|fresh| fresh.is_same_as(&chip.meaning));
+        if chip.view.state == ChipState::Ready
+            && is_same
+            && chip.meaning.one_click
+            && self.activate_meaning(&chip.meaning, now, out)
+        {
+            return;
+        }
+        let caution = (!is_same).then(|| changed(&chip.meaning.ticket, found.as_ref().map(|f| &f.ticket)));
+        self.open_about(from.tab, Some(from.window), caution, now, out);
+    }
+
+    /// Opens the popup for what a tab shows, with a caution if something has to be looked at first.
+    pub(super) fn open_about(
+        &mut self,
+        tab: i32,
+        window: Option<i32>,
+        caution: Option<String>,
+        now: DateTime<Utc>,
+        out: &mut Vec<Effect>,
+    ) {
+        match caution {
+            None => self.prepare_form(now),
+            Some(caution) => {
+                let shown = self.last.pages.ticket_of(tab);
+                let ticket = shown.map(|(_, _, found)| found.ticket.clone());
+                let source = shown.map(|(_, page, _)| Source { tab, document: page.document.clone() });
+                self.new_form(ticket, source, Some(caution));
+                if let Some(form) = &mut self.last.form {
+                    // Kept when the popup connects.
+                    form.touched = true;
+                }
+            }
+        }
+        out.push(Effect::OpenPopup { tab: Some(tab), window });
+    }
+
+    fn hide_button(&mut self, from: &Known, hide: HideFor) {
+        let Some(page) = self.last.pages.document_mut(from.tab, &from.document) else { return };
+        page.hidden_for = page.found.as_ref().map(|f| f.ticket.number.clone());
+        if hide == HideFor::Site {
+            self.memory.hide(&from.origin);
+        }
+    }
+
+    pub(super) fn page_read(
+        &mut self,
+        ask: u32,
+        facts: Option<&str>,
+        now: DateTime<Utc>,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(asked) = self.asked.remove(&ask) else { return };
+        let facts = facts.and_then(|text| Facts::from_json(text).ok());
+        let url = self.last.pages.document(asked.tab, &asked.document).map(|page| page.url.clone());
+        let found = match (&facts, &url) {
+            (Some(facts), Some(url)) => self.found(url, facts),
+            _ => None,
+        };
+        match &facts {
+            Some(_) => {
+                if let Some(page) = self.last.pages.document_mut(asked.tab, &asked.document) {
+                    page.found.clone_from(&found);
+                }
+            }
+            // No answer: the document is gone (or hangs; then it reports again by itself).
+            None => self.last.pages.forget_document(asked.tab, &asked.document),
+        }
+        match asked.purpose {
+            Purpose::Look => self.page_changed(asked.tab, now),
+            Purpose::Shortcut { meant, window } => {
+                let fresh = found.as_ref().and_then(|found| self.meaning(found));
+                let is_same = fresh.is_some_and(|fresh| fresh.is_same_as(&meant));
+                if is_same && self.activate_meaning(&meant, now, out) {
+                    return;
+                }
+                let caution = (!is_same).then(|| changed(&meant.ticket, found.as_ref().map(|f| &f.ticket)));
+                self.open_about(asked.tab, window, caution, now, out);
+            }
+            Purpose::Activate => {
+                if self.still_holds(facts.is_some(), found.as_ref()) {
+                    self.activate_form_now(now, out);
+                }
+            }
+        }
+    }
+
+    /// Whether the form may be activated after its page was read again; puts a caution on it if not.
+    fn still_holds(&mut self, answered: bool, found: Option<&Found>) -> bool {
+        let Some(form) = &mut self.last.form else { return false };
+        let before = form.page.clone();
+        let now_there = found.map(|f| &f.ticket);
+        let is_same = match (&before, now_there) {
+            (Some(a), Some(b)) => a.is_same_as(b),
+            (None, None) => true,
+            _ => false,
+        };
+        // The person typed another number, or the document is gone: the popup shows all that will be asked for.
+        let is_typed = before.as_ref().is_none_or(|page| page.number != form.number.trim());
+        if is_same || !answered || is_typed {
+            return true;
+        }
+        if let Some(before) = before {
+            form.caution = Some(changed(&before, now_there));
+            form.touched = true;
+            // The next click is for what is on the screen, whatever the page does.
+            form.source = None;
+        }
+        false
+    }
+
+    /// What activating this ticket with one click would mean now; none while nothing is known of the technician's rights.
+    pub(super) fn meaning(&self, found: &Found) -> Option<Meaning> {
+        let overview = self.last.overview.as_ref()?;
+        let form = Form::new(0, Some(found.ticket.clone()), None, "-".into(), Some(overview), &self.memory);
+        let policy = form.policy_in(overview);
+        let is_exact = form.customer_by == Chosen::Ticket;
+        Some(Meaning {
+            ticket: found.ticket.clone(),
+            customer: form.customer.clone().filter(|_| is_exact),
+            policy: policy.map(|p| p.id.clone()).filter(|_| is_exact),
+            duration_s: if is_exact { form.duration_s } else { 0 },
+            one_click: is_exact
+                && policy.is_some_and(|p| p.one_click && form::durations(p).contains(&form.duration_s)),
+        })
+    }
+
+    /// The session that runs for a ticket.
+    pub(super) fn session_for(&self, ticket: &Ticket) -> Option<&ticketgate_protocol::api::Session> {
+        let is_for =
+            |t: &Ticket| t.number == ticket.number && (t.system == ticket.system || t.system.is_empty());
+        self.last.sessions.iter().find(|s| s.ticket.as_ref().is_some_and(is_for))
+    }
+}
+
+/// What to tell the person when a page no longer shows what was clicked.
+fn changed(before: &Ticket, now: Option<&Ticket>) -> String {
+    match now {
+        Some(now) if now.number != before.number => format!(
+            "The page shows ticket #{} now, no longer #{}. Check everything before you activate.",
+            now.number, before.number
+        ),
+        Some(_) => "The ticket on the page changed. Check everything before you activate.".into(),
+        None => format!(
+            "The page no longer shows ticket #{}. Check everything before you activate.",
+            before.number
+        ),
+    }
+}

@@ -1,0 +1,467 @@
+//! The popup's view, put together from the state.
+
+use chrono::{DateTime, Utc};
+use ticketgate_protocol::api::{Overview, Session, State};
+use ticketgate_protocol::ids::CustomerId;
+use ticketgate_protocol::problem::Code;
+use ticketgate_protocol::text::REASON_MAX;
+use ticketgate_protocol::ticket::Ticket;
+
+use super::acts::{Act, Doing, Job};
+use super::form::{Chosen, Form, durations, policies_of};
+use super::sessions::is_stuck;
+use super::view::{
+    Allow, Button, Card, Choice, FormView, JobView, Note, Ring, TicketLine, Tone, Trouble, View,
+};
+use super::{Effect, Intent, Worker, hosts, link, remaining, trouble, warnings};
+
+impl Worker {
+    pub(super) fn settle_popups(&mut self, now: DateTime<Utc>, out: &mut Vec<Effect>) {
+        if self.popups.is_empty() {
+            return;
+        }
+        let view = self.view(now);
+        for port in &self.popups {
+            if self.shown.views.get(port) != Some(&view) {
+                out.push(Effect::Push { port: *port, view: Box::new(view.clone()) });
+                self.shown.views.insert(*port, view.clone());
+            }
+        }
+    }
+
+    fn view(&self, now: DateTime<Utc>) -> View {
+        let trouble = self.trouble(now);
+        let sessions = self.cards(now);
+        let job = self.last.job.as_ref().map(job_view);
+        let overview = self.last.overview.as_ref();
+        let knows = overview.is_some() && !self.is_shut_out();
+        let form = match (overview, &self.last.form) {
+            (Some(overview), Some(form)) if knows && job.is_none() => Some(self.form_view(form, overview)),
+            _ => None,
+        };
+        let loading = trouble.is_none() && overview.is_none() && job.is_none();
+        View {
+            announce: self.announce(trouble.as_ref(), &sessions, job.as_ref()),
+            trouble,
+            sessions,
+            form,
+            job,
+            notices: overview.map(notices).unwrap_or_default(),
+            allow: self.allow(),
+            foot: self.foot(),
+            loading,
+        }
+    }
+
+    /// Whether what was known before is no longer ours to offer.
+    fn is_shut_out(&self) -> bool {
+        matches!(self.link.state(), link::State::Stopped(_))
+            || self.overview_problem.as_ref().is_some_and(|p| p.code == Code::NotATechnician)
+    }
+
+    fn trouble(&self, now: DateTime<Utc>) -> Option<Trouble> {
+        match self.link.state() {
+            link::State::Stopped(stop) => Some(trouble::of_stop(stop, &self.id)),
+            link::State::Waiting { until, why } => {
+                Some(trouble::of_loss(why, remaining::seconds(*until, now)))
+            }
+            link::State::Greeting { .. } if self.link.lost().is_some() => {
+                self.link.lost().map(|why| trouble::of_loss(why, 0))
+            }
+            _ => self.overview_problem.as_ref().map(trouble::of_problem),
+        }
+    }
+
+    fn announce(&self, trouble: Option<&Trouble>, sessions: &[Card], job: Option<&JobView>) -> String {
+        if let Some(job) = job {
+            return format!("{} {}", job.title, job.text);
+        }
+        let mut said: Vec<String> = trouble.map(|t| t.title.clone()).into_iter().collect();
+        for card in sessions {
+            let what = format!("{} {}", card.title, card.subtitle);
+            match (&card.note, &card.state, &card.ring) {
+                (Some(note), _, _) => said.push(format!("{what}: {}", note.text)),
+                (None, Some(state), _) => said.push(format!("{what}: {state}")),
+                (None, None, Some(_)) => said.push(format!("{what} is active")),
+                _ => {}
+            }
+        }
+        said.join(". ")
+    }
+
+    fn cards(&self, now: DateTime<Utc>) -> Vec<Card> {
+        self.last
+            .sessions
+            .iter()
+            .map(|s| self.card(s, now))
+            .chain(self.last.sessions.over().map(over_card))
+            .collect()
+    }
+
+    fn card(&self, session: &Session, now: DateTime<Utc>) -> Card {
+        let broker_now = self.broker_now(now);
+        let left = remaining::seconds(session.expires_at, broker_now);
+        let is_running = session.state == State::Active && left > 0;
+        let doing = self.doing.get(&session.id);
+        let tone = match session.state {
+            State::Active if left == 0 => Tone::Working,
+            State::Active => match remaining::closeness(left) {
+                remaining::Closeness::Far => Tone::Calm,
+                remaining::Closeness::Near => Tone::Amber,
+                remaining::Closeness::Last => Tone::Red,
+            },
+            State::Ending if is_stuck(session) => Tone::Red,
+            _ => Tone::Working,
+        };
+        let state = match session.state {
+            State::Active if left == 0 => Some("Ending"),
+            State::Active => None,
+            State::Pending => Some("Waits for approval"),
+            State::Approved => Some("Approved, not yet used"),
+            State::Activating => Some("Activating"),
+            State::Ending if is_stuck(session) => Some("End does not succeed"),
+            State::Ending => Some("Ending"),
+            _ => Some("In a state that this version does not know"),
+        };
+        let ring = is_running.then(|| {
+            let whole =
+                session.from.map_or(3_600_000, |from| (session.expires_at - from).num_milliseconds()).max(1);
+            let rest = (session.expires_at - broker_now).num_milliseconds();
+            #[allow(clippy::cast_precision_loss, reason = "milliseconds of a session are far below 2^52")]
+            let part = (rest as f64 / whole as f64).clamp(0.0, 1.0);
+            // Three digits are finer than a pixel, and an unchanged view is not sent.
+            let part = (part * 1000.0).round() / 1000.0;
+            Ring { part, clock: remaining::clock(left), words: format!("{} left", remaining::words(left)) }
+        });
+        let busy = doing.and_then(|d| d.busy);
+        Card {
+            id: session.id.to_string(),
+            tone,
+            title: session.customer_name.clone(),
+            subtitle: session.policy_name.clone(),
+            state: state.map(str::to_owned),
+            ring,
+            ends: is_running.then(|| format!("Ends at {}", self.around.clock_text(session.expires_at))),
+            account: session.account.clone(),
+            rights: session.rights.clone(),
+            ticket: session.ticket.as_ref().map(ticket_line),
+            note: self.card_note(session, doing, now),
+            copy_password: self.copy_button(session, busy, is_running),
+            extend: is_running.then(|| self.extend_button(session, busy)),
+            end: matches!(session.state, State::Active).then(|| Button {
+                label: "End now".into(),
+                intent: Intent::End { session: session.id.clone() },
+                disabled: None,
+                busy: busy == Some(Act::End),
+            }),
+            limits: self.limits(session),
+        }
+    }
+
+    fn card_note(&self, session: &Session, doing: Option<&Doing>, now: DateTime<Utc>) -> Option<Note> {
+        if let Some(trouble) = session.trouble.as_ref().filter(|_| is_stuck(session)) {
+            let next = trouble.next_try.map_or_else(
+                || "It is tried again until it succeeds.".to_owned(),
+                |at| format!("Next attempt at {}.", self.around.clock_text(at)),
+            );
+            let tried = if trouble.attempts == 1 {
+                "1 attempt".into()
+            } else {
+                format!("{} attempts", trouble.attempts)
+            };
+            let text = format!(
+                "{} {} The rights may still be there ({tried}). {next}",
+                trouble.problem.detail, trouble.problem.remedy
+            );
+            return Some(Note {
+                tone: Tone::Red,
+                text: text.split_whitespace().collect::<Vec<_>>().join(" "),
+            });
+        }
+        doing.and_then(|d| d.note_at(now)).cloned()
+    }
+
+    fn copy_button(&self, session: &Session, busy: Option<Act>, is_running: bool) -> Option<Button> {
+        use ticketgate_protocol::api::Mode;
+        (is_running && session.mode != Mode::Membership).then(|| Button {
+            label: if session.password_held { "Copy password" } else { "New password" }.into(),
+            intent: Intent::CopyPassword { session: session.id.clone() },
+            disabled: None,
+            busy: busy == Some(Act::Copy),
+        })
+    }
+
+    fn extend_button(&self, session: &Session, busy: Option<Act>) -> Button {
+        let by = warnings::extension(session, self.last.overview.as_ref());
+        let label = by.map_or_else(
+            || "Extend".to_owned(),
+            |by| format!("Extend by {}", remaining::duration(u32::try_from(by).unwrap_or_default())),
+        );
+        Button {
+            label,
+            intent: Intent::Extend { session: session.id.clone() },
+            disabled: by.is_none().then(|| "This session is at the policy's maximum.".into()),
+            busy: matches!(busy, Some(Act::Extend(_))),
+        }
+    }
+
+    fn limits(&self, session: &Session) -> Option<String> {
+        let policies = &self.last.overview.as_ref()?.policies;
+        policies.iter().find(|p| p.id == session.policy).map(|p| limits_text(&p.end_guarantee, &p.end_limits))
+    }
+
+    fn form_view(&self, form: &Form, overview: &Overview) -> FormView {
+        let found = self.front.as_ref().and_then(|tab| self.last.pages.ticket_of(tab.id));
+        let shown = found.map(|(_, _, found)| found);
+        let policy = form.policy_in(overview);
+        let request = form.request(overview);
+        let ticket = form.page.as_ref().filter(|page| page.number == form.number.trim());
+        let number_shown = ticket.is_none();
+        let folded = !form.touched
+            && form.caution.is_none()
+            && match ticket {
+                Some(ticket) => self.session_for(ticket).is_some(),
+                None => self.last.sessions.iter().next().is_some(),
+            };
+        let differs = match (shown, &form.page) {
+            (Some(found), Some(page)) => !found.ticket.is_same_as(page),
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        let label = policy.map_or_else(
+            || "Activate".to_owned(),
+            |p| format!("Activate {} for {}", p.name, remaining::duration(form.duration_s)),
+        );
+        FormView {
+            serial: form.serial,
+            title: match (ticket, folded) {
+                (_, true) => "Activate more rights".into(),
+                (Some(_), _) => "Ticket on this page".into(),
+                (None, _) if form.page.is_some() => "Another ticket".into(),
+                (None, _) => "No ticket recognised on this page".into(),
+            },
+            ticket: ticket.map(ticket_line),
+            said: ticket.and_then(|t| {
+                let said: Vec<&str> =
+                    [&t.customer, &t.contact].into_iter().filter_map(|f| f.as_deref()).collect();
+                (!said.is_empty()).then(|| said.join(" · "))
+            }),
+            caution: form.caution.clone().map(|text| Note { tone: Tone::Amber, text }),
+            use_page: shown.filter(|_| differs).map(|found| Button {
+                label: format!("Use ticket #{}", found.ticket.number),
+                intent: Intent::UsePageTicket {},
+                disabled: None,
+                busy: false,
+            }),
+            number: form.number.clone(),
+            number_shown,
+            number_required: policy.is_some_and(|p| p.ticket_required),
+            customers: customer_choices(form, overview),
+            customer_mark: customer_mark(
+                form,
+                overview,
+                shown.is_some_and(super::pages::Found::customer_is_guessed),
+            ),
+            policies: form.customer.as_ref().map(|c| policy_choices(form, overview, c)).unwrap_or_default(),
+            policy_mark: (form.policy_by == Chosen::Memory)
+                .then(|| Note { tone: Tone::Calm, text: "as last time".into() }),
+            durations: policy
+                .map(|p| {
+                    durations(p)
+                        .into_iter()
+                        .map(|seconds| Choice {
+                            label: remaining::duration(seconds),
+                            intent: Intent::PickDuration { seconds },
+                            chosen: seconds == form.duration_s,
+                        })
+                        .collect()
+                })
+                .unwrap_or_default(),
+            reason: form.reason.clone(),
+            reason_max: REASON_MAX,
+            limits: policy.map(|p| limits_text(&p.end_guarantee, &p.end_limits)),
+            activate: Button {
+                label,
+                intent: Intent::Activate { serial: form.serial },
+                disabled: request.err().map(super::form::Missing::text),
+                busy: self.is_asked_to_activate(),
+            },
+            folded,
+            show_button: self.hidden_button(),
+        }
+    }
+
+    fn is_asked_to_activate(&self) -> bool {
+        self.asked.values().any(|a| a.purpose == super::Purpose::Activate)
+    }
+
+    fn hidden_button(&self) -> Option<Button> {
+        let (_, page, found) = self.last.pages.ticket_of(self.front.as_ref()?.id)?;
+        let is_hidden = self.memory.is_hidden(&page.origin)
+            || page.hidden_for.as_deref() == Some(found.ticket.number.as_str());
+        is_hidden.then(|| Button {
+            label: "Show the button in the page again".into(),
+            intent: Intent::ShowButtonAgain {},
+            disabled: None,
+            busy: false,
+        })
+    }
+
+    fn allow(&self) -> Option<Allow> {
+        let front = self.front.as_ref()?;
+        let url = front.url.as_deref()?;
+        if hosts::is_allowed(&self.origins, url)
+            || self.last.pages.ticket_of(front.id).is_none() && !self.is_suggested(url)
+        {
+            return None;
+        }
+        let host = hosts::host_of(url)?;
+        let why = if self.is_suggested(url) {
+            "Your administrator suggests it."
+        } else {
+            "Only this site, nothing else."
+        };
+        Some(Allow {
+            pattern: hosts::pattern_for(url)?,
+            text: format!("Recognise tickets on {host} without a click on the toolbar? {why}"),
+            label: "Allow on this site".into(),
+        })
+    }
+
+    fn is_suggested(&self, url: &str) -> bool {
+        hosts::is_allowed(&self.managed, url)
+    }
+
+    fn foot(&self) -> String {
+        let mut parts: Vec<String> = Vec::new();
+        if let Some(overview) = &self.last.overview {
+            parts.push(format!("Signed in as {}", overview.technician));
+        }
+        parts.push(match self.link.welcome() {
+            Some(welcome) if welcome.host_version != self.version => {
+                format!("extension {} · program {}", self.version, welcome.host_version)
+            }
+            _ => format!("version {}", self.version),
+        });
+        parts.join(" · ")
+    }
+}
+
+fn job_view(job: &Job) -> JobView {
+    let what = format!("{} at {}", job.policy, job.customer);
+    match &job.failed {
+        None => JobView {
+            tone: Tone::Working,
+            title: format!("Activating {what}"),
+            text: "The broker grants the rights with their end already set.".into(),
+            steps: Vec::new(),
+            retry: None,
+            dismiss: None,
+        },
+        Some(problem) => JobView {
+            tone: Tone::Red,
+            title: format!("Not activated: {what}"),
+            text: problem.detail.clone(),
+            steps: trouble::steps_after(problem),
+            retry: Some(Button {
+                label: "Try again".into(),
+                intent: Intent::Retry {},
+                disabled: None,
+                busy: false,
+            }),
+            dismiss: Some(Button {
+                label: "Change".into(),
+                intent: Intent::Dismiss {},
+                disabled: None,
+                busy: false,
+            }),
+        },
+    }
+}
+
+fn over_card(session: &Session) -> Card {
+    let (tone, state, note) = match session.state {
+        State::Ended => (Tone::Quiet, "Ended", None),
+        State::Denied => (Tone::Amber, "Denied", None),
+        State::Lapsed => (Tone::Quiet, "Lapsed", None),
+        _ => (Tone::Red, "Failed", session.trouble.as_ref().map(|t| t.problem.detail.clone())),
+    };
+    let text = match session.state {
+        State::Ended => Some("The rights are taken away.".to_owned()),
+        _ => note,
+    };
+    Card {
+        id: session.id.to_string(),
+        tone,
+        title: session.customer_name.clone(),
+        subtitle: session.policy_name.clone(),
+        state: Some(state.into()),
+        ring: None,
+        ends: None,
+        account: None,
+        rights: Vec::new(),
+        ticket: session.ticket.as_ref().map(ticket_line),
+        note: text.map(|text| Note { tone, text }),
+        copy_password: None,
+        extend: None,
+        end: None,
+        limits: None,
+    }
+}
+
+fn ticket_line(ticket: &Ticket) -> TicketLine {
+    let summary = ticket.summary.as_deref().unwrap_or_default();
+    TicketLine {
+        text: format!("#{} {summary}", ticket.number).trim_end().to_owned(),
+        url: ticket.url.clone(),
+    }
+}
+
+fn limits_text(guarantee: &str, limits: &str) -> String {
+    format!("{guarantee} {limits}").trim().to_owned()
+}
+
+fn notices(overview: &Overview) -> Vec<Note> {
+    let tone = |level: &str| match level {
+        "error" => Tone::Red,
+        "warning" => Tone::Amber,
+        _ => Tone::Calm,
+    };
+    overview.notices.iter().map(|n| Note { tone: tone(&n.level), text: n.text.clone() }).collect()
+}
+
+fn customer_choices(form: &Form, overview: &Overview) -> Vec<Choice> {
+    let choice = |c: &ticketgate_protocol::api::Customer| Choice {
+        label: c.name.clone(),
+        intent: Intent::PickCustomer { customer: Some(c.id.clone()) },
+        chosen: form.customer.as_ref() == Some(&c.id),
+    };
+    overview.customers.iter().map(choice).collect()
+}
+
+fn policy_choices(form: &Form, overview: &Overview, customer: &CustomerId) -> Vec<Choice> {
+    let choice = |p: &ticketgate_protocol::api::Policy| Choice {
+        label: p.name.clone(),
+        intent: Intent::PickPolicy { policy: Some(p.id.clone()) },
+        chosen: form.policy.as_ref() == Some(&p.id),
+    };
+    policies_of(overview, customer).into_iter().map(choice).collect()
+}
+
+fn customer_mark(form: &Form, overview: &Overview, is_guessed: bool) -> Option<Note> {
+    let amber = |text: String| Some(Note { tone: Tone::Amber, text });
+    match form.customer_by {
+        Chosen::Guess => amber("the only one, not named by the ticket: check".into()),
+        Chosen::Ticket if is_guessed => amber("read from the ticket's queue: check".into()),
+        Chosen::Ticket => Some(Note { tone: Tone::Good, text: "from the ticket".into() }),
+        Chosen::Nobody => {
+            let said = form.page.as_ref().and_then(|t| t.customer.as_deref());
+            match said {
+                Some(said) if overview.customers.is_empty() => amber(format!("“{said}” is not configured")),
+                Some(said) => amber(format!("the ticket says “{said}”: pick the customer")),
+                None => None,
+            }
+        }
+        Chosen::Memory | Chosen::Person => None,
+    }
+}

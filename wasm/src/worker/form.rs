@@ -1,0 +1,290 @@
+//! What the person is about to activate: filled from the ticket and from memory, changed by hand, never guessed silently.
+
+use serde::{Deserialize, Serialize};
+use ticketgate_protocol::api::{Activate, Customer, Overview, Policy};
+use ticketgate_protocol::ids::{CustomerId, PolicyId};
+use ticketgate_protocol::text::{self, NUMBER_MAX, REASON_MAX};
+use ticketgate_protocol::ticket::Ticket;
+
+use super::memory::Memory;
+
+/// Who chose a field.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Chosen {
+    /// Nobody yet.
+    #[default]
+    Nobody,
+    /// The ticket names it exactly.
+    Ticket,
+    /// It was used last time.
+    Memory,
+    /// There is only one; the ticket does not say so. Marked on the screen.
+    Guess,
+    /// The person.
+    Person,
+}
+
+/// Where a form's ticket was read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Source {
+    /// The tab.
+    pub tab: i32,
+    /// The document.
+    pub document: String,
+}
+
+/// The form of the popup.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Form {
+    /// Changes when the form is about something else, so that typed text is replaced only then.
+    pub serial: u32,
+    /// Where the ticket was read.
+    pub source: Option<Source>,
+    /// The ticket as it was read.
+    pub page: Option<Ticket>,
+    /// The ticket's number as it stands in the field.
+    pub number: String,
+    /// For which customer.
+    pub customer: Option<CustomerId>,
+    /// Who chose it.
+    pub customer_by: Chosen,
+    /// By which policy.
+    pub policy: Option<PolicyId>,
+    /// Who chose it.
+    pub policy_by: Chosen,
+    /// For how long, in seconds.
+    pub duration_s: u32,
+    /// Why.
+    pub reason: String,
+    /// Whether the person wrote in the reason.
+    pub reason_touched: bool,
+    /// Whether the person changed anything.
+    pub touched: bool,
+    /// What the person should look at before activating.
+    pub caution: Option<String>,
+}
+
+/// What still keeps a form from being activated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// No customer.
+    Customer,
+    /// No policy.
+    Policy,
+    /// No ticket, and the policy requires one.
+    Ticket,
+    /// The ticket's number cannot be used.
+    BadNumber(text::BadText),
+    /// No reason, or one that cannot be used.
+    Reason(text::BadText),
+}
+
+impl Missing {
+    /// What to do about it.
+    #[must_use]
+    pub(super) fn text(self) -> String {
+        match self {
+            Self::Customer => "Pick the customer.".into(),
+            Self::Policy => "Pick the rights.".into(),
+            Self::Ticket => "These rights need a ticket: type its number.".into(),
+            Self::BadNumber(bad) => format!("The ticket number {bad}."),
+            Self::Reason(text::BadText::Empty) => "Say why you need the rights.".into(),
+            Self::Reason(bad) => format!("The reason {bad}."),
+        }
+    }
+}
+
+/// The customers that `name` names exactly: by name or alias, without regard to case and space.
+pub(super) fn customers_named<'a>(overview: &'a Overview, name: &str) -> Vec<&'a Customer> {
+    let wanted = folded(name);
+    if wanted.is_empty() {
+        return Vec::new();
+    }
+    let is_named = |c: &&Customer| folded(&c.name) == wanted || c.aliases.iter().any(|a| folded(a) == wanted);
+    overview.customers.iter().filter(is_named).collect()
+}
+
+fn folded(name: &str) -> String {
+    name.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
+}
+
+/// The policies of a customer that the technician is eligible for.
+pub(super) fn policies_of<'a>(overview: &'a Overview, customer: &CustomerId) -> Vec<&'a Policy> {
+    overview.policies.iter().filter(|p| p.customer == *customer).collect()
+}
+
+/// The durations that a policy offers, ascending, its default among them.
+#[must_use]
+pub(super) fn durations(policy: &Policy) -> Vec<u32> {
+    let mut all: Vec<u32> = policy
+        .choices_s
+        .iter()
+        .copied()
+        .chain([policy.default_s])
+        .filter(|s| (1..=policy.max_s).contains(s))
+        .collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+impl Form {
+    /// A form for a ticket, or an empty one.
+    #[must_use]
+    pub(super) fn new(
+        serial: u32,
+        ticket: Option<Ticket>,
+        source: Option<Source>,
+        reason: String,
+        overview: Option<&Overview>,
+        memory: &Memory,
+    ) -> Self {
+        let number = ticket.as_ref().map(|t| t.number.clone()).unwrap_or_default();
+        let mut form = Self { serial, source, page: ticket, number, reason, ..Self::default() };
+        if let Some(overview) = overview {
+            form.fill(overview, memory);
+        }
+        form
+    }
+
+    /// Chooses what nobody has chosen, and drops choices that are no longer offered.
+    pub(super) fn fill(&mut self, overview: &Overview, memory: &Memory) {
+        if self.customer.as_ref().is_some_and(|id| !overview.customers.iter().any(|c| c.id == *id)) {
+            self.customer = None;
+            self.customer_by = Chosen::Nobody;
+        }
+        if self.customer.is_none() && self.customer_by == Chosen::Nobody {
+            let said = self.page.as_ref().and_then(|t| t.customer.as_deref());
+            let named = said.map(|name| customers_named(overview, name)).unwrap_or_default();
+            match (named.as_slice(), overview.customers.as_slice()) {
+                ([one], _) => {
+                    self.customer = Some(one.id.clone());
+                    self.customer_by = Chosen::Ticket;
+                }
+                ([], [only]) if said.is_none() => {
+                    self.customer = Some(only.id.clone());
+                    self.customer_by = Chosen::Guess;
+                }
+                _ => {}
+            }
+        }
+        self.fill_policy(overview, memory);
+    }
+
+    fn fill_policy(&mut self, overview: &Overview, memory: &Memory) {
+        let Some(customer) = self.customer.clone() else {
+            self.policy = None;
+            self.policy_by = Chosen::Nobody;
+            return;
+        };
+        let offered = policies_of(overview, &customer);
+        if self.policy.as_ref().is_some_and(|id| !offered.iter().any(|p| p.id == *id)) {
+            self.policy = None;
+            self.policy_by = Chosen::Nobody;
+        }
+        let last = memory.choice(&overview.technician, &customer);
+        if self.policy.is_none() && self.policy_by == Chosen::Nobody {
+            let remembered = last.and_then(|c| offered.iter().find(|p| p.id == c.policy));
+            if let Some(policy) = remembered {
+                self.policy = Some(policy.id.clone());
+                self.policy_by = Chosen::Memory;
+            } else if let [only] = offered.as_slice() {
+                self.policy = Some(only.id.clone());
+                self.policy_by = Chosen::Ticket;
+            }
+        }
+        let policy = self.policy.as_ref().and_then(|id| offered.iter().find(|p| p.id == *id));
+        if let Some(policy) = policy {
+            let offered = durations(policy);
+            if !offered.contains(&self.duration_s) {
+                let remembered = last.filter(|c| c.policy == policy.id).map(|c| c.duration_s);
+                self.duration_s =
+                    remembered.filter(|s| offered.contains(s)).unwrap_or(policy.default_s.min(policy.max_s));
+            }
+        }
+    }
+
+    /// The person chose a customer, or wants to choose again.
+    pub(super) fn pick_customer(
+        &mut self,
+        customer: Option<CustomerId>,
+        overview: &Overview,
+        memory: &Memory,
+    ) {
+        self.touched = true;
+        self.customer = customer.filter(|id| overview.customers.iter().any(|c| c.id == *id));
+        self.customer_by = Chosen::Person;
+        self.policy = None;
+        self.policy_by = Chosen::Nobody;
+        self.fill(overview, memory);
+    }
+
+    /// The person chose a policy, or wants to choose again.
+    pub(super) fn pick_policy(&mut self, policy: Option<PolicyId>, overview: &Overview, memory: &Memory) {
+        self.touched = true;
+        self.policy = policy;
+        self.policy_by = Chosen::Person;
+        self.duration_s = 0;
+        self.fill(overview, memory);
+    }
+
+    /// The person chose a duration.
+    pub(super) fn pick_duration(&mut self, seconds: u32, overview: &Overview) {
+        if self.policy_in(overview).is_some_and(|p| durations(p).contains(&seconds)) {
+            self.touched = true;
+            self.duration_s = seconds;
+        }
+    }
+
+    /// The policy that is chosen.
+    #[must_use]
+    pub(super) fn policy_in<'a>(&self, overview: &'a Overview) -> Option<&'a Policy> {
+        let id = self.policy.as_ref()?;
+        overview.policies.iter().find(|p| p.id == *id && Some(&p.customer) == self.customer.as_ref())
+    }
+
+    /// The customer that is chosen.
+    #[must_use]
+    pub(super) fn customer_in<'a>(&self, overview: &'a Overview) -> Option<&'a Customer> {
+        let id = self.customer.as_ref()?;
+        overview.customers.iter().find(|c| c.id == *id)
+    }
+
+    /// The ticket that the form names: the page's, or another number typed by hand.
+    #[must_use]
+    pub(super) fn ticket(&self) -> Option<Ticket> {
+        let number = self.number.trim();
+        if number.is_empty() {
+            return None;
+        }
+        match &self.page {
+            Some(page) if page.number == number => Some(page.clone()),
+            _ => Some(Ticket { number: number.to_owned(), ..Ticket::default() }),
+        }
+    }
+
+    /// The request that the form stands for.
+    ///
+    /// # Errors
+    /// What is still missing.
+    pub(super) fn request(&self, overview: &Overview) -> Result<Activate, Missing> {
+        let customer = self.customer_in(overview).ok_or(Missing::Customer)?.id.clone();
+        let policy = self.policy_in(overview).ok_or(Missing::Policy)?;
+        let ticket = self.ticket();
+        if policy.ticket_required && ticket.is_none() {
+            return Err(Missing::Ticket);
+        }
+        if let Some(ticket) = &ticket {
+            text::line(&ticket.number, NUMBER_MAX).map_err(Missing::BadNumber)?;
+        }
+        let reason = text::line(&self.reason, REASON_MAX).map_err(Missing::Reason)?;
+        Ok(Activate {
+            customer,
+            policy: policy.id.clone(),
+            duration_s: i64::from(self.duration_s),
+            reason,
+            ticket,
+        })
+    }
+}

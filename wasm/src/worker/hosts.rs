@@ -1,0 +1,113 @@
+//! On which sites the content scripts run: those of the manifest, and those that the person allowed.
+
+/// The manifest's own sites (a test compares them with `manifest.json`).
+pub(super) const BUILT_IN: [&str; 7] = [
+    "https://*.myconnectwise.net/*",
+    "https://*.connectwise.net/*",
+    "https://*.myconnectwise.com/*",
+    "https://*.autotask.net/*",
+    "https://*.halopsa.com/*",
+    "https://*.haloitsm.com/*",
+    "https://*.haloservicedesk.com/*",
+];
+
+/// The granted patterns for which the content scripts have to be registered.
+#[must_use]
+pub(super) fn to_register(granted: &[String]) -> Vec<String> {
+    let mut all: Vec<String> = granted.iter().filter(|p| !BUILT_IN.contains(&p.as_str())).cloned().collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
+/// Scheme and host of a web page's address, without user, port and path.
+fn parts(url: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = url.split_once("://")?;
+    if scheme != "https" && scheme != "http" {
+        return None;
+    }
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let host = authority.rsplit('@').next()?;
+    let host = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
+    };
+    (!host.is_empty()).then_some((scheme, host))
+}
+
+/// The pattern that allows exactly the site of this address. Match patterns without a port hold for every port.
+#[must_use]
+pub(super) fn pattern_for(url: &str) -> Option<String> {
+    parts(url).map(|(scheme, host)| format!("{scheme}://{host}/*"))
+}
+
+/// The site of an address, as people say it.
+#[must_use]
+pub(super) fn host_of(url: &str) -> Option<&str> {
+    parts(url).map(|(_, host)| host)
+}
+
+/// Whether one of `granted` covers this address.
+#[must_use]
+pub(super) fn is_allowed(granted: &[String], url: &str) -> bool {
+    let Some((scheme, host)) = parts(url) else { return false };
+    granted.iter().any(|pattern| {
+        if pattern == "<all_urls>" {
+            return true;
+        }
+        let Some((wanted_scheme, rest)) = pattern.split_once("://") else { return false };
+        let wanted = rest.split('/').next().unwrap_or_default();
+        let wanted = wanted.split(':').next().unwrap_or_default();
+        (wanted_scheme == "*" || wanted_scheme == scheme)
+            && match wanted.strip_prefix("*.") {
+                _ if wanted == "*" => true,
+                Some(domain) => host == domain || host.strip_suffix(domain).is_some_and(|h| h.ends_with('.')),
+                None => host == wanted,
+            }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_manifest_has_the_same_sites() {
+        let manifest: serde_json::Value =
+            serde_json::from_str(include_str!("../../../manifest.json")).unwrap();
+        let matches: Vec<&str> = manifest["content_scripts"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .flat_map(|c| c["matches"].as_array().unwrap())
+            .map(|m| m.as_str().unwrap())
+            .collect();
+        assert_eq!(matches, BUILT_IN);
+    }
+
+    #[test]
+    fn a_pattern_covers_its_site_and_no_other() {
+        let granted = vec!["https://*.halopsa.com/*".to_owned(), "http://127.0.0.1/*".to_owned()];
+        for (url, expected) in [
+            ("https://acme.halopsa.com/tickets?id=1", true),
+            ("https://halopsa.com/", true),
+            ("https://evilhalopsa.com/", false),
+            ("http://acme.halopsa.com/", false),
+            ("https://acme.halopsa.com.evil.example/", false),
+            ("http://127.0.0.1:8080/Ticket", true),
+            ("https://x@evil.example/", false),
+            ("https://acme.halopsa.com@evil.example/", false),
+            ("chrome://extensions/", false),
+        ] {
+            assert_eq!(is_allowed(&granted, url), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn only_the_one_site_is_asked_for() {
+        assert_eq!(pattern_for("https://desk.example:8443/t?id=1#x"), Some("https://desk.example/*".into()));
+        assert_eq!(pattern_for("http://localhost:3000/"), Some("http://localhost/*".into()));
+        assert_eq!(pattern_for("chrome://extensions/"), None);
+        assert_eq!(pattern_for("file:///etc/passwd"), None);
+    }
+}

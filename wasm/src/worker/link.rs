@@ -1,0 +1,533 @@
+//! The native port: handshake, requests with time limits and keys, reconnecting. Decides when the port is open;
+//! knows nothing of sessions or screens.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use ticketgate_protocol::ids::IdempotencyKey;
+use ticketgate_protocol::native::{Frame, Hello, Method, Request, Welcome};
+use ticketgate_protocol::problem::{Code, Problem};
+use ticketgate_protocol::{HOST_NAME, PROTOCOL, PROTOCOL_MIN, api};
+
+use super::Effect;
+
+/// Pauses before the first attempts to connect again, in seconds; then one attempt every [`LATER_S`].
+pub(super) const PAUSES_S: [i64; 5] = [1, 2, 5, 15, 30];
+/// The pause after those, in seconds. An alarm keeps it when the worker sleeps meanwhile.
+pub(super) const LATER_S: i64 = 60;
+/// How long an unneeded port stays open, in seconds: reopening costs a process.
+const IDLE_S: i64 = 30;
+/// A port that lived this long was a good one: the pauses start from the first again.
+const PROVEN_S: i64 = 10;
+
+/// How long an answer may take, in seconds.
+fn limit_s(method: &Method) -> i64 {
+    match method {
+        Method::Activate(_) => 30,
+        Method::End(_) => 20,
+        Method::Extend(_) => 15,
+        Method::CopyPassword(_) => 10,
+        _ => 5,
+    }
+}
+
+/// Why no more attempts are made until the person asks for one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// The browser finds no host manifest.
+    NotInstalled,
+    /// The host manifest does not list this extension.
+    Forbidden,
+    /// Extension and host share no protocol; the problem says which side to update.
+    Mismatch(Problem),
+}
+
+/// Why the port was lost; it is tried again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Lost {
+    /// The host's process ended.
+    Exited,
+    /// The host sent something that is not a frame, or too much.
+    Garbled,
+    /// The browser could not start the host.
+    NotStarted,
+    /// The host did not answer the greeting.
+    Silent,
+    /// The host refused the greeting.
+    Refused(Problem),
+    /// A text that this version does not know.
+    Other,
+}
+
+/// Where the port stands.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum State {
+    /// Closed, and not needed.
+    Idle,
+    /// Open; `hello` is under way.
+    Greeting {
+        /// Since when.
+        since: DateTime<Utc>,
+    },
+    /// Open and greeted.
+    Open {
+        /// Since when.
+        since: DateTime<Utc>,
+        /// What the host said.
+        welcome: Box<Welcome>,
+    },
+    /// Lost; opened again at `until` if still needed.
+    Waiting {
+        /// When.
+        until: DateTime<Utc>,
+        /// Why it was lost.
+        why: Lost,
+    },
+    /// Not tried again by itself.
+    Stopped(Stop),
+}
+
+/// A request without its answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Pending {
+    id: String,
+    key: Option<IdempotencyKey>,
+    method: Method,
+    deadline: DateTime<Utc>,
+    asked_at: DateTime<Utc>,
+    sent: bool,
+}
+
+/// A pending request as it is saved: the method's name and parameters apart, because serde buffers a tagged enum.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Saved {
+    key: Option<IdempotencyKey>,
+    name: String,
+    params: Value,
+    deadline: DateTime<Utc>,
+    asked_at: DateTime<Utc>,
+}
+
+impl Saved {
+    fn of(pending: &Pending) -> Option<Self> {
+        let params = match &pending.method {
+            Method::Activate(params) => serde_json::to_value(params),
+            Method::Extend(params) => serde_json::to_value(params),
+            Method::End(params) => serde_json::to_value(params),
+            _ => return None,
+        };
+        Some(Self {
+            key: pending.key.clone(),
+            name: pending.method.name().to_owned(),
+            params: params.ok()?,
+            deadline: pending.deadline,
+            asked_at: pending.asked_at,
+        })
+    }
+
+    fn method(self) -> Option<Method> {
+        match self.name.as_str() {
+            "activate" => serde_json::from_value(self.params).ok().map(Method::Activate),
+            "extend" => serde_json::from_value(self.params).ok().map(Method::Extend),
+            "end" => serde_json::from_value(self.params).ok().map(Method::End),
+            _ => None,
+        }
+    }
+}
+
+/// A frame as its type. Read by hand for the same reason; a golden test holds it to [`Frame`]'s own reading.
+pub(super) fn read_frame(text: &str) -> Option<Frame> {
+    let mut frame: Value = serde_json::from_str(text).ok()?;
+    let fields = frame.as_object_mut()?;
+    if let Some(name) = fields.get("event") {
+        return Some(Frame::Event(match name.as_str()? {
+            "session" => api::Event::Session(Box::new(serde_json::from_value(fields.remove("data")?).ok()?)),
+            "overview" => api::Event::Overview,
+            "resync" => api::Event::Resync,
+            _ => api::Event::Unknown,
+        }));
+    }
+    let id = fields.get("id")?.as_str()?.to_owned();
+    if let Some(ok) = fields.remove("ok") {
+        return Some(Frame::Ok { id, ok });
+    }
+    let error = serde_json::from_value(fields.remove("error")?).ok()?;
+    Some(Frame::Error { id, error })
+}
+
+/// What came of the port.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Outcome {
+    /// The host greeted back.
+    Greeted,
+    /// A request has its answer, or will not get one.
+    Answered {
+        /// The request.
+        method: Box<Method>,
+        /// Its key.
+        key: Option<IdempotencyKey>,
+        /// When it was asked.
+        asked_at: DateTime<Utc>,
+        /// The answer.
+        result: Result<Value, Problem>,
+    },
+    /// The broker told something by itself.
+    Told(api::Event),
+}
+
+/// The native port and its requests.
+#[derive(Debug)]
+pub(super) struct Link {
+    state: State,
+    pending: Vec<Pending>,
+    attempts: usize,
+    next_id: u64,
+    unneeded_since: Option<DateTime<Utc>>,
+    /// Why the port was lost, until it is open again: an attempt under way is no good news yet.
+    lost: Option<Lost>,
+}
+
+impl Default for Link {
+    fn default() -> Self {
+        Self {
+            state: State::Idle,
+            pending: Vec::new(),
+            attempts: 0,
+            next_id: 1,
+            unneeded_since: None,
+            lost: None,
+        }
+    }
+}
+
+impl Link {
+    /// Where the port stands.
+    #[must_use]
+    pub(super) fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// What the host said, while the port is open.
+    #[must_use]
+    pub(super) fn welcome(&self) -> Option<&Welcome> {
+        match &self.state {
+            State::Open { welcome, .. } => Some(welcome),
+            _ => None,
+        }
+    }
+
+    /// Whether the port is open and greeted.
+    #[must_use]
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.state, State::Open { .. })
+    }
+
+    /// Whether requests wait for their answers.
+    #[must_use]
+    pub(super) fn is_busy(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Whether a request of this method waits for its answer.
+    #[must_use]
+    pub(super) fn is_asking(&self, name: &str) -> bool {
+        self.pending.iter().any(|p| p.method.name() == name)
+    }
+
+    /// The requests that must survive a restart of the worker: those that change something.
+    #[must_use]
+    pub(super) fn lasting(&self) -> Vec<Saved> {
+        self.pending.iter().filter_map(Saved::of).collect()
+    }
+
+    /// Takes over the requests of a worker that was stopped; they are sent again with their keys.
+    pub(super) fn restore(&mut self, saved: Vec<Saved>) {
+        for request in saved {
+            let (key, deadline, asked_at) = (request.key.clone(), request.deadline, request.asked_at);
+            if let Some(method) = request.method() {
+                let id = self.new_id();
+                self.pending.push(Pending { id, key, method, deadline, asked_at, sent: false });
+            }
+        }
+    }
+
+    fn new_id(&mut self) -> String {
+        let id = format!("r{}", self.next_id);
+        self.next_id += 1;
+        id
+    }
+
+    /// Asks for something; it is sent now, or as soon as the port is open.
+    pub(super) fn ask(
+        &mut self,
+        method: Method,
+        key: Option<IdempotencyKey>,
+        now: DateTime<Utc>,
+        out: &mut Vec<Effect>,
+    ) {
+        let deadline = now + TimeDelta::seconds(limit_s(&method));
+        let id = self.new_id();
+        self.pending.push(Pending { id, key, method, deadline, asked_at: now, sent: false });
+        self.flush(out);
+    }
+
+    fn flush(&mut self, out: &mut Vec<Effect>) {
+        if !self.is_open() {
+            return;
+        }
+        for p in self.pending.iter_mut().filter(|p| !p.sent) {
+            p.sent = true;
+            out.push(Effect::Send {
+                frame: Request { id: p.id.clone(), key: p.key.clone(), method: p.method.clone() },
+            });
+        }
+    }
+
+    /// The person asks for another attempt: terminal states and pauses are over.
+    pub(super) fn retry(&mut self) {
+        if matches!(self.state, State::Stopped(_) | State::Waiting { .. }) {
+            self.state = State::Idle;
+            self.attempts = 0;
+            self.lost = None;
+        }
+    }
+
+    /// Why the port was lost, until it is open again.
+    #[must_use]
+    pub(super) fn lost(&self) -> Option<&Lost> {
+        self.lost.as_ref()
+    }
+
+    /// Opens or closes the port as needed. Call after every input.
+    pub(super) fn settle(&mut self, needed: bool, version: &str, now: DateTime<Utc>, out: &mut Vec<Effect>) {
+        let needed = needed || self.is_busy();
+        match (&self.state, needed) {
+            (State::Idle, true) => self.open(version, now, out),
+            (State::Waiting { until, .. }, true) if *until <= now => self.open(version, now, out),
+            (State::Waiting { .. }, false) => self.state = State::Idle,
+            (State::Open { .. } | State::Greeting { .. }, false) => {
+                let since = *self.unneeded_since.get_or_insert(now);
+                if now - since >= TimeDelta::seconds(IDLE_S) {
+                    self.state = State::Idle;
+                    self.unneeded_since = None;
+                    self.attempts = 0;
+                    out.push(Effect::ClosePort {});
+                }
+            }
+            _ => {}
+        }
+        if needed {
+            self.unneeded_since = None;
+        }
+    }
+
+    fn open(&mut self, version: &str, now: DateTime<Utc>, out: &mut Vec<Effect>) {
+        self.state = State::Greeting { since: now };
+        out.push(Effect::OpenPort { host: HOST_NAME });
+        let hello = Method::Hello(Hello {
+            protocol_min: PROTOCOL_MIN,
+            protocol_max: PROTOCOL,
+            extension_version: version.to_owned(),
+            capabilities: Vec::new(),
+        });
+        out.push(Effect::Send { frame: Request { id: "hello".into(), key: None, method: hello } });
+    }
+
+    /// A frame from the relay.
+    pub(super) fn frame(&mut self, text: &str, now: DateTime<Utc>, out: &mut Vec<Effect>) -> Vec<Outcome> {
+        let Some(frame) = read_frame(text) else { return self.lose(Lost::Garbled, now, out) };
+        match frame {
+            Frame::Event(event) => vec![Outcome::Told(event)],
+            Frame::Ok { id, ok } if id == "hello" => self.greeted(ok, now, out),
+            Frame::Error { id, error } if id == "hello" => match error.code {
+                Code::ProtocolMismatch => self.stop(Stop::Mismatch(error), out),
+                Code::OriginRefused => self.stop(Stop::Forbidden, out),
+                _ => self.lose(Lost::Refused(error), now, out),
+            },
+            Frame::Ok { id, ok } => self.answered(&id, Ok(ok)),
+            Frame::Error { id, error } => self.answered(&id, Err(error)),
+        }
+    }
+
+    fn greeted(&mut self, ok: Value, now: DateTime<Utc>, out: &mut Vec<Effect>) -> Vec<Outcome> {
+        if !matches!(self.state, State::Greeting { .. }) {
+            return Vec::new();
+        }
+        let Ok(welcome) = serde_json::from_value::<Welcome>(ok) else {
+            return self.lose(Lost::Garbled, now, out);
+        };
+        if !(PROTOCOL_MIN..=PROTOCOL).contains(&welcome.protocol) {
+            let (detail, remedy) = if welcome.protocol < PROTOCOL_MIN {
+                (
+                    "The Ticketgate program on this computer is too old for this extension.",
+                    "Update the program.",
+                )
+            } else {
+                (
+                    "This extension is too old for the Ticketgate program on this computer.",
+                    "Update the extension.",
+                )
+            };
+            return self
+                .stop(Stop::Mismatch(Problem::new(Code::ProtocolMismatch, detail).remedy(remedy)), out);
+        }
+        self.state = State::Open { since: now, welcome: Box::new(welcome) };
+        self.lost = None;
+        self.flush(out);
+        vec![Outcome::Greeted]
+    }
+
+    fn answered(&mut self, id: &str, result: Result<Value, Problem>) -> Vec<Outcome> {
+        // An answer that nobody waits for any more is late: its request has been answered as timed out.
+        let Some(at) = self.pending.iter().position(|p| p.id == id && p.sent) else { return Vec::new() };
+        let Pending { method, key, asked_at, .. } = self.pending.remove(at);
+        vec![Outcome::Answered { method: Box::new(method), key, asked_at, result }]
+    }
+
+    /// The port closed, with Chrome's `lastError` text.
+    pub(super) fn closed(
+        &mut self,
+        error: Option<&str>,
+        now: DateTime<Utc>,
+        out: &mut Vec<Effect>,
+    ) -> Vec<Outcome> {
+        match error.unwrap_or_default() {
+            text if text.contains("messaging host not found") => self.stop(Stop::NotInstalled, out),
+            text if text.contains("host is forbidden") => self.stop(Stop::Forbidden, out),
+            text if text.contains("host has exited") => self.lose(Lost::Exited, now, out),
+            text if text.contains("Error when communicating") => self.lose(Lost::Garbled, now, out),
+            text if text.contains("Failed to start") => self.lose(Lost::NotStarted, now, out),
+            _ => self.lose(Lost::Other, now, out),
+        }
+    }
+
+    fn stop(&mut self, stop: Stop, out: &mut Vec<Effect>) -> Vec<Outcome> {
+        if self.has_port() {
+            out.push(Effect::ClosePort {});
+        }
+        let problem = stop.problem();
+        self.state = State::Stopped(stop);
+        self.attempts = 0;
+        let failed = std::mem::take(&mut self.pending);
+        failed
+            .into_iter()
+            .map(|p| Outcome::Answered {
+                method: Box::new(p.method),
+                key: p.key,
+                asked_at: p.asked_at,
+                result: Err(problem.clone()),
+            })
+            .collect()
+    }
+
+    fn lose(&mut self, why: Lost, now: DateTime<Utc>, out: &mut Vec<Effect>) -> Vec<Outcome> {
+        match self.state {
+            State::Open { since, .. } if now - since >= TimeDelta::seconds(PROVEN_S) => self.attempts = 0,
+            State::Open { .. } | State::Greeting { .. } => {}
+            State::Idle | State::Waiting { .. } | State::Stopped(_) => return Vec::new(),
+        }
+        out.push(Effect::ClosePort {});
+        let pause = PAUSES_S.get(self.attempts).copied().unwrap_or(LATER_S);
+        self.attempts += 1;
+        self.state = State::Waiting { until: now + TimeDelta::seconds(pause), why: why.clone() };
+        self.lost = Some(why);
+        // Sent again with the same keys, so that nothing is done twice.
+        for p in &mut self.pending {
+            p.sent = false;
+        }
+        Vec::new()
+    }
+
+    fn has_port(&self) -> bool {
+        matches!(self.state, State::Open { .. } | State::Greeting { .. })
+    }
+
+    /// Time went by: gives up what took too long.
+    pub(super) fn time(&mut self, now: DateTime<Utc>, out: &mut Vec<Effect>) -> Vec<Outcome> {
+        if let State::Greeting { since } = self.state
+            && now - since >= TimeDelta::seconds(5)
+        {
+            self.lose(Lost::Silent, now, out);
+        }
+        let (late, rest) = std::mem::take(&mut self.pending).into_iter().partition(|p| p.deadline <= now);
+        self.pending = rest;
+        let late: Vec<Pending> = late;
+        late.into_iter()
+            .map(|p| {
+                let problem = self.timed_out(p.sent, p.method.mutates());
+                Outcome::Answered {
+                    method: Box::new(p.method),
+                    key: p.key,
+                    asked_at: p.asked_at,
+                    result: Err(problem),
+                }
+            })
+            .collect()
+    }
+
+    fn timed_out(&self, sent: bool, mutates: bool) -> Problem {
+        if let State::Waiting { why, .. } = &self.state {
+            return why.problem();
+        }
+        let problem = Problem::new(Code::TimedOut, "The broker did not answer in time.");
+        if sent && mutates {
+            problem.remedy("It may still have been carried out. Try again: nothing is done twice.")
+        } else {
+            problem.remedy("Try again.")
+        }
+    }
+
+    /// Whether the first pauses are used up.
+    #[must_use]
+    pub(super) fn tried_often(&self) -> bool {
+        self.attempts > PAUSES_S.len()
+    }
+
+    /// When [`Self::time`] or [`Self::settle`] has something to do next.
+    #[must_use]
+    pub(super) fn next(&self, needed: bool) -> Option<DateTime<Utc>> {
+        let state = match &self.state {
+            State::Greeting { since } => Some(*since + TimeDelta::seconds(5)),
+            State::Waiting { until, .. } if needed || self.is_busy() => Some(*until),
+            _ => None,
+        };
+        let idle = self.unneeded_since.map(|since| since + TimeDelta::seconds(IDLE_S));
+        self.pending.iter().map(|p| p.deadline).chain(state).chain(idle).min()
+    }
+}
+
+impl Stop {
+    /// The same as a problem.
+    #[must_use]
+    pub(super) fn problem(&self) -> Problem {
+        match self {
+            Self::NotInstalled => Problem::new(
+                Code::BrokerUnreachable,
+                "The Ticketgate program is not installed on this computer.",
+            )
+            .remedy("Install it, then run: ticketgate install"),
+            Self::Forbidden => Problem::new(
+                Code::OriginRefused,
+                "The Ticketgate program on this computer does not serve this extension.",
+            )
+            .remedy("Run: ticketgate install"),
+            Self::Mismatch(problem) => problem.clone(),
+        }
+    }
+}
+
+impl Lost {
+    /// The same as a problem.
+    #[must_use]
+    pub(super) fn problem(&self) -> Problem {
+        let detail = match self {
+            Self::Exited => "The Ticketgate program on this computer stopped.",
+            Self::Garbled => "The Ticketgate program on this computer sent something that cannot be read.",
+            Self::NotStarted => "The browser could not start the Ticketgate program.",
+            Self::Silent => "The Ticketgate program on this computer does not answer.",
+            Self::Refused(problem) => return problem.clone(),
+            Self::Other => "The connection to the Ticketgate program was lost.",
+        };
+        Problem::new(Code::BrokerUnreachable, detail).remedy("If it stays so, run: ticketgate doctor")
+    }
+}

@@ -1,0 +1,73 @@
+//! What the extension remembers for good: choices per technician and customer, and where the in-page button is wanted.
+//! No session, no ticket, no secret.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use ticketgate_protocol::ids::{CustomerId, PolicyId, TechnicianId};
+use ticketgate_protocol::page::Placement;
+
+/// The most sites whose button was moved or hidden.
+const SITES_MAX: usize = 200;
+
+/// A choice that was activated last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Choice {
+    /// By which policy.
+    pub policy: PolicyId,
+    /// For how long, in seconds.
+    pub duration_s: u32,
+}
+
+/// What is remembered for good.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Memory {
+    choices: BTreeMap<TechnicianId, BTreeMap<CustomerId, Choice>>,
+    placements: BTreeMap<String, Placement>,
+    hidden: BTreeSet<String>,
+}
+
+impl Memory {
+    /// What `technician` activated last at `customer`.
+    #[must_use]
+    pub(super) fn choice(&self, technician: &TechnicianId, customer: &CustomerId) -> Option<&Choice> {
+        self.choices.get(technician)?.get(customer)
+    }
+
+    /// Remembers what `technician` activated at `customer`.
+    pub(super) fn remember(&mut self, technician: TechnicianId, customer: CustomerId, choice: Choice) {
+        self.choices.entry(technician).or_default().insert(customer, choice);
+    }
+
+    /// Where the button was put on this site.
+    #[must_use]
+    pub(super) fn placement(&self, origin: &str) -> Placement {
+        self.placements.get(origin).copied().unwrap_or_default()
+    }
+
+    /// Remembers where the button was put.
+    pub(super) fn place(&mut self, origin: &str, placement: Placement) {
+        if self.placements.len() < SITES_MAX || self.placements.contains_key(origin) {
+            self.placements.insert(origin.to_owned(), placement);
+        }
+    }
+
+    /// Whether the button is hidden on this site.
+    #[must_use]
+    pub(super) fn is_hidden(&self, origin: &str) -> bool {
+        self.hidden.contains(origin)
+    }
+
+    /// Hides the button on this site.
+    pub(super) fn hide(&mut self, origin: &str) {
+        if self.hidden.len() < SITES_MAX {
+            self.hidden.insert(origin.to_owned());
+        }
+    }
+
+    /// Brings the button back.
+    pub(super) fn unhide(&mut self, origin: &str) {
+        self.hidden.remove(origin);
+    }
+}

@@ -1,0 +1,563 @@
+//! The worker's state machine: what happened goes in, what is to be done comes out. Pure: no browser, no clock, no
+//! randomness of its own, so that every sequence of events can be played in a native test.
+//!
+//! Effects are the difference between what is wanted and what was last shown ([`Worker::settle`]): badge, icons,
+//! buttons, timers, notifications and saved state are computed whole after every input, never changed step by step.
+
+mod acts;
+mod channel;
+mod compose;
+mod effect;
+mod form;
+mod hosts;
+mod input;
+mod link;
+mod memory;
+mod pages;
+pub mod remaining;
+mod sessions;
+mod show;
+mod trouble;
+pub mod view;
+mod warnings;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+use ticketgate_protocol::api::{Event, Overview, Session};
+use ticketgate_protocol::native::{Activated, Method};
+use ticketgate_protocol::problem::Problem;
+use ticketgate_protocol::ticket::Ticket;
+
+pub use effect::Effect;
+pub use input::{Input, Intent, Sender, Started, Tab};
+
+use acts::{Doing, Job};
+use form::Form;
+use link::{Link, Outcome, Saved};
+use memory::Memory;
+use pages::Pages;
+use sessions::{Change, Sessions};
+use warnings::Warnings;
+
+use crate::reason::Template;
+use crate::recognise::Rules;
+
+/// Pauses before the overview is asked for again after a refusal, in seconds.
+const AGAIN_S: [i64; 5] = [1, 2, 5, 15, 30];
+/// How old an overview may be for a button on a page, in minutes.
+const FRESH_MIN: i64 = 10;
+/// How long a document may take to say what it shows, in milliseconds.
+const READ_MS: i64 = 800;
+/// The shortest alarm that the browser keeps, in seconds.
+const ALARM_MIN_S: i64 = 30;
+
+/// What the state machine takes from the browser besides events.
+pub trait Surroundings {
+    /// A new random key (a UUID).
+    fn new_key(&mut self) -> String;
+    /// A time of day as the person writes it, with seconds.
+    fn clock_text(&self, at: DateTime<Utc>) -> String;
+}
+
+/// What survives a restart of the worker but not of the browser.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct Lasting {
+    /// Broker's clock minus ours, in milliseconds, as of the last answer that named it.
+    offset_ms: i64,
+    overview: Option<Overview>,
+    overview_at: Option<DateTime<Utc>>,
+    sessions: Sessions,
+    warnings: Warnings,
+    pages: Pages,
+    form: Option<Form>,
+    job: Option<Job>,
+    pending: Vec<Saved>,
+}
+
+/// A question put to a document, and what its answer is for.
+#[derive(Debug, Clone, PartialEq)]
+struct Asked {
+    tab: i32,
+    document: String,
+    purpose: Purpose,
+    until: DateTime<Utc>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Purpose {
+    /// Whether it is still there, and what it shows now.
+    Look,
+    /// The shortcut: activate, or open the popup.
+    Shortcut { meant: Box<pages::Meaning>, window: Option<i32> },
+    /// The popup's Activate: go on if the ticket is still the form's.
+    Activate,
+}
+
+/// What the browser shows now, as far as we set it.
+#[derive(Debug, Default)]
+struct Shown {
+    badge: Option<(String, &'static str, String)>,
+    icons: BTreeMap<i32, (bool, String)>,
+    alarm: Option<DateTime<Utc>>,
+    timer: Option<DateTime<Utc>>,
+    views: BTreeMap<u32, view::View>,
+    lasting: Option<Lasting>,
+    memory: Option<Memory>,
+    registered: Option<Vec<String>>,
+}
+
+/// The state machine.
+pub struct Worker {
+    around: Box<dyn Surroundings>,
+    rules: Rules,
+    template: Template,
+    id: String,
+    version: String,
+    started: bool,
+    last: Lasting,
+    memory: Memory,
+    link: Link,
+    doing: BTreeMap<ticketgate_protocol::ids::SessionId, Doing>,
+    popups: BTreeSet<u32>,
+    /// The tab that the popup is about.
+    front: Option<Tab>,
+    /// The tab in front of the person, for what it shows.
+    origins: Vec<String>,
+    managed: Vec<String>,
+    curious: bool,
+    overview_problem: Option<Problem>,
+    overview_failures: usize,
+    overview_due: Option<DateTime<Utc>>,
+    overview_asked: Option<DateTime<Utc>>,
+    asked: BTreeMap<u32, Asked>,
+    next_ask: u32,
+    next_serial: u32,
+    update_waits: bool,
+    shown: Shown,
+}
+
+impl Worker {
+    /// A state machine that has not started yet.
+    #[must_use]
+    pub fn new(around: Box<dyn Surroundings>) -> Self {
+        Self::with_rules(around, Rules::built_in())
+    }
+
+    /// The same with other recognition rules.
+    #[must_use]
+    pub fn with_rules(around: Box<dyn Surroundings>, rules: Rules) -> Self {
+        Self {
+            around,
+            rules,
+            template: Template::default(),
+            id: String::new(),
+            version: String::new(),
+            started: false,
+            last: Lasting::default(),
+            memory: Memory::default(),
+            link: Link::default(),
+            doing: BTreeMap::new(),
+            popups: BTreeSet::new(),
+            front: None,
+            origins: Vec::new(),
+            managed: Vec::new(),
+            curious: false,
+            overview_problem: None,
+            overview_failures: 0,
+            overview_due: None,
+            overview_asked: None,
+            asked: BTreeMap::new(),
+            next_ask: 1,
+            next_serial: 1,
+            update_waits: false,
+            shown: Shown::default(),
+        }
+    }
+
+    /// Something happened at `now` (the browser's clock): answers what is to be done, in order.
+    pub fn handle(&mut self, input: Input, now: DateTime<Utc>) -> Vec<Effect> {
+        let mut out = Vec::new();
+        // Before the saved state is there nothing can be judged; JavaScript sends `started` first.
+        if !self.started && !matches!(input, Input::Started(_)) {
+            return out;
+        }
+        self.take(input, now, &mut out);
+        self.settle(now, &mut out);
+        out
+    }
+
+    fn take(&mut self, input: Input, now: DateTime<Utc>, out: &mut Vec<Effect>) {
+        match input {
+            Input::Started(started) => self.start(started),
+            Input::Installed {} => out.push(Effect::InjectInto { patterns: None }),
+            Input::Page { sender, message } => self.hear_page(&sender, &message, now, out),
+            Input::PageRead { ask, facts } => self.page_read(ask, facts.as_deref(), now, out),
+            Input::Connected { port, name, sender, front } => {
+                self.connected(port, &name, &sender, front, now, out);
+            }
+            Input::Disconnected { port } => {
+                self.popups.remove(&port);
+                self.shown.views.remove(&port);
+            }
+            Input::Intent { port, intent } if self.popups.contains(&port) => self.intend(intent, now, out),
+            Input::Intent { .. } => {}
+            Input::Frame { text } => {
+                let outcomes = self.link.frame(&text, now, out);
+                self.take_outcomes(outcomes, now, out);
+            }
+            Input::PortClosed { error } => {
+                let outcomes = self.link.closed(error.as_deref(), now, out);
+                self.take_outcomes(outcomes, now, out);
+            }
+            Input::Alarm {} => {
+                self.shown.alarm = None;
+                self.on_time(now, out);
+            }
+            Input::Timer {} => {
+                self.shown.timer = None;
+                self.on_time(now, out);
+            }
+            Input::Shortcut { tab } => self.shortcut(tab, now, out),
+            Input::NotificationClicked { id, button } => self.notification(&id, button, now, out),
+            Input::TabUpdated { tab } => self.tab_updated(tab, now, out),
+            Input::TabRemoved { tab } => {
+                self.last.pages.forget(tab);
+                self.shown.icons.remove(&tab);
+            }
+            Input::Origins { origins } => {
+                let fresh: Vec<String> =
+                    hosts::to_register(&origins).into_iter().filter(|p| !self.origins.contains(p)).collect();
+                self.origins = origins;
+                self.settle_hosts(out);
+                if !fresh.is_empty() {
+                    out.push(Effect::InjectInto { patterns: Some(fresh) });
+                }
+            }
+            Input::Managed { settings } => self.administer(settings),
+            Input::UpdateAvailable {} => self.update_waits = true,
+        }
+    }
+
+    fn start(&mut self, started: Started) {
+        self.started = true;
+        self.id = started.id;
+        self.version = started.version;
+        self.origins = started.origins;
+        self.administer(started.managed);
+        // What cannot be read was written by another version: begin anew, the broker has the truth.
+        self.memory = started.local.and_then(|text| saved(&text)).unwrap_or_default();
+        self.shown.memory = Some(self.memory.clone());
+        self.last = started.session.and_then(|text| saved(&text)).unwrap_or_default();
+        self.last.pages.keep_only(&started.tabs);
+        self.next_serial = self.last.form.as_ref().map_or(1, |form| form.serial + 1);
+        self.link.restore(std::mem::take(&mut self.last.pending));
+        if self.last.job.as_ref().is_some_and(Job::is_working) && !self.link.is_asking("activate") {
+            // The worker was stopped between the click and the request.
+            self.last.job = None;
+        }
+        self.curious = true;
+    }
+
+    /// The administrator's settings; a template that is at fault leaves the usual one in force.
+    fn administer(&mut self, settings: input::Managed) {
+        self.managed = settings.hosts;
+        self.template = settings.template.and_then(|text| text.parse().ok()).unwrap_or_default();
+    }
+
+    fn on_time(&mut self, now: DateTime<Utc>, out: &mut Vec<Effect>) {
+        let outcomes = self.link.time(now, out);
+        self.take_outcomes(outcomes, now, out);
+        let late: Vec<u32> = self.asked.iter().filter(|(_, a)| a.until <= now).map(|(id, _)| *id).collect();
+        for ask in late {
+            self.page_read(ask, None, now, out);
+        }
+    }
+
+    fn take_outcomes(&mut self, outcomes: Vec<Outcome>, now: DateTime<Utc>, out: &mut Vec<Effect>) {
+        for outcome in outcomes {
+            match outcome {
+                Outcome::Greeted => {
+                    if let Some(broker) = self.link.welcome().and_then(|w| w.broker.as_ref()) {
+                        self.last.offset_ms = (broker.now - now).num_milliseconds();
+                    }
+                    self.overview_due = Some(now);
+                }
+                Outcome::Told(Event::Session(session)) => self.hear(*session, now, out),
+                Outcome::Told(Event::Overview | Event::Resync) => self.overview_due = Some(now),
+                Outcome::Told(Event::Unknown) => {}
+                Outcome::Answered { method, key, asked_at, result } => {
+                    self.answered(&method, key.as_ref(), asked_at, result, now, out);
+                }
+            }
+        }
+    }
+
+    fn hear(&mut self, session: Session, now: DateTime<Utc>, out: &mut Vec<Effect>) {
+        let change = self.last.sessions.hear(session, now);
+        self.take_change(change, out);
+    }
+
+    fn take_change(&mut self, change: Option<Change>, out: &mut Vec<Effect>) {
+        match change {
+            Some(Change::Over(session)) => {
+                self.doing.remove(&session.id);
+                self.last.warnings.over(&session, !self.popups.is_empty(), out);
+            }
+            Some(Change::Now(_)) | None => {}
+        }
+    }
+
+    fn heard_overview(
+        &mut self,
+        overview: Overview,
+        asked_at: DateTime<Utc>,
+        now: DateTime<Utc>,
+        out: &mut Vec<Effect>,
+    ) {
+        // The answer was made somewhere between question and now; the middle halves the error.
+        let middle = asked_at + (now - asked_at) / 2;
+        self.last.offset_ms = (overview.now - middle).num_milliseconds();
+        self.overview_problem = None;
+        self.overview_failures = 0;
+        self.curious = false;
+        let changes = self.last.sessions.hear_all(overview.sessions.clone(), asked_at, now);
+        for change in changes {
+            self.take_change(Some(change), out);
+        }
+        if let Some(form) = &mut self.last.form {
+            form.fill(&overview, &self.memory);
+        }
+        self.last.overview = Some(Overview { sessions: Vec::new(), ..overview });
+        self.last.overview_at = Some(now);
+    }
+
+    /// The broker's clock.
+    fn broker_now(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        now + TimeDelta::milliseconds(self.last.offset_ms)
+    }
+
+    /// The ticket that a tab shows, for tests and support.
+    #[must_use]
+    pub fn recognised_ticket(&self, tab: i32) -> Option<&Ticket> {
+        self.last.pages.ticket_of(tab).map(|(_, _, found)| &found.ticket)
+    }
+
+    fn overview_is_old(&self, now: DateTime<Utc>) -> bool {
+        self.last.overview_at.is_none_or(|at| now - at > TimeDelta::minutes(FRESH_MIN) || at > now)
+    }
+
+    /// Whether something needs the port.
+    fn needs_port(&self) -> bool {
+        !self.popups.is_empty()
+            || self.curious
+            || self.last.sessions.any_live()
+            || self.last.job.as_ref().is_some_and(Job::is_working)
+    }
+
+    fn settle(&mut self, now: DateTime<Utc>, out: &mut Vec<Effect>) {
+        self.last.sessions.forget_old(now);
+        self.settle_overview(now, out);
+        let needed = self.needs_port();
+        let version = self.version.clone();
+        self.link.settle(needed, &version, now, out);
+        if self.gives_up_curiosity() {
+            self.curious = false;
+        }
+        let broker_now = self.broker_now(now);
+        self.last.warnings.settle(&self.last.sessions, self.last.overview.as_ref(), broker_now, out);
+        self.settle_hosts(out);
+        self.settle_toolbar(now, out);
+        self.settle_chips(now, out);
+        self.settle_popups(now, out);
+        self.settle_times(now, out);
+        self.settle_saved(out);
+        if self.update_waits && !self.needs_port() && !self.link.is_busy() {
+            out.push(Effect::Reload {});
+        }
+    }
+
+    fn gives_up_curiosity(&self) -> bool {
+        match self.link.state() {
+            link::State::Stopped(_) => true,
+            link::State::Waiting { .. } => self.link.tried_often(),
+            link::State::Open { .. } => self.overview_failures >= AGAIN_S.len(),
+            _ => false,
+        }
+    }
+
+    fn settle_overview(&mut self, now: DateTime<Utc>, out: &mut Vec<Effect>) {
+        if self.last.pages.any_ticket()
+            && self.overview_is_old(now)
+            && self.overview_problem.is_none()
+            && !matches!(self.link.state(), link::State::Stopped(_))
+            && !self.link.tried_often()
+        {
+            self.curious = true;
+        }
+        if !self.link.is_open() || self.link.is_asking("overview") {
+            return;
+        }
+        // A session whose end has come and went by without a word: ask.
+        let broker_now = self.broker_now(now);
+        let overdue =
+            self.last.sessions.soonest().is_some_and(|s| s.expires_at + TimeDelta::seconds(3) <= broker_now);
+        let patient = self.overview_asked.is_some_and(|at| now - at < TimeDelta::seconds(5));
+        let due = self.overview_due.is_some_and(|at| at <= now)
+            || (overdue && !patient)
+            || (self.curious && self.overview_asked.is_none());
+        if due {
+            self.overview_due = None;
+            self.overview_asked = Some(now);
+            self.link.ask(Method::Overview, None, now, out);
+        }
+    }
+
+    fn overview_failed(&mut self, problem: Problem, now: DateTime<Utc>) {
+        let pause = AGAIN_S.get(self.overview_failures).copied().unwrap_or(link::LATER_S);
+        self.overview_failures += 1;
+        self.overview_problem = Some(problem);
+        self.overview_due = Some(now + TimeDelta::seconds(pause));
+    }
+
+    fn settle_hosts(&mut self, out: &mut Vec<Effect>) {
+        let wanted = hosts::to_register(&self.origins);
+        if self.shown.registered.as_ref() != Some(&wanted) {
+            out.push(Effect::Register { patterns: wanted.clone() });
+            self.shown.registered = Some(wanted);
+        }
+    }
+
+    fn settle_times(&mut self, now: DateTime<Utc>, out: &mut Vec<Effect>) {
+        let offset = TimeDelta::milliseconds(self.last.offset_ms);
+        let broker_now = now + offset;
+        let needed = self.needs_port();
+        let running = self
+            .last
+            .sessions
+            .iter()
+            .filter(|s| s.state == ticketgate_protocol::api::State::Active && s.expires_at > broker_now)
+            .map(|s| now + remaining::until_change(s.expires_at, broker_now));
+        let overdue = self
+            .last
+            .sessions
+            .soonest()
+            .filter(|_| self.link.is_open())
+            .map(|s| (s.expires_at - offset + TimeDelta::seconds(3)).max(now + TimeDelta::seconds(5)));
+        let important = running
+            .chain(self.link.next(needed))
+            .chain(self.last.warnings.next(&self.last.sessions).map(|at| at - offset))
+            .chain(self.overview_due.filter(|_| self.link.is_open() && !self.link.is_asking("overview")))
+            .chain(overdue)
+            .min();
+        let fine = self
+            .last
+            .sessions
+            .next()
+            .into_iter()
+            .chain(self.asked.values().map(|a| a.until))
+            .chain(self.doing.values().filter_map(Doing::next))
+            .chain((!self.popups.is_empty()).then(|| now + self.next_second(now)))
+            .chain(important)
+            .min();
+        // Timers are for a living worker; the one alarm wakes a stopped one.
+        let timer = fine.map(|at| at.max(now + TimeDelta::milliseconds(1)));
+        if timer != self.shown.timer {
+            let after = timer
+                .map(|at| u32::try_from((at - now).num_milliseconds()).unwrap_or(u32::MAX).min(86_400_000));
+            out.push(Effect::Timer { after });
+            self.shown.timer = timer;
+        }
+        let alarm = important.map(|at| at.max(now + TimeDelta::seconds(ALARM_MIN_S)));
+        // An alarm that goes off a little early does no harm; setting it again every second would.
+        let keeps = match (self.shown.alarm, alarm) {
+            (Some(set), Some(wanted)) => set > now && set <= wanted,
+            (None, None) => true,
+            _ => false,
+        };
+        if !keeps {
+            out.push(Effect::Alarm { at: alarm.map(|at| at.timestamp_millis()) });
+            self.shown.alarm = alarm;
+        }
+    }
+
+    /// To the next full second of the soonest session, so that a popup's clock and the badge move together.
+    fn next_second(&self, now: DateTime<Utc>) -> TimeDelta {
+        let broker_now = self.broker_now(now);
+        let until = self.last.sessions.soonest().map_or(broker_now, |s| s.expires_at);
+        let part = (until - broker_now).num_milliseconds().rem_euclid(1000);
+        TimeDelta::milliseconds(if part == 0 { 1000 } else { part })
+    }
+
+    fn settle_saved(&mut self, out: &mut Vec<Effect>) {
+        self.last.pending = self.link.lasting();
+        if self.shown.lasting.as_ref() != Some(&self.last) {
+            if let Ok(value) = serde_json::to_value(&self.last) {
+                out.push(Effect::SaveSession { text: value.to_string() });
+            }
+            self.shown.lasting = Some(self.last.clone());
+        }
+        if self.shown.memory.as_ref() != Some(&self.memory) {
+            if let Ok(value) = serde_json::to_value(&self.memory) {
+                out.push(Effect::SaveLocal { text: value.to_string() });
+            }
+            self.shown.memory = Some(self.memory.clone());
+        }
+    }
+
+    fn answered(
+        &mut self,
+        method: &Method,
+        key: Option<&ticketgate_protocol::ids::IdempotencyKey>,
+        asked_at: DateTime<Utc>,
+        result: Result<serde_json::Value, Problem>,
+        now: DateTime<Utc>,
+        out: &mut Vec<Effect>,
+    ) {
+        match method {
+            Method::Overview => match read::<Overview>(result) {
+                Ok(overview) => self.heard_overview(overview, asked_at, now, out),
+                Err(problem) => self.overview_failed(problem, now),
+            },
+            Method::Activate(wanted) => {
+                let result = read::<Activated>(result);
+                self.activated(wanted, key, result, now, out);
+            }
+            Method::Extend(wanted) => {
+                let result = read::<Session>(result);
+                self.acted(&wanted.session, result, now, out);
+            }
+            Method::End(wanted) => {
+                let result = read::<Session>(result);
+                self.acted(&wanted.session, result, now, out);
+            }
+            Method::CopyPassword(wanted) => {
+                let result = read(result);
+                self.copied(&wanted.session, result, now);
+            }
+            Method::Hello(_) | Method::Preview(_) | Method::Diagnose => {}
+        }
+    }
+}
+
+/// What was saved, by way of a plain value: one reader for every type keeps the core small.
+fn saved<T: serde::de::DeserializeOwned>(text: &str) -> Option<T> {
+    serde_json::from_value(serde_json::from_str(text).ok()?).ok()
+}
+
+/// An answer as its type, or a problem when it cannot be read.
+fn read<T: serde::de::DeserializeOwned>(result: Result<serde_json::Value, Problem>) -> Result<T, Problem> {
+    use ticketgate_protocol::problem::Code;
+    serde_json::from_value(result?).map_err(|_| {
+        Problem::new(
+            Code::MalformedRequest,
+            "The Ticketgate program sent an answer that this extension cannot read.",
+        )
+        .remedy("Update the extension and the program to the same version.")
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,292 @@
+//! Tabs and their documents: what they show, which button stands in them, and how much they may say.
+//! Sender, tab and document are always the browser's word; the page's own word is only [`Facts`].
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+use ticketgate_protocol::ids::{CustomerId, PolicyId};
+use ticketgate_protocol::page::ChipView;
+use ticketgate_protocol::ticket::Ticket;
+
+use super::input::Sender;
+use crate::recognise::{Certainty, FieldCertainty, Recognised, Recognition, best_of};
+
+/// Messages that a tab may send within [`WINDOW_S`]. A busy ticket page sends one or two a second.
+const MESSAGES_MAX: u32 = 60;
+/// The window of [`MESSAGES_MAX`], in seconds.
+const WINDOW_S: i64 = 10;
+/// The most frames of a tab that are kept.
+const FRAMES_MAX: usize = 32;
+/// The most tabs that are kept.
+const TABS_MAX: usize = 300;
+
+/// A recognised ticket, as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Found {
+    /// The ticket.
+    pub ticket: Ticket,
+    /// The system's name for people.
+    pub system_name: String,
+    certainty: [u8; 5],
+    shown: bool,
+}
+
+impl From<&Recognised> for Found {
+    fn from(found: &Recognised) -> Self {
+        let c = &found.certainty;
+        let level = |c: Certainty| match c {
+            Certainty::Missing => 0,
+            Certainty::Guessed => 1,
+            Certainty::Sure => 2,
+        };
+        Self {
+            ticket: found.ticket.clone(),
+            system_name: found.system_name.clone(),
+            certainty: [c.number, c.summary, c.customer, c.contact, c.status].map(level),
+            shown: found.shown,
+        }
+    }
+}
+
+impl Found {
+    /// Whether the customer was read from a place that only often means the customer.
+    #[must_use]
+    pub(super) fn customer_is_guessed(&self) -> bool {
+        self.certainty[2] == 1
+    }
+
+    fn recognition(&self) -> Recognition {
+        let [number, summary, customer, contact, status] = self.certainty.map(|level| match level {
+            0 => Certainty::Missing,
+            1 => Certainty::Guessed,
+            _ => Certainty::Sure,
+        });
+        Recognition::Ticket(Box::new(Recognised {
+            ticket: self.ticket.clone(),
+            system_name: self.system_name.clone(),
+            certainty: FieldCertainty { number, summary, customer, contact, status },
+            shown: self.shown,
+        }))
+    }
+}
+
+/// What a click on a button means; a new token is made whenever it changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Meaning {
+    /// For which ticket.
+    pub ticket: Ticket,
+    /// For which customer, when the ticket names one exactly.
+    pub customer: Option<CustomerId>,
+    /// By which policy, when one is remembered or the only one.
+    pub policy: Option<PolicyId>,
+    /// For how long, in seconds.
+    pub duration_s: u32,
+    /// Whether the click activates.
+    pub one_click: bool,
+}
+
+impl Meaning {
+    /// Whether a click that was meant so may be carried out as `other`.
+    #[must_use]
+    pub(super) fn is_same_as(&self, other: &Self) -> bool {
+        self.ticket.is_same_as(&other.ticket)
+            && (&self.customer, &self.policy, self.duration_s, self.one_click)
+                == (&other.customer, &other.policy, other.duration_s, other.one_click)
+    }
+}
+
+/// The button in a document.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Chip {
+    /// As it is drawn.
+    pub view: ChipView,
+    /// What a click on it means.
+    pub meaning: Meaning,
+}
+
+/// A document with a content script.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Page {
+    /// The document.
+    pub document: String,
+    /// Its address when it arrived, as the browser says.
+    pub url: String,
+    /// Its origin, as the browser says.
+    pub origin: String,
+    /// The ticket that it shows.
+    pub found: Option<Found>,
+    /// The button that stands in it.
+    pub chip: Option<Chip>,
+    /// The ticket for which the person hid the button here.
+    pub hidden_for: Option<String>,
+}
+
+/// A tab.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct TabPages {
+    /// Its window.
+    pub window: i32,
+    /// Its frames with content scripts.
+    pub frames: BTreeMap<i32, Page>,
+}
+
+/// A sender whose identity is complete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Known {
+    /// The tab.
+    pub tab: i32,
+    /// Its window.
+    pub window: i32,
+    /// Whether the tab is the one shown in its window.
+    pub active: bool,
+    /// The frame.
+    pub frame: i32,
+    /// The document.
+    pub document: String,
+    /// Its address.
+    pub url: String,
+    /// Its origin.
+    pub origin: String,
+}
+
+impl Known {
+    /// The sender as a content script of ours in a tab; `None` for anything else.
+    #[must_use]
+    pub(super) fn from(sender: &Sender, own_id: &str) -> Option<Self> {
+        if sender.id.as_deref() != Some(own_id) {
+            return None;
+        }
+        let tab = sender.tab.as_ref()?;
+        let url = sender.url.clone()?;
+        // The extension's own pages have another channel.
+        if url.starts_with("chrome-extension:") {
+            return None;
+        }
+        Some(Self {
+            tab: tab.id,
+            window: tab.window,
+            active: tab.active,
+            frame: sender.frame?,
+            document: sender.document.clone()?,
+            origin: sender.origin.clone()?,
+            url,
+        })
+    }
+}
+
+/// All tabs with content scripts.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Pages {
+    tabs: BTreeMap<i32, TabPages>,
+    #[serde(skip)]
+    said: BTreeMap<i32, (DateTime<Utc>, u32)>,
+}
+
+impl Pages {
+    /// Counts a message of a tab and says whether it may be heard.
+    pub(super) fn may_speak(&mut self, tab: i32, now: DateTime<Utc>) -> bool {
+        let (since, count) = self.said.entry(tab).or_insert((now, 0));
+        if now - *since >= TimeDelta::seconds(WINDOW_S) || now < *since {
+            (*since, *count) = (now, 0);
+        }
+        *count += 1;
+        *count <= MESSAGES_MAX
+    }
+
+    /// The document that speaks, remembered; a frame's former document is forgotten.
+    pub(super) fn arrived(&mut self, from: &Known) -> Option<&mut Page> {
+        if !self.tabs.contains_key(&from.tab) && self.tabs.len() >= TABS_MAX {
+            return None;
+        }
+        let tab = self.tabs.entry(from.tab).or_default();
+        tab.window = from.window;
+        let is_new = tab.frames.get(&from.frame).is_none_or(|page| page.document != from.document);
+        if is_new {
+            if from.frame == 0 {
+                // A new main document: the frames of the old one are gone with it.
+                tab.frames.clear();
+            }
+            if tab.frames.len() >= FRAMES_MAX {
+                return None;
+            }
+            tab.frames.insert(
+                from.frame,
+                Page {
+                    document: from.document.clone(),
+                    url: from.url.clone(),
+                    origin: from.origin.clone(),
+                    found: None,
+                    chip: None,
+                    hidden_for: None,
+                },
+            );
+        }
+        let page = tab.frames.get_mut(&from.frame)?;
+        page.url.clone_from(&from.url);
+        Some(page)
+    }
+
+    /// The tab that counts for a frame's ticket: which frame shows the tab's ticket, and the page.
+    #[must_use]
+    pub(super) fn ticket_of(&self, tab: i32) -> Option<(i32, &Page, &Found)> {
+        let pages = self.tabs.get(&tab)?;
+        let frames: Vec<(i64, Recognition)> = pages
+            .frames
+            .iter()
+            .filter_map(|(frame, page)| Some((i64::from(*frame), page.found.as_ref()?.recognition())))
+            .collect();
+        let (frame, _) = best_of(&frames)?;
+        let (frame, page) = pages.frames.get_key_value(&i32::try_from(frame).ok()?)?;
+        Some((*frame, page, page.found.as_ref()?))
+    }
+
+    /// A document of a tab.
+    #[must_use]
+    pub(super) fn document(&self, tab: i32, document: &str) -> Option<&Page> {
+        self.tabs.get(&tab)?.frames.values().find(|page| page.document == document)
+    }
+
+    /// A document of a tab, to change it.
+    pub(super) fn document_mut(&mut self, tab: i32, document: &str) -> Option<&mut Page> {
+        self.tabs.get_mut(&tab)?.frames.values_mut().find(|page| page.document == document)
+    }
+
+    /// Forgets a document that is gone.
+    pub(super) fn forget_document(&mut self, tab: i32, document: &str) {
+        if let Some(pages) = self.tabs.get_mut(&tab) {
+            pages.frames.retain(|_, page| page.document != document);
+            if pages.frames.is_empty() {
+                self.tabs.remove(&tab);
+            }
+        }
+    }
+
+    /// Forgets a tab.
+    pub(super) fn forget(&mut self, tab: i32) {
+        self.tabs.remove(&tab);
+        self.said.remove(&tab);
+    }
+
+    /// Keeps only these tabs.
+    pub(super) fn keep_only(&mut self, tabs: &[i32]) {
+        self.tabs.retain(|id, _| tabs.contains(id));
+    }
+
+    /// Whether a content script speaks in this tab.
+    #[must_use]
+    pub(super) fn has_script(&self, tab: i32) -> bool {
+        self.tabs.contains_key(&tab)
+    }
+
+    /// Every tab.
+    pub(super) fn tabs(&self) -> impl Iterator<Item = (i32, &TabPages)> {
+        self.tabs.iter().map(|(id, pages)| (*id, pages))
+    }
+
+    /// Whether any tab shows a ticket.
+    #[must_use]
+    pub(super) fn any_ticket(&self) -> bool {
+        self.tabs.values().any(|pages| pages.frames.values().any(|page| page.found.is_some()))
+    }
+}

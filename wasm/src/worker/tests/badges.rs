@@ -1,0 +1,72 @@
+//! The badge over time.
+
+use super::*;
+
+#[test]
+fn the_badge_counts_down_to_the_second_in_the_last_minute() {
+    let mut play = Play::with(overview(&[session("s-1", 121)]));
+    assert_eq!(badges(&play.effects), ["2m"]);
+    let shown = badges(&play.wait(119));
+    assert_eq!(shown.first().map(String::as_str), Some("1m"));
+    assert_eq!(shown[1..4], ["59s", "58s", "57s"]);
+    assert_eq!(shown.last().map(String::as_str), Some("2s"));
+    assert_eq!(shown.len(), 1 + 58, "each text once");
+}
+
+#[test]
+fn after_sleep_the_badge_is_right_at_once() {
+    let mut play = Play::with(overview(&[session("s-1", 3600)]));
+    // No timer goes off while the machine sleeps.
+    play.now += TimeDelta::seconds(3600 - 45);
+    play.happen(Input::Alarm {});
+    assert_eq!(badges(&play.effects), ["45s"]);
+}
+
+#[test]
+fn the_brokers_clock_counts_not_the_browsers() {
+    let mut play = Play::new();
+    play.greet();
+    // The browser's clock is ten minutes behind the broker's.
+    let ahead = start_of_time() + TimeDelta::minutes(10);
+    let overview = with(overview(&[session("s-1", 3600)]), json!({"now": ahead}));
+    play.answer("overview", overview);
+    assert_eq!(badges(&play.effects), ["50m"]);
+}
+
+#[test]
+fn the_session_that_ends_first_is_shown_and_the_others_are_counted() {
+    let mut play = Play::with(overview(&[session("s-1", 7300), session("s-2", 600)]));
+    let badge = play.worker.badge(play.now);
+    assert_eq!(
+        (badge.0.as_str(), badge.2.as_str()),
+        ("10m", "Acme Corp · Domain Admin · 10 min left · 1 more")
+    );
+    let ended = with(session("s-2", 600), json!({"state": "ended", "version": 2}));
+    play.frame(&json!({"event": "session", "data": ended}));
+    assert_eq!(badges(&play.effects), ["2h"]);
+}
+
+#[test]
+fn work_and_trouble_come_before_time() {
+    let stuck = with(
+        session("s-2", -5),
+        json!({"state": "ending", "trouble": {"problem": {"code": "directory_down", "status": 503, "detail": "Down."}, "attempts": 3}}),
+    );
+    let mut play = Play::with(overview(&[session("s-1", 3599)]));
+    assert_eq!(badges(&play.effects), ["59m"]);
+    play.frame(&json!({"event": "session", "data": stuck}));
+    assert_eq!(badges(&play.effects), ["!"]);
+    let ended = with(stuck, json!({"state": "ended", "version": 2, "trouble": null}));
+    play.frame(&json!({"event": "session", "data": ended}));
+    assert_eq!(badges(&play.effects), ["59m"]);
+}
+
+#[test]
+fn a_ticket_lights_the_icon_of_its_tab_and_sets_no_badge() {
+    let mut play = Play::with(overview(&[]));
+    play.show_ticket("4711", "Acme Corp");
+    assert!(play.effects.iter().any(|e| matches!(e, Effect::TabIcon { tab: 1, lit: true, .. })));
+    assert_eq!(badges(&play.effects), Vec::<String>::new());
+    play.happen(Input::TabRemoved { tab: 1 });
+    assert!(!play.effects.iter().any(|e| matches!(e, Effect::TabIcon { .. })), "there is no tab to set");
+}

@@ -1,0 +1,225 @@
+//! Pages: who may say what, and what a click on the button does.
+
+use super::*;
+
+fn activates(play: &Play) -> bool {
+    play.effects
+        .iter()
+        .any(|e| matches!(e, Effect::Send { frame } if matches!(frame.method, Method::Activate(_))))
+}
+
+#[test]
+fn a_ticket_page_is_asked_recognised_and_gets_its_button() {
+    let mut play = Play::with(overview(&[]));
+    play.page(from_desk(), &json!({"page": "arrived"}));
+    assert!(play.effects.iter().any(|e| matches!(e, Effect::Answer { questions: Some(_) })));
+    play.show_ticket("4711", "Acme Corp");
+    let chip = play.chip().unwrap();
+    assert_eq!(chip.label, "Activate · Acme Corp · Domain Admin 1 h");
+    assert!(chip.one_click);
+    let ticket = play.worker.recognised_ticket(1).unwrap();
+    assert_eq!((ticket.number.as_str(), ticket.customer.as_deref()), ("4711", Some("Acme Corp")));
+    assert!(play.worker.recognised_ticket(2).is_none());
+}
+
+#[test]
+fn one_click_activates_the_ticket_that_was_seen() {
+    let mut play = Play::with(overview(&[]));
+    play.show_ticket("4711", "acme");
+    let token = play.chip().unwrap().token;
+    play.click(&token, "4711", "acme");
+    assert!(activates(&play));
+    let Method::Activate(wanted) = &play.last_sent("activate").unwrap().method else { panic!() };
+    assert_eq!(wanted.reason, "#4711 Outlook crashes (acme)");
+    assert_eq!((wanted.policy.as_str(), wanted.duration_s), ("acme-domain-admin", 3600));
+    assert_eq!(badges(&play.effects), ["…"]);
+}
+
+#[test]
+fn a_second_click_while_the_first_works_asks_for_nothing() {
+    let mut play = Play::with(overview(&[]));
+    play.show_ticket("4711", "Acme Corp");
+    let token = play.chip().unwrap().token;
+    play.click(&token, "4711", "Acme Corp");
+    play.click(&token, "4711", "Acme Corp");
+    let token = play.chip().unwrap().token;
+    play.click(&token, "4711", "Acme Corp");
+    assert_eq!(play.count_sent("activate"), 1);
+}
+
+#[test]
+fn a_click_after_the_ticket_changed_asks_the_person() {
+    for (number, queue) in [("4712", "Acme Corp"), ("4711", "Globex"), ("4711", "Nobody knows")] {
+        let mut play = Play::with(overview(&[]));
+        play.show_ticket("4711", "Acme Corp");
+        let token = play.chip().unwrap().token;
+        play.click(&token, number, queue);
+        assert!(!activates(&play), "{number} {queue}");
+        assert!(play.opens_popup(), "{number} {queue}");
+        play.open_popup();
+        let form = play.view().form.clone().unwrap();
+        assert!(form.caution.is_some(), "{number} {queue}");
+        assert_eq!(form.ticket.unwrap().text, format!("#{number} Outlook crashes"));
+    }
+}
+
+#[test]
+fn a_policy_without_one_click_opens_the_popup_filled_in() {
+    let mut play = Play::with(with(
+        overview(&[]),
+        json!({"policies": [policy("globex-careful", "Careful Admin", "globex", false)]}),
+    ));
+    play.show_ticket("4711", "Globex");
+    let chip = play.chip().unwrap();
+    assert!(!chip.one_click && chip.label.ends_with('…'));
+    play.click(&chip.token, "4711", "Globex");
+    assert!(!activates(&play) && play.opens_popup());
+    play.open_popup();
+    let form = play.view().form.clone().unwrap();
+    assert_eq!(form.activate.label, "Activate Careful Admin for 1 h");
+    assert!(form.activate.disabled.is_none() && form.caution.is_none());
+}
+
+#[test]
+fn a_customer_that_is_not_named_exactly_is_never_guessed() {
+    for queue in ["Acme Inc", "Acme Corporation", "Acme Corp and Globex", "General"] {
+        let mut play = Play::with(overview(&[]));
+        play.show_ticket("4711", queue);
+        let chip = play.chip().unwrap();
+        assert_eq!((chip.label.as_str(), chip.one_click), ("Activate …", false), "{queue}");
+        play.click(&chip.token, "4711", queue);
+        assert!(!activates(&play), "{queue}");
+    }
+}
+
+#[test]
+fn forged_and_foreign_messages_do_nothing() {
+    let mut play = Play::with(overview(&[]));
+    play.show_ticket("4711", "Acme Corp");
+    let token = play.chip().unwrap().token;
+    let click = json!({"page": "click", "token": token, "facts": facts("4711", "Acme Corp")});
+    let other = |change: fn(&mut Sender)| {
+        let mut sender = from_desk();
+        change(&mut sender);
+        sender
+    };
+    let senders = [
+        ("another extension", other(|s| s.id = Some("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa".into()))),
+        ("no extension", other(|s| s.id = None)),
+        ("no tab", other(|s| s.tab = None)),
+        ("no document", other(|s| s.document = None)),
+        ("another document", other(|s| s.document = Some("doc-2".into()))),
+        ("a tab in the background", other(|s| s.tab.as_mut().unwrap().active = false)),
+        ("an extension page", own_page()),
+    ];
+    for (who, sender) in senders {
+        play.page(sender, &click);
+        assert!(!activates(&play) && !play.opens_popup(), "{who}");
+    }
+    for message in [
+        json!({"page": "activate", "customer": "acme"}),
+        json!({"do": "activate", "serial": 1}),
+        json!({"page": "click", "token": "made-up", "facts": facts("4711", "Acme Corp")}),
+        json!({"page": "report", "facts": facts("4711", "Acme Corp"), "tab": 2}),
+        json!("x".repeat(100_000)),
+        json!(null),
+    ] {
+        play.page(from_desk(), &message);
+        assert!(!activates(&play) && !play.opens_popup(), "{message}");
+    }
+    play.click(&token, "4711", "Acme Corp");
+    assert!(activates(&play), "the same click from the real sender does");
+}
+
+#[test]
+fn intents_count_only_from_our_own_pages() {
+    let mut play = Play::with(overview(&[session("s-1", 3600)]));
+    let forged = Sender { url: Some(format!("{DESK}/popup.html")), ..own_page() };
+    for (who, sender) in [("a content script", from_desk()), ("a forged address", forged)] {
+        play.happen(Input::Connected { port: 7, name: "popup".into(), sender, front: None });
+        assert!(play.effects.contains(&Effect::Refuse { port: 7 }), "{who}");
+        play.happen(Input::Intent {
+            port: 7,
+            intent: Intent::End { session: "s-1".to_owned().try_into().unwrap() },
+        });
+        assert_eq!(play.count_sent("end"), 0, "{who}");
+    }
+}
+
+#[test]
+fn a_flood_is_ignored_after_its_share() {
+    let mut play = Play::with(overview(&[]));
+    play.page(from_desk(), &json!({"page": "arrived"}));
+    for _ in 0..500 {
+        play.page(from_desk(), &json!({"page": "report", "facts": facts("1", "Globex")}));
+    }
+    play.page(from_desk(), &json!({"page": "report", "facts": facts("2", "Globex")}));
+    assert_eq!(play.worker.recognised_ticket(1).unwrap().number, "1");
+    play.now += TimeDelta::seconds(11);
+    play.page(from_desk(), &json!({"page": "report", "facts": facts("2", "Globex")}));
+    assert_eq!(play.worker.recognised_ticket(1).unwrap().number, "2");
+}
+
+#[test]
+fn a_hidden_button_stays_away_until_it_is_wanted_again() {
+    let mut play = Play::with(overview(&[]));
+    play.show_ticket("4711", "Acme Corp");
+    play.page(from_desk(), &json!({"page": "hide_button", "for": "site"}));
+    assert!(play.effects.iter().any(|e| matches!(e, Effect::Tell { message: ToPage::Hide(true), .. })));
+    play.show_ticket("4712", "Acme Corp");
+    assert!(play.chip().is_none());
+    play.open_popup();
+    assert!(play.view().form.as_ref().unwrap().show_button.is_some());
+    play.intend(Intent::ShowButtonAgain {});
+    assert!(play.chip().is_some());
+}
+
+#[test]
+fn a_button_that_was_moved_stands_there_on_every_page_of_the_site() {
+    let mut play = Play::with(overview(&[]));
+    play.show_ticket("4711", "Acme Corp");
+    play.page(
+        from_desk(),
+        &json!({"page": "placement", "placement": {"corner": "top_left", "x": 5, "y": 6}}),
+    );
+    assert!(play.memory.is_some());
+    assert_eq!(play.chip().unwrap().placement.x, 5);
+}
+
+#[test]
+fn a_document_that_is_gone_is_forgotten() {
+    let mut play = Play::with(overview(&[]));
+    play.show_ticket("4711", "Acme Corp");
+    play.happen(Input::TabUpdated { tab: 1 });
+    let ask =
+        play.effects.iter().find_map(|e| if let Effect::Read { ask, .. } = e { Some(*ask) } else { None });
+    play.happen(Input::PageRead { ask: ask.unwrap(), facts: None });
+    assert!(play.worker.recognised_ticket(1).is_none());
+    assert!(play.effects.iter().any(|e| matches!(e, Effect::TabIcon { tab: 1, lit: false, .. })));
+}
+
+#[test]
+fn the_shortcut_activates_what_is_remembered_and_asks_when_the_page_moved_on() {
+    for (now_there, expected) in [("4711", true), ("4712", false)] {
+        let mut play = Play::with(overview(&[]));
+        play.show_ticket("4711", "Acme Corp");
+        play.happen(Input::Shortcut { tab: Some(Tab { id: 1, window: 1, active: true, url: None }) });
+        let ask = play
+            .effects
+            .iter()
+            .find_map(|e| if let Effect::Read { ask, .. } = e { Some(*ask) } else { None });
+        play.happen(Input::PageRead {
+            ask: ask.unwrap(),
+            facts: Some(facts(now_there, "Acme Corp").to_string()),
+        });
+        assert_eq!(activates(&play), expected, "{now_there}");
+        assert_eq!(play.opens_popup(), !expected, "{now_there}");
+    }
+}
+
+#[test]
+fn the_shortcut_without_a_ticket_opens_the_popup() {
+    let mut play = Play::with(overview(&[]));
+    play.happen(Input::Shortcut { tab: Some(Tab { id: 2, window: 1, active: true, url: None }) });
+    assert!(play.opens_popup());
+}

@@ -1,0 +1,202 @@
+//! What the popup shows, and what its buttons do.
+
+use super::*;
+
+fn read_again(play: &mut Play, number: &str, queue: &str) {
+    let ask =
+        play.effects.iter().find_map(|e| if let Effect::Read { ask, .. } = e { Some(*ask) } else { None });
+    play.happen(Input::PageRead { ask: ask.unwrap(), facts: Some(facts(number, queue).to_string()) });
+}
+
+#[test]
+fn a_recognised_ticket_fills_the_form() {
+    let mut play = Play::with(overview(&[]));
+    play.show_ticket("4711", "Acme Corp");
+    play.open_popup();
+    let form = play.view().form.clone().unwrap();
+    assert_eq!(form.ticket.unwrap().text, "#4711 Outlook crashes");
+    assert_eq!(form.activate.label, "Activate Domain Admin for 1 h");
+    assert_eq!(form.reason, "#4711 Outlook crashes (Acme Corp)");
+    assert!(form.customer_mark.unwrap().text.contains("check"), "a queue is not surely the customer");
+    let chosen: Vec<_> = form.durations.iter().filter(|d| d.chosen).map(|d| d.label.as_str()).collect();
+    assert_eq!(chosen, ["1 h"]);
+}
+
+#[test]
+fn without_a_ticket_everything_can_be_typed() {
+    let mut play = Play::with(overview(&[]));
+    play.open_popup();
+    let form = play.view().form.clone().unwrap();
+    assert!(form.number_shown && form.ticket.is_none());
+    assert_eq!(form.activate.disabled.as_deref(), Some("Pick the customer."));
+    play.intend(Intent::PickCustomer { customer: Some("acme".to_owned().try_into().unwrap()) });
+    assert!(play.view().form.as_ref().unwrap().activate.disabled.as_deref().unwrap().contains("ticket"));
+    play.intend(Intent::EditTicket { text: " 815 ".into() });
+    play.intend(Intent::EditReason { text: "Mail is down".into() });
+    play.press_activate();
+    let Method::Activate(wanted) = &play.last_sent("activate").unwrap().method else { panic!() };
+    assert_eq!(wanted.ticket.as_ref().unwrap().number, "815");
+    assert_eq!(wanted.reason, "Mail is down");
+}
+
+#[test]
+fn a_reason_that_cannot_be_used_says_why() {
+    let mut play = Play::with(overview(&[]));
+    play.show_ticket("4711", "Acme Corp");
+    play.open_popup();
+    for (text, expected) in [("  ", "Say why"), ("a\u{202e}b", "invisible")] {
+        play.intend(Intent::EditReason { text: text.into() });
+        let said = play.view().form.clone().unwrap().activate.disabled.unwrap();
+        assert!(said.contains(expected), "{said}");
+        play.press_activate();
+        assert_eq!(play.count_sent("activate"), 0);
+    }
+}
+
+#[test]
+fn activate_reads_the_page_again_and_asks_if_it_moved_on() {
+    let mut play = Play::with(overview(&[]));
+    play.show_ticket("4711", "Acme Corp");
+    play.open_popup();
+    play.press_activate();
+    read_again(&mut play, "4712", "Globex");
+    assert_eq!(play.count_sent("activate"), 0);
+    let form = play.view().form.clone().unwrap();
+    assert!(form.caution.unwrap().text.contains("#4712"));
+    assert_eq!(form.use_page.unwrap().label, "Use ticket #4712");
+    // The second click is for what stands on the screen.
+    play.press_activate();
+    assert_eq!(play.count_sent("activate"), 1);
+}
+
+#[test]
+fn a_click_on_a_form_that_changed_under_it_is_not_carried_out() {
+    let mut play = Play::with(overview(&[]));
+    play.show_ticket("4711", "Acme Corp");
+    play.open_popup();
+    let serial = play.view().form.as_ref().unwrap().serial;
+    play.show_ticket("4712", "Acme Corp");
+    play.intend(Intent::Activate { serial });
+    assert!(!play.effects.iter().any(|e| matches!(e, Effect::Read { .. })));
+    assert_eq!(play.count_sent("activate"), 0);
+}
+
+#[test]
+fn a_form_that_the_person_works_on_is_not_taken_away() {
+    let mut play = Play::with(overview(&[]));
+    play.show_ticket("4711", "Acme Corp");
+    play.open_popup();
+    play.intend(Intent::EditReason { text: "Mine".into() });
+    play.show_ticket("4712", "Acme Corp");
+    assert_eq!(play.view().form.as_ref().unwrap().reason, "Mine");
+    play.intend(Intent::UsePageTicket {});
+    assert_eq!(play.view().form.as_ref().unwrap().ticket.as_ref().unwrap().text, "#4712 Outlook crashes");
+}
+
+#[test]
+fn an_active_session_shows_all_that_can_be_done_with_it() {
+    let mut play = Play::with(overview(&[session("s-1", 1800)]));
+    play.open_popup();
+    let card = play.view().sessions[0].clone();
+    assert_eq!((card.title.as_str(), card.subtitle.as_str()), ("Acme Corp", "Domain Admin"));
+    let ring = card.ring.unwrap();
+    assert_eq!((ring.clock.as_str(), ring.part), ("30:00", 0.5));
+    assert_eq!(card.ends.as_deref(), Some("Ends at 09:30:00"));
+    assert_eq!(card.extend.unwrap().label, "Extend by 1 h");
+    assert_eq!(card.copy_password.unwrap().label, "Copy password");
+    assert!(card.limits.unwrap().contains("Open connections live on."));
+    play.wait(1);
+    assert_eq!(play.view().sessions[0].ring.as_ref().unwrap().clock, "29:59");
+}
+
+#[test]
+fn at_the_maximum_extend_says_why_it_cannot() {
+    let full = with(session("s-1", 1800), json!({"latest_end": start_of_time() + TimeDelta::seconds(1800)}));
+    let mut play = Play::with(overview(&[full]));
+    play.open_popup();
+    assert!(play.view().sessions[0].extend.as_ref().unwrap().disabled.as_ref().unwrap().contains("maximum"));
+    play.intend(Intent::Extend { session: "s-1".to_owned().try_into().unwrap() });
+    assert_eq!(play.count_sent("extend"), 0);
+}
+
+#[test]
+fn extend_shows_the_new_end() {
+    let mut play = Play::with(overview(&[session("s-1", 1800)]));
+    play.open_popup();
+    play.intend(Intent::Extend { session: "s-1".to_owned().try_into().unwrap() });
+    assert!(play.view().sessions[0].extend.as_ref().unwrap().busy);
+    let longer = with(
+        session("s-1", 1800),
+        json!({"expires_at": start_of_time() + TimeDelta::seconds(5400), "version": 2}),
+    );
+    play.answer("extend", longer);
+    let card = play.view().sessions[0].clone();
+    assert!(!card.extend.unwrap().busy);
+    assert_eq!(card.note.unwrap().text, "Extended. It ends at 10:30:00 now.");
+}
+
+#[test]
+fn a_session_whose_end_fails_is_red_and_says_what_is_done_about_it() {
+    let stuck = with(
+        session("s-1", -5),
+        json!({"state": "ending", "trouble": {"problem": {"code": "directory_down", "status": 503, "detail": "Nobody answers."},
+            "attempts": 3, "next_try": start_of_time() + TimeDelta::seconds(30)}}),
+    );
+    let mut play = Play::with(overview(&[stuck]));
+    play.open_popup();
+    let card = play.view().sessions[0].clone();
+    assert_eq!(card.tone, view::Tone::Red);
+    let note = card.note.unwrap().text;
+    assert!(
+        note.contains("Nobody answers.") && note.contains("3 attempts") && note.contains("09:00:30"),
+        "{note}"
+    );
+    assert!(card.end.is_none() && card.extend.is_none());
+}
+
+#[test]
+fn a_failed_activation_shows_the_way_out() {
+    let mut play = Play::with(overview(&[]));
+    play.show_ticket("4711", "Acme Corp");
+    play.open_popup();
+    play.press_activate();
+    read_again(&mut play, "4711", "Acme Corp");
+    assert_eq!(play.view().job.as_ref().unwrap().title, "Activating Domain Admin at Acme Corp");
+    play.refuse("activate", "directory_down");
+    let job = play.view().job.clone().unwrap();
+    assert_eq!(
+        (job.title.as_str(), job.text.as_str()),
+        ("Not activated: Domain Admin at Acme Corp", "It is so.")
+    );
+    assert_eq!(play.worker.badge(play.now).0, "!");
+    play.intend(Intent::Dismiss {});
+    assert!(play.view().form.is_some());
+    assert_eq!(play.worker.badge(play.now).0, "");
+}
+
+#[test]
+fn the_clipboard_is_told_of_and_forgotten_when_it_is_cleared() {
+    let mut play = Play::with(overview(&[session("s-1", 1800)]));
+    play.open_popup();
+    play.intend(Intent::CopyPassword { session: "s-1".to_owned().try_into().unwrap() });
+    let clears_at = play.now + TimeDelta::seconds(30);
+    play.answer("copy_password", json!({"state": "copied", "clears_at": clears_at}));
+    assert!(play.view().sessions[0].note.as_ref().unwrap().text.contains("30 s"));
+    play.wait(31);
+    assert!(play.view().sessions[0].note.is_none());
+}
+
+#[test]
+fn a_site_without_permission_is_offered_once_its_ticket_is_recognised() {
+    let mut play = Play::with(overview(&[]));
+    let front =
+        Tab { id: 1, window: 1, active: true, url: Some(format!("{DESK}/Ticket/Display.html?id=4711")) };
+    play.happen(Input::Connected { port: 1, name: "popup".into(), sender: own_page(), front: Some(front) });
+    assert!(play.effects.contains(&Effect::Inject { tab: 1 }));
+    assert!(play.view().allow.is_none());
+    play.show_ticket("4711", "Acme Corp");
+    assert_eq!(play.view().allow.as_ref().unwrap().pattern, "https://desk.example/*");
+    play.happen(Input::Origins { origins: vec!["https://desk.example/*".into()] });
+    assert!(play.view().allow.is_none());
+    assert!(play.effects.contains(&Effect::Register { patterns: vec!["https://desk.example/*".into()] }));
+}

@@ -1,0 +1,132 @@
+//! What stands in the way, said so that a person can mend it. Texts only.
+
+use ticketgate_protocol::problem::{Code, Problem};
+use ticketgate_protocol::{EXTENSION_ID, PROTOCOL};
+
+use super::Intent;
+use super::link::{Lost, Stop};
+use super::view::{Button, Step, Tone, Trouble};
+
+fn retry() -> Option<Button> {
+    Some(Button { label: "Try again".into(), intent: Intent::Retry {}, disabled: None, busy: false })
+}
+
+fn step(text: &str, command: &str) -> Step {
+    Step { text: text.into(), command: (!command.is_empty()).then(|| command.to_owned()) }
+}
+
+/// No attempt is made until the person asks for one.
+pub(super) fn of_stop(stop: &Stop, own_id: &str) -> Trouble {
+    match stop {
+        Stop::NotInstalled => Trouble {
+            tone: Tone::Red,
+            title: "Ticketgate is not installed on this computer".into(),
+            text: "The extension needs the Ticketgate program, and the browser does not find it.".into(),
+            steps: vec![
+                step("Install the program, then make it known to your browsers:", "ticketgate install"),
+                step("If it is installed already, find out what is wrong:", "ticketgate doctor"),
+            ],
+            button: retry(),
+        },
+        Stop::Forbidden => Trouble {
+            tone: Tone::Red,
+            title: "The Ticketgate program does not serve this extension".into(),
+            text: if own_id == EXTENSION_ID {
+                "Its entry in the browser does not list this extension.".into()
+            } else {
+                format!("Its entry in the browser does not list this extension's id, {own_id}.")
+            },
+            steps: vec![
+                step("Write the entry anew:", "ticketgate install"),
+                step("See what is written where:", "ticketgate doctor"),
+            ],
+            button: retry(),
+        },
+        Stop::Mismatch(problem) => Trouble {
+            tone: Tone::Red,
+            title: "Extension and Ticketgate program do not fit together".into(),
+            text: problem.detail.clone(),
+            steps: vec![
+                step(
+                    if problem.remedy.is_empty() {
+                        "Update the one that is older; one release apart is fine."
+                    } else {
+                        &problem.remedy
+                    },
+                    "",
+                ),
+                step(
+                    &format!("The extension speaks protocol {PROTOCOL}. The program's version:"),
+                    "ticketgate --version",
+                ),
+            ],
+            button: retry(),
+        },
+    }
+}
+
+/// The port was lost and is tried again in `seconds`.
+pub(super) fn of_loss(lost: &Lost, seconds: i64) -> Trouble {
+    Trouble {
+        tone: Tone::Amber,
+        title: lost.problem().detail,
+        text: if seconds > 0 { format!("Trying again in {seconds} s.") } else { "Trying again now.".into() },
+        steps: vec![step("If it stays so, find out what is wrong:", "ticketgate doctor")],
+        button: retry(),
+    }
+}
+
+/// The relay answers, but the broker refused or failed.
+pub(super) fn of_problem(problem: &Problem) -> Trouble {
+    let (tone, title, steps) = match problem.code {
+        Code::BrokerUnreachable | Code::TimedOut | Code::Stopping => (
+            Tone::Red,
+            "The broker does not answer",
+            vec![step("Find out what is wrong:", "ticketgate doctor")],
+        ),
+        Code::NotATechnician => (
+            Tone::Amber,
+            "You are not set up as a technician",
+            vec![
+                step("Ask your administrator to add your user to the configuration.", ""),
+                step("This is what the broker sees:", "ticketgate status"),
+            ],
+        ),
+        Code::BadConfiguration => (
+            Tone::Red,
+            "The broker's configuration has a fault",
+            vec![step("Your administrator sees every fault with:", "ticketgate check")],
+        ),
+        _ => (Tone::Red, "That did not work", vec![step("Find out what is wrong:", "ticketgate doctor")]),
+    };
+    let text = if problem.remedy.is_empty() {
+        problem.detail.clone()
+    } else {
+        format!("{} {}", problem.detail, problem.remedy)
+    };
+    Trouble { tone, title: title.into(), text, steps, button: retry() }
+}
+
+/// What to do after a failed activation.
+pub(super) fn steps_after(problem: &Problem) -> Vec<Step> {
+    let command = match problem.code {
+        Code::BrokerUnreachable | Code::TimedOut | Code::DirectoryDown | Code::ClockSkew => {
+            "ticketgate doctor"
+        }
+        Code::CertificateRefused
+        | Code::BindRefused
+        | Code::NotDelegated
+        | Code::UnknownRight
+        | Code::NameClash
+        | Code::BadConfiguration => "ticketgate check",
+        _ => "",
+    };
+    let is_said = !command.is_empty() && problem.remedy.contains(command);
+    match (problem.remedy.is_empty(), command) {
+        (true, "") => Vec::new(),
+        (true, command) => vec![step("Find out what is wrong:", command)],
+        (false, "") => vec![step(&problem.remedy, "")],
+        (false, command) if is_said => vec![step(&problem.remedy, command)],
+        (false, command) => vec![step(&problem.remedy, ""), step("Find out what is wrong:", command)],
+    }
+}

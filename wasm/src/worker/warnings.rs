@@ -1,0 +1,204 @@
+//! Notifications: which are due, each once per session and end, also over restarts of the worker.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+use ticketgate_protocol::api::{EndCause, Overview, Session, State};
+use ticketgate_protocol::ids::SessionId;
+
+use super::Effect;
+use super::remaining;
+use super::sessions::{Sessions, is_stuck};
+
+/// How long before the end a warning is due, in seconds, longest first.
+const WARN_AT_S: [i64; 2] = [300, 60];
+/// An extension shorter than this is not worth a button, in seconds.
+pub(super) const EXTEND_MIN_S: i64 = 60;
+
+/// What has been said about each session.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Warnings {
+    said: BTreeMap<SessionId, Said>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Said {
+    until: DateTime<Utc>,
+    /// The nearest threshold that needs no more warning, in seconds.
+    warned_at: i64,
+    stuck: bool,
+}
+
+/// What a click on a notification is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum About {
+    /// A session that runs out; its buttons are those of [`buttons`].
+    Ending(SessionId),
+    /// Something to look at in the popup.
+    Look,
+}
+
+/// By how long the Extend button of a session moves its end, in seconds; none when it is at its maximum.
+#[must_use]
+pub(super) fn extension(session: &Session, overview: Option<&Overview>) -> Option<i64> {
+    let room = (session.latest_end - session.expires_at).num_seconds();
+    let usual = overview
+        .and_then(|o| o.policies.iter().find(|p| p.id == session.policy))
+        .map_or(3600, |p| i64::from(p.default_s));
+    let by = usual.min(room);
+    (session.state == State::Active && by >= EXTEND_MIN_S).then_some(by)
+}
+
+/// Buttons of a warning, in order.
+#[must_use]
+pub(super) fn buttons(session: &Session, overview: Option<&Overview>) -> Vec<(Button, String)> {
+    let extend = extension(session, overview).map(|by| {
+        let by = u32::try_from(by).unwrap_or_default();
+        (Button::Extend, format!("Extend by {}", remaining::duration(by)))
+    });
+    extend.into_iter().chain([(Button::End, "End now".to_owned())]).collect()
+}
+
+/// A button of a warning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Button {
+    /// Move the end.
+    Extend,
+    /// End now.
+    End,
+}
+
+fn warning_id(id: &SessionId) -> String {
+    format!("warning {id}")
+}
+
+fn end_id(id: &SessionId) -> String {
+    format!("end {id}")
+}
+
+/// What the notification with this id is about.
+#[must_use]
+pub(super) fn about(id: &str) -> Option<About> {
+    let (what, session) = id.split_once(' ')?;
+    match what {
+        "warning" => SessionId::new(session).ok().map(About::Ending),
+        "end" => Some(About::Look),
+        _ => None,
+    }
+}
+
+impl Warnings {
+    /// Says what is due. `now` is the broker's.
+    pub(super) fn settle(
+        &mut self,
+        sessions: &Sessions,
+        overview: Option<&Overview>,
+        now: DateTime<Utc>,
+        out: &mut Vec<Effect>,
+    ) {
+        for session in sessions.iter().filter(|s| matches!(s.state, State::Active | State::Ending)) {
+            let left = remaining::seconds(session.expires_at, now);
+            let said = self.said.entry(session.id.clone()).or_insert_with(|| Said::first(session, left));
+            if said.until != session.expires_at {
+                // Extended (or shortened): warned anew, but not of what lies behind the new end already.
+                let stuck = said.stuck;
+                *said = Said { stuck, ..Said::first(session, left) };
+                out.push(Effect::ClearNotice { id: warning_id(&session.id) });
+            }
+            if session.state == State::Active {
+                let due = WARN_AT_S.into_iter().filter(|at| left <= *at).min();
+                if let Some(at) = due.filter(|at| *at < said.warned_at && left > 0) {
+                    said.warned_at = at;
+                    out.push(warning(session, left, overview));
+                }
+            } else if is_stuck(session) && !said.stuck {
+                said.stuck = true;
+                out.push(stuck(session));
+            }
+        }
+        let known = |id: &SessionId| sessions.get(id).is_some();
+        self.said.retain(|id, _| known(id));
+    }
+
+    /// A session is over: says so, unless the person just ended it in front of an open popup.
+    pub(super) fn over(&mut self, session: &Session, watched: bool, out: &mut Vec<Effect>) {
+        let had = self.said.remove(&session.id).is_some();
+        out.push(Effect::ClearNotice { id: warning_id(&session.id) });
+        if !had || session.state != State::Ended {
+            return;
+        }
+        let (by_hand, why) = match session.end_cause {
+            Some(EndCause::Technician) => (true, "You ended it."),
+            Some(EndCause::Administrator) => (false, "An administrator ended it."),
+            Some(EndCause::PolicyGone) => (false, "Its policy is no longer configured."),
+            Some(EndCause::ClockSetBack) => (false, "The broker's clock was set back."),
+            _ => (false, "Its time was over."),
+        };
+        if by_hand && watched {
+            out.push(Effect::ClearNotice { id: end_id(&session.id) });
+            return;
+        }
+        out.push(Effect::Notify {
+            id: end_id(&session.id),
+            title: format!("{} ended", name(session)),
+            message: format!("{why} The rights are taken away."),
+            buttons: Vec::new(),
+            stay: false,
+        });
+    }
+
+    /// When [`Self::settle`] has something to say next, by the broker's clock.
+    #[must_use]
+    pub(super) fn next(&self, sessions: &Sessions) -> Option<DateTime<Utc>> {
+        let due = |s: &Session| {
+            let warned_at = self.said.get(&s.id).map_or(i64::MAX, |said| said.warned_at);
+            let at = WARN_AT_S.into_iter().find(|at| *at < warned_at)?;
+            Some(s.expires_at - TimeDelta::seconds(at))
+        };
+        sessions.iter().filter(|s| s.state == State::Active).filter_map(due).min()
+    }
+}
+
+impl Said {
+    /// A session seen for the first time with this end: thresholds that lie behind it are not warned of. A session of
+    /// four minutes needs no word that five are left, nor does one that is seen again after a browser start.
+    fn first(session: &Session, left: i64) -> Self {
+        let warned_at = WARN_AT_S.into_iter().filter(|at| left <= *at).min().unwrap_or(i64::MAX);
+        Self { until: session.expires_at, warned_at, stuck: false }
+    }
+}
+
+fn name(session: &Session) -> String {
+    format!("{} · {}", session.customer_name, session.policy_name)
+}
+
+fn warning(session: &Session, left: i64, overview: Option<&Overview>) -> Effect {
+    // Timers are a few milliseconds late: `300` and `299` are both five minutes to a person.
+    let left = if left >= 55 {
+        remaining::duration(u32::try_from((left + 5) / 60 * 60).unwrap_or(60))
+    } else {
+        remaining::words(left)
+    };
+    Effect::Notify {
+        id: warning_id(&session.id),
+        title: format!("{}: {left} left", name(session)),
+        message: session.account.as_ref().map_or_else(
+            || "The rights end then.".to_owned(),
+            |account| format!("The rights of {account} end then."),
+        ),
+        buttons: buttons(session, overview).into_iter().map(|(_, label)| label).collect(),
+        stay: true,
+    }
+}
+
+fn stuck(session: &Session) -> Effect {
+    let detail = session.trouble.as_ref().map(|t| t.problem.detail.clone()).unwrap_or_default();
+    Effect::Notify {
+        id: end_id(&session.id),
+        title: format!("{}: the end does not succeed", name(session)),
+        message: format!("{detail} The rights may still be there. It is tried again until it succeeds."),
+        buttons: Vec::new(),
+        stay: true,
+    }
+}
