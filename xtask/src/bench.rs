@@ -106,7 +106,7 @@ fn table(measures: &[Measure]) {
 
 /// Bytes of the core, and what they become when packed; the extension's JavaScript stands beside them.
 fn size(tree: &Tree, steps: &mut Steps) -> Result<Vec<Measure>> {
-    let glue = wasm::build(tree, steps)?;
+    let glue = wasm::build(tree, steps, wasm::Core::Small)?;
     let core = fs::read(glue.join(wasm::CORE))?;
     let mut javascript = fs::metadata(glue.join(wasm::GLUE))?.len();
     for file in files_below(&tree.path("extension"))? {

@@ -7,14 +7,15 @@ use anyhow::Result;
 use crate::cargo::{native, remap_flags};
 use crate::steps::Steps;
 use crate::tree::Tree;
-use crate::{extension, setup, wasm};
+use crate::wasm::{self, Core};
+use crate::{extension, setup};
 
 /// Options of `build`.
 #[derive(clap::Args)]
 #[command(after_help = "The binary lands in target/debug/ticketgate (or target/release/), the extension in \
 target/extension-dev/: load that folder in chrome://extensions with \"Load unpacked\".")]
 pub(crate) struct Args {
-    /// Optimised binary without this machine's paths in it
+    /// As shipped: an optimised binary without this machine's paths in it, and a small WASM core
     #[arg(long)]
     release: bool,
     /// Only the WASM core and the extension
@@ -45,7 +46,8 @@ pub(crate) fn run(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<()> {
         let binary = binary(tree, steps, kind)?;
         steps.note(&binary.display().to_string());
     }
-    let extension = extension(tree, steps)?;
+    let core = if args.release { Core::Small } else { Core::Plain };
+    let extension = extension(tree, steps, core)?;
     steps.note(&extension.display().to_string());
     Ok(())
 }
@@ -66,8 +68,8 @@ pub(crate) fn binary(tree: &Tree, steps: &mut Steps, kind: Native) -> Result<Pat
 }
 
 /// Builds the WASM core and puts the unpacked extension together.
-pub(crate) fn extension(tree: &Tree, steps: &mut Steps) -> Result<PathBuf> {
-    let glue = wasm::build(tree, steps)?;
+pub(crate) fn extension(tree: &Tree, steps: &mut Steps, core: Core) -> Result<PathBuf> {
+    let glue = wasm::build(tree, steps, core)?;
     let out = tree.made("extension-dev");
     steps.work("extension", || {
         let files = extension::assemble(tree, &glue, &out)?;

@@ -58,7 +58,7 @@ pub(crate) fn run(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<()> {
 /// Puts the extension together, checks it, packs it.
 fn packed_extension(tree: &Tree, steps: &mut Steps) -> Result<Vec<PathBuf>> {
     let version = tree.version()?;
-    let glue = wasm::build(tree, steps)?;
+    let glue = wasm::build(tree, steps, wasm::Core::Small)?;
     let folder = tree.path("dist/extension");
     steps.work("extension", || {
         let files = extension::assemble(tree, &glue, &folder)?;

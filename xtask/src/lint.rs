@@ -70,7 +70,10 @@ pub(crate) fn checks(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<()> 
         if !args.no_windows {
             check(clippy_windows(tree, steps));
         }
-        check(wasm::build(tree, steps).and_then(|glue| javascript::check(tree, steps, &glue)));
+        check(
+            wasm::build(tree, steps, wasm::Core::Plain)
+                .and_then(|glue| javascript::check(tree, steps, &glue)),
+        );
         let mut docs = native(tree);
         docs.args(["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "-D warnings");
         check(steps.program("documentation", &mut docs, ""));

@@ -9,6 +9,7 @@ use crate::cargo::native;
 use crate::lint::{self, FAULT_POINTS};
 use crate::steps::Steps;
 use crate::tree::{Tree, program};
+use crate::wasm::Core;
 use crate::{build, setup};
 
 /// Options of `test`.
@@ -37,7 +38,7 @@ const THREADS: &str = "2";
 pub(crate) fn run(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<ExitCode> {
     setup::ensure(tree, steps, setup::Purpose::Test)?;
     steps.heading("build");
-    let extension = build::extension(tree, steps)?;
+    let extension = build::extension(tree, steps, Core::Small)?;
     let binary = everything(tree, steps)?;
     if !args.no_lint {
         lint::checks(tree, steps, &lint::Args::ALL)?;

@@ -1,7 +1,7 @@
 //! The WASM core: cargo for `wasm32-unknown-unknown`, wasm-bindgen's glue, `wasm-opt`. Does nothing while its sources
 //! are unchanged. Where the results go in the extension is told in `extension.rs`.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -10,7 +10,7 @@ use wasm_bindgen_cli_support::Bindgen;
 
 use crate::cargo::{Cross, WASM};
 use crate::fingerprint::{Fingerprint, is_current};
-use crate::steps::{Steps, output};
+use crate::steps::Steps;
 use crate::tree::{Tree, program};
 
 /// The glue and the core as the worker and the pages import them.
@@ -25,19 +25,39 @@ const SOURCES: [&str; 6] =
 /// Data that recognition rules may be compiled from; part of the fingerprint where they exist.
 const DATA: [&str; 2] = ["wasm/rules", "wasm/build.rs"];
 
+/// How much work goes into the core.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Core {
+    /// As cargo and wasm-bindgen leave it: for development.
+    Plain,
+    /// After `wasm-opt -Oz`, which takes a while: for people, and for tests, which test what people get.
+    Small,
+}
+
 /// Builds the core where it is not current and returns the folder that holds [`GLUE`] and [`CORE`]
 /// (and TypeScript declarations, which are for checking only).
-pub(crate) fn build(tree: &Tree, steps: &mut Steps) -> Result<PathBuf> {
+pub(crate) fn build(tree: &Tree, steps: &mut Steps, core: Core) -> Result<PathBuf> {
     let cross = Cross::find(WASM)?;
-    let optimiser = program("wasm-opt");
+    let folder = cross.target_dir(tree);
+    fs::create_dir_all(&folder)?;
+    // Two builds at once would write into the same folder; the second one waits and finds its work done.
+    let lock = File::create(folder.join("xtask.lock"))?;
+    lock.lock().context("cannot wait for another build of the WASM core")?;
+    let plain = plain(tree, steps, cross)?;
+    match core {
+        Core::Plain => Ok(plain),
+        Core::Small => small(steps, &plain, folder.join("glue-small")),
+    }
+}
+
+fn plain(tree: &Tree, steps: &mut Steps, cross: Cross) -> Result<PathBuf> {
     let out = cross.target_dir(tree).join("glue");
     let mark = cross.target_dir(tree).join("glue.fingerprint");
-    let fingerprint = fingerprint(tree, cross, optimiser.as_deref())?;
+    let fingerprint = fingerprint(tree, cross)?;
     if is_current(&mark, &fingerprint) && out.join(CORE).is_file() && out.join(GLUE).is_file() {
         steps.skipped("WASM core", "current");
         return Ok(out);
     }
-
     let mut cargo = cross.cargo(tree, "build");
     cargo.args(["--package", "ticketgate-wasm", "--lib", "--profile", "wasm"]);
     steps.program(&format!("WASM core ({})", cross.name()), &mut cargo, "")?;
@@ -45,30 +65,55 @@ pub(crate) fn build(tree: &Tree, steps: &mut Steps) -> Result<PathBuf> {
     let raw = cross.target_dir(tree).join(WASM).join("wasm/ticketgate_wasm.wasm");
     steps.work("JavaScript glue (wasm-bindgen)", || {
         let bytes = glue(&raw, &out)?;
-        Ok(((), format!("{} KB before wasm-opt", bytes / 1_000)))
+        Ok(((), format!("{} KB", bytes / 1_000)))
     })?;
-
-    if let Some(optimiser) = optimiser {
-        steps.work("smaller (wasm-opt -Oz)", || {
-            let bytes = optimise(&optimiser, &out.join(CORE))?;
-            Ok(((), format!("{} KB", bytes / 1_000)))
-        })?;
-    } else {
-        steps.skipped(
-            "wasm-opt",
-            "not installed; the core works but is larger (`cargo xtask setup --for build`)",
-        );
-    }
     // Last, so that an interrupted build is done again.
     fs::write(&mark, fingerprint).with_context(|| format!("cannot write {}", mark.display()))?;
     Ok(out)
 }
 
-fn fingerprint(tree: &Tree, cross: Cross, optimiser: Option<&Path>) -> Result<String> {
-    let mut fingerprint = Fingerprint::new()
-        .word(&cross.fingerprint())
-        .word(&optimiser.map(|path| path.display().to_string()).unwrap_or_default())
-        .word(include_str!("wasm.rs"));
+/// The same glue with a smaller core; the plain one where there is no `wasm-opt`.
+fn small(steps: &mut Steps, plain: &Path, out: PathBuf) -> Result<PathBuf> {
+    let Some(optimiser) = program("wasm-opt") else {
+        steps
+            .skipped("wasm-opt", "not there; the core works but is larger (`cargo xtask setup --for build`)");
+        return Ok(plain.to_path_buf());
+    };
+    let mark = out.with_extension("fingerprint");
+    let fingerprint = Fingerprint::new()
+        .word(&optimiser.display().to_string())
+        .word(include_str!("wasm.rs"))
+        .path(plain, GLUE)?
+        .path(plain, CORE)?
+        .finish();
+    if is_current(&mark, &fingerprint) && out.join(CORE).is_file() && out.join(GLUE).is_file() {
+        return Ok(out);
+    }
+    fs::create_dir_all(&out)?;
+    let core = out.join(CORE);
+    let mut optimise = Command::new(optimiser);
+    // Named one by one, never `-all`: with it binaryen 108 writes an early encoding of the GC proposal that browsers
+    // refuse (`unknown type form`). These are what rustc and wasm-bindgen emit.
+    for feature in [
+        "bulk-memory",
+        "sign-ext",
+        "mutable-globals",
+        "nontrapping-float-to-int",
+        "reference-types",
+        "multivalue",
+    ] {
+        optimise.arg(format!("--enable-{feature}"));
+    }
+    optimise.arg("-Oz").arg(plain.join(CORE)).arg("-o").arg(&core);
+    steps.program("smaller core (wasm-opt -Oz)", &mut optimise, "")?;
+    steps.note(&format!("{} KB", fs::metadata(&core)?.len() / 1_000));
+    fs::copy(plain.join(GLUE), out.join(GLUE))?;
+    fs::write(&mark, fingerprint).with_context(|| format!("cannot write {}", mark.display()))?;
+    Ok(out)
+}
+
+fn fingerprint(tree: &Tree, cross: Cross) -> Result<String> {
+    let mut fingerprint = Fingerprint::new().word(&cross.fingerprint()).word(include_str!("wasm.rs"));
     for source in SOURCES {
         fingerprint = fingerprint.path(tree.root(), source)?;
     }
@@ -93,15 +138,4 @@ fn glue(raw: &Path, out: &Path) -> Result<u64> {
         .and_then(|bindgen| bindgen.typescript(true).generate(out))
         .map_err(|error| anyhow!("wasm-bindgen on {}: {error:#}", raw.display()))?;
     Ok(fs::metadata(out.join(CORE))?.len())
-}
-
-fn optimise(optimiser: &Path, core: &Path) -> Result<u64> {
-    let smaller = core.with_extension("smaller");
-    // Named one by one, never `-all`: with it binaryen 108 writes an early encoding of the GC proposal that browsers
-    // refuse (`unknown type form`). These are what rustc and wasm-bindgen emit.
-    let features = ["bulk-memory", "sign-ext", "mutable-globals", "nontrapping-float-to-int", "reference-types", "multivalue"]
-        .map(|feature| format!("--enable-{feature}"));
-    output(Command::new(optimiser).arg("-Oz").args(features).arg(core).arg("-o").arg(&smaller))?;
-    fs::rename(&smaller, core)?;
-    Ok(fs::metadata(core)?.len())
 }

@@ -34,9 +34,11 @@ const CRATES: [(&str, &[&str]); 5] = [
 
 /// Crates without I/O, clock or randomness of their own, and what would break that.
 const PURE: [&str; 2] = ["protocol/src", "native-host/access/src"];
-const IMPURE: [&str; 10] = [
+const IMPURE: [&str; 12] = [
     "std::fs",
-    "std::net",
+    "TcpStream",
+    "UdpSocket",
+    "ToSocketAddrs",
     "std::process",
     "std::env",
     "std::thread",

@@ -71,7 +71,7 @@ fn faults_of(file: &PathBuf, line: &str) -> Vec<String> {
     faults
 }
 
-/// `/work/x` and the like, but not `target/work/x` or `https://host/work/x`.
+/// A path that begins at one of [`MACHINE_FOLDERS`]; the same word inside a longer path or an address is none.
 fn machine_path(line: &str) -> Option<String> {
     for folder in MACHINE_FOLDERS {
         let wanted = format!("/{folder}/");
