@@ -23,8 +23,10 @@ pub struct Config {
     pub directories: BTreeMap<DirectoryId, Directory>,
     /// Policies by id. Each names a directory that exists.
     pub policies: BTreeMap<PolicyId, Policy>,
-    /// Ticket systems that the broker knows (read by a later release; kept so that one file serves both).
+    /// Hosts of ticket systems (kept for a later release, so that one file serves both).
     pub hosts: Vec<String>,
+    /// What is probably not meant so, though nothing is wrong with it.
+    pub warnings: Vec<Fault>,
 }
 
 /// Settings of the broker (`[broker]`).
@@ -180,7 +182,22 @@ pub struct Eligible {
     pub technicians: BTreeSet<TechnicianId>,
 }
 
+/// A name as it is compared: white space folded, case ignored.
+#[must_use]
+pub fn folded(name: &str) -> String {
+    name.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
+}
+
 impl Config {
+    /// The customers that are written so, by name or alias. More than one never comes from a checked configuration.
+    #[must_use]
+    pub fn customers_named(&self, text: &str) -> Vec<&CustomerId> {
+        let wanted = folded(text);
+        let written_so =
+            |c: &&Customer| std::iter::once(&c.name).chain(&c.aliases).any(|name| folded(name) == wanted);
+        self.customers.values().filter(written_so).map(|c| &c.id).collect()
+    }
+
     /// The customer that a policy belongs to, by its directory.
     #[must_use]
     pub fn customer_of(&self, policy: &Policy) -> Option<&Customer> {

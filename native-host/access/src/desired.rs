@@ -233,12 +233,7 @@ pub fn is_ours(account: &Account, seen: &ObservedAccount) -> bool {
 }
 
 /// Up: everything is prepared before the one write that opens the account and carries its end.
-fn opening_plan(
-    desired: &Desired,
-    seen: &ObservedAccount,
-    end: DateTime<Utc>,
-    marker: Marker,
-) -> Vec<Step> {
+fn opening_plan(desired: &Desired, seen: &ObservedAccount, end: DateTime<Utc>, marker: Marker) -> Vec<Step> {
     let mut steps = Vec::new();
     let password_is_set =
         seen.marker.as_ref().is_some_and(|m| m.generation == marker.generation && m.token == marker.token);

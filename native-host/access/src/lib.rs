@@ -2,10 +2,11 @@
 //! no randomness. Everything that decides who may have what, and what a directory has to look like, is here.
 //!
 //! - [`config`]: the checked configuration (customers, directories, policies, technicians).
-//! - [`decide`](mod@decide): may this technician have this policy now? One function for preview and enforcement.
+//! - [`decide`]: may this technician have this policy now? One function for preview and enforcement.
 //! - [`session`]: the ledger's records of sessions and accounts.
 //! - [`desired`](mod@desired): what an account has to look like now, what the directory has, and the shortest way between.
 
 pub mod config;
+pub mod decide;
 pub mod desired;
 pub mod session;

@@ -1,0 +1,125 @@
+//! `[[technician]]` and `[[customer]]`: who works, and for whom.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ticketgate_protocol::ids::{CustomerId, DirectoryId, TechnicianId};
+
+use super::tree::{At, Notes, Section, TEXT_MAX};
+use crate::config::{Customer, Technician, folded};
+
+/// A technician as far as it could be read.
+#[derive(Debug)]
+pub(super) struct TechnicianDraft {
+    pub(super) line: usize,
+    pub(super) login_line: usize,
+    pub(super) accounts: Vec<(At<DirectoryId>, String)>,
+    pub(super) item: Technician,
+}
+
+/// A customer as far as it could be read, with every way in which it is written.
+#[derive(Debug)]
+pub(super) struct CustomerDraft {
+    pub(super) line: usize,
+    pub(super) names: Vec<At<String>>,
+    pub(super) item: Customer,
+}
+
+const ID_REMEDY: &str = "give it one, such as id = \"acme\"";
+
+pub(super) fn technicians(file: &Section<'_>, notes: &mut Notes) -> Vec<TechnicianDraft> {
+    let sections = file.tables("technician", notes);
+    sections.iter().filter_map(|section| technician(section, notes)).collect()
+}
+
+fn technician(section: &Section<'_>, notes: &mut Notes) -> Option<TechnicianDraft> {
+    section.only(&["id", "name", "login", "groups", "accounts"], notes);
+    let name = section.text("name", TEXT_MAX, notes).map(|name| name.value);
+    let login = section.text("login", TEXT_MAX, notes).map(|login| login.value);
+    let groups: BTreeSet<String> =
+        section.texts("groups", TEXT_MAX, notes).unwrap_or_default().into_iter().map(|g| g.value).collect();
+    let accounts = accounts(section, notes);
+    let id: TechnicianId = required_id(section, notes)?;
+    Some(TechnicianDraft {
+        line: section.line,
+        login_line: section.line_of("login", notes),
+        item: Technician {
+            name: name.unwrap_or_else(|| id.to_string()),
+            login: login.unwrap_or_else(|| id.to_string()),
+            groups,
+            accounts: accounts.iter().map(|(id, name)| (id.value.clone(), name.clone())).collect(),
+            id,
+        },
+        accounts,
+    })
+}
+
+fn accounts(section: &Section<'_>, notes: &mut Notes) -> Vec<(At<DirectoryId>, String)> {
+    let Some(table) = section.table("accounts", notes) else { return Vec::new() };
+    let mut found = Vec::new();
+    for (At { line, value }, account) in table.entries(TEXT_MAX, notes) {
+        match DirectoryId::new(value) {
+            Ok(id) => found.push((At { line, value: id }, account)),
+            Err(bad) => notes.fault(line, format!("a key of {} is {bad}", table.name)),
+        }
+    }
+    found
+}
+
+pub(super) fn customers(file: &Section<'_>, notes: &mut Notes) -> Vec<CustomerDraft> {
+    let sections = file.tables("customer", notes);
+    let drafts: Vec<_> = sections.iter().filter_map(|section| customer(section, notes)).collect();
+    names_are_of_one_customer(&drafts, notes);
+    drafts
+}
+
+fn customer(section: &Section<'_>, notes: &mut Notes) -> Option<CustomerDraft> {
+    section.only(&["id", "name", "aliases"], notes);
+    let name = section.text("name", TEXT_MAX, notes);
+    let aliases = section.texts("aliases", TEXT_MAX, notes).unwrap_or_default();
+    let id: CustomerId = required_id(section, notes)?;
+    let name = name.unwrap_or_else(|| At { line: section.line, value: id.to_string() });
+    let item = Customer {
+        id,
+        name: name.value.clone(),
+        aliases: aliases.iter().map(|alias| alias.value.clone()).collect(),
+    };
+    let names = std::iter::once(name).chain(aliases).collect();
+    Some(CustomerDraft { line: section.line, names, item })
+}
+
+/// A ticket names its customer in words: two customers of one name could not be told apart.
+fn names_are_of_one_customer(customers: &[CustomerDraft], notes: &mut Notes) {
+    let mut owners: BTreeMap<String, (&CustomerDraft, usize)> = BTreeMap::new();
+    for customer in customers {
+        for At { line, value } in &customer.names {
+            match owners.get(&folded(value)) {
+                Some((owner, first)) if owner.line != customer.line => {
+                    let (a, b) = (&owner.item.id, &customer.item.id);
+                    notes.fault(
+                        *line,
+                        format!(
+                            "\"{value}\" is a name of customer \"{b}\" and, on line {first}, of customer \"{a}\"; \
+                             a ticket could not tell them apart, so leave it to one of them"
+                        ),
+                    );
+                }
+                Some(_) => {}
+                None => {
+                    owners.insert(folded(value), (customer, *line));
+                }
+            }
+        }
+    }
+}
+
+/// The id that every entry of a list needs.
+pub(super) fn required_id<T>(section: &Section<'_>, notes: &mut Notes) -> Option<T>
+where
+    T: TryFrom<String>,
+    T::Error: std::fmt::Display,
+{
+    if !section.has("id") {
+        notes.fault(section.line, format!("{} has no `id`; {ID_REMEDY}", section.name));
+    }
+    section.id("id", notes).map(|id| id.value)
+}

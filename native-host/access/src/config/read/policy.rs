@@ -1,0 +1,271 @@
+//! `[[policy]]`: rights, durations, people and conditions.
+
+use ticketgate_protocol::api::Mode;
+use ticketgate_protocol::ids::{DirectoryId, TechnicianId};
+
+use super::directory::DN_MAX;
+use super::tree::{At, Notes, Section, TEXT_MAX, list};
+use super::{dn, duration, people};
+use crate::config::{DurationRule, Eligible, Policy};
+use crate::session::Right;
+
+/// A policy as far as it could be read.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) line: usize,
+    pub(super) name_line: usize,
+    pub(super) directory: Option<At<DirectoryId>>,
+    pub(super) rights: Vec<At<dn::Dn>>,
+    pub(super) groups: Vec<At<String>>,
+    pub(super) technicians: Vec<At<TechnicianId>>,
+    pub(super) approvers: Vec<At<String>>,
+    pub(super) item: Policy,
+}
+
+/// Shortest and longest duration that a policy may name, in seconds.
+const SHORTEST_S: u32 = 60;
+const LONGEST_S: u32 = 86_400;
+
+pub(super) fn read(file: &Section<'_>, notes: &mut Notes) -> Vec<Draft> {
+    let sections = file.tables("policy", notes);
+    sections.iter().filter_map(|section| policy(section, notes)).collect()
+}
+
+fn policy(section: &Section<'_>, notes: &mut Notes) -> Option<Draft> {
+    section.only(
+        &[
+            "id",
+            "name",
+            "directory",
+            "mode",
+            "rights",
+            "duration",
+            "eligible",
+            "ticket",
+            "approval",
+            "passkey",
+            "one_click",
+        ],
+        notes,
+    );
+    let name = section.text("name", TEXT_MAX, notes).map(|name| name.value);
+    if !section.has("directory") {
+        notes.fault(
+            section.line,
+            format!("{} has no `directory`; name where its rights are by the directory's id", section.name),
+        );
+    }
+    let directory: Option<At<DirectoryId>> = section.id("directory", notes);
+    let mode = mode(section, notes);
+    let (rights, right_names) = rights(section, notes);
+    let duration = durations(section, notes);
+    let (groups, technicians) = eligible(section, notes);
+    let conditions = conditions(section, notes);
+    let one_click = section.flag("one_click", notes);
+    let id = people::required_id(section, notes)?;
+    Some(Draft {
+        line: section.line,
+        name_line: section.line_of("name", notes),
+        rights: right_names,
+        approvers: conditions.approvers,
+        item: Policy {
+            name: name.unwrap_or_else(|| ToString::to_string(&id)),
+            id,
+            // A missing directory is a fault already: this stand-in never leaves the reader.
+            directory: directory
+                .as_ref()
+                .map(|d| d.value.clone())
+                .or_else(|| DirectoryId::new("missing").ok())?,
+            mode,
+            rights,
+            duration,
+            eligible: Eligible {
+                groups: groups.iter().map(|g| g.value.clone()).collect(),
+                technicians: technicians.iter().map(|t| t.value.clone()).collect(),
+            },
+            ticket_required: conditions.ticket_required,
+            one_click,
+            unmet: conditions.unmet,
+        },
+        directory,
+        groups,
+        technicians,
+    })
+}
+
+fn mode(section: &Section<'_>, notes: &mut Notes) -> Mode {
+    let Some(At { line, value }) = section.text("mode", TEXT_MAX, notes) else { return Mode::Dedicated };
+    match value.as_str() {
+        "dedicated" => Mode::Dedicated,
+        "burner" => Mode::Burner,
+        "membership" => Mode::Membership,
+        _ => {
+            notes.fault(
+                line,
+                format!("`mode` of {} must be \"dedicated\", \"burner\" or \"membership\"", section.name),
+            );
+            Mode::Dedicated
+        }
+    }
+}
+
+fn rights(section: &Section<'_>, notes: &mut Notes) -> (Vec<Right>, Vec<At<dn::Dn>>) {
+    let remedy = "name at least one group by its DN";
+    if !section.has("rights") {
+        notes.fault(section.line, format!("{} has no `rights`; {remedy}", section.name));
+    }
+    let before = notes.faults.len();
+    let Some(found) = section.texts("rights", DN_MAX, notes) else { return Default::default() };
+    if found.is_empty() && notes.faults.len() == before {
+        notes.fault(
+            section.line_of("rights", notes),
+            format!("`rights` of {} is empty; {remedy}", section.name),
+        );
+    }
+    let mut names: Vec<At<dn::Dn>> = Vec::new();
+    let mut rights = Vec::new();
+    for At { line, value } in found {
+        match dn::parse(&value) {
+            Ok(name) if names.iter().any(|n| n.value == name) => {
+                notes.fault(
+                    line,
+                    format!("an entry of `rights` of {} stands there twice; leave one out", section.name),
+                );
+            }
+            Ok(name) => {
+                names.push(At { line, value: name });
+                rights.push(Right(value));
+            }
+            Err(fault) => notes.fault(line, format!("an entry of `rights` of {} {fault}", section.name)),
+        }
+    }
+    (rights, names)
+}
+
+fn durations(section: &Section<'_>, notes: &mut Notes) -> DurationRule {
+    let stand_in = DurationRule { default_s: SHORTEST_S, max_s: SHORTEST_S, choices_s: vec![SHORTEST_S] };
+    let remedy = "write duration = { default = \"1h\", max = \"4h\" }";
+    if !section.has("duration") {
+        notes.fault(section.line, format!("{} has no `duration`; {remedy}", section.name));
+        return stand_in;
+    }
+    let Some(table) = section.table("duration", notes) else { return stand_in };
+    table.only(&["default", "max", "choices"], notes);
+    for key in ["default", "max"] {
+        if !table.has(key) {
+            notes.fault(table.line, format!("{} has no `{key}`; {remedy}", table.name));
+        }
+    }
+    let default = table.duration("default", SHORTEST_S, LONGEST_S, notes);
+    let max = table.duration("max", SHORTEST_S, LONGEST_S, notes);
+    let choices = table.durations("choices", SHORTEST_S, LONGEST_S, notes);
+    let (Some(default), Some(max)) = (default, max) else { return stand_in };
+    let longest = duration::show(max.value);
+    if default.value > max.value {
+        notes.fault(
+            default.line,
+            format!("`default` of {} is longer than its `max` of {longest}", table.name),
+        );
+    }
+    for choice in choices.iter().flatten().filter(|choice| choice.value > max.value) {
+        notes.fault(
+            choice.line,
+            format!(
+                "an entry of `choices` of {} ({}) is longer than its `max` of {longest}",
+                table.name,
+                duration::show(choice.value)
+            ),
+        );
+    }
+    let mut choices_s: Vec<u32> =
+        choices.map_or_else(|| vec![max.value], |c| c.into_iter().map(|choice| choice.value).collect());
+    // What is offered first is always among what is offered.
+    choices_s.push(default.value);
+    choices_s.sort_unstable();
+    choices_s.dedup();
+    DurationRule { default_s: default.value, max_s: max.value, choices_s }
+}
+
+type Named = (Vec<At<String>>, Vec<At<TechnicianId>>);
+
+fn eligible(section: &Section<'_>, notes: &mut Notes) -> Named {
+    let remedy =
+        "write eligible = { groups = [\"tier2\"], technicians = [\"tech1\"] } with at least one entry";
+    if !section.has("eligible") {
+        notes.fault(
+            section.line,
+            format!("{} has no `eligible`: nobody could use it; {remedy}", section.name),
+        );
+        return Default::default();
+    }
+    let Some(table) = section.table("eligible", notes) else { return Default::default() };
+    let before = notes.faults.len();
+    table.only(&["groups", "technicians"], notes);
+    let groups = table.texts("groups", TEXT_MAX, notes).unwrap_or_default();
+    let technicians = table.ids("technicians", notes).unwrap_or_default();
+    if groups.is_empty() && technicians.is_empty() && notes.faults.len() == before {
+        notes.fault(table.line, format!("{} is empty: nobody could use the policy; {remedy}", table.name));
+    }
+    (groups, technicians)
+}
+
+/// What has to be so before a policy grants anything.
+#[derive(Debug, Default)]
+struct Conditions {
+    ticket_required: bool,
+    approvers: Vec<At<String>>,
+    unmet: Vec<String>,
+}
+
+fn conditions(section: &Section<'_>, notes: &mut Notes) -> Conditions {
+    let mut found = Conditions::default();
+    let mut lines = Vec::new();
+    if let Some(ticket) = section.table("ticket", notes) {
+        ticket.only(&["required", "verified", "end_when_closed"], notes);
+        found.ticket_required = ticket.flag("required", notes);
+        for key in ["verified", "end_when_closed"] {
+            if ticket.flag(key, notes) {
+                found.unmet.push(format!("ticket.{key}"));
+                lines.push(ticket.line_of(key, notes));
+            }
+        }
+    }
+    if section.has("approval") {
+        found.approvers = approval(section, notes);
+        found.unmet.push("approval".into());
+        lines.push(section.line_of("approval", notes));
+    }
+    if section.flag("passkey", notes) {
+        found.unmet.push("passkey".into());
+        lines.push(section.line_of("passkey", notes));
+    }
+    if let Some(line) = lines.first() {
+        let what = list(found.unmet.iter().map(|condition| format!("`{condition}`")));
+        notes.warn(
+            *line,
+            format!(
+                "{} asks for {what}, which this release cannot enforce, so it grants nothing; \
+                 take the condition out, or wait for the release that has it",
+                section.name
+            ),
+        );
+    }
+    found
+}
+
+/// Checked as strictly as everything else, so that the file is right on the day the release has approvals.
+fn approval(section: &Section<'_>, notes: &mut Notes) -> Vec<At<String>> {
+    let Some(table) = section.table("approval", notes) else { return Vec::new() };
+    table.only(&["required", "from", "lapses_after"], notes);
+    table.number("required", 1, 10, notes);
+    table.duration("lapses_after", SHORTEST_S, LONGEST_S, notes);
+    let before = notes.faults.len();
+    let from = table.texts("from", TEXT_MAX, notes).unwrap_or_default();
+    if from.is_empty() && notes.faults.len() == before {
+        notes.fault(
+            table.line,
+            format!("{} has no `from`: nobody could approve; name at least one group", table.name),
+        );
+    }
+    from
+}

@@ -1,0 +1,187 @@
+//! The broker: policy, ledger, clock, audit and the directories' credentials. This file is what its parts share;
+//! the parts are one file each.
+//!
+//! Architecture invariant: nothing here writes to a directory except [`converge`], and [`converge`] writes nothing that
+//! the ledger does not already hold.
+
+mod accounts;
+pub mod clock;
+mod connectors;
+mod converge;
+mod ends;
+mod events;
+pub mod http;
+mod listen;
+mod people;
+mod records;
+mod service;
+mod settings;
+mod start;
+#[cfg(test)]
+mod tests;
+mod upkeep;
+mod view;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use chrono::TimeDelta;
+use ticketgate_access::config::Config;
+use ticketgate_directory::Directory;
+use ticketgate_ledger::{Change, Ledger, LedgerError};
+use ticketgate_protocol::api::{Notice, Session as SessionView};
+use ticketgate_protocol::ids::{DirectoryId, SessionId};
+use ticketgate_protocol::problem::{Code, Problem};
+
+pub use self::clock::Clock;
+pub use self::events::{Delivery, Events};
+pub use self::people::Caller;
+pub use self::settings::{BuildDirectory, Snapshot};
+pub use self::start::{StartError, Started, start};
+
+use self::accounts::{AccountLocks, Passwords};
+use self::ends::Ends;
+
+/// A broker. All of its state that matters is in the ledger; what is in memory can be lost at any moment.
+pub struct Broker {
+    ledger: Arc<dyn Ledger>,
+    clock: Arc<dyn Clock>,
+    build: Arc<dyn BuildDirectory>,
+    settings: RwLock<Arc<Snapshot>>,
+    passwords: Passwords,
+    locks: AccountLocks,
+    ends: Ends,
+    events: Events,
+    skews: Mutex<BTreeMap<DirectoryId, TimeDelta>>,
+    abandoned: Mutex<BTreeSet<SessionId>>,
+}
+
+impl Broker {
+    /// A broker on this ledger. It grants nothing until [`Broker::load_settings`] gave it a configuration.
+    #[must_use]
+    pub fn new(ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>, build: Arc<dyn BuildDirectory>) -> Arc<Self> {
+        Arc::new(Self {
+            ledger,
+            clock,
+            build,
+            settings: RwLock::new(Arc::new(Snapshot::none())),
+            passwords: Passwords::default(),
+            locks: AccountLocks::default(),
+            ends: Ends::default(),
+            events: Events::default(),
+            skews: Mutex::default(),
+            abandoned: Mutex::default(),
+        })
+    }
+
+    /// The ledger, for reading the audit log.
+    #[must_use]
+    pub fn ledger(&self) -> &Arc<dyn Ledger> {
+        &self.ledger
+    }
+
+    /// The broker's clock.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// What happened since, for one technician.
+    #[must_use]
+    pub fn events(&self) -> &Events {
+        &self.events
+    }
+
+    /// The settings in force.
+    #[must_use]
+    pub fn settings(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn config(snapshot: &Snapshot) -> Result<&Config, Problem> {
+        snapshot.config.as_ref().ok_or_else(|| {
+            Problem::new(
+                Code::BadConfiguration,
+                "The broker has no valid configuration, so nothing can be granted.",
+            )
+            .remedy("Ask an administrator to run `ticketgate check`.")
+        })
+    }
+
+    fn directory(snapshot: &Snapshot, id: &DirectoryId) -> Result<Arc<dyn Directory>, Problem> {
+        snapshot.directories.get(id).cloned().ok_or_else(|| {
+            Problem::new(
+                Code::BadConfiguration,
+                format!("The directory {id} is no longer in the configuration."),
+            )
+            .remedy("An administrator has to put it back until its sessions have ended.")
+        })
+    }
+
+    /// Writes to the ledger and tells every open browser of the technicians concerned.
+    async fn commit(&self, change: Change) -> Result<(), LedgerError> {
+        let changed: Vec<_> = change.sessions.iter().map(|s| s.id.clone()).collect();
+        let name = change.name;
+        self.ledger.commit(change).await.inspect_err(|error| match error {
+            LedgerError::Unavailable(_) => {
+                tracing::error!(write = name, %error, "the ledger refused a write")
+            }
+            _ => tracing::debug!(write = name, %error, "the ledger refused a write"),
+        })?;
+        for id in changed {
+            match self.view(&id).await {
+                Ok(Some(view)) => self.events.session(view),
+                Ok(None) => {}
+                Err(_) => self.events.resync(),
+            }
+        }
+        Ok(())
+    }
+
+    /// What everybody should know now: faults of the configuration, skewed clocks.
+    fn notices(&self, snapshot: &Snapshot) -> Vec<Notice> {
+        let mut notices = snapshot.notices.clone();
+        for (directory, skew) in self.skews.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            if skew.abs() > TimeDelta::seconds(60) {
+                notices.push(Notice {
+                    level: "warning".into(),
+                    text: format!(
+                        "The clocks of this machine and of the directory {directory} are {} seconds apart. Above 300 nothing is granted.",
+                        skew.num_seconds().abs()
+                    ),
+                });
+            }
+        }
+        let behind = self.clock.set_back_by();
+        if behind > TimeDelta::zero() {
+            notices.push(Notice {
+                level: "warning".into(),
+                text: format!(
+                    "This machine's clock was set back by {} seconds while sessions were open. They end as if it had not been.",
+                    behind.num_seconds()
+                ),
+            });
+        }
+        notices
+    }
+}
+
+/// A ledger that cannot be used, as people meet it.
+fn ledger_problem(error: &LedgerError) -> Problem {
+    match error {
+        LedgerError::Conflict(_) => {
+            Problem::new(Code::Internal, "Something else changed the session at the same moment.")
+                .remedy("Try again.")
+        }
+        _ => Problem::new(
+            Code::LedgerDown,
+            "The broker cannot write its ledger, so nothing is granted or changed.",
+        )
+        .remedy("Ask an administrator to look at the disk and at `ticketgate doctor`."),
+    }
+}
+
+/// Whether the holder may see this session.
+fn may_see(caller: &Caller, session: &SessionView) -> bool {
+    caller.administrator || caller.technician.as_ref() == Some(&session.technician)
+}

@@ -1,0 +1,518 @@
+//! The one loop that changes directories: ledger → desired state → what is there → the steps between → verified.
+//!
+//! Activation, extension, early end, expiry, recovery, retry and sweep are all [`Broker::converge`]. It can be stopped
+//! between any two statements and called again.
+
+use std::sync::{Arc, PoisonError};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::json;
+use ticketgate_access::desired::{Observed, PlanError, Step, desired, is_ours, plan};
+use ticketgate_access::session::{Account, AccountKey, Session};
+use ticketgate_directory::{Directory, DirectoryError, secret};
+use ticketgate_ledger::{Change, LedgerError};
+use ticketgate_protocol::api::{EndCause, Mode, State};
+use ticketgate_protocol::problem::{Code, Problem};
+
+use super::{Broker, ledger_problem, records};
+
+/// Looks at the directory at most this often in one call. Three suffice when nobody interferes: look, change, verify;
+/// the rest is for lost answers and for a hidden right that shows only after the primary group is put back.
+const PASSES: usize = 6;
+
+/// Above this difference of the clocks nothing is opened: an end could not be trusted.
+const SKEW_MAX: TimeDelta = TimeDelta::seconds(300);
+
+/// Pauses between attempts, in seconds; the last one goes on for as long as it takes.
+const PAUSES: [i64; 8] = [1, 2, 5, 10, 30, 60, 120, 300];
+
+/// Why an account could not be brought to its desired state.
+struct Trouble {
+    problem: Problem,
+    /// Whether a change was sent to the directory in this call.
+    attempted: bool,
+}
+
+impl Broker {
+    /// Brings one account to the state that the ledger wants, and records what was verified.
+    ///
+    /// An activation that cannot be completed is taken back at once. Whatever cannot be done now stays due and is
+    /// retried for as long as it takes.
+    ///
+    /// # Errors
+    /// What is the matter, for people. The retry is arranged already.
+    pub async fn converge(self: &Arc<Self>, key: &AccountKey) -> Result<(), Problem> {
+        let lock = self.locks.of(key);
+        let _one_at_a_time = lock.lock().await;
+        let result = match self.bring(key).await {
+            Ok(()) => Ok(()),
+            Err(trouble) => {
+                let problem = trouble.problem.clone();
+                self.take_back(key, trouble).await;
+                Err(problem)
+            }
+        };
+        self.schedule(key).await;
+        result
+    }
+
+    /// Look, plan, apply, look again; settled when nothing differs.
+    async fn bring(&self, key: &AccountKey) -> Result<(), Trouble> {
+        let mut attempted = false;
+        let mut last = None;
+        for _ in 0..PASSES {
+            let trouble = |problem| Trouble { problem, attempted };
+            let (account, sessions) = self.due_marked(key).await.map_err(|e| trouble(ledger_problem(&e)))?;
+            let Some(account) = account else { return Ok(()) };
+            let now = self.clock.now();
+            let snapshot = self.settings();
+            let directory = Self::directory(&snapshot, &account.directory).map_err(trouble)?;
+            let observed = directory.observe(&account).await.map_err(|e| trouble(directory_problem(&e)))?;
+            let Some(account) =
+                self.learned(&account, &observed).await.map_err(|e| trouble(ledger_problem(&e)))?
+            else {
+                continue;
+            };
+            let wanted = desired(&account, &sessions, now);
+            self.note_skew(&account, observed.directory_time - now);
+            if wanted.until.is_some() && (observed.directory_time - now).abs() > SKEW_MAX {
+                return Err(trouble(skew_problem(observed.directory_time - now)));
+            }
+            let steps =
+                plan(&account, &wanted, &observed, now).map_err(|e| trouble(plan_problem(e, &account)))?;
+            if steps.is_empty() {
+                return match self.settle(&account, &sessions, &observed, now).await {
+                    Ok(()) => Ok(()),
+                    Err(LedgerError::Conflict(_)) => continue,
+                    Err(error) => {
+                        // The outcome cannot be recorded, so it must not stand.
+                        self.abandon(&sessions);
+                        self.undo(directory.as_ref(), &account, &sessions, now).await;
+                        Err(Trouble { problem: ledger_problem(&error), attempted: true })
+                    }
+                };
+            }
+            for step in &steps {
+                attempted = true;
+                match self.apply(directory.as_ref(), &account, step).await {
+                    Ok(()) => {}
+                    Err(error) if error.is_ambiguous() => {
+                        tracing::warn!(step = step.name(), %error, "a step's outcome is not known; looking again");
+                        last = Some(directory_problem(&error));
+                        break;
+                    }
+                    Err(error) => {
+                        tracing::warn!(step = step.name(), account = %account.key.0, %error, "a step failed");
+                        return Err(Trouble { problem: directory_problem(&error), attempted });
+                    }
+                }
+            }
+        }
+        let problem = last.unwrap_or_else(|| {
+            Problem::new(Code::DirectoryRefused, "The directory does not keep what is written to it.")
+                .remedy("Somebody or something else may be changing the account at the same time.")
+        });
+        Err(Trouble { problem, attempted })
+    }
+
+    /// The account and its open sessions, after everything whose time is over was marked as ending.
+    async fn due_marked(&self, key: &AccountKey) -> Result<(Option<Account>, Vec<Session>), LedgerError> {
+        for _ in 0..PASSES {
+            let Some((account, sessions)) = self.ledger.account(key).await? else {
+                return Ok((None, Vec::new()));
+            };
+            let now = self.clock.now();
+            let over = |s: &&Session| matches!(s.state, State::Activating | State::Active) && now >= s.until;
+            let mut due: Vec<Session> = sessions.iter().filter(over).cloned().collect();
+            let mut cause = EndCause::Expired;
+            if due.is_empty() {
+                due = self.abandoned_among(&sessions);
+                cause = EndCause::GrantFailed;
+            }
+            if due.is_empty() {
+                return Ok((Some(account), sessions));
+            }
+            let change = ending(account, &sessions, &due, cause, "broker", now);
+            match self.commit(Change { name: "ledger.session_due", ..change }).await {
+                Ok(()) | Err(LedgerError::Conflict(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(LedgerError::Conflict(key.0.clone()))
+    }
+
+    /// Records what the directory taught about the account: its identity and its full name.
+    /// `None`: the ledger's row changed meanwhile, look again.
+    async fn learned(&self, account: &Account, observed: &Observed) -> Result<Option<Account>, LedgerError> {
+        let mut known = account.clone();
+        match &observed.account {
+            Some(seen) if account.mode == Mode::Membership || is_ours(account, seen) => {
+                known.identity = Some(seen.identity.clone());
+                known.display_name = Some(seen.display_name.clone());
+            }
+            // An account that an administrator deleted is made anew under its name.
+            None => known.identity = None,
+            Some(_) => {}
+        }
+        if known == *account {
+            return Ok(Some(known));
+        }
+        let change = Change {
+            name: "ledger.account_known",
+            at: self.clock.now(),
+            accounts: vec![known.clone()],
+            ..Change::default()
+        };
+        match self.commit(change).await {
+            Ok(()) => {
+                known.version += 1;
+                Ok(Some(known))
+            }
+            Err(LedgerError::Conflict(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn apply(
+        &self,
+        directory: &dyn Directory,
+        account: &Account,
+        step: &Step,
+    ) -> Result<(), DirectoryError> {
+        let Step::Open { marker, .. } = step else {
+            if matches!(step, Step::Close | Step::Rotate(_) | Step::Delete) {
+                self.passwords.forget(&account.key);
+            }
+            return directory.apply(account, step, None).await;
+        };
+        let password = secret::generate().map_err(DirectoryError::BadValue)?;
+        // Kept before the write: a write whose answer was lost may have set it.
+        self.passwords.put(&account.key, marker.generation, password.clone());
+        let result = directory.apply(account, step, Some(&password)).await;
+        if result.as_ref().is_err_and(|e| !e.is_ambiguous()) {
+            self.passwords.forget(&account.key);
+        }
+        result
+    }
+
+    /// Everything is as wanted and was read back: says so in the ledger.
+    async fn settle(
+        &self,
+        account: &Account,
+        sessions: &[Session],
+        observed: &Observed,
+        now: DateTime<Utc>,
+    ) -> Result<(), LedgerError> {
+        let mut change = Change { name: "ledger.settled", at: now, ..Change::default() };
+        for session in sessions {
+            let mut session = session.clone();
+            match session.state {
+                State::Activating if session.is_live(now) => {
+                    change.name = "ledger.session_active";
+                    session.state = State::Active;
+                    session.active_at = Some(now);
+                    session.trouble = None;
+                    let more = records::details([(
+                        "directory_end",
+                        json!(observed.account.as_ref().map(|a| format!("{:?}", a.end))),
+                    )]);
+                    change.audit.push(records::about(
+                        &session,
+                        Some(account),
+                        "activation.granted",
+                        "broker",
+                        "ok",
+                        more,
+                    ));
+                }
+                State::Ending => {
+                    change.name = "ledger.session_ended";
+                    let failed = session.end_cause == Some(EndCause::GrantFailed);
+                    session.state = if failed { State::Failed } else { State::Ended };
+                    session.ended_at = Some(now);
+                    if !failed {
+                        session.trouble = None;
+                    }
+                    let more = records::details([
+                        ("cause", json!(session.end_cause)),
+                        ("held_s", json!(session.active_at.map(|from| (now - from).num_seconds()))),
+                        ("late_ms", json!((now - session.until).num_milliseconds().max(0))),
+                        ("code", json!(session.trouble.as_ref().map(|p| p.code))),
+                    ]);
+                    let (action, outcome) =
+                        if failed { ("activation.failed", "failed") } else { ("session.ended", "ok") };
+                    change.audit.push(records::about(
+                        &session,
+                        Some(account),
+                        action,
+                        "broker",
+                        outcome,
+                        more,
+                    ));
+                }
+                _ => continue,
+            }
+            change.sessions.push(session);
+        }
+        if !account.settled || account.attempts > 0 || !change.sessions.is_empty() {
+            change.accounts.push(Account { settled: true, attempts: 0, next_try: None, ..account.clone() });
+        }
+        if change.accounts.is_empty() {
+            return Ok(());
+        }
+        self.commit(change).await
+    }
+
+    /// Remembers activations whose outcome could not be recorded: they are never completed later, when nobody waits.
+    fn abandon(&self, sessions: &[Session]) {
+        let given_up = sessions.iter().filter(|s| s.state == State::Activating).map(|s| s.id.clone());
+        self.abandoned.lock().unwrap_or_else(PoisonError::into_inner).extend(given_up);
+    }
+
+    fn abandoned_among(&self, sessions: &[Session]) -> Vec<Session> {
+        let abandoned = self.abandoned.lock().unwrap_or_else(PoisonError::into_inner);
+        let given_up = |s: &&Session| s.state == State::Activating && abandoned.contains(&s.id);
+        sessions.iter().filter(given_up).cloned().collect()
+    }
+
+    /// Closes the account without the ledger: what cannot be recorded must not stand. Best effort; the directory's own end
+    /// remains, and the sessions are taken back as soon as the ledger can be written again.
+    async fn undo(
+        &self,
+        directory: &dyn Directory,
+        account: &Account,
+        sessions: &[Session],
+        now: DateTime<Utc>,
+    ) {
+        let granted: Vec<_> = sessions.iter().filter(|s| s.state != State::Activating).cloned().collect();
+        let wanted = desired(account, &granted, now);
+        for _ in 0..2 {
+            let Ok(observed) = directory.observe(account).await else { return };
+            let Ok(steps) = plan(account, &wanted, &observed, now) else { return };
+            // A running session's account stays open; only what the unrecorded one added goes.
+            for step in steps.iter().filter(|step| !matches!(step, Step::Open { .. })) {
+                if let Err(error) = self.apply(directory, account, step).await {
+                    tracing::error!(step = step.name(), %error, "an activation that cannot be recorded could not be taken back yet");
+                }
+            }
+        }
+    }
+
+    /// After a failure: activations under way are taken back, and what is left to do is arranged for later.
+    async fn take_back(&self, key: &AccountKey, trouble: Trouble) {
+        match self.give_up_activations(key, &trouble).await {
+            Ok(false) => {}
+            Ok(true) => match self.bring(key).await {
+                Ok(()) => return,
+                Err(again) => return self.retry_later(key, &again.problem).await,
+            },
+            Err(error) => tracing::error!(%error, "a failed activation could not be recorded yet"),
+        }
+        self.retry_later(key, &trouble.problem).await;
+    }
+
+    /// Marks the account's activations as failed; answers whether something may have to be taken back.
+    async fn give_up_activations(&self, key: &AccountKey, trouble: &Trouble) -> Result<bool, LedgerError> {
+        for _ in 0..PASSES {
+            let Some((account, sessions)) = self.ledger.account(key).await? else { return Ok(false) };
+            let now = self.clock.now();
+            let mut given_up: Vec<_> =
+                sessions.iter().filter(|s| s.state == State::Activating).cloned().collect();
+            if given_up.is_empty() {
+                return Ok(false);
+            }
+            for session in &mut given_up {
+                session.trouble = Some(trouble.problem.clone());
+            }
+            let mut change =
+                ending(account.clone(), &sessions, &given_up, EndCause::GrantFailed, "broker", now);
+            if !trouble.attempted {
+                // Nothing was sent to the directory: nothing has to be taken back.
+                change.audit.clear();
+                for session in &mut change.sessions {
+                    session.state = State::Failed;
+                    session.ended_at = Some(now);
+                    let code = records::details([("code", json!(trouble.problem.code))]);
+                    change.audit.push(records::about(
+                        session,
+                        Some(&account),
+                        "activation.failed",
+                        "broker",
+                        "failed",
+                        code,
+                    ));
+                }
+            }
+            match self.commit(Change { name: "ledger.activation_given_up", ..change }).await {
+                Ok(()) => return Ok(trouble.attempted),
+                Err(LedgerError::Conflict(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(LedgerError::Conflict(key.0.clone()))
+    }
+
+    /// Notes the failure where people see it and makes the account due again after a growing pause.
+    async fn retry_later(&self, key: &AccountKey, problem: &Problem) {
+        let now = self.clock.now();
+        // If even this cannot be written, the queue in memory still comes back to it.
+        self.ends.at_latest(key, now + TimeDelta::seconds(5));
+        let Ok(Some((mut account, sessions))) = self.ledger.account(key).await else { return };
+        let waiting: Vec<_> = sessions.into_iter().filter(|s| s.state == State::Ending).collect();
+        if waiting.is_empty() && account.settled {
+            return;
+        }
+        account.attempts = account.attempts.saturating_add(1);
+        account.settled = false;
+        let pause = usize::try_from(account.attempts - 1).ok().and_then(|n| PAUSES.get(n)).or(PAUSES.last());
+        account.next_try = Some(now + TimeDelta::seconds(pause.copied().unwrap_or(300)));
+        let mut change = Change { name: "ledger.retry", at: now, ..Change::default() };
+        // Each doubling is a record: enough to see how long it took, too few to fill the log.
+        let tell = account.attempts.is_power_of_two();
+        for mut session in waiting {
+            session.trouble = Some(problem.clone());
+            if tell {
+                let more =
+                    records::details([("code", json!(problem.code)), ("attempts", json!(account.attempts))]);
+                change.audit.push(records::about(
+                    &session,
+                    Some(&account),
+                    "session.end_retry",
+                    "broker",
+                    "failed",
+                    more,
+                ));
+            }
+            change.sessions.push(session);
+        }
+        change.accounts.push(account);
+        if let Err(error) = self.commit(change).await {
+            tracing::error!(account = %key.0, %error, "a failed attempt could not be recorded");
+        }
+    }
+
+    /// Puts the account's next due time into the queue, from the ledger.
+    pub(super) async fn schedule(&self, key: &AccountKey) {
+        match self.ledger.account(key).await {
+            Ok(Some((account, sessions))) => self.ends.set(key, next_due(&account, &sessions)),
+            Ok(None) => self.ends.set(key, None),
+            Err(_) => self.ends.at_latest(key, self.clock.now() + TimeDelta::seconds(5)),
+        }
+    }
+
+    fn note_skew(&self, account: &Account, skew: TimeDelta) {
+        self.skews.lock().unwrap_or_else(PoisonError::into_inner).insert(account.directory.clone(), skew);
+    }
+}
+
+/// When the account has to be looked at next: its first end, or its next attempt.
+pub(super) fn next_due(account: &Account, sessions: &[Session]) -> Option<DateTime<Utc>> {
+    let ends =
+        sessions.iter().filter(|s| matches!(s.state, State::Activating | State::Active)).map(|s| s.until);
+    ends.chain(account.next_try.filter(|_| !account.settled)).min()
+}
+
+/// The change that marks `going` as ending. When no session is left, the password becomes another one.
+pub(super) fn ending(
+    mut account: Account,
+    sessions: &[Session],
+    going: &[Session],
+    cause: EndCause,
+    actor: &str,
+    now: DateTime<Utc>,
+) -> Change {
+    let mut change = Change { name: "ledger.session_ending", at: now, ..Change::default() };
+    for session in going {
+        let mut session = session.clone();
+        session.state = State::Ending;
+        session.end_cause = Some(cause);
+        session.until = session.until.min(now).max(session.from);
+        let more = records::details([("cause", json!(cause))]);
+        change.audit.push(records::about(&session, Some(&account), "session.ending", actor, "ok", more));
+        change.sessions.push(session);
+    }
+    let stays = |s: &&Session| s.is_live(now) && !going.iter().any(|g| g.id == s.id);
+    if sessions.iter().find(stays).is_none() {
+        account.password_generation += 1;
+    }
+    account.settled = false;
+    account.attempts = 0;
+    account.next_try = None;
+    change.accounts.push(account);
+    change
+}
+
+fn skew_problem(skew: TimeDelta) -> Problem {
+    Problem::new(
+        Code::ClockSkew,
+        format!(
+            "The clocks of the broker and of the directory are {} seconds apart; above {} an end cannot be trusted.",
+            skew.num_seconds().abs(),
+            SKEW_MAX.num_seconds()
+        ),
+    )
+    .remedy("Set the clock that is wrong (NTP), then try again.")
+}
+
+fn plan_problem(error: PlanError, account: &Account) -> Problem {
+    match error {
+        PlanError::ForeignAccount => Problem::new(
+            Code::NameClash,
+            format!("The directory already has an account {} that is not a JIT account.", account.name),
+        )
+        .remedy("It was left alone. An administrator can rename it or choose another `account_name`."),
+        PlanError::NoOwnAccount => Problem::new(
+            Code::NotEligible,
+            format!("The directory has no account {} of yours.", account.name),
+        )
+        .remedy("An administrator can name it under `accounts` of your [[technician]]."),
+    }
+}
+
+/// A directory's failure, as people meet it: no server names, no answers of the server.
+pub(super) fn directory_problem(error: &DirectoryError) -> Problem {
+    let (code, detail, remedy) = match error {
+        DirectoryError::Unreachable(_) => (
+            Code::DirectoryDown,
+            "The directory cannot be reached.",
+            "Try again in a moment; if it stays, tell an administrator.",
+        ),
+        DirectoryError::Ambiguous(_) => (
+            Code::DirectoryDown,
+            "The directory did not answer in time.",
+            "Try again in a moment; if it stays, tell an administrator.",
+        ),
+        DirectoryError::Busy(_) => (Code::DirectoryDown, "The directory is busy.", "Try again in a moment."),
+        DirectoryError::Certificate(_) => (
+            Code::CertificateRefused,
+            "The directory's certificate cannot be trusted.",
+            "Tell an administrator: `ticketgate check` says what is wrong with it.",
+        ),
+        DirectoryError::Bind(_) | DirectoryError::NoSecret(_) => (
+            Code::BindRefused,
+            "The directory refused the broker's service account.",
+            "Tell an administrator: `ticketgate check` says why.",
+        ),
+        DirectoryError::NotDelegated(_) => (
+            Code::NotDelegated,
+            "The broker's service account may not grant this right.",
+            "Tell an administrator: `ticketgate check` shows the delegation that is missing.",
+        ),
+        DirectoryError::NoSuchRight(_) => (
+            Code::UnknownRight,
+            "The policy names a right that the directory does not have.",
+            "Tell an administrator: `ticketgate check` names it.",
+        ),
+        DirectoryError::NameTaken(_) => (
+            Code::NameClash,
+            "The directory already has an account of the JIT account's name.",
+            "It was left alone. An administrator can rename it or choose another `account_name`.",
+        ),
+        DirectoryError::NoSuchAccount(_) | DirectoryError::Refused(_) | DirectoryError::BadValue(_) => (
+            Code::DirectoryRefused,
+            "The directory refused the change.",
+            "Tell an administrator: the broker's log says why.",
+        ),
+    };
+    Problem::new(code, detail).remedy(remedy)
+}

@@ -1,0 +1,131 @@
+//! The queue of what is due when: the next end, or the next attempt, of every account that has one. Nothing polls.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{DateTime, Utc};
+use ticketgate_access::session::AccountKey;
+use tokio::sync::{Notify, Semaphore};
+
+use super::Broker;
+
+/// Accounts worked on at once. More would only queue in the directory.
+const AT_ONCE: usize = 64;
+
+/// When each account is due next.
+#[derive(Default)]
+pub(super) struct Ends {
+    queue: Mutex<Queue>,
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct Queue {
+    by_time: BTreeSet<(DateTime<Utc>, AccountKey)>,
+    by_account: HashMap<AccountKey, DateTime<Utc>>,
+}
+
+impl Queue {
+    fn set(&mut self, key: &AccountKey, at: Option<DateTime<Utc>>) {
+        if let Some(old) = self.by_account.remove(key) {
+            self.by_time.remove(&(old, key.clone()));
+        }
+        if let Some(at) = at {
+            self.by_account.insert(key.clone(), at);
+            self.by_time.insert((at, key.clone()));
+        }
+    }
+}
+
+impl Ends {
+    /// Sets when the account is due next; `None`: nothing is due.
+    pub(super) fn set(&self, key: &AccountKey, at: Option<DateTime<Utc>>) {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).set(key, at);
+        self.changed.notify_one();
+    }
+
+    /// Makes the account due no later than `at`.
+    pub(super) fn at_latest(&self, key: &AccountKey, at: DateTime<Utc>) {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        if queue.by_account.get(key).is_none_or(|due| *due > at) {
+            queue.set(key, Some(at));
+            self.changed.notify_one();
+        }
+    }
+
+    /// Whether anything is waiting.
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).by_time.is_empty()
+    }
+
+    /// Takes everything that is due at `now`; else says when the next is.
+    fn take_due(&self, now: DateTime<Utc>) -> Result<Vec<AccountKey>, Option<DateTime<Utc>>> {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut due = Vec::new();
+        while let Some((at, key)) = queue.by_time.first().cloned() {
+            if at > now {
+                return if due.is_empty() { Err(Some(at)) } else { Ok(due) };
+            }
+            queue.set(&key, None);
+            due.push(key);
+        }
+        if due.is_empty() { Err(None) } else { Ok(due) }
+    }
+}
+
+impl Broker {
+    /// Does what is due, when it is due, for as long as the broker runs.
+    pub(super) async fn run_ends(self: Arc<Self>) {
+        let room = Arc::new(Semaphore::new(AT_ONCE));
+        loop {
+            match self.ends.take_due(self.clock.now()) {
+                Ok(due) => {
+                    for key in due {
+                        let (broker, room) = (Arc::clone(&self), Arc::clone(&room));
+                        tokio::spawn(async move {
+                            let _place = room.acquire_owned().await;
+                            if let Err(problem) = broker.converge(&key).await {
+                                tracing::warn!(account = %key.0, %problem, "an account is not settled yet");
+                            }
+                        });
+                    }
+                }
+                Err(Some(next)) => tokio::select! {
+                    () = self.clock.wait_until(next) => {}
+                    () = self.ends.changed.notified() => {}
+                },
+                Err(None) => self.ends.changed.notified().await,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    #[test]
+    fn what_is_due_comes_out_in_order_and_once() {
+        let ends = Ends::default();
+        let t = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let key = |name: &str| AccountKey(name.into());
+        ends.set(&key("b"), Some(t + TimeDelta::seconds(2)));
+        ends.set(&key("a"), Some(t + TimeDelta::seconds(1)));
+        ends.at_latest(&key("b"), t + TimeDelta::seconds(9));
+        assert_eq!(ends.take_due(t), Err(Some(t + TimeDelta::seconds(1))));
+        assert_eq!(ends.take_due(t + TimeDelta::seconds(5)), Ok(vec![key("a"), key("b")]));
+        assert_eq!(ends.take_due(t + TimeDelta::seconds(9)), Err(None));
+    }
+
+    #[test]
+    fn an_end_that_moves_is_due_at_its_new_time_only() {
+        let ends = Ends::default();
+        let t = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let key = AccountKey("a".into());
+        ends.set(&key, Some(t));
+        ends.set(&key, Some(t + TimeDelta::hours(1)));
+        assert_eq!(ends.take_due(t), Err(Some(t + TimeDelta::hours(1))));
+    }
+}

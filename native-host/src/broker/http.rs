@@ -1,0 +1,160 @@
+//! The broker's API: HTTP and JSON on a local socket. Translates requests into [`Broker`] calls and problems into
+//! answers; decides nothing. The caller is the operating system's user at the other end of the socket.
+
+pub mod routes;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRef, FromRequest, FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use ticketgate_protocol::ids::IdempotencyKey;
+use ticketgate_protocol::problem::{Code, Problem};
+
+use super::{Broker, Caller};
+
+/// The largest body: the same as a native frame.
+const BODY_MAX: usize = ticketgate_protocol::native::FRAME_IN_MAX;
+
+/// The longest that any answer but a stream takes. An activation waits 25 seconds for its directory.
+const ANSWER_WITHIN: Duration = Duration::from_secs(40);
+
+/// Who is at the other end of a connection, as the operating system tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// The user's login name.
+    pub login: String,
+    /// Whether it is the machine's administrator.
+    pub superuser: bool,
+}
+
+/// What the handlers need.
+#[derive(Clone)]
+pub struct Api {
+    broker: Arc<Broker>,
+    stopping: tokio::sync::watch::Receiver<bool>,
+}
+
+impl FromRef<Api> for Arc<Broker> {
+    fn from_ref(api: &Api) -> Self {
+        Arc::clone(&api.broker)
+    }
+}
+
+/// The whole API. `stopping` turns true when the broker stops, which ends the event streams.
+pub fn router(broker: Arc<Broker>, stopping: tokio::sync::watch::Receiver<bool>) -> Router {
+    let api = Api { broker, stopping };
+    routes::all()
+        .fallback(|| async { Refusal(Problem::new(Code::UnknownMethod, "The broker has no such route.")) })
+        .layer(middleware::from_fn(traced))
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .with_state(api)
+}
+
+/// Gives each request an id, a time limit and a line in the log. Bodies are never logged.
+async fn traced(request: Request, next: Next) -> Response {
+    let id = crate::random::letters(12);
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let started = std::time::Instant::now();
+    let mut response = match tokio::time::timeout(ANSWER_WITHIN, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Refusal(Problem::new(Code::TimedOut, "The broker did not answer in time.")).into_response(),
+    };
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert("x-request-id", value);
+    }
+    tracing::debug!(request = %id, %method, path, status = response.status().as_u16(), ms = started.elapsed().as_millis(), "answered");
+    response
+}
+
+/// A problem as an HTTP answer (RFC 9457).
+pub struct Refusal(pub Problem);
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        Self(problem)
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut body = serde_json::to_value(&self.0).unwrap_or_default();
+        if let Some(members) = body.as_object_mut() {
+            members.insert("type".into(), format!("urn:ticketgate:problem:{}", self.0.code.as_str()).into());
+            members.insert("title".into(), self.0.code.as_str().replace('_', " ").into());
+        }
+        let mut response = (status, axum::Json(body)).into_response();
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(seconds) = self.0.retry_after_s {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+/// A JSON body; anything else is a problem with a stable code.
+pub struct Body<T>(pub T);
+
+impl<T, S> FromRequest<S> for Body<T>
+where
+    axum::Json<T>: FromRequest<S, Rejection = JsonRejection>,
+    S: Send + Sync,
+{
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        match axum::Json::<T>::from_request(request, state).await {
+            Ok(axum::Json(body)) => Ok(Self(body)),
+            Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(Refusal(
+                Problem::new(Code::TooLarge, format!("The body is larger than {BODY_MAX} bytes.")),
+            )),
+            Err(_) => Err(Refusal(Problem::new(
+                Code::MalformedRequest,
+                "The body is not the JSON that this request takes.",
+            ))),
+        }
+    }
+}
+
+/// The caller, identified under the configuration in force.
+pub struct Who(pub Caller);
+
+impl FromRequestParts<Api> for Who {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refusal> {
+        let ConnectInfo(peer) = ConnectInfo::<Peer>::from_request_parts(parts, api).await.map_err(|_| {
+            Refusal(Problem::new(Code::NotATechnician, "The operating system does not say who is calling."))
+        })?;
+        let snapshot = api.broker.settings();
+        Ok(Self(Caller::identify(snapshot.config.as_ref(), &peer.login, peer.superuser)))
+    }
+}
+
+/// The `Idempotency-Key` header, which every mutating request carries.
+pub struct Key(pub IdempotencyKey);
+
+impl<S: Send + Sync> FromRequestParts<S> for Key {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        let key = parts.headers.get("idempotency-key").and_then(|v| v.to_str().ok());
+        key.and_then(|k| IdempotencyKey::new(k).ok()).map(Self).ok_or_else(|| {
+            Refusal(Problem::new(
+                Code::MalformedRequest,
+                "The request needs an Idempotency-Key header: 1 to 64 of a-z, 0-9, '-', '_', '.'.",
+            ))
+        })
+    }
+}
+
+/// The state with the stop signal, for streams.
+pub type WithApi = State<Api>;

@@ -1,0 +1,357 @@
+//! The routes: one small handler each. What they answer stands in the OpenAPI document, made from the same lines.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::extract::{Path, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use chrono::{DateTime, Utc};
+use futures_util::Stream;
+use serde::Deserialize;
+use ticketgate_ledger::{AuditQuery, SessionFilter};
+use ticketgate_protocol::api;
+use ticketgate_protocol::ids::{CustomerId, SessionId, TechnicianId};
+use ticketgate_protocol::problem::{Code, Problem};
+use tokio::sync::broadcast::error::RecvError;
+use utoipa::OpenApi;
+
+use super::{Api, Body, Key, Refusal, Who, WithApi};
+use crate::broker::{Broker, Caller, Delivery, ledger_problem};
+use crate::handover::PasswordHandOver;
+
+type Answer<T> = Result<Json<T>, Refusal>;
+type Shared = State<Arc<Broker>>;
+
+/// Every route.
+pub(super) fn all() -> Router<Api> {
+    Router::new()
+        .route("/v1/broker", get(broker))
+        .route("/v1/overview", get(overview))
+        .route("/v1/preview", post(preview))
+        .route("/v1/sessions", get(sessions).post(activate))
+        .route("/v1/sessions/{id}", get(session))
+        .route("/v1/sessions/{id}/extend", post(extend))
+        .route("/v1/sessions/{id}/end", post(end))
+        .route("/v1/sessions/{id}/password", post(password))
+        .route("/v1/end-all", post(end_all))
+        .route("/v1/audit", get(audit))
+        .route("/v1/audit/export", get(audit_export))
+        .route("/v1/audit/verify", get(audit_verify))
+        .route("/v1/check", get(check))
+        .route("/v1/sweep", post(sweep))
+        .route("/v1/events", get(events))
+        .route("/v1/openapi.json", get(openapi))
+}
+
+/// The broker's API, as an OpenAPI document.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Ticketgate broker",
+        description = "Just-in-time administrator access. Errors are RFC 9457 problem details."
+    ),
+    paths(
+        broker,
+        overview,
+        preview,
+        sessions,
+        activate,
+        session,
+        extend,
+        end,
+        password,
+        end_all,
+        audit,
+        audit_export,
+        audit_verify,
+        check,
+        sweep,
+        events
+    ),
+    components(schemas(Problem, api::Event))
+)]
+pub struct Document;
+
+/// Who serves, and whom.
+#[utoipa::path(get, path = "/v1/broker", responses((status = 200, body = api::BrokerInfo)))]
+async fn broker(State(broker): Shared, Who(caller): Who) -> Json<api::BrokerInfo> {
+    Json(broker.info(&caller))
+}
+
+/// Customers, policies and open sessions of the caller.
+#[utoipa::path(get, path = "/v1/overview", responses((status = 200, body = api::Overview), (status = 403, body = Problem), (status = 503, body = Problem)))]
+async fn overview(State(broker): Shared, Who(caller): Who) -> Answer<api::Overview> {
+    Ok(Json(broker.overview(&caller).await?))
+}
+
+/// What an activation would answer now; changes nothing.
+#[utoipa::path(post, path = "/v1/preview", request_body = api::Activate, responses((status = 200, body = api::Preview), (status = 403, body = Problem)))]
+async fn preview(
+    State(broker): Shared,
+    Who(caller): Who,
+    Body(wish): Body<api::Activate>,
+) -> Answer<api::Preview> {
+    Ok(Json(broker.preview(&caller, &wish)?))
+}
+
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+struct SessionsQuery {
+    /// This technician's (administrators may name another than themselves).
+    technician: Option<TechnicianId>,
+    /// At this customer.
+    customer: Option<CustomerId>,
+    /// Only those that are not over.
+    #[serde(default)]
+    open: bool,
+    /// Everybody's (administrators).
+    #[serde(default)]
+    all: bool,
+}
+
+/// Sessions, soonest end first, at most 1,000.
+#[utoipa::path(get, path = "/v1/sessions", params(SessionsQuery), responses((status = 200, body = Vec<api::Session>), (status = 403, body = Problem)))]
+async fn sessions(
+    State(broker): Shared,
+    Who(caller): Who,
+    query: Result<Query<SessionsQuery>, axum::extract::rejection::QueryRejection>,
+) -> Answer<Vec<api::Session>> {
+    let Query(query) = query.map_err(|_| bad_query())?;
+    let technician = query.technician.or_else(|| caller.technician.clone().filter(|_| !query.all));
+    if technician.is_none() || technician != caller.technician {
+        caller.require_administrator()?;
+    }
+    let filter = SessionFilter { technician, customer: query.customer, open: query.open, limit: Some(1_000) };
+    Ok(Json(broker.list(filter).await?))
+}
+
+/// Grants a session.
+#[utoipa::path(post, path = "/v1/sessions", request_body = api::Activate, params(("Idempotency-Key" = String, Header)), responses((status = 201, body = api::Session), (status = 202, body = api::Session, description = "Still under way"), (status = 403, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem), (status = 503, body = Problem)))]
+async fn activate(
+    State(broker): Shared,
+    Who(caller): Who,
+    Key(key): Key,
+    Body(wish): Body<api::Activate>,
+) -> Result<(StatusCode, Json<api::Session>), Refusal> {
+    let session = broker.activate(&caller, &key, &wish).await?;
+    let status =
+        if session.state == api::State::Activating { StatusCode::ACCEPTED } else { StatusCode::CREATED };
+    Ok((status, Json(session)))
+}
+
+/// One session.
+#[utoipa::path(get, path = "/v1/sessions/{id}", params(("id" = String, Path)), responses((status = 200, body = api::Session), (status = 404, body = Problem)))]
+async fn session(State(broker): Shared, Who(caller): Who, Path(id): Path<String>) -> Answer<api::Session> {
+    Ok(Json(broker.show_session(&caller, &session_id(id)?).await?))
+}
+
+/// Moves a session's end.
+#[utoipa::path(post, path = "/v1/sessions/{id}/extend", request_body = api::Extend, params(("id" = String, Path), ("Idempotency-Key" = String, Header)), responses((status = 200, body = api::Session), (status = 409, body = Problem)))]
+async fn extend(
+    State(broker): Shared,
+    Who(caller): Who,
+    Key(key): Key,
+    Path(id): Path<String>,
+    Body(wish): Body<api::Extend>,
+) -> Answer<api::Session> {
+    Ok(Json(broker.extend(&caller, &key, &session_id(id)?, wish.by_s).await?))
+}
+
+/// Ends a session. The answer's state is `ended`, or `ending` while it cannot be taken away yet.
+#[utoipa::path(post, path = "/v1/sessions/{id}/end", params(("id" = String, Path), ("Idempotency-Key" = String, Header)), responses((status = 200, body = api::Session), (status = 404, body = Problem)))]
+async fn end(
+    State(broker): Shared,
+    Who(caller): Who,
+    Key(key): Key,
+    Path(id): Path<String>,
+) -> Answer<api::Session> {
+    Ok(Json(broker.end(&caller, &key, &session_id(id)?).await?))
+}
+
+/// Hands over an open session's password to the relay or the command line.
+#[utoipa::path(post, path = "/v1/sessions/{id}/password", request_body = api::PasswordWanted, params(("id" = String, Path)), responses((status = 200, description = "The account, its password, and when to clear the clipboard"), (status = 410, body = Problem)))]
+async fn password(
+    State(broker): Shared,
+    Who(caller): Who,
+    Path(id): Path<String>,
+    Body(wish): Body<api::PasswordWanted>,
+) -> Answer<PasswordHandOver> {
+    Ok(Json(broker.password(&caller, &session_id(id)?, wish.renew).await?))
+}
+
+/// Ends every session of a technician or at a customer.
+#[utoipa::path(post, path = "/v1/end-all", request_body = api::EndAll, responses((status = 200, body = Vec<api::Session>), (status = 403, body = Problem)))]
+async fn end_all(
+    State(broker): Shared,
+    Who(caller): Who,
+    Body(which): Body<api::EndAll>,
+) -> Answer<Vec<api::Session>> {
+    Ok(Json(broker.end_all(&caller, &which).await?))
+}
+
+#[derive(Debug, Clone, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+struct RecordsQuery {
+    /// This customer's chain; `-` for what belongs to none.
+    customer: Option<String>,
+    /// From then on.
+    since: Option<DateTime<Utc>>,
+    /// Until then.
+    until: Option<DateTime<Utc>>,
+    /// After this position of the log.
+    after: Option<u64>,
+    /// At most so many, 1,000 at most.
+    limit: Option<u32>,
+    /// Of an export: `jsonl` or `csv`.
+    format: Option<String>,
+}
+
+impl RecordsQuery {
+    /// What the caller may read: everything for administrators, else what concerns oneself.
+    fn for_caller(self, caller: &Caller) -> Result<AuditQuery, Problem> {
+        let technician = if caller.administrator { None } else { Some(caller.technician()?.clone()) };
+        Ok(AuditQuery {
+            chain: self.customer,
+            from: self.since,
+            until: self.until,
+            technician,
+            after: self.after,
+            limit: self.limit.unwrap_or(1_000).clamp(1, 1_000),
+        })
+    }
+}
+
+/// Audit records, oldest first.
+#[utoipa::path(get, path = "/v1/audit", params(RecordsQuery), responses((status = 200, body = Vec<api::AuditRecord>), (status = 403, body = Problem)))]
+async fn audit(
+    State(broker): Shared,
+    Who(caller): Who,
+    query: Result<Query<RecordsQuery>, axum::extract::rejection::QueryRejection>,
+) -> Answer<Vec<api::AuditRecord>> {
+    let Query(query) = query.map_err(|_| bad_query())?;
+    let records = broker.ledger().audit(query.for_caller(&caller)?).await;
+    Ok(Json(records.map_err(|e| ledger_problem(&e))?))
+}
+
+/// The audit log as JSON Lines or CSV, streamed.
+#[utoipa::path(get, path = "/v1/audit/export", params(RecordsQuery), responses((status = 200, description = "JSON Lines or CSV"), (status = 403, body = Problem)))]
+async fn audit_export(
+    State(broker): Shared,
+    Who(caller): Who,
+    query: Result<Query<RecordsQuery>, axum::extract::rejection::QueryRejection>,
+) -> Result<Response, Refusal> {
+    let Query(query) = query.map_err(|_| bad_query())?;
+    let csv = match query.format.as_deref() {
+        None | Some("jsonl") => false,
+        Some("csv") => true,
+        Some(_) => return Err(bad_query()),
+    };
+    let query = query.for_caller(&caller)?;
+    let pages = futures_util::stream::try_unfold((Some(query), true), move |(query, first)| {
+        let ledger = Arc::clone(broker.ledger());
+        async move {
+            let Some(mut query) = query else { return Ok::<_, std::io::Error>(None) };
+            let records = ledger.audit(query.clone()).await.map_err(std::io::Error::other)?;
+            let mut page = Vec::new();
+            if csv {
+                ticketgate_ledger::export::csv(&mut page, &records)?;
+                if !first {
+                    // The line of names stands once, on the first page.
+                    let names = page.iter().position(|b| *b == b'\n').map_or(0, |at| at + 1);
+                    page.drain(..names);
+                }
+            } else {
+                ticketgate_ledger::export::json_lines(&mut page, &records)?;
+            }
+            let more = u32::try_from(records.len()).is_ok_and(|n| n >= query.limit);
+            query.after = records.last().map(|r| r.position);
+            Ok(Some((page, (more.then_some(query), false))))
+        }
+    });
+    let kind = if csv { "text/csv; charset=utf-8" } else { "application/jsonl" };
+    Ok(([(header::CONTENT_TYPE, kind)], axum::body::Body::from_stream(pages)).into_response())
+}
+
+/// Checks the audit log's hash chains and signatures.
+#[utoipa::path(get, path = "/v1/audit/verify", responses((status = 200, body = api::AuditVerdict), (status = 403, body = Problem)))]
+async fn audit_verify(State(broker): Shared, Who(caller): Who) -> Answer<api::AuditVerdict> {
+    caller.require_administrator()?;
+    Ok(Json(broker.ledger().verify(None).await.map_err(|e| ledger_problem(&e))?))
+}
+
+/// Tries everything that sessions will need, without changing anything.
+#[utoipa::path(get, path = "/v1/check", responses((status = 200, body = Vec<api::Finding>), (status = 403, body = Problem)))]
+async fn check(State(broker): Shared, Who(caller): Who) -> Answer<Vec<api::Finding>> {
+    if !caller.administrator {
+        caller.technician()?;
+    }
+    Ok(Json(broker.check().await))
+}
+
+/// Converges every account now.
+#[utoipa::path(post, path = "/v1/sweep", responses((status = 200, body = Vec<api::Finding>), (status = 403, body = Problem)))]
+async fn sweep(State(broker): Shared, Who(caller): Who) -> Answer<Vec<api::Finding>> {
+    if !caller.administrator {
+        caller.technician()?;
+    }
+    Ok(Json(broker.sweep().await?))
+}
+
+/// Server-sent events of the caller's sessions.
+#[utoipa::path(get, path = "/v1/events", responses((status = 200, description = "text/event-stream of Event"), (status = 403, body = Problem)))]
+async fn events(
+    State(api): WithApi,
+    Who(caller): Who,
+) -> Result<Sse<impl Stream<Item = Result<SseEvent, Infallible>>>, Refusal> {
+    let technician = caller.technician()?.clone();
+    let feed = api.broker.events().listen();
+    // The first event makes the listener fetch what it may have missed before it listened.
+    let stream =
+        futures_util::stream::unfold((feed, api.stopping, true), move |(mut feed, mut stopping, first)| {
+            let technician = technician.clone();
+            async move {
+                if first {
+                    return Some((Ok(sse(&api::Event::Resync)), (feed, stopping, false)));
+                }
+                loop {
+                    let next = tokio::select! {
+                        next = feed.recv() => next,
+                        _ = stopping.changed() => return None,
+                    };
+                    let event = match next {
+                        Ok(Delivery { technician: Some(whom), .. }) if whom != technician => continue,
+                        Ok(delivery) => delivery.event,
+                        Err(RecvError::Lagged(_)) => api::Event::Resync,
+                        Err(RecvError::Closed) => return None,
+                    };
+                    return Some((Ok(sse(&event)), (feed, stopping, false)));
+                }
+            }
+        });
+    Ok(Sse::new(stream).keep_alive(KeepAlive::default()))
+}
+
+/// The API's own description.
+async fn openapi() -> impl IntoResponse {
+    Json(Document::openapi())
+}
+
+fn sse(event: &api::Event) -> SseEvent {
+    let value = serde_json::to_value(event).unwrap_or_default();
+    let name = value.get("event").and_then(|v| v.as_str()).unwrap_or("unknown").to_owned();
+    SseEvent::default()
+        .event(name)
+        .data(value.get("data").map(ToString::to_string).unwrap_or_else(|| "null".into()))
+}
+
+fn session_id(text: String) -> Result<SessionId, Refusal> {
+    SessionId::new(text).map_err(|bad| Refusal(Problem::new(Code::UnknownSession, format!("That is {bad}."))))
+}
+
+fn bad_query() -> Refusal {
+    Refusal(Problem::new(Code::MalformedRequest, "The query has an unknown or malformed parameter."))
+}

@@ -1,0 +1,826 @@
+//! What a caller can ask for: each is a decision, one durable write, and then [`Broker::converge`].
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use ticketgate_access::config::{Config, DirectoryKind, Policy};
+use ticketgate_access::decide::{self, DecisionFacts, Granted};
+use ticketgate_access::session::{Account, AccountKey, Right, Session};
+use ticketgate_ledger::{Answer, Answered, Change, Guard, LedgerError, Limit, SessionFilter};
+use ticketgate_protocol::api::{self, EndCause, Mode, State};
+use ticketgate_protocol::ids::{IdempotencyKey, SessionId, TechnicianId};
+use ticketgate_protocol::problem::{Code, Problem};
+
+use super::converge::{directory_problem, ending};
+use super::{Broker, Caller, Snapshot, ledger_problem, may_see, records};
+use crate::handover::PasswordHandOver;
+
+/// How long a caller waits for a directory; the work goes on without the caller.
+const PATIENCE: Duration = Duration::from_secs(25);
+
+/// How often a decision is made again because another request changed the same rows.
+const TRIES: usize = 5;
+
+/// The result of one try.
+enum Try {
+    /// It is in the ledger.
+    Done,
+    /// Another request was quicker: read again and decide again.
+    Again,
+    /// The key was answered before.
+    Before(Answered),
+}
+
+impl Broker {
+    /// Who serves, and whom.
+    #[must_use]
+    pub fn info(&self, caller: &Caller) -> api::BrokerInfo {
+        api::BrokerInfo {
+            version: env!("CARGO_PKG_VERSION").into(),
+            protocol_min: ticketgate_protocol::PROTOCOL_MIN,
+            protocol_max: ticketgate_protocol::PROTOCOL,
+            technician: caller.technician.clone(),
+            administrator: caller.administrator,
+            now: self.clock.now(),
+            notices: self.notices(&self.settings()),
+        }
+    }
+
+    /// All that the popup needs.
+    ///
+    /// # Errors
+    /// Not a technician; no configuration; ledger down.
+    pub async fn overview(&self, caller: &Caller) -> Result<api::Overview, Problem> {
+        let technician = caller.technician()?;
+        let snapshot = self.settings();
+        let config = Self::config(&snapshot)?;
+        let mine =
+            SessionFilter { technician: Some(technician.clone()), open: true, ..SessionFilter::default() };
+        let sessions = self.list(mine).await?;
+        let policies: Vec<_> = decide::policies_for(config, technician)
+            .into_iter()
+            .filter_map(|p| show_policy(&snapshot, config, p))
+            .collect();
+        let with_policies: BTreeSet<_> = policies.iter().map(|p| p.customer.clone()).collect();
+        let customers = config.customers.values().filter(|c| with_policies.contains(&c.id));
+        Ok(api::Overview {
+            technician: technician.clone(),
+            now: self.clock.now(),
+            customers: customers
+                .map(|c| api::Customer { id: c.id.clone(), name: c.name.clone(), aliases: c.aliases.clone() })
+                .collect(),
+            policies,
+            sessions,
+            notices: self.notices(&snapshot),
+        })
+    }
+
+    /// What [`Broker::activate`] would say now.
+    ///
+    /// # Errors
+    /// Not a technician; no configuration. A refusal is an answer, not an error.
+    pub fn preview(&self, caller: &Caller, request: &api::Activate) -> Result<api::Preview, Problem> {
+        let technician = caller.technician()?;
+        let snapshot = self.settings();
+        let facts = DecisionFacts { now: self.clock.now() };
+        Ok(match decide::decide(Self::config(&snapshot)?, technician, request, facts) {
+            Ok(granted) => api::Preview { refusal: None, until: Some(granted.until) },
+            Err(problem) => api::Preview { refusal: Some(problem), until: None },
+        })
+    }
+
+    /// Grants a session, and answers once it is verified in the directory (or still under way after 25 seconds).
+    ///
+    /// # Errors
+    /// Why it was refused or failed. A failed one was taken back, or is being taken back until it is.
+    pub async fn activate(
+        self: &Arc<Self>,
+        caller: &Caller,
+        key: &IdempotencyKey,
+        request: &api::Activate,
+    ) -> Result<api::Session, Problem> {
+        let technician = caller.technician()?.clone();
+        let fingerprint = fingerprint("activate", request);
+        self.follow_clock_when_idle().await;
+        for _ in 0..TRIES {
+            if let Some(answered) =
+                self.ledger.answered(&technician, key).await.map_err(|e| ledger_problem(&e))?
+            {
+                return self.answer_again(&answered, fingerprint).await;
+            }
+            let snapshot = self.settings();
+            let facts = DecisionFacts { now: self.clock.now() };
+            let granted = match decide::decide(Self::config(&snapshot)?, &technician, request, facts) {
+                Ok(granted) => granted,
+                Err(problem) => return Err(self.refuse(&snapshot, &technician, request, problem).await),
+            };
+            let session = new_session(&technician, &granted, facts.now);
+            let answer = Answer {
+                technician: technician.clone(),
+                key: key.clone(),
+                request: fingerprint,
+                session: session.id.clone(),
+            };
+            match self.begin(&snapshot, &session, answer, request).await? {
+                Try::Done => {
+                    tracing::info!(session = %session.id, technician = %technician, policy = %session.policy, "activating");
+                    self.converge_patiently(&session.account).await;
+                    return self.outcome(&session.id).await;
+                }
+                Try::Before(answered) => return self.answer_again(&answered, fingerprint).await,
+                Try::Again => {}
+            }
+        }
+        Err(ledger_problem(&LedgerError::Conflict(String::new())))
+    }
+
+    /// Makes the session durable, with its end, before anything is granted.
+    async fn begin(
+        &self,
+        snapshot: &Snapshot,
+        session: &Session,
+        answer: Answer,
+        request: &api::Activate,
+    ) -> Result<Try, Problem> {
+        let config = Self::config(snapshot)?;
+        let lock = self.locks.of(&session.account);
+        let _one_at_a_time = lock.lock().await;
+        let known = self.ledger.account(&session.account).await.map_err(|e| ledger_problem(&e))?;
+        let (mut account, others) =
+            known.map_or_else(|| (new_account(config, session), Vec::new()), |(a, s)| (a, s));
+        if !others.iter().any(|s| s.is_live(session.requested_at)) {
+            account.password_generation += 1;
+        }
+        if account.mode == Mode::Membership {
+            account.standing = self.standing(snapshot, &account, &others, session).await?;
+        }
+        account.settled = false;
+        let change = Change {
+            name: "ledger.session_begin",
+            at: session.requested_at,
+            sessions: vec![session.clone()],
+            audit: vec![records::about(
+                session,
+                Some(&account),
+                "activation.requested",
+                session.technician.as_str(),
+                "ok",
+                records::Details::new(),
+            )],
+            accounts: vec![account],
+            guard: Some(Guard {
+                technician: session.technician.clone(),
+                rate: Some(config.broker.rate),
+                sessions_at_once: Some(config.broker.sessions_at_once),
+            }),
+            answers: Some(answer),
+        };
+        match self.commit(change).await {
+            Ok(()) => {
+                // Due at its end from now on, whatever becomes of the activation.
+                self.ends.at_latest(&session.account, session.until);
+                Ok(Try::Done)
+            }
+            Err(LedgerError::Conflict(_)) => Ok(Try::Again),
+            Err(LedgerError::Seen(answered)) => Ok(Try::Before(answered)),
+            Err(LedgerError::TooMany { limit, retry_after_s }) => {
+                let problem = limit_problem(limit, retry_after_s, config);
+                self.audit_refusal(
+                    records::refused(
+                        "activation.refused",
+                        session.technician.as_str(),
+                        request,
+                        Some(&session.customer),
+                        &problem,
+                    ),
+                    None,
+                )
+                .await?;
+                Err(problem)
+            }
+            Err(error) => Err(ledger_problem(&error)),
+        }
+    }
+
+    /// Which of the session's rights the person's own account already has from elsewhere: no end may take those.
+    async fn standing(
+        &self,
+        snapshot: &Snapshot,
+        account: &Account,
+        others: &[Session],
+        session: &Session,
+    ) -> Result<Vec<Right>, Problem> {
+        let given: BTreeSet<_> = others.iter().flat_map(|s| s.rights.iter()).collect();
+        let mut standing: BTreeSet<_> =
+            account.standing.iter().filter(|r| given.contains(r)).cloned().collect();
+        let observed = Self::directory(snapshot, &account.directory)?
+            .observe(account)
+            .await
+            .map_err(|e| directory_problem(&e))?;
+        if let Some(seen) = observed.account {
+            let before = |right: &&Right| seen.rights.contains(*right) && !given.contains(right);
+            standing.extend(session.rights.iter().filter(before).cloned());
+        }
+        Ok(standing.into_iter().collect())
+    }
+
+    /// Moves a session's end, at most to the policy's maximum.
+    ///
+    /// # Errors
+    /// Why not. The session then ends when it would have.
+    pub async fn extend(
+        self: &Arc<Self>,
+        caller: &Caller,
+        key: &IdempotencyKey,
+        id: &SessionId,
+        by_s: i64,
+    ) -> Result<api::Session, Problem> {
+        let fingerprint = fingerprint("extend", &(id, by_s));
+        for _ in 0..TRIES {
+            if let Some(again) = self.repeated(caller, key, fingerprint).await? {
+                return again;
+            }
+            let (session, account) = self.own(caller, id).await?;
+            let snapshot = self.settings();
+            let now = self.clock.now();
+            let until = match decide::decide_extension(Self::config(&snapshot)?, &session, by_s, now) {
+                Ok(until) => until,
+                Err(problem) => {
+                    let more = records::details([("code", json!(problem.code)), ("by_s", json!(by_s))]);
+                    self.audit_refusal(
+                        records::about(
+                            &session,
+                            Some(&account),
+                            "session.extension_refused",
+                            &caller.actor(),
+                            "refused",
+                            more,
+                        ),
+                        None,
+                    )
+                    .await?;
+                    return Err(problem);
+                }
+            };
+            let before = session.until;
+            let more = records::details([("by_s", json!(by_s)), ("until_before", json!(before))]);
+            let longer = Session { until, ..session.clone() };
+            let change = Change {
+                name: "ledger.session_extended",
+                at: now,
+                audit: vec![records::about(
+                    &longer,
+                    Some(&account),
+                    "session.extended",
+                    &caller.actor(),
+                    "ok",
+                    more,
+                )],
+                sessions: vec![longer],
+                accounts: vec![Account { settled: false, ..account.clone() }],
+                answers: self.answer(caller, key, fingerprint, id),
+                guard: None,
+            };
+            match self.commit(change).await {
+                Ok(()) => {}
+                Err(LedgerError::Conflict(_)) => continue,
+                Err(LedgerError::Seen(answered)) => return self.answer_again(&answered, fingerprint).await,
+                Err(error) => return Err(ledger_problem(&error)),
+            }
+            if let Some(problem) = self.converge_patiently(&account.key).await {
+                self.shorten_again(id, until, before).await;
+                return Err(problem);
+            }
+            return self.seen(id).await;
+        }
+        Err(ledger_problem(&LedgerError::Conflict(String::new())))
+    }
+
+    /// The directory did not take the later end: nobody may be shown one that it does not keep.
+    async fn shorten_again(self: &Arc<Self>, id: &SessionId, until: DateTime<Utc>, before: DateTime<Utc>) {
+        for _ in 0..TRIES {
+            let Ok(Some(session)) = self.ledger.session(id).await else { break };
+            if session.until != until || session.state != State::Active {
+                return;
+            }
+            let Ok(Some((account, _))) = self.ledger.account(&session.account).await else { break };
+            let shorter = Session { until: before, ..session };
+            let change = Change {
+                name: "ledger.extension_undone",
+                at: self.clock.now(),
+                audit: vec![records::about(
+                    &shorter,
+                    Some(&account),
+                    "session.extension_failed",
+                    "broker",
+                    "failed",
+                    records::Details::new(),
+                )],
+                accounts: vec![Account { settled: false, ..account.clone() }],
+                sessions: vec![shorter],
+                ..Change::default()
+            };
+            match self.commit(change).await {
+                Ok(()) => {
+                    return self.ends.at_latest(
+                        &account.key,
+                        before.min(self.clock.now() + chrono::TimeDelta::seconds(1)),
+                    );
+                }
+                Err(LedgerError::Conflict(_)) => {}
+                Err(_) => break,
+            }
+        }
+        tracing::error!(session = %id, "an extension that the directory did not take could not be undone in the ledger yet");
+    }
+
+    /// Ends a session now. The answer's state says whether it is verified as taken away or still `ending`.
+    ///
+    /// # Errors
+    /// No such session of this caller; already over; ledger down.
+    pub async fn end(
+        self: &Arc<Self>,
+        caller: &Caller,
+        key: &IdempotencyKey,
+        id: &SessionId,
+    ) -> Result<api::Session, Problem> {
+        let fingerprint = fingerprint("end", &id);
+        for _ in 0..TRIES {
+            if let Some(again) = self.repeated(caller, key, fingerprint).await? {
+                return again;
+            }
+            let session = self.visible(caller, id).await?;
+            if !matches!(session.state, State::Activating | State::Active) {
+                // Ending what is ending or over is no mistake: say where it stands.
+                return self.seen(id).await;
+            }
+            let own = caller.technician.as_ref() == Some(&session.technician);
+            let cause = if own { EndCause::Technician } else { EndCause::Administrator };
+            if self
+                .mark_ending(&session, cause, &caller.actor(), self.answer(caller, key, fingerprint, id))
+                .await?
+            {
+                // What cannot be taken away now stays `ending` and is retried; that is the answer then, not an error.
+                self.converge_patiently(&session.account).await;
+                return self.seen(id).await;
+            }
+        }
+        Err(ledger_problem(&LedgerError::Conflict(String::new())))
+    }
+
+    /// The emergency brake: ends every session of a technician or at a customer.
+    ///
+    /// # Errors
+    /// Nobody named; not an administrator (unless it is one's own); ledger down.
+    pub async fn end_all(
+        self: &Arc<Self>,
+        caller: &Caller,
+        which: &api::EndAll,
+    ) -> Result<Vec<api::Session>, Problem> {
+        if which.technician.is_none() && which.customer.is_none() {
+            return Err(Problem::new(
+                Code::MalformedRequest,
+                "Say whose sessions: a technician, a customer, or both.",
+            ));
+        }
+        if which.technician.is_none() || which.technician != caller.technician {
+            caller.require_administrator()?;
+        }
+        let filter = SessionFilter {
+            technician: which.technician.clone(),
+            customer: which.customer.clone(),
+            open: true,
+            limit: None,
+        };
+        let sessions = self.ledger.sessions(filter.clone()).await.map_err(|e| ledger_problem(&e))?;
+        let own = which.technician.is_some() && which.technician == caller.technician;
+        let cause = if own { EndCause::Technician } else { EndCause::Administrator };
+        let mut work = tokio::task::JoinSet::new();
+        let ids: Vec<_> = sessions.iter().map(|s| s.id.clone()).collect();
+        for session in sessions {
+            for _ in 0..TRIES {
+                let Some(session) = self.ledger.session(&session.id).await.map_err(|e| ledger_problem(&e))?
+                else {
+                    break;
+                };
+                if !matches!(session.state, State::Activating | State::Active)
+                    || self.mark_ending(&session, cause, &caller.actor(), None).await?
+                {
+                    break;
+                }
+            }
+            let broker = Arc::clone(self);
+            work.spawn(async move { broker.converge_patiently(&session.account).await });
+        }
+        work.join_all().await;
+        let mut ended = Vec::new();
+        for id in ids {
+            ended.push(self.seen(&id).await?);
+        }
+        Ok(ended)
+    }
+
+    /// Writes that a session ends; `false`: the row changed meanwhile.
+    async fn mark_ending(
+        &self,
+        session: &Session,
+        cause: EndCause,
+        actor: &str,
+        answers: Option<Answer>,
+    ) -> Result<bool, Problem> {
+        let Some((account, sessions)) =
+            self.ledger.account(&session.account).await.map_err(|e| ledger_problem(&e))?
+        else {
+            return Ok(false);
+        };
+        let change =
+            ending(account, &sessions, std::slice::from_ref(session), cause, actor, self.clock.now());
+        match self.commit(Change { answers, ..change }).await {
+            Ok(()) => Ok(true),
+            Err(LedgerError::Conflict(_) | LedgerError::Seen(_)) => Ok(false),
+            Err(error) => Err(ledger_problem(&error)),
+        }
+    }
+
+    /// Hands over the password of an open session, or sets a new one first.
+    ///
+    /// # Errors
+    /// Not this technician's session; not open; no password in this mode; no longer held; directory or ledger down.
+    pub async fn password(
+        self: &Arc<Self>,
+        caller: &Caller,
+        id: &SessionId,
+        renew: bool,
+    ) -> Result<PasswordHandOver, Problem> {
+        let (session, account) = self.own(caller, id).await?;
+        if session.mode == Mode::Membership {
+            return Err(Problem::new(
+                Code::NoPassword,
+                "This session uses your own account, so there is no password of ours.",
+            ));
+        }
+        if session.state != State::Active {
+            return Err(wrong_state(session.state));
+        }
+        let snapshot = self.settings();
+        let account = if renew { self.renew_password(caller, &session, account).await? } else { account };
+        let Some(password) = self.passwords.get(&account.key, account.password_generation) else {
+            return Err(Problem::new(
+                Code::PasswordGone,
+                "The broker no longer holds this session's password.",
+            )
+            .remedy("Ask for a new one; the old one then stops working."));
+        };
+        // No audit, no action: the record is there before the password leaves.
+        let change = Change {
+            name: "ledger.password_delivered",
+            at: self.clock.now(),
+            audit: vec![records::about(
+                &session,
+                Some(&account),
+                "password.delivered",
+                &caller.actor(),
+                "ok",
+                records::Details::new(),
+            )],
+            ..Change::default()
+        };
+        self.commit(change).await.map_err(|e| ledger_problem(&e))?;
+        let clear_after_s = snapshot.config.as_ref().map_or(30, |c| c.broker.clipboard_clear_s);
+        let name = account.display_name.clone().unwrap_or_else(|| account.name.clone());
+        // Into the reply to the relay or the command line, over a socket that only its owner can open.
+        let password = zeroize::Zeroizing::new(password.expose().to_owned());
+        Ok(PasswordHandOver { account: name, password, clear_after_s })
+    }
+
+    async fn renew_password(
+        self: &Arc<Self>,
+        caller: &Caller,
+        session: &Session,
+        mut account: Account,
+    ) -> Result<Account, Problem> {
+        account.password_generation += 1;
+        account.settled = false;
+        let change = Change {
+            name: "ledger.password_renewed",
+            at: self.clock.now(),
+            audit: vec![records::about(
+                session,
+                Some(&account),
+                "password.renewed",
+                &caller.actor(),
+                "ok",
+                records::Details::new(),
+            )],
+            accounts: vec![account.clone()],
+            ..Change::default()
+        };
+        self.commit(change).await.map_err(|e| ledger_problem(&e))?;
+        match self.converge_patiently(&account.key).await {
+            Some(problem) => Err(problem),
+            None => Ok(account),
+        }
+    }
+
+    /// Sessions as people see them.
+    ///
+    /// # Errors
+    /// Ledger down.
+    pub async fn list(&self, filter: SessionFilter) -> Result<Vec<api::Session>, Problem> {
+        let snapshot = self.settings();
+        let mut shown = Vec::new();
+        for session in self.ledger.sessions(filter).await.map_err(|e| ledger_problem(&e))? {
+            let account = self.ledger.account(&session.account).await.map_err(|e| ledger_problem(&e))?;
+            shown.push(self.show(&snapshot, &session, account.as_ref().map(|(a, _)| a)));
+        }
+        Ok(shown)
+    }
+
+    /// One session, if the caller may see it.
+    ///
+    /// # Errors
+    /// No such session of this caller; ledger down.
+    pub async fn show_session(&self, caller: &Caller, id: &SessionId) -> Result<api::Session, Problem> {
+        self.view(id)
+            .await
+            .map_err(|e| ledger_problem(&e))?
+            .filter(|s| may_see(caller, s))
+            .ok_or_else(unknown_session)
+    }
+
+    /// Converges and waits for it, but not for ever: the work goes on when the caller has gone.
+    async fn converge_patiently(self: &Arc<Self>, key: &AccountKey) -> Option<Problem> {
+        let (broker, key) = (Arc::clone(self), key.clone());
+        let work = tokio::spawn(async move { broker.converge(&key).await });
+        match tokio::time::timeout(PATIENCE, work).await {
+            Ok(Ok(Ok(()))) => None,
+            Ok(Ok(Err(problem))) => Some(problem),
+            Ok(Err(_)) => Some(Problem::new(Code::Internal, "The broker met a fault of its own.")),
+            Err(_) => Some(
+                Problem::new(
+                    Code::TimedOut,
+                    "The directory has not answered yet; the broker goes on trying.",
+                )
+                .retry_after(5),
+            ),
+        }
+    }
+
+    /// What became of an activation.
+    async fn outcome(&self, id: &SessionId) -> Result<api::Session, Problem> {
+        let session = self.seen(id).await?;
+        let failed = session.state == State::Failed || session.end_cause == Some(EndCause::GrantFailed);
+        match session.trouble.clone() {
+            Some(trouble) if failed => Err(trouble.problem),
+            _ if failed => Err(Problem::new(Code::DirectoryRefused, "The session could not be granted.")
+                .remedy("Try again.")),
+            _ => Ok(session),
+        }
+    }
+
+    async fn answer_again(
+        self: &Arc<Self>,
+        answered: &Answered,
+        fingerprint: [u8; 32],
+    ) -> Result<api::Session, Problem> {
+        if answered.request != fingerprint {
+            return Err(Problem::new(Code::KeyReused, "This idempotency key was used for another request."));
+        }
+        let Some(session) = self.ledger.session(&answered.session).await.map_err(|e| ledger_problem(&e))?
+        else {
+            return Err(unknown_session());
+        };
+        if session.state == State::Activating {
+            self.converge_patiently(&session.account).await;
+        }
+        self.outcome(&session.id).await
+    }
+
+    async fn repeated(
+        self: &Arc<Self>,
+        caller: &Caller,
+        key: &IdempotencyKey,
+        fingerprint: [u8; 32],
+    ) -> Result<Option<Result<api::Session, Problem>>, Problem> {
+        let Some(technician) = &caller.technician else { return Ok(None) };
+        let answered = self.ledger.answered(technician, key).await.map_err(|e| ledger_problem(&e))?;
+        match answered {
+            Some(answered) => Ok(Some(self.answer_again(&answered, fingerprint).await)),
+            None => Ok(None),
+        }
+    }
+
+    fn answer(
+        &self,
+        caller: &Caller,
+        key: &IdempotencyKey,
+        request: [u8; 32],
+        session: &SessionId,
+    ) -> Option<Answer> {
+        let technician = caller.technician.clone()?;
+        Some(Answer { technician, key: key.clone(), request, session: session.clone() })
+    }
+
+    async fn seen(&self, id: &SessionId) -> Result<api::Session, Problem> {
+        self.view(id).await.map_err(|e| ledger_problem(&e))?.ok_or_else(unknown_session)
+    }
+
+    async fn visible(&self, caller: &Caller, id: &SessionId) -> Result<Session, Problem> {
+        let session = self.ledger.session(id).await.map_err(|e| ledger_problem(&e))?;
+        let may = |s: &Session| caller.administrator || caller.technician.as_ref() == Some(&s.technician);
+        session.filter(may).ok_or_else(unknown_session)
+    }
+
+    /// A session of the caller's own, with its account.
+    async fn own(&self, caller: &Caller, id: &SessionId) -> Result<(Session, Account), Problem> {
+        let technician = caller.technician()?;
+        let session = self.ledger.session(id).await.map_err(|e| ledger_problem(&e))?;
+        let session = session.filter(|s| s.technician == *technician).ok_or_else(unknown_session)?;
+        let account = self.ledger.account(&session.account).await.map_err(|e| ledger_problem(&e))?;
+        account.map(|(account, _)| (session, account)).ok_or_else(unknown_session)
+    }
+
+    /// Audits a refusal, counts it, and answers it; a flood is answered as such.
+    async fn refuse(
+        &self,
+        snapshot: &Snapshot,
+        technician: &TechnicianId,
+        request: &api::Activate,
+        problem: Problem,
+    ) -> Problem {
+        let Ok(config) = Self::config(snapshot) else { return problem };
+        let customer = config.customers.get(&request.customer).map(|c| &c.id);
+        let record = records::refused("activation.refused", technician.as_str(), request, customer, &problem);
+        let guard =
+            Guard { technician: technician.clone(), rate: Some(config.broker.rate), sessions_at_once: None };
+        match self.audit_refusal(record, Some(guard)).await {
+            Ok(()) => problem,
+            Err(other) => other,
+        }
+    }
+
+    async fn audit_refusal(
+        &self,
+        record: ticketgate_ledger::NewAudit,
+        guard: Option<Guard>,
+    ) -> Result<(), Problem> {
+        let limits = self.settings().config.as_ref().map(|c| c.broker.rate);
+        let change = Change {
+            name: "ledger.refusal",
+            at: self.clock.now(),
+            audit: vec![record],
+            guard,
+            ..Change::default()
+        };
+        match self.commit(change).await {
+            Ok(()) => Ok(()),
+            Err(LedgerError::TooMany { limit, retry_after_s }) => {
+                Err(rate_problem(limit, retry_after_s, limits.unwrap_or_default()))
+            }
+            Err(error) => Err(ledger_problem(&error)),
+        }
+    }
+
+    /// Once nothing is open, a wall clock that was set back can be followed again.
+    pub(super) async fn follow_clock_when_idle(&self) {
+        if self.clock.set_back_by() > chrono::TimeDelta::zero() {
+            let open = SessionFilter { open: true, limit: Some(1), ..SessionFilter::default() };
+            if self.ledger.sessions(open).await.is_ok_and(|s| s.is_empty()) {
+                self.clock.follow_wall_clock();
+            }
+        }
+    }
+}
+
+fn show_policy(snapshot: &Snapshot, config: &Config, policy: &Policy) -> Option<api::Policy> {
+    let promises = snapshot.directories.get(&policy.directory)?.promises(policy.mode);
+    Some(api::Policy {
+        id: policy.id.clone(),
+        name: policy.name.clone(),
+        customer: config.customer_of(policy)?.id.clone(),
+        mode: policy.mode,
+        default_s: policy.duration.default_s,
+        max_s: policy.duration.max_s,
+        choices_s: policy.duration.choices_s.clone(),
+        ticket_required: policy.ticket_required,
+        one_click: policy.one_click,
+        end_guarantee: promises.guarantee,
+        end_limits: promises.limits,
+    })
+}
+
+fn new_session(technician: &TechnicianId, granted: &Granted, now: DateTime<Utc>) -> Session {
+    let id = crate::random::session_id(now);
+    Session {
+        account: AccountKey::of(&granted.directory, granted.mode, technician, &id),
+        id,
+        state: State::Activating,
+        technician: technician.clone(),
+        customer: granted.customer.clone(),
+        directory: granted.directory.clone(),
+        policy: granted.policy.clone(),
+        policy_name: granted.policy_name.clone(),
+        mode: granted.mode,
+        rights: granted.rights.clone(),
+        reason: granted.reason.clone(),
+        ticket: granted.ticket.clone(),
+        requested_at: now,
+        from: now,
+        until: granted.until,
+        latest_end: granted.latest_end,
+        active_at: None,
+        end_cause: None,
+        ended_at: None,
+        trouble: None,
+        version: 0,
+    }
+}
+
+fn new_account(config: &Config, session: &Session) -> Account {
+    Account {
+        key: session.account.clone(),
+        directory: session.directory.clone(),
+        mode: session.mode,
+        technician: session.technician.clone(),
+        name: account_name(config, session),
+        identity: None,
+        display_name: None,
+        token: crate::random::letters(26),
+        password_generation: 0,
+        standing: Vec::new(),
+        settled: false,
+        attempts: 0,
+        next_try: None,
+        version: 0,
+    }
+}
+
+/// The logon name of a session's account; at most 20 characters, as `sAMAccountName` has it.
+fn account_name(config: &Config, session: &Session) -> String {
+    let technician = &session.technician;
+    let person = config.technicians.get(technician);
+    match session.mode {
+        Mode::Dedicated => {
+            let template = config.directories.get(&session.directory).map(|d| match &d.kind {
+                DirectoryKind::ActiveDirectory(domain) => domain.account_name.as_str(),
+            });
+            template.unwrap_or("jit-{technician}").replace("{technician}", technician.as_str())
+        }
+        Mode::Burner => {
+            let owner: String = technician.as_str().chars().take(9).collect();
+            format!("jit-{owner}-{}", crate::random::letters(6))
+        }
+        Mode::Membership => {
+            let named = person.and_then(|p| p.accounts.get(&session.directory).cloned());
+            named.or_else(|| person.map(|p| p.login.clone())).unwrap_or_else(|| technician.to_string())
+        }
+    }
+}
+
+fn fingerprint(method: &str, request: &impl Serialize) -> [u8; 32] {
+    let body = serde_json::to_vec(request).unwrap_or_default();
+    Sha256::new().chain_update(method).chain_update([0]).chain_update(body).finalize().into()
+}
+
+fn unknown_session() -> Problem {
+    Problem::new(Code::UnknownSession, "There is no such session of yours.")
+        .remedy("`ticketgate sessions` lists them.")
+}
+
+fn wrong_state(state: State) -> Problem {
+    let detail = match state {
+        State::Activating => "The session is not ready yet.",
+        _ => "The session is over.",
+    };
+    Problem::new(Code::WrongState, detail)
+}
+
+fn limit_problem(limit: Limit, retry_after_s: u32, config: &Config) -> Problem {
+    match limit {
+        Limit::Sessions => {
+            let most = config.broker.sessions_at_once;
+            Problem::new(
+                Code::TooManySessions,
+                format!("You already have {most} sessions open, which is the most."),
+            )
+            .remedy("End one that you no longer need.")
+        }
+        _ => rate_problem(limit, retry_after_s, config.broker.rate),
+    }
+}
+
+fn rate_problem(limit: Limit, retry_after_s: u32, rate: ticketgate_access::config::RateLimits) -> Problem {
+    let (most, span) = match limit {
+        Limit::Minute => (rate.per_minute, "minute"),
+        Limit::Hour => (rate.per_hour, "hour"),
+        Limit::Day | Limit::Sessions => (rate.per_day, "day"),
+    };
+    Problem::new(Code::RateLimited, format!("That were more than {most} requests in a {span}."))
+        .remedy(format!("Try again in {retry_after_s} seconds."))
+        .retry_after(retry_after_s)
+}

@@ -1,0 +1,153 @@
+//! The configuration in force and the connectors made from it. A bad new file keeps the old one in force and says so.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError};
+
+use ticketgate_access::config::{self, Config};
+use ticketgate_access::session::Right;
+use ticketgate_directory::Directory;
+use ticketgate_ledger::{Change, SessionFilter};
+use ticketgate_protocol::api::Notice;
+use ticketgate_protocol::ids::DirectoryId;
+
+use super::{Broker, records};
+
+/// Makes the connector of a configured directory.
+pub trait BuildDirectory: Send + Sync {
+    /// The connector, or why there can be none, in one sentence.
+    ///
+    /// # Errors
+    /// One sentence for the person who wrote the configuration.
+    fn build(
+        &self,
+        directory: &config::Directory,
+        known_rights: BTreeSet<Right>,
+    ) -> Result<Arc<dyn Directory>, String>;
+}
+
+/// The settings in force.
+pub struct Snapshot {
+    /// The configuration; `None` while there has been no valid one.
+    pub config: Option<Config>,
+    /// A connector per directory.
+    pub directories: BTreeMap<DirectoryId, Arc<dyn Directory>>,
+    /// What everybody should know about the configuration.
+    pub notices: Vec<Notice>,
+}
+
+impl Snapshot {
+    pub(super) fn none() -> Self {
+        Self {
+            config: None,
+            directories: BTreeMap::new(),
+            notices: vec![error("The broker has not read a configuration yet.")],
+        }
+    }
+}
+
+impl Broker {
+    /// Reads a configuration and puts it into force, or keeps the old one and says why.
+    ///
+    /// # Errors
+    /// The faults, as text for people. The old configuration is then still in force.
+    pub async fn load_settings(&self, text: &str) -> Result<(), String> {
+        match self.prepare(text).await {
+            Ok(snapshot) => {
+                let details = records::details([
+                    ("policies", snapshot.config.as_ref().map_or(0, |c| c.policies.len()).into()),
+                    ("directories", snapshot.directories.len().into()),
+                ]);
+                self.audit_settings("broker.config_loaded", "ok", details).await;
+                self.replace(snapshot);
+                tracing::info!("configuration loaded");
+                Ok(())
+            }
+            Err(faults) => {
+                tracing::error!(%faults, "configuration refused; the old one stays in force");
+                let details = records::details([("faults", faults.clone().into())]);
+                self.audit_settings("broker.config_refused", "refused", details).await;
+                self.refuse_settings(&faults);
+                Err(faults)
+            }
+        }
+    }
+
+    /// Keeps what is in force and tells everybody that a newer file was refused.
+    pub(super) fn refuse_settings(&self, faults: &str) {
+        let old = self.settings();
+        let first = faults.lines().next().unwrap_or_default();
+        let text = if old.config.is_some() {
+            format!("The configuration file has faults, so the previous one is still in force: {first}")
+        } else {
+            format!("The configuration file has faults, so nothing can be granted: {first}")
+        };
+        self.replace(Snapshot {
+            config: old.config.clone(),
+            directories: old.directories.clone(),
+            notices: vec![error(&format!("{text} Run `ticketgate check` for all of them."))],
+        });
+    }
+
+    async fn prepare(&self, text: &str) -> Result<Snapshot, String> {
+        let config = config::read(text).map_err(|faults| faults.to_string())?;
+        let mut directories = BTreeMap::new();
+        for (id, directory) in &config.directories {
+            let rights = config
+                .policies
+                .values()
+                .filter(|p| p.directory == *id)
+                .flat_map(|p| p.rights.iter().cloned());
+            let connector =
+                self.build.build(directory, rights.collect()).map_err(|e| format!("directory {id}: {e}"))?;
+            directories.insert(id.clone(), connector);
+        }
+        // A directory that has left the file is still needed for the ends of its sessions.
+        let old = self.settings();
+        let open = self
+            .ledger
+            .sessions(SessionFilter { open: true, ..SessionFilter::default() })
+            .await
+            .unwrap_or_default();
+        let mut notices: Vec<_> = config
+            .warnings
+            .iter()
+            .map(|w| Notice {
+                level: "warning".into(),
+                text: format!("Configuration, line {}: {}", w.line, w.text),
+            })
+            .collect();
+        for session in open {
+            if let (false, Some(connector)) =
+                (directories.contains_key(&session.directory), old.directories.get(&session.directory))
+            {
+                notices.push(error(&format!(
+                    "The directory {} has left the configuration while sessions in it are open. It is kept until they have ended.",
+                    session.directory
+                )));
+                directories.insert(session.directory.clone(), Arc::clone(connector));
+            }
+        }
+        Ok(Snapshot { config: Some(config), directories, notices })
+    }
+
+    fn replace(&self, snapshot: Snapshot) {
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
+        self.events.overview();
+    }
+
+    async fn audit_settings(&self, action: &'static str, outcome: &'static str, details: records::Details) {
+        let change = Change {
+            name: "ledger.settings",
+            at: self.clock.now(),
+            audit: vec![records::record(None, action, "broker", outcome, details)],
+            ..Change::default()
+        };
+        if let Err(error) = self.commit(change).await {
+            tracing::error!(%error, "a change of the configuration could not be audited");
+        }
+    }
+}
+
+fn error(text: &str) -> Notice {
+    Notice { level: "error".into(), text: text.to_owned() }
+}

@@ -1,0 +1,175 @@
+//! Brings a broker up on its state folder and socket, and down again: lock, ledger, recovery, configuration watch, signals.
+
+use std::fs::{File, TryLockError};
+use std::future::Future;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use ticketgate_ledger::SqliteLedger;
+use tokio::sync::watch;
+
+use super::clock::{BrokerClock, System};
+use super::connectors::Connectors;
+use super::{Broker, listen};
+use crate::places::Places;
+
+/// How often the configuration file is looked at. A look is one `stat`.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
+
+/// An on-demand broker with nothing to do stops after this long.
+const IDLE_STOP: Duration = Duration::from_secs(15 * 60);
+
+/// Why a broker could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Another one has the state folder.
+    #[error("another broker already runs on {0}; stop it first, or name another folder with --state")]
+    AlreadyRunning(PathBuf),
+    /// The state folder or the socket cannot be used.
+    #[error("{what} {path} cannot be used: {error}")]
+    Place {
+        /// What it is for.
+        what: &'static str,
+        /// Where it is.
+        path: PathBuf,
+        /// What the operating system says.
+        error: io::Error,
+    },
+    /// The ledger cannot be used.
+    #[error("{0}")]
+    Ledger(String),
+}
+
+/// A broker with its state folder locked, recovered, its configuration read. Nothing is served yet.
+pub struct Started {
+    /// The broker.
+    pub broker: Arc<Broker>,
+    /// Accounts that were not settled and are due now.
+    pub due: usize,
+    config: PathBuf,
+    _lock: File,
+}
+
+/// Opens the state folder and recovers. Exactly one process at a time can have it.
+///
+/// # Errors
+/// [`StartError`]
+pub async fn start(places: &Places) -> Result<Started, StartError> {
+    let place = |what, path: &Path| {
+        let path = path.to_owned();
+        move |error| StartError::Place { what, path, error }
+    };
+    private_folder(&places.state).map_err(place("the state folder", &places.state))?;
+    let lock_path = places.state.join("broker.lock");
+    let lock = File::create(&lock_path).map_err(place("the lock", &lock_path))?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(StartError::AlreadyRunning(places.state.clone())),
+        Err(TryLockError::Error(error)) => return Err(place("the lock", &lock_path)(error)),
+    }
+    let ledger = SqliteLedger::open(&places.state.join("ledger.sqlite"), &places.state.join("audit.key"))
+        .map_err(|e| StartError::Ledger(e.to_string()))?;
+    let ledger = crate::faults::ledger(Arc::new(ledger));
+    let broker = Broker::new(ledger, Arc::new(BrokerClock::new(System)), Arc::new(Connectors));
+    broker.record_life("broker.started").await.map_err(|p| StartError::Ledger(p.to_string()))?;
+    match std::fs::read_to_string(&places.config) {
+        Ok(text) => {
+            // Its faults are told to everybody who asks; a broker without policies still ends what is open.
+            let _ = broker.load_settings(&text).await;
+        }
+        Err(error) => broker.refuse_settings(&format!("{} cannot be read: {error}", places.config.display())),
+    }
+    let due = broker.recover().await.map_err(|p| StartError::Ledger(p.to_string()))?;
+    Ok(Started { broker, due, config: places.config.clone(), _lock: lock })
+}
+
+impl Started {
+    /// Serves until `stop` completes, or, with `on_demand`, until nothing has been open or asked for a while.
+    ///
+    /// # Errors
+    /// [`StartError::Place`] when the socket cannot be opened.
+    pub async fn serve(
+        self,
+        socket: &Path,
+        on_demand: bool,
+        stop: impl Future<Output = ()>,
+    ) -> Result<(), StartError> {
+        let listener = listen::listen(socket).await.map_err(|error| StartError::Place {
+            what: "the socket",
+            path: socket.to_owned(),
+            error,
+        })?;
+        let (stopping, told) = watch::channel(false);
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(Arc::clone(&self.broker).run_ends());
+        tasks.spawn(Arc::clone(&self.broker).run_upkeep());
+        tasks.spawn(watch_settings(Arc::clone(&self.broker), self.config.clone()));
+        tracing::info!(socket = %socket.display(), due = self.due, "the broker is ready");
+        let server = tokio::spawn(listen::serve(listener, Arc::clone(&self.broker), told));
+        tokio::select! {
+            () = stop => {}
+            () = idle(&self.broker), if on_demand => tracing::info!("nothing to do; stopping"),
+        }
+        // Requests under way are answered; streams end; then the clock stops. The directory's own ends remain.
+        let _ = stopping.send(true);
+        if tokio::time::timeout(Duration::from_secs(30), server).await.is_err() {
+            tracing::warn!("some requests were still under way");
+        }
+        tasks.shutdown().await;
+        match self.broker.record_life("broker.stopped").await {
+            Ok(0) => {}
+            Ok(open) => tracing::warn!(
+                open,
+                "sessions stay open; the directory ends them, and the next broker or sweep takes the rest away"
+            ),
+            Err(problem) => tracing::error!(%problem, "the stop could not be recorded"),
+        }
+        let _ = self.broker.ledger.checkpoint(self.broker.clock.now()).await;
+        listen::remove(socket);
+        Ok(())
+    }
+}
+
+/// Completes when nothing has been open and nobody connected for a while.
+async fn idle(broker: &Broker) {
+    let mut quiet = Duration::ZERO;
+    let look = Duration::from_secs(30);
+    while quiet < IDLE_STOP {
+        tokio::time::sleep(look).await;
+        let busy = !broker.ends.is_empty() || broker.events.is_heard();
+        quiet = if busy { Duration::ZERO } else { quiet + look };
+    }
+}
+
+/// Reads the configuration again when its file changed.
+async fn watch_settings(broker: Arc<Broker>, path: PathBuf) {
+    let look = |path: &Path| -> Option<(SystemTime, u64)> {
+        let meta = std::fs::metadata(path).ok()?;
+        Some((meta.modified().ok()?, meta.len()))
+    };
+    let mut seen = look(&path);
+    loop {
+        tokio::time::sleep(WATCH_EVERY).await;
+        let now = look(&path);
+        if now == seen {
+            continue;
+        }
+        seen = now;
+        match tokio::fs::read_to_string(&path).await {
+            // Faults are told to everybody who asks, and are in the log and the audit log.
+            Ok(text) => drop(broker.load_settings(&text).await),
+            Err(error) => broker.refuse_settings(&format!("{} cannot be read: {error}", path.display())),
+        }
+    }
+}
+
+/// Makes a folder that only its owner can enter.
+fn private_folder(path: &Path) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}

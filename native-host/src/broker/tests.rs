@@ -1,0 +1,496 @@
+//! The mechanism against a directory, a clock and a ledger that fail when told to.
+
+mod model;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use tempfile::TempDir;
+use ticketgate_access::desired::DirectoryEnd;
+use ticketgate_access::session::Right;
+use ticketgate_ledger::{AuditQuery, Ledger, SqliteLedger};
+use ticketgate_protocol::api::{Activate, EndAll, EndCause, Session, State};
+use ticketgate_protocol::ids::{CustomerId, IdempotencyKey, PolicyId};
+use ticketgate_protocol::problem::Code;
+
+use self::model::{Model, Mood, OneDirectory, Refusing, TestClock};
+use super::{Broker, Caller, Clock};
+
+const ADMINS: &str = "CN=Domain Admins,CN=Users,DC=acme,DC=example";
+const SERVERS: &str = "CN=Server Admins,CN=Users,DC=acme,DC=example";
+
+fn configuration() -> String {
+    let policy = |id: &str, mode: &str, right: &str| {
+        format!(
+            "[[policy]]\nid = \"{id}\"\nname = \"{id}\"\ndirectory = \"acme-ad\"\nmode = \"{mode}\"\nrights = [\"{right}\"]\n\
+             duration = {{ default = \"1h\", max = \"4h\", choices = [\"1h\", \"4h\"] }}\neligible = {{ groups = [\"tier2\"] }}\nticket = {{ required = true }}\n"
+        )
+    };
+    [
+        "[broker]\nadministrators = [\"boss\"]\nrate = { per_minute = 20 }\n".to_owned(),
+        "[[technician]]\nid = \"tech1\"\ngroups = [\"tier2\"]\n[[technician]]\nid = \"boss\"\n".to_owned(),
+        "[[customer]]\nid = \"acme\"\nname = \"Acme Corp\"\n".to_owned(),
+        "[[directory]]\nid = \"acme-ad\"\ncustomer = \"acme\"\nkind = \"active_directory\"\nservers = [\"ldaps://dc1.acme.example\"]\n\
+         bind_dn = \"CN=svc,DC=acme,DC=example\"\npassword = { file = \"/none\" }\naccount_unit = \"OU=JIT,DC=acme,DC=example\"\n"
+            .to_owned(),
+        policy("domain", "dedicated", ADMINS),
+        policy("servers", "dedicated", SERVERS),
+        policy("burner", "burner", ADMINS),
+        policy("own", "membership", ADMINS),
+    ]
+    .join("\n")
+}
+
+struct World {
+    broker: Arc<Broker>,
+    directory: Arc<Model>,
+    clock: Arc<TestClock>,
+    ledger: Arc<dyn Ledger>,
+    refusing: Arc<Refusing>,
+    folder: TempDir,
+}
+
+impl World {
+    async fn new() -> Self {
+        Self::with_ledger_refusing("").await
+    }
+
+    async fn with_ledger_refusing(name: &'static str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = TestClock::new();
+        let directory = Model::new(Arc::clone(&clock));
+        Self::on(folder, clock, directory, name).await
+    }
+
+    async fn on(folder: TempDir, clock: Arc<TestClock>, directory: Arc<Model>, name: &'static str) -> Self {
+        let path = folder.path().join("ledger.sqlite");
+        let ledger: Arc<dyn Ledger> =
+            Arc::new(SqliteLedger::open(&path, &folder.path().join("audit.key")).unwrap());
+        let refusing =
+            Arc::new(Refusing { inner: Arc::clone(&ledger), name, refuses: AtomicBool::new(false) });
+        let broker = Broker::new(refusing.clone(), clock.clone(), Arc::new(OneDirectory(directory.clone())));
+        broker.load_settings(&configuration()).await.unwrap();
+        Self { broker, directory, clock, ledger, refusing, folder }
+    }
+
+    /// The process dies and another one starts on the same state.
+    async fn restarted(self) -> Self {
+        drop(self.broker);
+        let world = Self::on(self.folder, self.clock, self.directory, "").await;
+        world.broker.recover().await.unwrap();
+        world.run();
+        world
+    }
+
+    fn run(&self) {
+        tokio::spawn(Arc::clone(&self.broker).run_ends());
+    }
+
+    fn caller(&self, login: &str) -> Caller {
+        Caller::identify(self.broker.settings().config.as_ref(), login, false)
+    }
+
+    async fn try_activate(&self, policy: &str, key: &str, seconds: i64) -> Result<Session, Code> {
+        let wish = Activate {
+            customer: CustomerId::new("acme").unwrap(),
+            policy: PolicyId::new(policy).unwrap(),
+            duration_s: seconds,
+            reason: "#4711 Outlook crashes".into(),
+            ticket: Some(ticketgate_protocol::ticket::Ticket { number: "4711".into(), ..Default::default() }),
+        };
+        let caller = self.caller("tech1");
+        self.broker.activate(&caller, &IdempotencyKey::new(key).unwrap(), &wish).await.map_err(|p| p.code)
+    }
+
+    async fn activate(&self, policy: &str, key: &str) -> Session {
+        self.try_activate(policy, key, 3600).await.unwrap()
+    }
+
+    async fn end(&self, session: &Session, key: &str) -> Session {
+        self.broker.end(&self.caller("tech1"), &IdempotencyKey::new(key).unwrap(), &session.id).await.unwrap()
+    }
+
+    async fn session(&self, session: &Session) -> Session {
+        self.broker.show_session(&self.caller("boss"), &session.id).await.unwrap()
+    }
+
+    async fn becomes(&self, session: &Session, state: State) -> Session {
+        for _ in 0..300 {
+            let now = self.session(session).await;
+            if now.state == state {
+                return now;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("it is {:?} and not {state:?}", self.session(session).await);
+    }
+
+    async fn actions(&self) -> Vec<String> {
+        self.ledger.audit(AuditQuery::default()).await.unwrap().into_iter().map(|r| r.action).collect()
+    }
+
+    fn closed(&self, name: &str) {
+        let account = self.directory.account(name).unwrap();
+        assert!(!account.enabled && account.rights.is_empty(), "{account:?}");
+        assert!(matches!(account.end, DirectoryEnd::At(at) if at <= self.clock.now()), "{account:?}");
+        assert!(!self.directory.passwords.lock().unwrap().contains_key(name), "the password was not rotated");
+    }
+}
+
+#[tokio::test]
+async fn an_activation_opens_the_account_with_its_end_and_hands_the_password_over() {
+    let world = World::new().await;
+    let session = world.activate("domain", "k1").await;
+    assert_eq!(session.state, State::Active);
+    assert_eq!(session.account.as_deref(), Some("ACME\\jit-tech1"));
+    let account = world.directory.only();
+    assert!(account.enabled);
+    assert_eq!(account.end, DirectoryEnd::At(session.expires_at));
+    assert_eq!(account.rights, [Right(ADMINS.into())].into());
+    let steps = world.directory.steps.lock().unwrap().clone();
+    assert_eq!(
+        steps,
+        ["directory.create", "directory.grant", "directory.open"],
+        "prepared first, opened last"
+    );
+    let over = world.broker.password(&world.caller("tech1"), &session.id, false).await.unwrap();
+    assert_eq!(world.directory.passwords.lock().unwrap().get("jit-tech1"), Some(&*over.password));
+    let actions = world.actions().await;
+    for action in ["activation.requested", "activation.granted", "password.delivered"] {
+        assert!(actions.iter().any(|a| a == action), "{action} missing in {actions:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_end_takes_everything_away_also_what_somebody_added_by_hand() {
+    let world = World::new().await;
+    let session = world.activate("domain", "k1").await;
+    world.directory.by_hand("jit-tech1", |a| {
+        a.rights.insert(Right("CN=Backup,DC=acme,DC=example".into()));
+        a.ordinary_primary_group = false;
+    });
+    let ended = world.end(&session, "k2").await;
+    assert_eq!((ended.state, ended.end_cause), (State::Ended, Some(EndCause::Technician)));
+    world.closed("jit-tech1");
+    assert!(world.directory.only().ordinary_primary_group);
+}
+
+#[tokio::test]
+async fn the_time_over_ends_it() {
+    let world = World::new().await;
+    world.run();
+    let session = world.activate("domain", "k1").await;
+    world.clock.pass(3599);
+    tokio::time::sleep(Duration::from_millis(60)).await;
+    assert_eq!(world.session(&session).await.state, State::Active);
+    world.clock.pass(1);
+    let ended = world.becomes(&session, State::Ended).await;
+    assert_eq!(ended.end_cause, Some(EndCause::Expired));
+    world.closed("jit-tech1");
+}
+
+#[tokio::test]
+async fn two_sessions_on_one_account_do_not_break_each_other() {
+    let world = World::new().await;
+    let first = world.activate("domain", "k1").await;
+    let password = world.directory.passwords.lock().unwrap().clone();
+    let second = world.try_activate("servers", "k2", 7200).await.unwrap();
+    let account = world.directory.only();
+    assert_eq!(account.rights.len(), 2);
+    assert_eq!(account.end, DirectoryEnd::At(second.expires_at));
+    assert_eq!(
+        *world.directory.passwords.lock().unwrap(),
+        password,
+        "the first session's password stays valid"
+    );
+    world.end(&first, "k3").await;
+    let account = world.directory.only();
+    assert!(account.enabled);
+    assert_eq!(account.rights, [Right(SERVERS.into())].into());
+    world.end(&second, "k4").await;
+    world.closed("jit-tech1");
+}
+
+#[tokio::test]
+async fn ending_the_longer_of_two_shortens_the_directorys_end_and_keeps_the_password() {
+    let world = World::new().await;
+    let first = world.activate("domain", "k1").await;
+    let second = world.try_activate("servers", "k2", 7200).await.unwrap();
+    let password = world.directory.passwords.lock().unwrap().clone();
+    world.end(&second, "k3").await;
+    let account = world.directory.only();
+    assert!(account.enabled);
+    assert_eq!(account.end, DirectoryEnd::At(first.expires_at));
+    assert_eq!(*world.directory.passwords.lock().unwrap(), password);
+}
+
+#[tokio::test]
+async fn a_directory_that_is_down_means_a_clear_error_and_nothing_left() {
+    let world = World::new().await;
+    world.directory.set(Mood::Down);
+    assert_eq!(world.try_activate("domain", "k1", 3600).await, Err(Code::DirectoryDown));
+    assert!(world.directory.accounts.lock().unwrap().is_empty());
+    let all = world.broker.list(Default::default()).await.unwrap();
+    assert_eq!(all.iter().map(|s| s.state).collect::<Vec<_>>(), [State::Failed]);
+    world.directory.set(Mood::Well);
+    world.activate("domain", "k2").await;
+}
+
+#[tokio::test]
+async fn a_grant_that_fails_half_way_is_taken_back_whole() {
+    for step in ["directory.create", "directory.grant", "directory.open"] {
+        let world = World::new().await;
+        world.directory.set(Mood::Refuses(step));
+        assert_eq!(world.try_activate("domain", "k1", 3600).await, Err(Code::NotDelegated), "{step}");
+        let all = world.broker.list(Default::default()).await.unwrap();
+        assert_eq!(all[0].state, State::Failed, "{step}");
+        if world.directory.account("jit-tech1").is_some() {
+            world.closed("jit-tech1");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_looked_up_and_not_guessed() {
+    for step in ["directory.create", "directory.grant", "directory.open"] {
+        let world = World::new().await;
+        world.directory.set(Mood::LosesAnswerOf(step));
+        let session = world.activate("domain", "k1").await;
+        assert_eq!(session.state, State::Active, "{step}");
+        let over = world.broker.password(&world.caller("tech1"), &session.id, false).await.unwrap();
+        assert_eq!(
+            world.directory.passwords.lock().unwrap().get("jit-tech1"),
+            Some(&*over.password),
+            "{step}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_end_that_fails_stays_ending_and_is_retried_until_it_is_done() {
+    let world = World::new().await;
+    world.run();
+    let session = world.activate("domain", "k1").await;
+    world.directory.set(Mood::Down);
+    let ending = world.end(&session, "k2").await;
+    assert_eq!(ending.state, State::Ending, "never reported as ended");
+    assert_eq!(ending.trouble.as_ref().unwrap().problem.code, Code::DirectoryDown);
+    for _ in 0..6 {
+        world.clock.pass(60);
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    }
+    assert_eq!(world.session(&session).await.state, State::Ending);
+    world.directory.set(Mood::Well);
+    world.clock.pass(600);
+    world.becomes(&session, State::Ended).await;
+    world.closed("jit-tech1");
+}
+
+#[tokio::test]
+async fn a_grant_that_cannot_be_recorded_is_undone() {
+    let world = World::with_ledger_refusing("ledger.session_active").await;
+    world.run();
+    world.refusing.refuses.store(true, Ordering::SeqCst);
+    assert_eq!(world.try_activate("domain", "k1", 3600).await, Err(Code::LedgerDown));
+    world.closed("jit-tech1");
+    world.refusing.refuses.store(false, Ordering::SeqCst);
+    world.clock.pass(30);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let all = world.broker.list(Default::default()).await.unwrap();
+    assert_eq!(all[0].state, State::Failed, "nobody waits for it any more, so it is not completed later");
+    world.closed("jit-tech1");
+}
+
+#[tokio::test]
+async fn nothing_is_granted_that_the_ledger_did_not_take() {
+    let world = World::with_ledger_refusing("ledger.session_begin").await;
+    world.refusing.refuses.store(true, Ordering::SeqCst);
+    assert_eq!(world.try_activate("domain", "k1", 3600).await, Err(Code::LedgerDown));
+    assert!(world.directory.steps.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_repeat_with_the_same_key_finds_the_first_result() {
+    let world = World::new().await;
+    let first = world.activate("domain", "k1").await;
+    assert_eq!(world.activate("domain", "k1").await.id, first.id);
+    assert_eq!(world.try_activate("domain", "k1", 7200).await, Err(Code::KeyReused));
+    assert_eq!(world.broker.list(Default::default()).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_extension_moves_both_ends_up_to_the_maximum() {
+    let world = World::new().await;
+    let session = world.activate("domain", "k1").await;
+    let key = |k: &str| IdempotencyKey::new(k).unwrap();
+    let caller = world.caller("tech1");
+    let longer = world.broker.extend(&caller, &key("k2"), &session.id, 1800).await.unwrap();
+    assert_eq!(longer.expires_at, session.expires_at + TimeDelta::minutes(30));
+    assert_eq!(world.directory.only().end, DirectoryEnd::At(longer.expires_at));
+    let longest = world.broker.extend(&caller, &key("k3"), &session.id, 86_000).await.unwrap();
+    assert_eq!(longest.expires_at, session.latest_end);
+    let refused = world.broker.extend(&caller, &key("k4"), &session.id, 60).await.unwrap_err();
+    assert_eq!(refused.code, Code::AtMaximum);
+}
+
+#[tokio::test]
+async fn an_extension_that_the_directory_does_not_take_is_not_shown() {
+    let world = World::new().await;
+    let session = world.activate("domain", "k1").await;
+    world.directory.set(Mood::Refuses("directory.set_end"));
+    let key = IdempotencyKey::new("k2").unwrap();
+    let refused = world.broker.extend(&world.caller("tech1"), &key, &session.id, 1800).await.unwrap_err();
+    assert_eq!(refused.code, Code::NotDelegated);
+    let after = world.session(&session).await;
+    assert_eq!((after.state, after.expires_at), (State::Active, session.expires_at));
+}
+
+#[tokio::test]
+async fn a_burner_account_is_gone_after_its_session() {
+    let world = World::new().await;
+    let session = world.activate("burner", "k1").await;
+    assert!(world.directory.only().enabled);
+    world.end(&session, "k2").await;
+    assert!(world.directory.accounts.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn membership_never_takes_what_the_person_had_before() {
+    let world = World::new().await;
+    world.directory.person("tech1", &[SERVERS]);
+    let session = world.activate("own", "k1").await;
+    assert_eq!(world.directory.only().rights.len(), 2);
+    assert_eq!(world.end(&session, "k2").await.state, State::Ended);
+    assert_eq!(world.directory.only().rights, [Right(SERVERS.into())].into());
+    assert!(world.directory.only().enabled, "a person's own account is never disabled");
+
+    world.directory.by_hand("tech1", |a| _ = a.rights.insert(Right(ADMINS.into())));
+    let session = world.activate("own", "k3").await;
+    world.end(&session, "k4").await;
+    assert_eq!(world.directory.only().rights.len(), 2, "a standing right is not ours to take");
+}
+
+#[tokio::test]
+async fn a_persons_account_of_the_same_name_is_never_taken_over() {
+    let world = World::new().await;
+    world.directory.person("jit-tech1", &[]);
+    assert_eq!(world.try_activate("domain", "k1", 3600).await, Err(Code::NameClash));
+    assert!(world.directory.steps.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn clocks_too_far_apart_open_nothing() {
+    let world = World::new().await;
+    *world.directory.skew.lock().unwrap() = TimeDelta::seconds(301);
+    assert_eq!(world.try_activate("domain", "k1", 3600).await, Err(Code::ClockSkew));
+    assert!(world.directory.steps.lock().unwrap().is_empty());
+    *world.directory.skew.lock().unwrap() = TimeDelta::seconds(-120);
+    let session = world.activate("domain", "k2").await;
+    let by_directory = session.expires_at - TimeDelta::seconds(120);
+    assert_eq!(
+        world.directory.only().end,
+        DirectoryEnd::At(by_directory),
+        "the end is set by the directory's own clock"
+    );
+}
+
+#[tokio::test]
+async fn after_a_restart_a_session_goes_on_with_a_new_password_on_request() {
+    let world = World::new().await;
+    let session = world.activate("domain", "k1").await;
+    let world = world.restarted().await;
+    assert_eq!(world.session(&session).await.state, State::Active);
+    let caller = world.caller("tech1");
+    let gone = world.broker.password(&caller, &session.id, false).await.unwrap_err();
+    assert_eq!(gone.code, Code::PasswordGone);
+    let over = world.broker.password(&caller, &session.id, true).await.unwrap();
+    assert_eq!(world.directory.passwords.lock().unwrap().get("jit-tech1"), Some(&*over.password));
+    assert_eq!(world.directory.only().end, DirectoryEnd::At(session.expires_at));
+}
+
+#[tokio::test]
+async fn what_ended_while_no_broker_ran_is_taken_away_by_the_next() {
+    let world = World::new().await;
+    let session = world.activate("domain", "k1").await;
+    world.clock.pass(4000);
+    let world = world.restarted().await;
+    world.becomes(&session, State::Ended).await;
+    world.closed("jit-tech1");
+}
+
+#[tokio::test]
+async fn a_clock_set_back_between_two_brokers_ends_what_was_open() {
+    let world = World::new().await;
+    let session = world.activate("domain", "k1").await;
+    world.clock.pass(-600);
+    let world = world.restarted().await;
+    let ended = world.becomes(&session, State::Ended).await;
+    assert_eq!(ended.end_cause, Some(EndCause::ClockSetBack));
+    world.closed("jit-tech1");
+}
+
+#[tokio::test]
+async fn refusals_are_audited_and_change_nothing() {
+    let world = World::new().await;
+    assert_eq!(world.try_activate("domain", "k1", 0).await, Err(Code::BadDuration));
+    assert_eq!(world.try_activate("nothing", "k2", 3600).await, Err(Code::UnknownPolicy));
+    assert_eq!(world.try_activate("domain", "k3", 99_999).await, Err(Code::BadDuration));
+    let refused = world.actions().await.iter().filter(|a| *a == "activation.refused").count();
+    assert_eq!(refused, 3);
+    assert!(world.broker.list(Default::default()).await.unwrap().is_empty());
+    assert!(world.ledger.verify(None).await.unwrap().whole);
+}
+
+#[tokio::test]
+async fn a_flood_is_refused() {
+    let world = World::new().await;
+    for n in 0..20 {
+        assert_eq!(world.try_activate("domain", &format!("k{n}"), 0).await, Err(Code::BadDuration));
+    }
+    assert_eq!(world.try_activate("domain", "last", 3600).await, Err(Code::RateLimited));
+    world.clock.pass(61);
+    world.activate("domain", "later").await;
+}
+
+#[tokio::test]
+async fn the_emergency_brake_is_the_administrators() {
+    let world = World::new().await;
+    let session = world.activate("domain", "k1").await;
+    world.activate("burner", "k2").await;
+    let all = EndAll { customer: Some(CustomerId::new("acme").unwrap()), technician: None };
+    let refused = world.broker.end_all(&world.caller("tech1"), &all).await.unwrap_err();
+    assert_eq!(refused.code, Code::NotAnAdministrator);
+    let ended = world.broker.end_all(&world.caller("boss"), &all).await.unwrap();
+    assert!(ended.iter().all(|s| s.state == State::Ended) && ended.len() == 2, "{ended:?}");
+    assert_eq!(world.session(&session).await.end_cause, Some(EndCause::Administrator));
+}
+
+#[tokio::test]
+async fn a_faulty_new_configuration_leaves_the_old_one_in_force_and_says_so() {
+    let world = World::new().await;
+    world.broker.load_settings("[[policy]]\nid = 3\n").await.unwrap_err();
+    let overview = world.broker.overview(&world.caller("tech1")).await.unwrap();
+    assert!(overview.notices.iter().any(|n| n.level == "error"));
+    assert_eq!(overview.policies.len(), 4);
+    world.activate("domain", "k1").await;
+}
+
+#[tokio::test]
+async fn strangers_and_other_technicians_see_nothing() {
+    let world = World::new().await;
+    let session = world.activate("domain", "k1").await;
+    let stranger = world.caller("mallory");
+    assert_eq!(world.broker.overview(&stranger).await.unwrap_err().code, Code::NotATechnician);
+    assert_eq!(
+        world.broker.show_session(&stranger, &session.id).await.unwrap_err().code,
+        Code::UnknownSession
+    );
+    let key = IdempotencyKey::new("k9").unwrap();
+    assert_eq!(world.broker.end(&stranger, &key, &session.id).await.unwrap_err().code, Code::UnknownSession);
+    assert_eq!(
+        world.broker.password(&world.caller("boss"), &session.id, false).await.unwrap_err().code,
+        Code::UnknownSession
+    );
+}

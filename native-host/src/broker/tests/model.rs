@@ -1,0 +1,317 @@
+//! A directory, a clock and a ledger that a test holds in its hands: they fail when told to. The real directory is
+//! tested end to end; here it is the order of things when something breaks.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
+use ticketgate_access::config;
+use ticketgate_access::desired::{DirectoryEnd, Observed, ObservedAccount, Step};
+use ticketgate_access::session::{Account, Right};
+use ticketgate_directory::{Directory, DirectoryError, Promises, Secret};
+use ticketgate_protocol::api::{Finding, Mode};
+
+use crate::broker::{BuildDirectory, Clock};
+
+/// What the next calls of a directory do instead of working.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mood {
+    Well,
+    Down,
+    /// Steps of this name are refused.
+    Refuses(&'static str),
+    /// Steps of this name are done, but the answer is lost.
+    LosesAnswerOf(&'static str),
+}
+
+pub(super) struct Model {
+    pub(super) accounts: Mutex<BTreeMap<String, ObservedAccount>>,
+    pub(super) passwords: Mutex<BTreeMap<String, String>>,
+    pub(super) steps: Mutex<Vec<&'static str>>,
+    pub(super) mood: Mutex<Mood>,
+    pub(super) skew: Mutex<TimeDelta>,
+    clock: Arc<TestClock>,
+}
+
+impl Model {
+    pub(super) fn new(clock: Arc<TestClock>) -> Arc<Self> {
+        Arc::new(Self {
+            accounts: Mutex::default(),
+            passwords: Mutex::default(),
+            steps: Mutex::default(),
+            mood: Mutex::new(Mood::Well),
+            skew: Mutex::new(TimeDelta::zero()),
+            clock,
+        })
+    }
+
+    pub(super) fn set(&self, mood: Mood) {
+        *self.mood.lock().unwrap() = mood;
+    }
+
+    pub(super) fn account(&self, name: &str) -> Option<ObservedAccount> {
+        self.accounts.lock().unwrap().get(name).cloned()
+    }
+
+    pub(super) fn only(&self) -> ObservedAccount {
+        let accounts = self.accounts.lock().unwrap();
+        assert_eq!(accounts.len(), 1, "{accounts:?}");
+        accounts.values().next().unwrap().clone()
+    }
+
+    /// As an administrator would by hand.
+    pub(super) fn by_hand(&self, name: &str, change: impl FnOnce(&mut ObservedAccount)) {
+        change(self.accounts.lock().unwrap().get_mut(name).unwrap());
+    }
+
+    /// A person's account.
+    pub(super) fn person(&self, name: &str, rights: &[&str]) {
+        let account = ObservedAccount {
+            identity: format!("person-{name}"),
+            display_name: format!("ACME\\{name}"),
+            enabled: true,
+            end: DirectoryEnd::Never,
+            rights: rights.iter().map(|r| Right((*r).into())).collect(),
+            right_ends: Vec::new(),
+            marker: None,
+            ordinary_primary_group: true,
+        };
+        self.accounts.lock().unwrap().insert(name.into(), account);
+    }
+
+    fn now(&self) -> DateTime<Utc> {
+        self.clock.now() + *self.skew.lock().unwrap()
+    }
+
+    fn carry_out(
+        &self,
+        account: &Account,
+        step: &Step,
+        password: Option<&Secret>,
+    ) -> Result<(), DirectoryError> {
+        let mut accounts = self.accounts.lock().unwrap();
+        if let Step::Create(marker) = step {
+            if accounts.contains_key(&account.name) {
+                return Err(DirectoryError::NameTaken(account.name.clone()));
+            }
+            let made = ObservedAccount {
+                identity: crate::random::letters(8),
+                display_name: format!("ACME\\{}", account.name),
+                enabled: false,
+                end: DirectoryEnd::At(DateTime::UNIX_EPOCH),
+                rights: BTreeSet::new(),
+                right_ends: Vec::new(),
+                marker: Some(marker.clone()),
+                ordinary_primary_group: true,
+            };
+            accounts.insert(account.name.clone(), made);
+            return Ok(());
+        }
+        if matches!(step, Step::Delete) {
+            accounts.remove(&account.name);
+            return Ok(());
+        }
+        let seen = accounts
+            .get_mut(&account.name)
+            .ok_or_else(|| DirectoryError::NoSuchAccount(account.name.clone()))?;
+        match step {
+            Step::Create(_) | Step::Delete => {}
+            Step::Grant { right, .. } => drop(seen.rights.insert(right.clone())),
+            Step::Revoke(right) => drop(seen.rights.remove(right)),
+            Step::ResetPrimaryGroup => seen.ordinary_primary_group = true,
+            Step::Open { until, marker } => {
+                seen.enabled = true;
+                seen.end = DirectoryEnd::At(*until);
+                seen.marker = Some(marker.clone());
+                self.passwords
+                    .lock()
+                    .unwrap()
+                    .insert(account.name.clone(), password.unwrap().expose().to_owned());
+            }
+            Step::SetEnd { until, marker } => {
+                seen.end = DirectoryEnd::At(*until);
+                seen.marker = Some(marker.clone());
+            }
+            Step::Close => {
+                seen.enabled = false;
+                seen.end = DirectoryEnd::At(DateTime::UNIX_EPOCH);
+            }
+            Step::Rotate(marker) => {
+                seen.marker = Some(marker.clone());
+                self.passwords.lock().unwrap().remove(&account.name);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Directory for Model {
+    async fn observe(&self, account: &Account) -> Result<Observed, DirectoryError> {
+        if *self.mood.lock().unwrap() == Mood::Down {
+            return Err(DirectoryError::Unreachable("down".into()));
+        }
+        let seen = match &account.identity {
+            Some(id) if account.mode != Mode::Membership => {
+                self.accounts.lock().unwrap().values().find(|a| a.identity == *id).cloned()
+            }
+            _ => self.account(&account.name),
+        };
+        Ok(Observed { directory_time: self.now(), account: seen })
+    }
+
+    async fn apply(
+        &self,
+        account: &Account,
+        step: &Step,
+        password: Option<&Secret>,
+    ) -> Result<(), DirectoryError> {
+        let mood = *self.mood.lock().unwrap();
+        match mood {
+            Mood::Down => return Err(DirectoryError::Unreachable("down".into())),
+            Mood::Refuses(name) if name == step.name() => {
+                return Err(DirectoryError::NotDelegated(name.into()));
+            }
+            _ => {}
+        }
+        self.steps.lock().unwrap().push(step.name());
+        self.carry_out(account, step, password)?;
+        if mood == Mood::LosesAnswerOf(step.name()) {
+            self.set(Mood::Well);
+            return Err(DirectoryError::Ambiguous("cut".into()));
+        }
+        Ok(())
+    }
+
+    async fn time(&self) -> Result<DateTime<Utc>, DirectoryError> {
+        Ok(self.now())
+    }
+
+    async fn check(&self, _: &[Right]) -> Vec<Finding> {
+        Vec::new()
+    }
+
+    fn promises(&self, _: Mode) -> Promises {
+        Promises { guarantee: "It ends by itself.".into(), limits: "Open connections live on.".into() }
+    }
+
+    fn right_name(&self, right: &Right) -> String {
+        right.0.clone()
+    }
+}
+
+pub(super) struct OneDirectory(pub(super) Arc<Model>);
+
+impl BuildDirectory for OneDirectory {
+    fn build(&self, _: &config::Directory, _: BTreeSet<Right>) -> Result<Arc<dyn Directory>, String> {
+        Ok(self.0.clone())
+    }
+}
+
+/// A clock that a test moves.
+pub(super) struct TestClock {
+    now: Mutex<DateTime<Utc>>,
+    moved: tokio::sync::Notify,
+}
+
+impl TestClock {
+    pub(super) fn new() -> Arc<Self> {
+        let start = DateTime::from_timestamp(1_900_000_000, 0).unwrap();
+        Arc::new(Self { now: Mutex::new(start), moved: tokio::sync::Notify::new() })
+    }
+
+    pub(super) fn pass(&self, seconds: i64) {
+        *self.now.lock().unwrap() += TimeDelta::seconds(seconds);
+        self.moved.notify_waiters();
+    }
+}
+
+#[async_trait]
+impl Clock for TestClock {
+    fn now(&self) -> DateTime<Utc> {
+        *self.now.lock().unwrap()
+    }
+
+    async fn wait_until(&self, at: DateTime<Utc>) {
+        while self.now() < at {
+            let moved = self.moved.notified();
+            if self.now() >= at {
+                return;
+            }
+            // A move between look and wait is caught by the time-out.
+            let _ = tokio::time::timeout(std::time::Duration::from_millis(20), moved).await;
+        }
+    }
+
+    fn follow_wall_clock(&self) {}
+
+    fn set_back_by(&self) -> TimeDelta {
+        TimeDelta::zero()
+    }
+}
+
+/// A ledger that refuses a write of one name while told to.
+pub(super) struct Refusing {
+    pub(super) inner: Arc<dyn ticketgate_ledger::Ledger>,
+    pub(super) name: &'static str,
+    pub(super) refuses: AtomicBool,
+}
+
+#[async_trait]
+impl ticketgate_ledger::Ledger for Refusing {
+    async fn commit(&self, change: ticketgate_ledger::Change) -> Result<(), ticketgate_ledger::LedgerError> {
+        if change.name == self.name && self.refuses.load(Ordering::SeqCst) {
+            return Err(ticketgate_ledger::LedgerError::Unavailable("disk full".into()));
+        }
+        self.inner.commit(change).await
+    }
+    async fn session(
+        &self,
+        id: &ticketgate_protocol::ids::SessionId,
+    ) -> Result<Option<ticketgate_access::session::Session>, ticketgate_ledger::LedgerError> {
+        self.inner.session(id).await
+    }
+    async fn sessions(
+        &self,
+        filter: ticketgate_ledger::SessionFilter,
+    ) -> Result<Vec<ticketgate_access::session::Session>, ticketgate_ledger::LedgerError> {
+        self.inner.sessions(filter).await
+    }
+    async fn account(
+        &self,
+        key: &ticketgate_access::session::AccountKey,
+    ) -> Result<Option<(Account, Vec<ticketgate_access::session::Session>)>, ticketgate_ledger::LedgerError>
+    {
+        self.inner.account(key).await
+    }
+    async fn accounts(&self) -> Result<Vec<Account>, ticketgate_ledger::LedgerError> {
+        self.inner.accounts().await
+    }
+    async fn answered(
+        &self,
+        technician: &ticketgate_protocol::ids::TechnicianId,
+        key: &ticketgate_protocol::ids::IdempotencyKey,
+    ) -> Result<Option<ticketgate_ledger::Answered>, ticketgate_ledger::LedgerError> {
+        self.inner.answered(technician, key).await
+    }
+    async fn high_water(&self) -> Result<Option<DateTime<Utc>>, ticketgate_ledger::LedgerError> {
+        self.inner.high_water().await
+    }
+    async fn audit(
+        &self,
+        query: ticketgate_ledger::AuditQuery,
+    ) -> Result<Vec<ticketgate_protocol::api::AuditRecord>, ticketgate_ledger::LedgerError> {
+        self.inner.audit(query).await
+    }
+    async fn checkpoint(&self, at: DateTime<Utc>) -> Result<(), ticketgate_ledger::LedgerError> {
+        self.inner.checkpoint(at).await
+    }
+    async fn verify(
+        &self,
+        chain: Option<String>,
+    ) -> Result<ticketgate_protocol::api::AuditVerdict, ticketgate_ledger::LedgerError> {
+        self.inner.verify(chain).await
+    }
+}

@@ -1,0 +1,174 @@
+//! What the broker does without being asked: recovery at the start, the periodic sweep, and `check`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use ticketgate_access::session::AccountKey;
+use ticketgate_ledger::{Change, LedgerError, SessionFilter};
+use ticketgate_protocol::api::{EndCause, Finding, Mode, State};
+use ticketgate_protocol::problem::Problem;
+
+use super::converge::ending;
+use super::{Broker, ledger_problem, records};
+
+/// How often every account is compared with the directory though nothing is due: finds rights that somebody added by hand.
+const SWEEP_EVERY: Duration = Duration::from_secs(15 * 60);
+
+/// How often the audit log's heads are signed.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
+
+/// A wall clock this far behind the ledger's latest write was set back.
+const SET_BACK: TimeDelta = TimeDelta::seconds(2);
+
+impl Broker {
+    /// Takes up what an earlier broker left: everything not settled is due now, and activations that nobody waits for any
+    /// more are taken back. Answers how many accounts are due.
+    ///
+    /// # Errors
+    /// Ledger down.
+    pub async fn recover(self: &Arc<Self>) -> Result<usize, Problem> {
+        let now = self.clock.now();
+        let was = self.ledger.high_water().await.map_err(|e| ledger_problem(&e))?;
+        // Nobody can tell how long a session really ran when the clock was set back meanwhile: it ends now.
+        let set_back = was.is_some_and(|was| now < was - SET_BACK);
+        if set_back {
+            tracing::warn!("the clock was set back since the last write; open sessions end now");
+        }
+        let open = SessionFilter { open: true, ..SessionFilter::default() };
+        for session in self.ledger.sessions(open).await.map_err(|e| ledger_problem(&e))? {
+            let cause = match session.state {
+                State::Activating => EndCause::GrantFailed,
+                State::Active if set_back => EndCause::ClockSetBack,
+                _ => continue,
+            };
+            let Some((account, sessions)) =
+                self.ledger.account(&session.account).await.map_err(|e| ledger_problem(&e))?
+            else {
+                continue;
+            };
+            let change = ending(account, &sessions, &[session], cause, "broker", now);
+            match self.commit(Change { name: "ledger.recovered", ..change }).await {
+                Ok(()) | Err(LedgerError::Conflict(_)) => {}
+                Err(error) => return Err(ledger_problem(&error)),
+            }
+        }
+        let mut due = 0;
+        for account in self.ledger.accounts().await.map_err(|e| ledger_problem(&e))? {
+            if account.settled {
+                self.schedule(&account.key).await;
+            } else {
+                self.ends.set(&account.key, Some(now));
+                due += 1;
+            }
+        }
+        Ok(due)
+    }
+
+    /// Converges every account that may exist in a directory, and says what could not be settled.
+    ///
+    /// # Errors
+    /// Ledger down.
+    pub async fn sweep(self: &Arc<Self>) -> Result<Vec<Finding>, Problem> {
+        self.follow_clock_when_idle().await;
+        let accounts = self.ledger.accounts().await.map_err(|e| ledger_problem(&e))?;
+        let deleted = |mode, settled| mode == Mode::Burner && settled;
+        let keys: Vec<_> =
+            accounts.into_iter().filter(|a| !deleted(a.mode, a.settled)).map(|a| a.key).collect();
+        let count = keys.len();
+        let mut findings = Vec::new();
+        for batch in keys.chunks(16) {
+            let work = batch.iter().map(|key| self.converged(key));
+            findings.extend(futures_util::future::join_all(work).await.into_iter().flatten());
+        }
+        if findings.is_empty() {
+            findings.push(finding(
+                "ok",
+                "accounts",
+                &format!("{count} accounts are as the ledger wants them."),
+            ));
+        }
+        Ok(findings)
+    }
+
+    async fn converged(self: &Arc<Self>, key: &AccountKey) -> Option<Finding> {
+        let problem = self.converge(key).await.err()?;
+        let mut finding = finding("error", &format!("account {}", key.0), &problem.detail);
+        finding.remedy = problem.remedy;
+        Some(finding)
+    }
+
+    /// Tries everything that sessions will need, changing nothing.
+    pub async fn check(&self) -> Vec<Finding> {
+        let snapshot = self.settings();
+        let mut findings: Vec<_> = self
+            .notices(&snapshot)
+            .into_iter()
+            .map(|notice| Finding {
+                level: notice.level,
+                subject: "broker".into(),
+                text: notice.text,
+                remedy: String::new(),
+            })
+            .collect();
+        let Some(config) = &snapshot.config else { return findings };
+        for (id, directory) in &snapshot.directories {
+            let policies = config.policies.values().filter(|p| p.directory == *id);
+            let mut rights: Vec<_> = policies.flat_map(|p| p.rights.iter().cloned()).collect();
+            rights.sort();
+            rights.dedup();
+            findings.extend(directory.check(&rights).await.into_iter().map(|mut finding| {
+                if !finding.subject.contains(id.as_str()) {
+                    finding.subject = format!("{id}: {}", finding.subject);
+                }
+                finding
+            }));
+        }
+        findings
+    }
+
+    /// The periodic part, for as long as the broker runs.
+    pub(super) async fn run_upkeep(self: Arc<Self>) {
+        let mut sweep = tokio::time::interval(SWEEP_EVERY);
+        let mut checkpoint = tokio::time::interval(CHECKPOINT_EVERY);
+        loop {
+            tokio::select! {
+                _ = sweep.tick() => {
+                    if let Err(problem) = self.sweep().await {
+                        tracing::error!(%problem, "the sweep could not be made");
+                    }
+                }
+                _ = checkpoint.tick() => {
+                    if let Err(error) = self.ledger.checkpoint(self.clock.now()).await {
+                        tracing::error!(%error, "the audit log's heads could not be signed");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Records that the broker starts or stops, with the sessions that it leaves open.
+    ///
+    /// # Errors
+    /// Ledger down.
+    pub async fn record_life(&self, action: &'static str) -> Result<usize, Problem> {
+        let open = SessionFilter { open: true, ..SessionFilter::default() };
+        let open = self.ledger.sessions(open).await.map_err(|e| ledger_problem(&e))?;
+        let details = records::details([
+            ("version", env!("CARGO_PKG_VERSION").into()),
+            ("open_sessions", open.iter().map(|s| s.id.to_string()).collect::<Vec<_>>().into()),
+        ]);
+        let change = Change {
+            name: "ledger.life",
+            at: self.clock.now(),
+            audit: vec![records::record(None, action, "broker", "ok", details)],
+            ..Change::default()
+        };
+        self.commit(change).await.map_err(|e| ledger_problem(&e))?;
+        Ok(open.len())
+    }
+}
+
+fn finding(level: &str, subject: &str, text: &str) -> Finding {
+    Finding { level: level.into(), subject: subject.into(), text: text.into(), remedy: String::new() }
+}

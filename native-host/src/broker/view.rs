@@ -1,0 +1,61 @@
+//! Sessions as people see them: names instead of ids' rows, and whether the password can still be had.
+
+use ticketgate_access::session::{Account, Session};
+use ticketgate_ledger::LedgerError;
+use ticketgate_protocol::api;
+use ticketgate_protocol::ids::SessionId;
+
+use super::{Broker, Snapshot};
+
+impl Broker {
+    /// One session as people see it.
+    pub(super) async fn view(&self, id: &SessionId) -> Result<Option<api::Session>, LedgerError> {
+        let Some(session) = self.ledger.session(id).await? else { return Ok(None) };
+        let account = self.ledger.account(&session.account).await?.map(|(account, _)| account);
+        Ok(Some(self.show(&self.settings(), &session, account.as_ref())))
+    }
+
+    /// A session and its account as people see them.
+    pub(super) fn show(
+        &self,
+        snapshot: &Snapshot,
+        session: &Session,
+        account: Option<&Account>,
+    ) -> api::Session {
+        let directory = snapshot.directories.get(&session.directory);
+        let customer = snapshot.config.as_ref().and_then(|c| c.customers.get(&session.customer));
+        api::Session {
+            id: session.id.clone(),
+            state: session.state,
+            technician: session.technician.clone(),
+            customer: session.customer.clone(),
+            customer_name: customer.map_or_else(|| session.customer.to_string(), |c| c.name.clone()),
+            policy: session.policy.clone(),
+            policy_name: session.policy_name.clone(),
+            directory: session.directory.clone(),
+            mode: session.mode,
+            account: account.and_then(|a| a.display_name.clone()),
+            rights: session
+                .rights
+                .iter()
+                .map(|right| directory.map_or_else(|| right.0.clone(), |d| d.right_name(right)))
+                .collect(),
+            reason: session.reason.clone(),
+            ticket: session.ticket.clone(),
+            requested_at: session.requested_at,
+            from: session.active_at.map(|_| session.from),
+            expires_at: session.until,
+            latest_end: session.latest_end,
+            end_cause: session.end_cause,
+            ended_at: session.ended_at,
+            trouble: session.trouble.clone().map(|problem| api::Trouble {
+                problem,
+                attempts: account.map_or(0, |a| a.attempts),
+                next_try: account.and_then(|a| a.next_try),
+            }),
+            password_held: session.state == api::State::Active
+                && account.is_some_and(|a| self.passwords.holds(&a.key, a.password_generation)),
+            version: session.version,
+        }
+    }
+}

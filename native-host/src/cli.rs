@@ -1,0 +1,116 @@
+//! The command line: a client of the broker's API, and the commands that start, install and diagnose.
+//! Output goes through one writer; people's text by default, JSON with `--json`.
+
+mod arguments;
+mod audit;
+mod broker;
+mod sessions;
+mod text;
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use serde::Serialize;
+use ticketgate_protocol::problem::Problem;
+
+use self::arguments::{Arguments, Command};
+use crate::client::{Client, Endpoint, starting::Starter};
+use crate::places::{Places, Surroundings};
+
+/// What every command gets.
+struct Terminal<'a> {
+    out: &'a mut dyn Write,
+    json: bool,
+    around: Surroundings,
+    places: Places,
+}
+
+impl Terminal<'_> {
+    /// A client of the broker; one is started when none runs.
+    fn client(&self) -> Result<Client, Problem> {
+        let client = Client::new(Endpoint::Socket(self.places.socket.clone()))?;
+        Ok(match Starter::new(&self.around, self.places.clone()) {
+            Some(starter) => client.starting_with(starter),
+            None => client,
+        })
+    }
+
+    /// JSON for programs, or a text for people.
+    fn answer(&mut self, value: &impl Serialize, text: impl FnOnce() -> String) -> anyhow::Result<()> {
+        if self.json {
+            serde_json::to_writer_pretty(&mut self.out, value)?;
+            writeln!(self.out)?;
+        } else {
+            let text = text();
+            writeln!(self.out, "{}", text.trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let _ = crate::client::starting::install_tls_provider();
+    let mut out = io::stdout().lock();
+    let json = arguments.json;
+    match run(arguments, &mut out) {
+        Ok(code) => code,
+        Err(error) => {
+            // A reader that stopped reading (`| head`) is no failure.
+            if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) {
+                return ExitCode::SUCCESS;
+            }
+            let mut err = io::stderr().lock();
+            let problem = error.downcast_ref::<Problem>();
+            let _ = match (json, problem) {
+                (true, Some(problem)) => {
+                    writeln!(err, "{}", serde_json::to_string(problem).unwrap_or_default())
+                }
+                _ => writeln!(err, "{}", text::failure(&error, err.is_terminal())),
+            };
+            ExitCode::from(if problem.is_some() { 1 } else { 2 })
+        }
+    }
+}
+
+fn run(arguments: Arguments, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    let mut around = Surroundings::here();
+    arguments.apply_to(&mut around);
+    let command = arguments.command;
+    // What the browser or a detached process runs has no terminal and needs no places.
+    if matches!(command, Command::ClipboardHolder) {
+        return Ok(crate::clipboard::holder_main());
+    }
+    let places = Places::find(&around)?;
+    let mut terminal = Terminal { out, json: arguments.json, around, places };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build()?;
+    match command {
+        Command::Broker(how) => broker::run(&runtime, &terminal, &how),
+        Command::Sweep => runtime.block_on(broker::sweep(&mut terminal)),
+        Command::Check => runtime.block_on(broker::check(&mut terminal)),
+        Command::Status => runtime.block_on(sessions::status(&mut terminal)),
+        Command::Activate(wish) => runtime.block_on(sessions::activate(&mut terminal, wish)),
+        Command::Extend(which) => runtime.block_on(sessions::extend(&mut terminal, which)),
+        Command::End(which) => runtime.block_on(sessions::end(&mut terminal, which)),
+        Command::EndAll(whose) => runtime.block_on(sessions::end_all(&mut terminal, whose)),
+        Command::Sessions(which) => runtime.block_on(sessions::list(&mut terminal, which)),
+        Command::Password(which) => runtime.block_on(sessions::password(&mut terminal, which)),
+        Command::Audit(what) => runtime.block_on(audit::run(&mut terminal, what)),
+        Command::Install(how) => crate::install::command(terminal.out, &terminal.around, &how),
+        Command::Uninstall(how) => crate::install::uninstall_command(terminal.out, &terminal.around, &how),
+        Command::Doctor(how) => {
+            let json = terminal.json;
+            crate::doctor::command(terminal.out, &terminal.around, &terminal.places, &how, json)
+        }
+        Command::ClipboardHolder => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// A path given on the command line becomes absolute, because a started broker has another working folder.
+fn absolute(path: &PathBuf) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.clone())
+}

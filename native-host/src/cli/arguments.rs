@@ -1,0 +1,236 @@
+//! What can be typed. Each command's work is in the file of its name.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use ticketgate_protocol::ids::{CustomerId, PolicyId, SessionId, TechnicianId};
+
+use crate::places::{CONFIG_VARIABLE, SOCKET_VARIABLE, STATE_VARIABLE, Surroundings};
+
+/// Just-in-time administrator access: rights for one ticket that end by themselves.
+#[derive(Debug, Parser)]
+#[command(name = "ticketgate", version, propagate_version = true)]
+pub(super) struct Arguments {
+    /// Answers as JSON.
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    /// The broker's socket.
+    #[arg(long, global = true, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// The configuration file.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The folder of ledger, audit log and keys.
+    #[arg(long, global = true, value_name = "DIR")]
+    state: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+impl Arguments {
+    /// Puts the places named here before those of the environment.
+    pub(super) fn apply_to(&self, around: &mut Surroundings) {
+        let named =
+            [(CONFIG_VARIABLE, &self.config), (STATE_VARIABLE, &self.state), (SOCKET_VARIABLE, &self.socket)];
+        for (name, path) in named {
+            if let Some(path) = path {
+                around.variables.insert(name.into(), super::absolute(path).into_os_string());
+            }
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Shows who you are, your open sessions and anything that needs attention.
+    Status,
+    /// Activates a policy: rights for a ticket, for a time.
+    Activate(Activate),
+    /// Moves a session's end.
+    Extend(Extend),
+    /// Ends a session now.
+    End(One),
+    /// Ends every session of a technician or at a customer.
+    EndAll(EndAll),
+    /// Lists sessions.
+    Sessions(Sessions),
+    /// Prints an open session's password, once; for machines without a clipboard.
+    Password(Password),
+    /// Reads, checks and exports the audit log.
+    #[command(subcommand)]
+    Audit(Audit),
+    /// Tries the configuration and every directory without changing anything.
+    Check,
+    /// Takes away whatever is over; for a timer of the operating system when no broker runs.
+    Sweep,
+    /// Runs the broker.
+    Broker(Broker),
+    /// Makes browsers find this program.
+    Install(crate::install::Options),
+    /// Takes back what `install` did.
+    Uninstall(crate::install::Options),
+    /// Finds out why something does not work, and says how to mend it.
+    Doctor(crate::doctor::Options),
+    /// Keeps a copied password in the clipboard until its time is over.
+    #[command(hide = true)]
+    ClipboardHolder,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Activate {
+    /// The policy's id.
+    pub(super) policy: PolicyId,
+    /// For how long: 30m, 1h, 1h30m, 90s; the policy's own default without it.
+    #[arg(long = "for", value_name = "TIME", value_parser = seconds)]
+    pub(super) duration: Option<i64>,
+    /// Why; made from the ticket without it.
+    #[arg(long)]
+    pub(super) reason: Option<String>,
+    /// The ticket's number.
+    #[arg(long)]
+    pub(super) ticket: Option<String>,
+    /// The ticket's address.
+    #[arg(long, requires = "ticket", value_name = "URL")]
+    pub(super) ticket_url: Option<String>,
+    /// The ticket's summary.
+    #[arg(long, requires = "ticket", value_name = "TEXT")]
+    pub(super) summary: Option<String>,
+    /// Only says whether it would be granted.
+    #[arg(long)]
+    pub(super) preview: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct One {
+    /// The session's id, or a beginning of it that only one open session has.
+    pub(super) session: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Extend {
+    /// The session's id, or a beginning of it that only one open session has.
+    pub(super) session: String,
+    /// By how long: 30m, 1h.
+    #[arg(long, value_name = "TIME", default_value = "30m", value_parser = seconds)]
+    pub(super) by: i64,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+pub(super) struct EndAll {
+    /// Every session of this technician.
+    #[arg(long)]
+    pub(super) technician: Option<TechnicianId>,
+    /// Every session at this customer.
+    #[arg(long)]
+    pub(super) customer: Option<CustomerId>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Sessions {
+    /// This technician's (administrators).
+    #[arg(long)]
+    pub(super) technician: Option<TechnicianId>,
+    /// At this customer.
+    #[arg(long)]
+    pub(super) customer: Option<CustomerId>,
+    /// Also those that are over.
+    #[arg(long)]
+    pub(super) past: bool,
+    /// Everybody's (administrators).
+    #[arg(long)]
+    pub(super) all: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Password {
+    /// The session's id, or a beginning of it that only one open session has.
+    pub(super) session: String,
+    /// Sets a new password first; the old one then stops working.
+    #[arg(long)]
+    pub(super) new: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Audit {
+    /// Shows the newest records.
+    Show(AuditShow),
+    /// Checks every hash and signature; names the first record that is broken.
+    Verify,
+    /// Writes all records you may read to standard output.
+    Export {
+        /// `jsonl` or `csv`.
+        #[arg(long, default_value = "jsonl", value_parser = ["jsonl", "csv"])]
+        format: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AuditShow {
+    /// This customer's only.
+    #[arg(long)]
+    pub(super) customer: Option<CustomerId>,
+    /// From then on (RFC 3339, `2026-11-22T08:00:00Z`).
+    #[arg(long, value_name = "TIME")]
+    pub(super) since: Option<chrono::DateTime<chrono::Utc>>,
+    /// At most so many.
+    #[arg(long, default_value_t = 50)]
+    pub(super) limit: u32,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Broker {
+    /// Stops by itself when nothing has been open or asked for in 15 minutes.
+    #[arg(long)]
+    pub(super) on_demand: bool,
+}
+
+/// Reads `1h30m`, `90s`, `45m`.
+fn seconds(text: &str) -> Result<i64, String> {
+    let wrong = || format!("{text:?} is not a time: write 30m, 1h, 1h30m or 90s");
+    let mut total: i64 = 0;
+    let mut number = String::new();
+    for c in text.trim().chars() {
+        let unit = match c {
+            '0'..='9' => {
+                number.push(c);
+                continue;
+            }
+            'h' => 3600,
+            'm' => 60,
+            's' => 1,
+            _ => return Err(wrong()),
+        };
+        let count: i64 = std::mem::take(&mut number).parse().map_err(|_| wrong())?;
+        total = count.checked_mul(unit).and_then(|s| total.checked_add(s)).ok_or_else(wrong)?;
+    }
+    if number.is_empty() && !text.trim().is_empty() { Ok(total) } else { Err(wrong()) }
+}
+
+/// Finds the one id that begins so.
+pub(super) fn by_beginning(ids: &[SessionId], beginning: &str) -> Option<SessionId> {
+    let mut matching = ids.iter().filter(|id| id.as_str().starts_with(beginning));
+    let first = matching.next()?;
+    matching.next().is_none().then(|| first.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn times_are_read_and_nonsense_is_refused() {
+        assert_eq!(seconds("1h30m"), Ok(5400));
+        assert_eq!(seconds("45s"), Ok(45));
+        for wrong in ["", "1", "h", "1d", "-5m", "1h30", "9999999999999999999h"] {
+            assert!(seconds(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

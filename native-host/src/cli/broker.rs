@@ -1,0 +1,99 @@
+//! `broker`, `sweep`, `check`: the commands that run a broker's work in this process.
+
+use std::process::ExitCode;
+
+use ticketgate_protocol::api::Finding;
+use tokio::runtime::Runtime;
+use tracing_subscriber::EnvFilter;
+
+use super::arguments::Broker;
+use super::{Terminal, text};
+use crate::broker::{self, StartError};
+use crate::platform::{Here, Platform};
+
+/// Serves until the operating system says stop.
+pub(super) fn run(runtime: &Runtime, terminal: &Terminal<'_>, how: &Broker) -> anyhow::Result<ExitCode> {
+    log_to_stderr();
+    Here::guard_memory();
+    runtime.block_on(async {
+        let started = broker::start(&terminal.places).await?;
+        started.serve(&terminal.places.socket, how.on_demand, stop_signal()).await?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// Asks the broker that runs, or does its work once in this process when none does.
+pub(super) async fn sweep(terminal: &mut Terminal<'_>) -> anyhow::Result<ExitCode> {
+    let findings = match broker::start(&terminal.places).await {
+        Ok(started) => started.broker.sweep().await?,
+        Err(StartError::AlreadyRunning(_)) => terminal.client()?.sweep().await?,
+        Err(error) => return Err(error.into()),
+    };
+    report(terminal, &findings)
+}
+
+/// Reads the configuration file as it is now, and asks the broker about the directories.
+pub(super) async fn check(terminal: &mut Terminal<'_>) -> anyhow::Result<ExitCode> {
+    let path = terminal.places.config.clone();
+    let mut findings = Vec::new();
+    match std::fs::read_to_string(&path) {
+        Err(error) => {
+            findings.push(finding("error", &path.display().to_string(), &format!("cannot be read: {error}")))
+        }
+        Ok(text) => match ticketgate_access::config::read(&text) {
+            Err(faults) => findings.extend(
+                faults.0.iter().map(|f| finding("error", &format!("{}:{}", path.display(), f.line), &f.text)),
+            ),
+            Ok(config) => {
+                let checked = format!(
+                    "{} policies, {} directories, no faults",
+                    config.policies.len(),
+                    config.directories.len()
+                );
+                findings.push(finding("ok", &path.display().to_string(), &checked));
+            }
+        },
+    }
+    if findings.iter().all(|f| f.level == "ok") {
+        findings.extend(terminal.client()?.check().await?);
+    }
+    report(terminal, &findings)
+}
+
+fn report(terminal: &mut Terminal<'_>, findings: &[Finding]) -> anyhow::Result<ExitCode> {
+    terminal.answer(&findings, || text::findings(findings))?;
+    let bad = findings.iter().any(|f| f.level == "error");
+    Ok(if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn finding(level: &str, subject: &str, text: &str) -> Finding {
+    Finding { level: level.into(), subject: subject.into(), text: text.into(), remedy: String::new() }
+}
+
+/// The log goes to standard error; `TICKETGATE_LOG` chooses how much (`debug`, `ticketgate=trace`).
+fn log_to_stderr() {
+    let filter = EnvFilter::try_from_env("TICKETGATE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .try_init();
+}
+
+/// Completes when the operating system asks the process to stop.
+async fn stop_signal() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+        else {
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = tokio::signal::ctrl_c().await;
+}
