@@ -37,7 +37,7 @@
   const STYLE = `
     :host {
       all: initial !important; display: block !important; position: fixed !important; width: max-content !important;
-      height: max-content !important; max-width: calc(100vw - 16px) !important; z-index: 2147483647 !important;
+      height: max-content !important; max-width: min(470px, calc(100vw - 40px)) !important; z-index: 2147483647 !important;
       opacity: 1 !important; visibility: visible !important; pointer-events: auto !important; transition: none !important;
       animation: none !important; overflow: visible !important; background: transparent !important; border: 0 !important;
       padding: 0 !important; margin: 0 !important; contain: none !important; direction: ltr !important;
@@ -72,7 +72,7 @@
     .grip:active { cursor: grabbing; }
     .close { border-radius: 0 9px 9px 0; }
     .body { position: relative; flex: 1 1 auto; min-width: 0; }
-    .face { display: flex; align-items: center; gap: 9px; min-height: 38px; max-width: 400px; padding: 6px 10px 6px 6px; }
+    .face { display: flex; align-items: center; gap: 9px; min-height: 38px; padding: 6px 10px 6px 6px; }
     /* Over the face and empty: IntersectionObserver takes anything painted on its target, children too, for a cover. */
     .act { position: absolute; inset: 0; border-radius: 4px; touch-action: none; }
     .act:hover { background: var(--tint); }
@@ -84,7 +84,7 @@
       color: var(--on-accent);
     }
     .label {
-      display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3; overflow: hidden; overflow-wrap: anywhere;
+      display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 6; overflow: hidden; overflow-wrap: anywhere;
       text-wrap: pretty;
     }
     svg { display: block; fill: none; stroke: currentColor; stroke-width: 2; stroke-linecap: round; stroke-linejoin: round; }
@@ -308,19 +308,23 @@
     if (hinting) noteTimer = setTimeout(() => say(null), 7000);
   }
 
+  /** The window without its scroll bars. */
+  const room = () => ({ width: document.documentElement.clientWidth || innerWidth, height: innerHeight });
+
   /** Puts the button where `at` says, inside the window. */
   function put() {
+    const { width, height } = room();
     const bottom = at.corner.startsWith("bottom"), right = at.corner.endsWith("right");
-    const most = (/** @type {number} */ room, /** @type {number} */ size) => Math.max(MARGIN, room - size - MARGIN);
-    const x = Math.min(Math.max(at.x, MARGIN), most(innerWidth, host.offsetWidth));
-    const y = Math.min(Math.max(at.y, MARGIN), most(innerHeight, host.offsetHeight));
+    const most = (/** @type {number} */ space, /** @type {number} */ size) => Math.max(MARGIN, space - size - MARGIN);
+    const x = Math.min(Math.max(at.x, MARGIN), most(width, host.offsetWidth));
+    const y = Math.min(Math.max(at.y, MARGIN), most(height, host.offsetHeight));
     const inset = `${bottom ? "auto" : y + "px"} ${right ? x + "px" : "auto"} ${bottom ? y + "px" : "auto"} ${right ? "auto" : x + "px"}`;
     place.replaceSync(`:host { inset: ${inset} !important; }`);
     const box = host.getBoundingClientRect();
-    const up = box.top > innerHeight / 2;
+    const up = box.top > height / 2;
     chip.toggleAttribute("data-up", up);
     chip.toggleAttribute("data-down", !up);
-    chip.toggleAttribute("data-left", box.left + box.width / 2 < innerWidth / 2);
+    chip.toggleAttribute("data-left", box.left + box.width / 2 < width / 2);
     moved(act.getBoundingClientRect());
   }
 
@@ -369,7 +373,8 @@
       return;
     }
     view = next;
-    at = next.placement;
+    // A view that was on its way while the person moved the button does not move it back.
+    if (placeTimer === undefined) at = next.placement;
     restart();
     if (first) {
       putBacks = 0;
@@ -388,7 +393,7 @@
     sight.disconnect();
     removals.disconnect();
     for (const timer of [putBackTimer, calmTimer, noteTimer, pendingTimer, placeTimer]) clearTimeout(timer);
-    putBackTimer = undefined;
+    putBackTimer = placeTimer = undefined;
     inView = false;
     goodSince = Infinity;
     openMenu(false);
@@ -401,9 +406,10 @@
   /** The place of the button after a move by so much, as distances from the corner that is nearest then.
    * @param {DOMRect} box @param {number} dx @param {number} dy */
   function moveTo(box, dx, dy) {
-    const left = Math.min(Math.max(box.left + dx, MARGIN), Math.max(MARGIN, innerWidth - box.width - MARGIN));
-    const top = Math.min(Math.max(box.top + dy, MARGIN), Math.max(MARGIN, innerHeight - box.height - MARGIN));
-    const right = innerWidth - left - box.width, bottom = innerHeight - top - box.height;
+    const { width, height } = room();
+    const left = Math.min(Math.max(box.left + dx, MARGIN), Math.max(MARGIN, width - box.width - MARGIN));
+    const top = Math.min(Math.max(box.top + dy, MARGIN), Math.max(MARGIN, height - box.height - MARGIN));
+    const right = width - left - box.width, bottom = height - top - box.height;
     const vertical = top < bottom ? "top" : "bottom", horizontal = left < right ? "left" : "right";
     const whole = (/** @type {number} */ n) => Math.min(Math.max(Math.round(n), 0), 65_535);
     at = { corner: `${vertical}_${horizontal}`, x: whole(Math.min(left, right)), y: whole(Math.min(top, bottom)) };
@@ -412,7 +418,10 @@
 
   function moveDone() {
     clearTimeout(placeTimer);
-    placeTimer = setTimeout(() => { if (view) void page.send({ page: "placement", placement: at }); }, 300);
+    placeTimer = setTimeout(() => {
+      placeTimer = undefined;
+      if (view) void page.send({ page: "placement", placement: at });
+    }, 300);
   }
 
   /** @param {PointerEvent} down */
