@@ -2,6 +2,7 @@
 
 mod check;
 mod clock;
+mod delegation;
 mod dn;
 mod domain;
 mod entry;
@@ -13,6 +14,7 @@ mod look;
 mod marker;
 mod password;
 mod server;
+mod sid;
 mod steps;
 mod tls;
 
@@ -53,7 +55,10 @@ impl ActiveDirectory {
     ///
     /// # Errors
     /// [`DirectoryError::BadValue`] when a server's address, the unit or a right cannot be read.
-    pub fn new(config: &config::ActiveDirectory, known_rights: BTreeSet<Right>) -> Result<Self, DirectoryError> {
+    pub fn new(
+        config: &config::ActiveDirectory,
+        known_rights: BTreeSet<Right>,
+    ) -> Result<Self, DirectoryError> {
         Self::with_secrets(config, known_rights, Arc::new(MachineSecrets))
     }
 
@@ -140,7 +145,12 @@ impl Directory for ActiveDirectory {
         }
     }
 
-    async fn apply(&self, account: &Account, step: &Step, password: Option<&Secret>) -> Result<(), DirectoryError> {
+    async fn apply(
+        &self,
+        account: &Account,
+        step: &Step,
+        password: Option<&Secret>,
+    ) -> Result<(), DirectoryError> {
         let (link, domain) = self.link().await?;
         // The account is looked up before each write, so a dead connection shows while nothing has been sent.
         let (link, domain, target) = match self.target(&link, &domain, account).await {
@@ -197,10 +207,14 @@ impl Directory for ActiveDirectory {
     }
 
     fn right_name(&self, right: &Right) -> String {
-        Dn::parse(&right.0).ok().and_then(|dn| dn.name().map(str::to_owned)).unwrap_or_else(|| right.0.clone())
+        Dn::parse(&right.0)
+            .ok()
+            .and_then(|dn| dn.name().map(str::to_owned))
+            .unwrap_or_else(|| right.0.clone())
     }
 }
 
 fn parsed(dn: &str) -> Result<Dn, DirectoryError> {
-    Dn::parse(dn).map_err(|error| DirectoryError::BadValue(format!("{dn} is not a distinguished name: {error}")))
+    Dn::parse(dn)
+        .map_err(|error| DirectoryError::BadValue(format!("{dn} is not a distinguished name: {error}")))
 }

@@ -48,7 +48,8 @@ fn fits(password: &[u8], account_name: &str) -> bool {
     let lower = Zeroizing::new(String::from_utf8_lossy(password).to_lowercase());
     let name = account_name.to_lowercase();
     // Shorter words are not looked at by the domain either, and would be in every other password.
-    let mut words = name.split(|c: char| !c.is_alphanumeric()).chain([name.as_str()]).filter(|word| word.len() >= 3);
+    let mut words =
+        name.split(|c: char| !c.is_alphanumeric()).chain([name.as_str()]).filter(|word| word.len() >= 3);
     has_each && !words.any(|word| lower.contains(word))
 }
 

@@ -34,7 +34,12 @@ pub trait Directory: Send + Sync {
     ///
     /// # Errors
     /// [`DirectoryError`]
-    async fn apply(&self, account: &Account, step: &Step, password: Option<&Secret>) -> Result<(), DirectoryError>;
+    async fn apply(
+        &self,
+        account: &Account,
+        step: &Step,
+        password: Option<&Secret>,
+    ) -> Result<(), DirectoryError>;
 
     /// The directory's own clock.
     ///

@@ -34,7 +34,9 @@ impl ReadSecret for MachineSecrets {
             }
             SecretRef::Env(name) => match std::env::var(name) {
                 Ok(text) if !text.is_empty() => Ok(Secret::new(text)),
-                _ => none(format!("the environment variable {name} is not set; set it for the broker's service")),
+                _ => none(format!(
+                    "the environment variable {name} is not set; set it for the broker's service"
+                )),
             },
             SecretRef::Credential(name) => {
                 let plain = !name.is_empty() && !name.contains(['/', '\\']) && name != "..";
@@ -58,7 +60,8 @@ impl ReadSecret for MachineSecrets {
 fn guarded(path: &Path) -> Result<(), DirectoryError> {
     use std::os::unix::fs::PermissionsExt;
     let shown = path.display();
-    let found = std::fs::metadata(path).map_err(|error| DirectoryError::NoSecret(format!("{shown}: {error}")))?;
+    let found =
+        std::fs::metadata(path).map_err(|error| DirectoryError::NoSecret(format!("{shown}: {error}")))?;
     let mode = found.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
         let why = format!("others may read {shown} (mode {mode:o}); run: chmod 600 {shown}");
@@ -126,8 +129,12 @@ mod tests {
         let empty = file("\n", 0o600);
         assert!(read(&SecretRef::File(empty.path().display().to_string())).unwrap_err().contains("empty"));
         assert!(read(&SecretRef::File("/nowhere/at/all".into())).is_err());
-        assert!(read(&SecretRef::Env("TICKETGATE_NOT_SET".into())).unwrap_err().contains("TICKETGATE_NOT_SET"));
-        assert!(read(&SecretRef::Keyring("acme".into())).unwrap_err().contains("not available in this build"));
+        assert!(
+            read(&SecretRef::Env("TICKETGATE_NOT_SET".into())).unwrap_err().contains("TICKETGATE_NOT_SET")
+        );
+        assert!(
+            read(&SecretRef::Keyring("acme".into())).unwrap_err().contains("not available in this build")
+        );
         assert!(read(&SecretRef::Credential("../x".into())).is_err());
     }
 }

@@ -1,12 +1,361 @@
-//! Looking for everything that sessions will need, before a technician meets what is missing. Nothing is changed.
+//! Looking for everything that sessions will need, before a technician meets what is missing. An account of its own, never
+//! enabled, is made and deleted for it; nothing else is changed.
 
-use ticketgate_access::session::Right;
-use ticketgate_protocol::api::Finding;
+use std::time::SystemTime;
 
-use super::ActiveDirectory;
+use chrono::{DateTime, TimeDelta, Utc};
+use ldap3::Scope;
+use ldap3::controls::RawControl;
+use ticketgate_access::desired::{DirectoryEnd, Marker, Step};
+use ticketgate_access::session::{Account, AccountKey, Right};
+use ticketgate_protocol::api::{Finding, Mode};
+
+use super::clock::{end_of, time_of_ticks};
+use super::delegation::{self, Need, Service};
+use super::dn::Dn;
+use super::domain::{self, Domain};
+use super::entry::Entry;
+use super::filter::{FilterValue, equals};
+use super::link::Link;
+use super::{ActiveDirectory, SKEW_REFUSED, SKEW_SHOWN, parsed, sid};
+use crate::{Directory, DirectoryError};
+
+/// Earlier than this an administrator need not think of a password that will expire.
+const SOON: TimeDelta = TimeDelta::days(14);
+/// `DONT_EXPIRE_PASSWORD` (MS-ADTS 2.2.16).
+const NEVER_EXPIRES: i64 = 0x1_0000;
+/// A read-only domain controller says so among its capabilities (MS-ADTS 3.1.1.3.4.3).
+const READ_ONLY: &str = "1.2.840.113556.1.4.1920";
+/// Groups whose access list `AdminSDHolder` rewrites, by number (MS-ADTS 3.1.1.6.1.2). `adminCount` shows it only once it happened.
+const PROTECTED: [u32; 12] = [498, 512, 516, 518, 519, 521, 544, 548, 549, 550, 551, 552];
+
+struct Findings {
+    subject: String,
+    found: Vec<Finding>,
+}
+
+impl Findings {
+    fn add(&mut self, level: &str, text: String, remedy: String) {
+        self.found.push(Finding { level: level.into(), subject: self.subject.clone(), text, remedy });
+    }
+
+    fn ok(&mut self, text: impl Into<String>) {
+        self.add("ok", text.into(), String::new());
+    }
+
+    fn failed(&mut self, error: &DirectoryError) {
+        self.add("error", error.to_string(), remedy(error).into());
+    }
+}
 
 /// The contract of [`crate::Directory::check`].
 pub(super) async fn check(directory: &ActiveDirectory, rights: &[Right]) -> Vec<Finding> {
-    let _ = (directory, rights);
-    Vec::new()
+    let mut findings = Findings { subject: format!("directory {}", directory.name), found: Vec::new() };
+    let mut first = None;
+    for (server, opened) in directory.servers.each().await {
+        match opened {
+            Ok(link) => {
+                findings.ok(format!(
+                    "{server} answers, its certificate is good, and the service account may log on"
+                ));
+                if is_read_only(&link).await {
+                    let text =
+                        format!("{server} is a read-only domain controller: it sends every change elsewhere");
+                    findings.add("error", text, "Name writable domain controllers in servers.".into());
+                }
+                first.get_or_insert(link);
+            }
+            Err(error) => findings.failed(&error),
+        }
+    }
+    let Some(link) = first else { return findings.found };
+    let domain = match directory.domain_by(&link).await {
+        Ok(domain) => domain,
+        Err(error) => {
+            findings.failed(&error);
+            return findings.found;
+        }
+    };
+    clock(&mut findings, &link).await;
+    let service = service(directory, &mut findings, &link, &domain).await;
+    time_limited(&mut findings, &domain);
+    if unit(directory, &mut findings, &link, &service.0).await {
+        rehearsal(directory, &mut findings, &service.0).await;
+    }
+    for right in rights {
+        findings.subject = format!("right {}", directory.right_name(right));
+        if let Err(error) = group(&mut findings, &link, &domain, &service, right).await {
+            findings.failed(&error);
+        }
+    }
+    findings.found
+}
+
+async fn is_read_only(link: &Link) -> bool {
+    let root = link.entry("", &["supportedCapabilities"], Vec::new()).await;
+    root.is_ok_and(|root| root.is_some_and(|root| root.texts("supportedCapabilities").contains(&READ_ONLY)))
+}
+
+async fn clock(findings: &mut Findings, link: &Link) {
+    let time = match domain::time(link).await {
+        Ok(time) => time,
+        Err(error) => return findings.failed(&error),
+    };
+    let skew = time - DateTime::<Utc>::from(SystemTime::now());
+    let text = format!("the directory's clock differs from this machine's by {} s", skew.num_seconds());
+    let remedy = "Let both follow one time server: w32tm /resync on Windows, chronyc makestep or timedatectl set-ntp true on Linux.";
+    if skew.abs() > SKEW_REFUSED {
+        findings.add(
+            "error",
+            format!("{text}; beyond {} s nothing is granted", SKEW_REFUSED.num_seconds()),
+            remedy.into(),
+        );
+    } else if skew.abs() > SKEW_SHOWN {
+        findings.add("warning", text, remedy.into());
+    } else {
+        findings.ok("both clocks agree");
+    }
+}
+
+/// The service account itself: its names for the commands, its SID, and what would stop it one day.
+async fn service(
+    directory: &ActiveDirectory,
+    findings: &mut Findings,
+    link: &Link,
+    domain: &Domain,
+) -> (Service, Vec<u8>) {
+    const WANTED: &[&str] = &[
+        "sAMAccountName",
+        "objectSid",
+        "userAccountControl",
+        "accountExpires",
+        "msDS-UserPasswordExpiryTimeComputed",
+    ];
+    let bind = directory.bind_dn.as_str();
+    let found = match Dn::parse(bind) {
+        Ok(dn) => link.entry(&dn.to_string(), WANTED, Vec::new()).await,
+        Err(_) => {
+            let by_name = equals("userPrincipalName", &FilterValue::text(bind));
+            let found =
+                link.search(&domain.base.to_string(), Scope::Subtree, &by_name, WANTED, Vec::new()).await;
+            found.map(|entries| entries.into_iter().next())
+        }
+    };
+    let entry = match found {
+        Ok(entry) => entry.unwrap_or_default(),
+        Err(trouble) => {
+            findings.failed(&trouble.reading("the service account"));
+            Entry::default()
+        }
+    };
+    let name = format!("{}\\{}", domain.netbios, entry.text("sAMAccountName").unwrap_or("SERVICE-ACCOUNT"));
+    let bytes = entry.bytes("objectSid").unwrap_or_default().to_vec();
+    if let DirectoryEnd::At(at) = end_of(entry.text("accountExpires")) {
+        let remedy =
+            "Set-ADUser NAME -AccountExpirationDate $null; Samba: samba-tool user setexpiry NAME --noexpiry";
+        findings.add(
+            "warning",
+            format!("the service account expires at {at}; then no session can start or end"),
+            remedy.into(),
+        );
+    }
+    let never = entry.number("userAccountControl").is_none_or(|flags| flags & NEVER_EXPIRES != 0);
+    let expiry =
+        entry.number("msDS-UserPasswordExpiryTimeComputed").filter(|ticks| *ticks > 0 && *ticks < i64::MAX);
+    if let Some(at) = expiry.and_then(time_of_ticks).filter(|_| !never) {
+        let soon = at - DateTime::<Utc>::from(SystemTime::now()) < SOON;
+        let text =
+            format!("the service account's password expires at {at}; then no session can start or end");
+        let remedy =
+            "Set-ADUser NAME -PasswordNeverExpires $true; Samba: samba-tool user setexpiry NAME --noexpiry";
+        findings.add(if soon { "error" } else { "warning" }, text, remedy.into());
+    }
+    let sid = sid::text(&bytes).unwrap_or_else(|| "SID".into());
+    (Service { name, sid }, bytes)
+}
+
+fn time_limited(findings: &mut Findings, domain: &Domain) {
+    if domain.time_limited {
+        findings.ok("the forest takes time-limited memberships away by itself");
+    } else {
+        findings.ok(
+            "the forest has no time-limited memberships: JIT accounts end by their own expiry all the same; rights on a \
+             technician's own account (mode membership) end by the broker alone",
+        );
+    }
+}
+
+async fn unit(directory: &ActiveDirectory, findings: &mut Findings, link: &Link, service: &Service) -> bool {
+    let (unit, name) = (&directory.unit, directory.unit.to_string());
+    match link.entry(&name, &["allowedChildClassesEffective"], Vec::new()).await {
+        Err(trouble) => findings.failed(&trouble.reading(&name)),
+        Ok(None) => findings.add(
+            "error",
+            format!("the unit {name} does not exist, or the service account cannot see it"),
+            "Create it: New-ADOrganizationalUnit; Samba: samba-tool ou add. It holds JIT accounts and nothing else.".into(),
+        ),
+        Ok(Some(entry)) if entry.texts("allowedChildClassesEffective").iter().any(|c| c.eq_ignore_ascii_case("user")) => {
+            return true;
+        }
+        Ok(Some(_)) => findings.add(
+            "error",
+            format!("the service account may not create accounts in {name}"),
+            delegation::on_unit(unit, service, Need::Accounts),
+        ),
+    }
+    false
+}
+
+/// Makes an account, does to it what sessions do except enabling it, and deletes it.
+async fn rehearsal(directory: &ActiveDirectory, findings: &mut Findings, service: &Service) {
+    let account = match rehearsal_account() {
+        Ok(account) => account,
+        Err(error) => return findings.failed(&error),
+    };
+    let marker =
+        |generation| Marker { token: account.token.clone(), owner: "check".into(), generation, until: None };
+    let steps = [
+        (Step::Create(marker(0)), Need::Accounts),
+        (Step::Close, Need::Restrictions),
+        (Step::Rotate(marker(1)), Need::Password),
+        (Step::Delete, Need::Accounts),
+    ];
+    let mut all = true;
+    for (step, need) in steps {
+        let Err(error) = directory.apply(&account, &step, None).await else { continue };
+        all = false;
+        let remedy = match &error {
+            DirectoryError::NotDelegated(_) if need == Need::Password => {
+                let [password, note] = [Need::Password, Need::Description]
+                    .map(|n| delegation::on_unit(&directory.unit, service, n));
+                format!("{password}  {note}")
+            }
+            DirectoryError::NotDelegated(_) => delegation::on_unit(&directory.unit, service, need),
+            other => remedy(other).into(),
+        };
+        findings.add(
+            "error",
+            format!(
+                "rehearsed with an account {} that is never enabled: {} failed: {error}",
+                account.name,
+                step.name()
+            ),
+            remedy,
+        );
+        if matches!(step, Step::Create(_)) {
+            break;
+        }
+    }
+    if all {
+        findings.ok("the service account can create, change and delete accounts in the unit (rehearsed with one that was never enabled)");
+    }
+}
+
+fn rehearsal_account() -> Result<Account, DirectoryError> {
+    let mut random = [0_u8; 8];
+    getrandom::fill(&mut random)
+        .map_err(|error| DirectoryError::BadValue(format!("no randomness: {error}")))?;
+    let token: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    let bad = |error: ticketgate_protocol::ids::BadId| DirectoryError::BadValue(error.to_string());
+    Ok(Account {
+        key: AccountKey("check".into()),
+        directory: "check".parse().map_err(bad)?,
+        mode: Mode::Burner,
+        technician: "check".parse().map_err(bad)?,
+        name: format!("tgchk-{}", token.get(..12).unwrap_or(&token)),
+        identity: None,
+        display_name: None,
+        token,
+        password_generation: 0,
+        standing: Vec::new(),
+        settled: false,
+        attempts: 0,
+        next_try: None,
+        version: 0,
+    })
+}
+
+async fn group(
+    findings: &mut Findings,
+    link: &Link,
+    domain: &Domain,
+    service: &(Service, Vec<u8>),
+    right: &Right,
+) -> Result<(), DirectoryError> {
+    let dn = parsed(&right.0)?;
+    let name = dn.to_string();
+    let wanted = ["objectClass", "adminCount", "objectSid", "allowedAttributesEffective"];
+    let Some(entry) = link.entry(&name, &wanted, Vec::new()).await.map_err(|t| t.reading(&right.0))? else {
+        findings.add(
+            "error",
+            format!("{} does not exist, or the service account cannot see it", right.0),
+            "Correct the DN in rights; Get-ADGroup NAME shows it (Samba: samba-tool group show NAME).".into(),
+        );
+        return Ok(());
+    };
+    if !entry.texts("objectClass").iter().any(|class| class.eq_ignore_ascii_case("group")) {
+        findings.add("error", format!("{} is no group", right.0), "Name a group's DN in rights.".into());
+        return Ok(());
+    }
+    let number = entry.bytes("objectSid").and_then(sid::number);
+    let protected =
+        entry.number("adminCount") == Some(1) || number.is_some_and(|number| PROTECTED.contains(&number));
+    let command = delegation::on_group(&dn, &domain.base, &service.0, protected);
+    if !entry.texts("allowedAttributesEffective").iter().any(|a| a.eq_ignore_ascii_case("member")) {
+        let why = if protected {
+            ": the group is protected, Windows rewrites its access list every hour from AdminSDHolder"
+        } else {
+            ""
+        };
+        findings.add(
+            "error",
+            format!("the service account may not change the members of {}{why}", right.0),
+            command,
+        );
+    } else if protected && !holds_out(link, domain, &service.1).await {
+        let text = format!(
+            "{} is protected: Windows rewrites its access list every hour from AdminSDHolder, which does not name the service \
+             account; its right to change the members goes with the next hour",
+            right.0
+        );
+        findings.add("warning", text, command);
+    } else {
+        findings.ok("exists, and the service account may change its members");
+    }
+    Ok(())
+}
+
+/// Whether the right to change a protected group's members will still be there in an hour. Samba rewrites nothing.
+async fn holds_out(link: &Link, domain: &Domain, service: &[u8]) -> bool {
+    let root = link.entry("", &["vendorName"], Vec::new()).await;
+    if root
+        .is_ok_and(|root| root.is_some_and(|r| r.text("vendorName").is_some_and(|v| v.starts_with("Samba"))))
+    {
+        return true;
+    }
+    // Only the access list is asked for (MS-ADTS 3.1.1.3.4.1.11): the rest of a descriptor needs more rights to read.
+    let list_only =
+        RawControl { ctype: "1.2.840.113556.1.4.801".into(), crit: true, val: Some(vec![0x30, 3, 2, 1, 4]) };
+    let holder = domain.base.child("CN", "System").child("CN", "AdminSDHolder").to_string();
+    let found = link.entry(&holder, &["nTSecurityDescriptor"], vec![list_only]).await;
+    found.is_ok_and(|entry| {
+        entry.is_some_and(|e| {
+            e.bytes("nTSecurityDescriptor").is_some_and(|list| delegation::gives_member(list, service))
+        })
+    })
+}
+
+/// What to do about a failure; the text itself often says it already.
+const fn remedy(error: &DirectoryError) -> &'static str {
+    match error {
+        DirectoryError::Unreachable(_) | DirectoryError::Ambiguous(_) => {
+            "Look at the server's name, the network and the firewall: LDAPS is TCP port 636, StartTLS port 389."
+        }
+        DirectoryError::Certificate(_) => "See \"The servers' certificate\" in docs/active-directory.md.",
+        DirectoryError::Bind(_) => "See \"The service account\" in docs/active-directory.md.",
+        DirectoryError::NotDelegated(_) => "See \"Delegation\" in docs/active-directory.md.",
+        DirectoryError::NoSecret(_) => "See `password` of a directory in the administrator's guide.",
+        DirectoryError::Busy(_) => "Try again in a minute.",
+        _ => "",
+    }
 }

@@ -23,7 +23,8 @@ pub(crate) const LONG_OVER: &str = "1";
 /// # Errors
 /// [`DirectoryError::BadValue`]
 pub(crate) fn account_expires(until: DateTime<Utc>, now: DateTime<Utc>) -> Result<i64, DirectoryError> {
-    let refuse = |why| DirectoryError::BadValue(format!("the end {until} {why} (the directory's time is {now})"));
+    let refuse =
+        |why| DirectoryError::BadValue(format!("the end {until} {why} (the directory's time is {now})"));
     if until <= now {
         return Err(refuse("is not in the future"));
     }
@@ -103,7 +104,15 @@ mod tests {
 
     #[test]
     fn a_time_of_another_form_is_no_time() {
-        for bad in ["", "Z", "20261123020405", "20261123020405+0100", "2026112302040Z", "20261323020405.0Z", "2026112302040x.0Z"] {
+        for bad in [
+            "",
+            "Z",
+            "20261123020405",
+            "20261123020405+0100",
+            "2026112302040Z",
+            "20261323020405.0Z",
+            "2026112302040x.0Z",
+        ] {
             assert_eq!(generalized_time(bad), None, "{bad}");
         }
         assert_eq!(generalized_time("20261123020405Z"), Some(now()));

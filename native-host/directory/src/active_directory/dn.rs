@@ -288,9 +288,21 @@ mod tests {
 
     #[test]
     fn what_is_no_name_is_refused() {
-        for bad in ["", "Domain Admins", "CN=", "=x", "CN=a;DC=b", "CN=a,", r"CN=a\", r"CN=\ZZ", r"CN=\C3", "CN=\"a\"",
-            "C N=a", "CN=#0", "CN=a\nb"]
-        {
+        for bad in [
+            "",
+            "Domain Admins",
+            "CN=",
+            "=x",
+            "CN=a;DC=b",
+            "CN=a,",
+            r"CN=a\",
+            r"CN=\ZZ",
+            r"CN=\C3",
+            "CN=\"a\"",
+            "C N=a",
+            "CN=#0",
+            "CN=a\nb",
+        ] {
             assert!(Dn::parse(bad).is_err(), "{bad}");
         }
     }

@@ -42,10 +42,13 @@ impl Domain {
 /// [`DirectoryError`]
 pub(crate) async fn read(link: &Link) -> Result<Domain, DirectoryError> {
     let wanted = ["defaultNamingContext", "configurationNamingContext", "supportedControl"];
-    let root = link.entry("", &wanted, Vec::new()).await.map_err(|t| t.reading("rootDSE"))?.unwrap_or_default();
+    let root =
+        link.entry("", &wanted, Vec::new()).await.map_err(|t| t.reading("rootDSE"))?.unwrap_or_default();
     let named = |attribute: &str| {
         let text = root.text(attribute).unwrap_or_default();
-        Dn::parse(text).map_err(|_| DirectoryError::Refused(format!("the server is no domain controller: it has no {attribute}")))
+        Dn::parse(text).map_err(|_| {
+            DirectoryError::Refused(format!("the server is no domain controller: it has no {attribute}"))
+        })
     };
     let (base, configuration) = (named("defaultNamingContext")?, named("configurationNamingContext")?);
     let partitions = configuration.child("CN", "Partitions").to_string();
@@ -60,10 +63,9 @@ pub(crate) async fn read(link: &Link) -> Result<Domain, DirectoryError> {
         // Every newer server knows the control; only a forest with the feature turned on takes such a link.
         let features = link.entry(&partitions, &["msDS-EnabledFeature"], Vec::new()).await;
         let features = features.map_err(|t| t.reading("the forest's features"))?.unwrap_or_default();
-        time_limited = features
-            .texts("msDS-EnabledFeature")
-            .iter()
-            .any(|dn| Dn::parse(dn).is_ok_and(|dn| dn.name().is_some_and(|n| n.eq_ignore_ascii_case(PAM_FEATURE))));
+        time_limited = features.texts("msDS-EnabledFeature").iter().any(|dn| {
+            Dn::parse(dn).is_ok_and(|dn| dn.name().is_some_and(|n| n.eq_ignore_ascii_case(PAM_FEATURE)))
+        });
     }
     Ok(Domain { base, netbios, time_limited })
 }
@@ -73,7 +75,8 @@ pub(crate) async fn read(link: &Link) -> Result<Domain, DirectoryError> {
 /// # Errors
 /// [`DirectoryError`]
 pub(crate) async fn time(link: &Link) -> Result<DateTime<Utc>, DirectoryError> {
-    let root = link.entry("", &["currentTime"], Vec::new()).await.map_err(|t| t.reading("the directory's clock"))?;
+    let root =
+        link.entry("", &["currentTime"], Vec::new()).await.map_err(|t| t.reading("the directory's clock"))?;
     let time = root.as_ref().and_then(|root| root.text("currentTime")).and_then(generalized_time);
     time.ok_or_else(|| DirectoryError::Refused("the server does not tell its time".into()))
 }

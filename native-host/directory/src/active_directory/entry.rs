@@ -61,7 +61,8 @@ impl Entry {
     /// The values of an attribute that may have come as a range (`memberOf;range=0-1499`).
     pub(crate) fn part(&self, name: &str) -> Part {
         let prefix = format!("{};range=", name.to_ascii_lowercase());
-        let ranged = self.values.iter().find_map(|(name, values)| Some((name.strip_prefix(&prefix)?, values)));
+        let ranged =
+            self.values.iter().find_map(|(name, values)| Some((name.strip_prefix(&prefix)?, values)));
         let owned = |values: &Vec<Vec<u8>>| {
             values.iter().filter_map(|value| String::from_utf8(value.clone()).ok()).collect::<Vec<_>>()
         };
@@ -128,7 +129,9 @@ mod tests {
 
     #[test]
     fn bytes_stay_bytes_and_names_have_no_case() {
-        let entry = Entry::read(answer(&[("objectGUID", &[&[0xff, 0]]), ("Description", &["ä".as_bytes(), b"b"])])).unwrap();
+        let entry =
+            Entry::read(answer(&[("objectGUID", &[&[0xff, 0]]), ("Description", &["ä".as_bytes(), b"b"])]))
+                .unwrap();
         assert_eq!(entry.bytes("objectguid"), Some(&[0xff, 0][..]));
         assert_eq!(entry.text("objectGUID"), None);
         assert_eq!(entry.texts("description"), ["ä", "b"]);
@@ -136,8 +139,12 @@ mod tests {
 
     #[test]
     fn a_range_says_where_it_goes_on() {
-        let first = Entry::read(answer(&[("memberOf", &[]), ("memberOf;range=0-1", &[b"CN=a", b"CN=b"])])).unwrap();
-        assert_eq!(first.part("memberOf"), Part { values: vec!["CN=a".into(), "CN=b".into()], next: Some(2) });
+        let first =
+            Entry::read(answer(&[("memberOf", &[]), ("memberOf;range=0-1", &[b"CN=a", b"CN=b"])])).unwrap();
+        assert_eq!(
+            first.part("memberOf"),
+            Part { values: vec!["CN=a".into(), "CN=b".into()], next: Some(2) }
+        );
         let last = Entry::read(answer(&[("memberOf;Range=2-*", &[b"CN=c"])])).unwrap();
         assert_eq!(last.part("memberOf"), Part { values: vec!["CN=c".into()], next: None });
         let whole = Entry::read(answer(&[("memberOf", &[b"CN=a"])])).unwrap();

@@ -40,7 +40,9 @@ impl Trouble {
         match error {
             LdapError::OpSend { .. } => Self::NotSent("the connection was closed".into()),
             LdapError::Timeout { .. } => Self::Lost("no answer in time".into()),
-            LdapError::ResultRecv { .. } | LdapError::EndOfStream => Self::Lost("the connection was cut".into()),
+            LdapError::ResultRecv { .. } | LdapError::EndOfStream => {
+                Self::Lost("the connection was cut".into())
+            }
             LdapError::LdapResult { result } => Self::Refused(result.into()),
             other => Self::Lost(other.to_string()),
         }
@@ -109,15 +111,29 @@ impl Refusal {
             return self.meaning("bind");
         }
         let (reason, remedy) = match self.bind_reason() {
-            Some("52e") => ("wrong name or password", "put its current password where the configuration says that it is kept"),
+            Some("52e") => (
+                "wrong name or password",
+                "put its current password where the configuration says that it is kept",
+            ),
             Some("525") => ("there is no such account", "correct bind_dn"),
             Some("530") => ("it may not log on at this hour", "allow it all hours"),
             Some("531") => ("it may not log on from this machine", "allow it this machine, or every machine"),
-            Some("532") => ("its password is too old", "set a new one and let it never expire (userAccountControl 0x10000)"),
+            Some("532") => (
+                "its password is too old",
+                "set a new one and let it never expire (userAccountControl 0x10000)",
+            ),
             Some("533") => ("it is disabled", "enable it"),
-            Some("701") => ("it has expired", "take its expiry away: Set-ADUser NAME -AccountExpirationDate $null"),
-            Some("773") => ("it has to change its password first", "set its password without \"must change at next logon\""),
-            Some("775") => ("it is locked out", "unlock it and look for whoever tries wrong passwords: Unlock-ADAccount NAME"),
+            Some("701") => {
+                ("it has expired", "take its expiry away: Set-ADUser NAME -AccountExpirationDate $null")
+            }
+            Some("773") => (
+                "it has to change its password first",
+                "set its password without \"must change at next logon\"",
+            ),
+            Some("775") => (
+                "it is locked out",
+                "unlock it and look for whoever tries wrong passwords: Unlock-ADAccount NAME",
+            ),
             _ => ("refused", "see the server's words"),
         };
         let said = self.text.trim_end_matches('\0').trim();
@@ -126,7 +142,9 @@ impl Refusal {
 
     /// Windows' own reason of a refused bind: the hexadecimal number after `data`.
     pub(crate) fn bind_reason(&self) -> Option<&str> {
-        (self.code == 49).then(|| self.text.split("data ").nth(1))?.map(|rest| rest.split([',', ' ']).next().unwrap_or(rest))
+        (self.code == 49)
+            .then(|| self.text.split("data ").nth(1))?
+            .map(|rest| rest.split([',', ' ']).next().unwrap_or(rest))
     }
 }
 
@@ -141,7 +159,9 @@ pub(crate) fn connecting(server: &str, error: &LdapError) -> DirectoryError {
         Some(rustls::Error::InvalidCertificate(why)) => {
             use rustls::CertificateError as C;
             let remedy = match why {
-                C::Expired | C::ExpiredContext { .. } => "renew the server's certificate, and look at both clocks",
+                C::Expired | C::ExpiredContext { .. } => {
+                    "renew the server's certificate, and look at both clocks"
+                }
                 C::NotValidYet | C::NotValidYetContext { .. } => "look at both clocks",
                 C::NotValidForName | C::NotValidForNameContext { .. } => {
                     "write the server in servers as its certificate names it, or give it a certificate for this name"
@@ -157,7 +177,9 @@ pub(crate) fn connecting(server: &str, error: &LdapError) -> DirectoryError {
                 "{server}: StartTLS refused (result {} {}); nothing was sent in the clear. Give the server a certificate, or use ldaps://",
                 result.rc, result.text
             )),
-            LdapError::Timeout { .. } => DirectoryError::Unreachable(format!("{server}: no TLS answer in time")),
+            LdapError::Timeout { .. } => {
+                DirectoryError::Unreachable(format!("{server}: no TLS answer in time"))
+            }
             other => DirectoryError::Unreachable(format!("{server}: {other}")),
         },
     }
@@ -183,7 +205,9 @@ mod tests {
             ("775", "unlock"),
             ("9999", "server's words"),
         ] {
-            let text = format!("80090308: LdapErr: DSID-0C0903A9, comment: AcceptSecurityContext error, data {data}, v1db1\0");
+            let text = format!(
+                "80090308: LdapErr: DSID-0C0903A9, comment: AcceptSecurityContext error, data {data}, v1db1\0"
+            );
             let said = refused(49, &text).of_bind("CN=svc").to_string();
             assert!(said.contains(word) && said.contains("CN=svc"), "{said}");
         }

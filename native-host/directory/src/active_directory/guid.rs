@@ -35,7 +35,12 @@ mod tests {
     fn what_is_no_identity_makes_no_name() {
         assert_eq!(text(&[0; 15]), None);
         assert_eq!(text(&[0; 17]), None);
-        for bad in ["", "03020100", "03020100-0504-0706-0809-0a0b0c0d0e0>", "<GUID=03020100-0504-0706-0809-0a0b0c0d0e0f>"] {
+        for bad in [
+            "",
+            "03020100",
+            "03020100-0504-0706-0809-0a0b0c0d0e0>",
+            "<GUID=03020100-0504-0706-0809-0a0b0c0d0e0f>",
+        ] {
             assert_eq!(name(bad), None, "{bad}");
         }
     }

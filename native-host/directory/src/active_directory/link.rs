@@ -162,7 +162,9 @@ impl Link {
             Err(_) => Err(Trouble::Lost("no answer in time".into())),
             Ok(Err(error)) => Err(Trouble::from_ldap(error)),
             Ok(Ok(found)) => match found.success() {
-                Ok((entries, _)) => Ok(entries.into_iter().filter(|e| !e.is_ref()).filter_map(Entry::read).collect()),
+                Ok((entries, _)) => {
+                    Ok(entries.into_iter().filter(|e| !e.is_ref()).filter_map(Entry::read).collect())
+                }
                 Err(error) => Err(Trouble::from_ldap(error)),
             },
         };
@@ -170,7 +172,12 @@ impl Link {
     }
 
     /// The entry of this name; none when the server has none.
-    pub(crate) async fn entry(&self, dn: &str, attributes: &[&str], controls: Vec<RawControl>) -> Result<Option<Entry>, Trouble> {
+    pub(crate) async fn entry(
+        &self,
+        dn: &str,
+        attributes: &[&str],
+        controls: Vec<RawControl>,
+    ) -> Result<Option<Entry>, Trouble> {
         match self.search(dn, Scope::Base, filter::ANY, attributes, controls).await {
             Err(trouble) if trouble.is(&[code::NO_SUCH_OBJECT]) => Ok(None),
             found => Ok(found?.into_iter().next()),
@@ -207,14 +214,20 @@ impl Link {
 
     /// Adds an entry.
     pub(crate) async fn add(&self, dn: &str, attributes: &[(&str, &[u8])]) -> Result<(), Trouble> {
-        let attributes = attributes.iter().map(|(name, value)| (name.as_bytes(), HashSet::from([*value]))).collect();
+        let attributes =
+            attributes.iter().map(|(name, value)| (name.as_bytes(), HashSet::from([*value]))).collect();
         let mut ldap = self.ldap.clone();
         let result = ldap.with_timeout(self.timeout).add(dn, attributes).await;
         self.note(result.and_then(ldap3::LdapResult::success).map(drop).map_err(Trouble::from_ldap))
     }
 
     /// Changes an entry: all of it or nothing.
-    pub(crate) async fn modify(&self, dn: &str, changes: &[Change<'_>], controls: Vec<RawControl>) -> Result<(), Trouble> {
+    pub(crate) async fn modify(
+        &self,
+        dn: &str,
+        changes: &[Change<'_>],
+        controls: Vec<RawControl>,
+    ) -> Result<(), Trouble> {
         let changes = changes
             .iter()
             .map(|change| match change {

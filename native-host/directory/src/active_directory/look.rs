@@ -14,7 +14,7 @@ use super::domain::{self, DOMAIN_USERS, Domain};
 use super::entry::Entry;
 use super::filter::{FilterValue, equals};
 use super::link::Link;
-use super::{ActiveDirectory, guid, marker};
+use super::{ActiveDirectory, guid, marker, sid};
 use crate::DirectoryError;
 
 /// `ACCOUNTDISABLE` of `userAccountControl` (MS-ADTS 2.2.16).
@@ -22,13 +22,25 @@ pub(crate) const DISABLED: i64 = 0x2;
 
 /// What is read of an account. `objectSid` tells its domain, for the groups that go by number.
 pub(crate) const ATTRIBUTES: &[&str] = &[
-    "objectGUID", "objectSid", "sAMAccountName", "userAccountControl", "accountExpires", "memberOf", "primaryGroupID",
-    "description", "pwdLastSet",
+    "objectGUID",
+    "objectSid",
+    "sAMAccountName",
+    "userAccountControl",
+    "accountExpires",
+    "memberOf",
+    "primaryGroupID",
+    "description",
+    "pwdLastSet",
 ];
 
 impl ActiveDirectory {
     /// The contract of [`crate::Directory::observe`] on one connection.
-    pub(super) async fn observe_by(&self, link: &Link, domain: &Domain, account: &Account) -> Result<Observed, DirectoryError> {
+    pub(super) async fn observe_by(
+        &self,
+        link: &Link,
+        domain: &Domain,
+        account: &Account,
+    ) -> Result<Observed, DirectoryError> {
         // Both at once: the clock and the account come in one round trip.
         let (time, found) = tokio::join!(domain::time(link), self.find(link, domain, account));
         let directory_time = time?;
@@ -40,13 +52,19 @@ impl ActiveDirectory {
     }
 
     /// The account's entry: by its identity where that is known, else by its name anywhere in the domain.
-    pub(super) async fn find(&self, link: &Link, domain: &Domain, account: &Account) -> Result<Option<Entry>, DirectoryError> {
+    pub(super) async fn find(
+        &self,
+        link: &Link,
+        domain: &Domain,
+        account: &Account,
+    ) -> Result<Option<Entry>, DirectoryError> {
         let subject = account.name.as_str();
         if account.mode != Mode::Membership
             && let Some(identity) = &account.identity
         {
-            let name = guid::name(identity)
-                .ok_or_else(|| DirectoryError::BadValue(format!("{identity} is not an identity of this directory")))?;
+            let name = guid::name(identity).ok_or_else(|| {
+                DirectoryError::BadValue(format!("{identity} is not an identity of this directory"))
+            })?;
             return link.entry(&name, ATTRIBUTES, domain.link_ends()).await.map_err(|t| t.reading(subject));
         }
         let by_name = equals("sAMAccountName", &FilterValue::text(&account.name));
@@ -70,7 +88,8 @@ impl ActiveDirectory {
         now: DateTime<Utc>,
     ) -> Result<ObservedAccount, DirectoryError> {
         let identity = entry.bytes("objectGUID").and_then(guid::text);
-        let identity = identity.ok_or_else(|| DirectoryError::Refused(format!("{}: it shows no objectGUID", entry.dn)))?;
+        let identity = identity
+            .ok_or_else(|| DirectoryError::Refused(format!("{}: it shows no objectGUID", entry.dn)))?;
         let name = entry.text("sAMAccountName").unwrap_or_default();
         let members_of =
             link.every_value(&entry.dn, "memberOf", entry.part("memberOf"), &domain.link_ends()).await;
@@ -95,7 +114,8 @@ impl ActiveDirectory {
         // Nobody can change what an account without one is a member of.
         let ordinary_primary_group = primary.is_none_or(|id| id == DOMAIN_USERS);
         if let Some(id) = primary.filter(|_| !ordinary_primary_group) {
-            let by_number = async |id| group_by_number(link, entry, id).await.map_err(|t| t.reading(&entry.dn));
+            let by_number =
+                async |id| group_by_number(link, entry, id).await.map_err(|t| t.reading(&entry.dn));
             match mode {
                 // A person's primary group is a right that the person had before, only written elsewhere.
                 Mode::Membership => rights.extend(by_number(id).await?.map(|dn| self.right(&dn))),
@@ -138,32 +158,32 @@ impl ActiveDirectory {
         let Some(entry) = link.entry(&group, &["member"], domain.link_ends()).await.map_err(failed)? else {
             return Ok(None);
         };
-        let members = link.every_value(&group, "member", entry.part("member"), &domain.link_ends()).await.map_err(failed)?;
+        let members = link
+            .every_value(&group, "member", entry.part("member"), &domain.link_ends())
+            .await
+            .map_err(failed)?;
         let key = |dn: &str| Dn::parse(dn).map(|dn| dn.key()).ok();
         let wanted = key(account);
-        Ok(members.iter().map(|value| link_value(value)).find(|(_, dn)| wanted.is_some() && key(dn) == wanted).and_then(|(s, _)| s))
+        Ok(members
+            .iter()
+            .map(|value| link_value(value))
+            .find(|(_, dn)| wanted.is_some() && key(dn) == wanted)
+            .and_then(|(s, _)| s))
     }
 }
 
 /// The DN of a group of the account's own domain by its number (the last part of its SID).
-async fn group_by_number(link: &Link, account: &Entry, id: u32) -> Result<Option<String>, super::failure::Trouble> {
-    match account.bytes("objectSid").and_then(|sid| sid_of_group(sid, id)) {
-        Some(sid) => Ok(link.entry(&format!("<SID={sid}>"), &["1.1"], Vec::new()).await?.map(|entry| entry.dn)),
+async fn group_by_number(
+    link: &Link,
+    account: &Entry,
+    id: u32,
+) -> Result<Option<String>, super::failure::Trouble> {
+    match account.bytes("objectSid").and_then(|sid| sid::of_neighbour(sid, id)) {
+        Some(sid) => {
+            Ok(link.entry(&format!("<SID={sid}>"), &["1.1"], Vec::new()).await?.map(|entry| entry.dn))
+        }
         None => Ok(None),
     }
-}
-
-/// The SID of the group with this number in the domain of the account with that SID, as text (MS-DTYP 2.4.2.1).
-fn sid_of_group(account: &[u8], id: u32) -> Option<String> {
-    let [revision, count, authority @ ..] = account else { return None };
-    let (authority, parts) = authority.split_first_chunk::<6>()?;
-    let authority = authority.iter().fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
-    let parts: Vec<_> = parts.as_chunks::<4>().0.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect();
-    if usize::from(*count) != parts.len() || parts.is_empty() {
-        return None;
-    }
-    let domain: String = parts.iter().rev().skip(1).rev().map(|part| format!("-{part}")).collect();
-    Some(format!("S-{revision}-{authority}{domain}-{id}"))
 }
 
 /// A link's value: `<TTL=seconds,DN>` under the control for it, else a plain DN.
@@ -183,17 +203,6 @@ fn link_value(value: &str) -> (Option<u32>, &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_group_of_the_same_domain_is_found_by_its_number() {
-        let mut sid = vec![1, 5, 0, 0, 0, 0, 0, 5];
-        for part in [21_u32, 1, 2_000_000_000, 3, 1105] {
-            sid.extend_from_slice(&part.to_le_bytes());
-        }
-        assert_eq!(sid_of_group(&sid, 513).unwrap(), "S-1-5-21-1-2000000000-3-513");
-        assert_eq!(sid_of_group(&sid[..20], 513), None);
-        assert_eq!(sid_of_group(&[], 513), None);
-    }
 
     #[test]
     fn a_link_with_an_end_is_told_from_one_without() {

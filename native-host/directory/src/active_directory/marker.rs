@@ -16,7 +16,8 @@ const SIGN: &str = "ticketgate";
 /// # Errors
 /// [`DirectoryError::BadValue`] when it does not fit.
 pub(crate) fn format(marker: &Marker) -> Result<String, DirectoryError> {
-    let until = marker.until.map_or_else(|| "-".to_owned(), |at| at.to_rfc3339_opts(SecondsFormat::AutoSi, true));
+    let until =
+        marker.until.map_or_else(|| "-".to_owned(), |at| at.to_rfc3339_opts(SecondsFormat::AutoSi, true));
     let (token, owner, generation) = (word(&marker.token), word(&marker.owner), marker.generation);
     let text = format!("{SIGN} token={token} owner={owner} gen={generation} until={until}");
     if text.len() > LONGEST {

@@ -53,7 +53,9 @@ impl Server {
             return Err(bad("write the server's name; a certificate is checked against it"));
         }
         let (host, port) = match rest.split_once(':') {
-            Some((host, port)) => (host, port.parse().map_err(|_| bad("the port is not a number from 1 to 65535"))?),
+            Some((host, port)) => {
+                (host, port.parse().map_err(|_| bad("the port is not a number from 1 to 65535"))?)
+            }
             None => (rest, if tls { 636 } else { 389 }),
         };
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
@@ -104,7 +106,11 @@ impl Servers {
             let idle = state.used.is_none_or(|used| now.duration_since(used) > IDLE);
             let mut health = link.health();
             if health == Health::Good && idle && link.age() < LONGEST_LIFE {
-                let _ = link.clone().within(self.timeout.min(PROBE)).entry("", &["currentTime"], Vec::new()).await;
+                let _ = link
+                    .clone()
+                    .within(self.timeout.min(PROBE))
+                    .entry("", &["currentTime"], Vec::new())
+                    .await;
                 // That a firewall forgot the connection says nothing against the server.
                 health = if link.health() == Health::Good { Health::Good } else { Health::Closed };
             }
@@ -163,7 +169,8 @@ impl Servers {
             let Some(url) = self.config.servers.get(index) else { continue };
             let opened = match Server::parse(url) {
                 Ok(server) => {
-                    Link::open(&server, index, trust.clone(), self.timeout, &self.config.bind_dn, &password).await
+                    Link::open(&server, index, trust.clone(), self.timeout, &self.config.bind_dn, &password)
+                        .await
                 }
                 Err(error) => Err(error),
             };
@@ -194,7 +201,8 @@ impl Servers {
 
     /// What a connection needs, read from files anew.
     async fn credentials(&self) -> Result<(Arc<rustls::ClientConfig>, Secret), DirectoryError> {
-        let (secrets, place, ca) = (self.secrets.clone(), self.config.password.clone(), self.config.ca_file.clone());
+        let (secrets, place, ca) =
+            (self.secrets.clone(), self.config.password.clone(), self.config.ca_file.clone());
         tokio::task::spawn_blocking(move || {
             let password = secrets.read(&place)?;
             if password.expose().is_empty() {
@@ -240,7 +248,16 @@ mod tests {
         ] {
             assert_eq!(Server::parse(url).unwrap().to_string(), shown);
         }
-        for bad in ["dc1", "http://dc1", "ldaps://", "ldaps://dc1:0", "ldaps://dc1:x", "ldaps://[::1]", "ldaps://a@b", "ldaps://a/x"] {
+        for bad in [
+            "dc1",
+            "http://dc1",
+            "ldaps://",
+            "ldaps://dc1:0",
+            "ldaps://dc1:x",
+            "ldaps://[::1]",
+            "ldaps://a@b",
+            "ldaps://a/x",
+        ] {
             assert!(matches!(Server::parse(bad), Err(DirectoryError::BadValue(_))), "{bad}");
         }
     }

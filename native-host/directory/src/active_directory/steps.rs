@@ -14,7 +14,7 @@ use super::filter::{FilterValue, equals};
 use super::link::{Change, Link};
 use super::look::{ATTRIBUTES, DISABLED};
 use super::password::unicode_pwd;
-use super::{ActiveDirectory, guid, marker, parsed};
+use super::{ActiveDirectory, guid, marker, parsed, sid};
 use crate::{DirectoryError, Secret, secret};
 
 /// `NORMAL_ACCOUNT` and `NOT_DELEGATED` (MS-ADTS 2.2.16). An administrator's logon must not be passed on by the servers it is used at.
@@ -48,7 +48,10 @@ impl ActiveDirectory {
         if account.mode == Mode::Membership || by_identity || ours() {
             Ok(Some(entry))
         } else {
-            Err(DirectoryError::NameTaken(format!("{}: {} is not a JIT account of this broker", account.name, entry.dn)))
+            Err(DirectoryError::NameTaken(format!(
+                "{}: {} is not a JIT account of this broker",
+                account.name, entry.dn
+            )))
         }
     }
 
@@ -76,7 +79,8 @@ impl ActiveDirectory {
             (Step::Revoke(right), Some(entry)) => revoke(&work, &entry, right).await,
             (Step::ResetPrimaryGroup, Some(entry)) => work.reset_primary_group(&entry).await,
             (Step::Open { until, marker }, Some(entry)) => {
-                let password = password.ok_or_else(|| DirectoryError::BadValue("an account is opened with a password".into()))?;
+                let password = password
+                    .ok_or_else(|| DirectoryError::BadValue("an account is opened with a password".into()))?;
                 let ticks = work.end(*until).await?;
                 let (end, note) = (ticks.to_string(), marker::format(marker)?);
                 let secret = unicode_pwd(password);
@@ -86,7 +90,12 @@ impl ActiveDirectory {
                     Change::Replace("description", note.as_bytes()),
                     Change::Replace("userAccountControl", &bytes(OPEN)),
                 ];
-                work.change(&entry, &changes, &[&|e| is_enabled(e, true), &|e| ends(e, &end), &|e| notes(e, &note)]).await
+                work.change(
+                    &entry,
+                    &changes,
+                    &[&|e| is_enabled(e, true), &|e| ends(e, &end), &|e| notes(e, &note)],
+                )
+                .await
             }
             (Step::SetEnd { until, marker }, Some(entry)) => {
                 let ticks = work.end(*until).await?;
@@ -108,7 +117,8 @@ impl ActiveDirectory {
                 let note = marker::format(marker)?;
                 let random = secret::generate_for(&account.name).map_err(DirectoryError::BadValue)?;
                 let secret = unicode_pwd(&random);
-                let changes = [Change::Replace("unicodePwd", &secret), Change::Replace("description", note.as_bytes())];
+                let changes =
+                    [Change::Replace("unicodePwd", &secret), Change::Replace("description", note.as_bytes())];
                 work.change(&entry, &changes, &[&|e| notes(e, &note)]).await
             }
             (Step::Delete, Some(entry)) => work.delete(&entry).await,
@@ -132,7 +142,14 @@ impl ActiveDirectory {
             ("unicodePwd", &unicode_pwd(&random)),
         ];
         match work.link.add(&dn, &attributes).await {
-            Ok(()) => work.verify(&dn, &dn, &[&|e| is_enabled(e, false), &|e| ends(e, LONG_OVER), &|e| notes(e, &note)]).await,
+            Ok(()) => {
+                work.verify(
+                    &dn,
+                    &dn,
+                    &[&|e| is_enabled(e, false), &|e| ends(e, LONG_OVER), &|e| notes(e, &note)],
+                )
+                .await
+            }
             Err(trouble) if trouble.is(&[code::ALREADY_EXISTS]) => {
                 // By name now: an identity that the ledger remembers is of an account that is gone.
                 let by_name = Account { identity: None, ..work.account.clone() };
@@ -141,9 +158,10 @@ impl ActiveDirectory {
                     None => Err(DirectoryError::NameTaken(format!("{dn}: something else has this name"))),
                 }
             }
-            Err(trouble) if trouble.is(&[code::NO_SUCH_OBJECT]) => {
-                Err(DirectoryError::Refused(format!("the unit {} does not exist, or the service account cannot see it", self.unit)))
-            }
+            Err(trouble) if trouble.is(&[code::NO_SUCH_OBJECT]) => Err(DirectoryError::Refused(format!(
+                "the unit {} does not exist, or the service account cannot see it",
+                self.unit
+            ))),
             Err(trouble) => Err(trouble.writing(&dn)),
         }
     }
@@ -167,7 +185,10 @@ impl ActiveDirectory {
         };
         let (plain, timed) = (entry.dn.clone(), seconds.map(|s| format!("<TTL={s},{}>", entry.dn)));
         let value = timed.as_ref().unwrap_or(&plain);
-        let result = work.link.modify(&group, &[Change::Add("member", value.as_bytes())], work.domain.link_ends()).await;
+        let result = work
+            .link
+            .modify(&group, &[Change::Add("member", value.as_bytes())], work.domain.link_ends())
+            .await;
         let result = match result {
             Err(trouble) if trouble.is(&[code::ALREADY_EXISTS]) && timed.is_some() => {
                 let shown = self.end_in_group(work.link, work.domain, right, &entry.dn).await?;
@@ -175,7 +196,8 @@ impl ActiveDirectory {
                     return Ok(());
                 }
                 // One write, so that the membership has no gap: out with the old end, in with the new one.
-                let both = [Change::Remove("member", plain.as_bytes()), Change::Add("member", value.as_bytes())];
+                let both =
+                    [Change::Remove("member", plain.as_bytes()), Change::Add("member", value.as_bytes())];
                 work.link.modify(&group, &both, work.domain.link_ends()).await
             }
             other => other,
@@ -183,7 +205,8 @@ impl ActiveDirectory {
         match result {
             Err(trouble) if trouble.is_connection() => Err(trouble.writing(&right.0)),
             Err(trouble) if trouble.is(&[code::NO_SUCH_OBJECT]) => {
-                let there = work.link.entry(&group, &["1.1"], Vec::new()).await.map_err(|t| t.reading(&right.0))?;
+                let there =
+                    work.link.entry(&group, &["1.1"], Vec::new()).await.map_err(|t| t.reading(&right.0))?;
                 Err(match there {
                     Some(_) => DirectoryError::NoSuchAccount(entry.dn.clone()),
                     None => DirectoryError::NoSuchRight(right.0.clone()),
@@ -194,8 +217,14 @@ impl ActiveDirectory {
                 let member = work.is_member(&group, &entry.dn).await.map_err(|t| unread(t, &right.0))?;
                 match result {
                     _ if member => self.ends_as_wanted(work, entry, right, seconds).await,
-                    Ok(()) => Err(DirectoryError::Refused(format!("{}: the new member did not stay", right.0))),
-                    Err(trouble) if trouble.is(&[code::ALREADY_EXISTS]) && work.is_primary(entry, &group).await? => Ok(()),
+                    Ok(()) => {
+                        Err(DirectoryError::Refused(format!("{}: the new member did not stay", right.0)))
+                    }
+                    Err(trouble)
+                        if trouble.is(&[code::ALREADY_EXISTS]) && work.is_primary(entry, &group).await? =>
+                    {
+                        Ok(())
+                    }
                     Err(trouble) => Err(trouble.writing(&right.0)),
                 }
             }
@@ -215,7 +244,10 @@ impl ActiveDirectory {
         if shown.is_some_and(|shown| shown <= wanted + END_TOLERANCE_S) {
             return Ok(());
         }
-        Err(DirectoryError::Refused(format!("{}: the membership was to end in {wanted} s and shows {shown:?}", right.0)))
+        Err(DirectoryError::Refused(format!(
+            "{}: the membership was to end in {wanted} s and shows {shown:?}",
+            right.0
+        )))
     }
 }
 
@@ -224,8 +256,12 @@ async fn revoke(work: &Work<'_>, entry: &Entry, right: &Right) -> Result<(), Dir
     let group = Dn::parse(&right.0).map_or_else(|_| right.0.clone(), |dn| dn.to_string());
     let result = work.link.modify(&group, &[Change::Remove("member", entry.dn.as_bytes())], Vec::new()).await;
     if let Err(trouble) = result {
-        let not_a_member =
-            trouble.is(&[code::UNWILLING, code::NO_SUCH_OBJECT, code::NO_SUCH_ATTRIBUTE, code::INSUFFICIENT_RIGHTS]);
+        let not_a_member = trouble.is(&[
+            code::UNWILLING,
+            code::NO_SUCH_OBJECT,
+            code::NO_SUCH_ATTRIBUTE,
+            code::INSUFFICIENT_RIGHTS,
+        ]);
         if !not_a_member || work.is_member(&group, &entry.dn).await.map_err(|t| t.reading(&right.0))? {
             return Err(trouble.writing(&right.0));
         }
@@ -247,7 +283,12 @@ impl Work<'_> {
     }
 
     /// Changes an entry in one write and reads it back.
-    async fn change(&self, entry: &Entry, changes: &[Change<'_>], looks: &[Look<'_>]) -> Result<(), DirectoryError> {
+    async fn change(
+        &self,
+        entry: &Entry,
+        changes: &[Change<'_>],
+        looks: &[Look<'_>],
+    ) -> Result<(), DirectoryError> {
         let name = steady_name(entry);
         self.link.modify(&name, changes, Vec::new()).await.map_err(|t| t.writing(&entry.dn))?;
         self.verify(&name, &entry.dn, looks).await
@@ -255,9 +296,11 @@ impl Work<'_> {
 
     async fn verify(&self, name: &str, subject: &str, looks: &[Look<'_>]) -> Result<(), DirectoryError> {
         let found = self.link.entry(name, ATTRIBUTES, Vec::new()).await.map_err(|t| unread(t, subject))?;
-        let found = found.ok_or_else(|| DirectoryError::NoSuchAccount(format!("{subject}: gone right after the write")))?;
+        let found = found
+            .ok_or_else(|| DirectoryError::NoSuchAccount(format!("{subject}: gone right after the write")))?;
         for look in looks {
-            look(&found).map_err(|why| DirectoryError::Refused(format!("{subject}: {why} after the write")))?;
+            look(&found)
+                .map_err(|why| DirectoryError::Refused(format!("{subject}: {why} after the write")))?;
         }
         Ok(())
     }
@@ -283,7 +326,9 @@ impl Work<'_> {
         }
         match self.link.entry(&name, &["1.1"], Vec::new()).await.map_err(|t| unread(t, &entry.dn))? {
             None => Ok(()),
-            Some(_) => Err(DirectoryError::Refused(format!("{}: it is still there after its deletion", entry.dn))),
+            Some(_) => {
+                Err(DirectoryError::Refused(format!("{}: it is still there after its deletion", entry.dn)))
+            }
         }
     }
 
@@ -295,14 +340,18 @@ impl Work<'_> {
     /// Whether a group is the account's primary one, which no list of members shows.
     async fn is_primary(&self, entry: &Entry, group: &str) -> Result<bool, DirectoryError> {
         let found = self.link.entry(group, &["objectSid"], Vec::new()).await.map_err(|t| t.reading(group))?;
-        let number = found.as_ref().and_then(|g| g.bytes("objectSid")?.last_chunk::<4>().copied()).map(u32::from_le_bytes);
+        let number = found.as_ref().and_then(|g| g.bytes("objectSid")).and_then(sid::number);
         Ok(number.map(i64::from).is_some_and(|number| entry.number("primaryGroupID") == Some(number)))
     }
 }
 
 /// The name under which an entry is changed: its identity, so that a rename at the same moment does not matter.
 fn steady_name(entry: &Entry) -> String {
-    entry.bytes("objectGUID").and_then(guid::text).and_then(|id| guid::name(&id)).unwrap_or_else(|| entry.dn.clone())
+    entry
+        .bytes("objectGUID")
+        .and_then(guid::text)
+        .and_then(|id| guid::name(&id))
+        .unwrap_or_else(|| entry.dn.clone())
 }
 
 /// A write was acknowledged and cannot be read back: it is not known to be done.
@@ -331,7 +380,11 @@ fn ends(entry: &Entry, wanted: &str) -> Result<(), String> {
 }
 
 fn notes(entry: &Entry, wanted: &str) -> Result<(), String> {
-    if entry.text("description") == Some(wanted) { Ok(()) } else { Err("the account's note is another one".into()) }
+    if entry.text("description") == Some(wanted) {
+        Ok(())
+    } else {
+        Err("the account's note is another one".into())
+    }
 }
 
 fn bytes(number: i64) -> Vec<u8> {
@@ -346,7 +399,9 @@ fn logon_name(name: &str) -> Result<&str, DirectoryError> {
     if fits && ends {
         return Ok(name);
     }
-    Err(DirectoryError::BadValue(format!("{name:?} cannot be an account's name: 1 to 20 characters, none of \"/\\[]:;|=,+*?<>@")))
+    Err(DirectoryError::BadValue(format!(
+        "{name:?} cannot be an account's name: 1 to 20 characters, none of \"/\\[]:;|=,+*?<>@"
+    )))
 }
 
 #[cfg(test)]

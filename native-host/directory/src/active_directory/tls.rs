@@ -17,7 +17,9 @@ pub(crate) fn trust(ca_file: Option<&str>) -> Result<Arc<ClientConfig>, Director
     match ca_file {
         Some(path) => {
             let failed = |why: String| DirectoryError::Certificate(format!("ca_file {path}: {why}"));
-            for certificate in CertificateDer::pem_file_iter(path).map_err(|error| failed(error.to_string()))? {
+            for certificate in
+                CertificateDer::pem_file_iter(path).map_err(|error| failed(error.to_string()))?
+            {
                 let certificate = certificate.map_err(|error| failed(error.to_string()))?;
                 roots.add(certificate).map_err(|error| failed(error.to_string()))?;
             }

@@ -39,7 +39,9 @@ fn a_ca_file_that_is_missing_or_empty_is_a_certificate_error() {
 
 #[test]
 fn starttls_upgrades_before_anything_else() {
-    let world = World::with(Options::default(), |config| config.servers[0] = config.servers[0].replace("ldaps", "ldap"));
+    let world = World::with(Options::default(), |config| {
+        config.servers[0] = config.servers[0].replace("ldaps", "ldap")
+    });
     let me = account("jit-tech1", Mode::Burner);
     world.step(&me, &Step::Create(marker(0, None)));
     assert!(!world.seen(&me).enabled);
@@ -61,7 +63,10 @@ fn a_wrong_password_is_told_and_a_corrected_one_works_at_once() {
     let runtime = runtime();
     for _ in 0..3 {
         let error = runtime.block_on(directory.time()).unwrap_err();
-        assert!(matches!(&error, DirectoryError::Bind(said) if said.contains("wrong name or password")), "{error}");
+        assert!(
+            matches!(&error, DirectoryError::Bind(said) if said.contains("wrong name or password")),
+            "{error}"
+        );
     }
     *secret.0.lock().unwrap() = ad.password("jit-svc").unwrap().to_owned();
     runtime.block_on(directory.time()).unwrap();

@@ -15,7 +15,8 @@ fn groups_with_odd_names_and_many_members_are_granted_and_taken_away() {
     let world = World::new(Options::default());
     let me = account("jit-tech1", Mode::Burner);
     world.step(&me, &Step::Create(marker(0, None)));
-    let groups = ["big", "comma", "quotes", "umlaut", "backslash", "hash", "space", "brackets", "nested_inner"];
+    let groups =
+        ["big", "comma", "quotes", "umlaut", "backslash", "hash", "space", "brackets", "nested_inner"];
     for group in groups {
         world.grant(&me, group);
     }
@@ -53,7 +54,9 @@ fn accounts_and_units_with_odd_names_work() {
     let directory = ActiveDirectory::new(&config(&ad), rights(&ad)).unwrap();
     for name in ["jit größe", "#jit'1", "jit (a) & b!", "jit~{x}^%$"] {
         let me = account(name, Mode::Burner);
-        let apply = |step: Step| runtime.block_on(directory.apply(&me, &step, None)).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let apply = |step: Step| {
+            runtime.block_on(directory.apply(&me, &step, None)).unwrap_or_else(|e| panic!("{name}: {e}"))
+        };
         apply(Step::Create(marker(0, None)));
         apply(Step::Grant { right: Right(ad.group("brackets").into()), until: None });
         let seen = runtime.block_on(directory.observe(&me)).unwrap().account.unwrap();

@@ -14,8 +14,20 @@ use tokio::runtime::Runtime;
 
 pub const TOKEN: &str = "token-of-the-ledger";
 pub const GROUPS: [&str; 14] = [
-    "domain_admins", "tier1", "helpdesk", "nested_inner", "nested_outer", "big", "untouchable", "comma", "quotes", "umlaut",
-    "backslash", "hash", "space", "brackets",
+    "domain_admins",
+    "tier1",
+    "helpdesk",
+    "nested_inner",
+    "nested_outer",
+    "big",
+    "untouchable",
+    "comma",
+    "quotes",
+    "umlaut",
+    "backslash",
+    "hash",
+    "space",
+    "brackets",
 ];
 
 /// A secret that the test sets.
@@ -56,7 +68,12 @@ impl World {
         self.observe(account).unwrap().account.expect("the account is there")
     }
 
-    pub fn try_step(&self, account: &Account, step: &Step, password: Option<&Secret>) -> Result<(), DirectoryError> {
+    pub fn try_step(
+        &self,
+        account: &Account,
+        step: &Step,
+        password: Option<&Secret>,
+    ) -> Result<(), DirectoryError> {
         self.runtime.block_on(self.directory.apply(account, step, password))
     }
 
