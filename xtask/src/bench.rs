@@ -1,8 +1,7 @@
 //! `cargo xtask bench`: runs what is registered here and writes `target/bench/summary.json`, a list of
 //! `{name, unit, value, baseline, ratio, spread, note}`. Measuring itself happens in the registered benches.
 
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -133,12 +132,9 @@ fn size(tree: &Tree, steps: &mut Steps) -> Result<Vec<Measure>> {
 }
 
 fn deflated(bytes: &[u8]) -> Result<u64> {
-    let folder = std::env::temp_dir().join(format!("ticketgate-bench-{}", std::process::id()));
-    fs::create_dir_all(folder.join("in"))?;
-    File::create(folder.join("in/core"))?.write_all(bytes)?;
-    let packed = crate::archive::pack(&folder.join("in"), &folder.join("out.zip"));
-    fs::remove_dir_all(&folder)?;
-    packed
+    let folder = tempfile::tempdir()?;
+    write(&folder.path().join("in/core"), bytes)?;
+    crate::archive::pack(&folder.path().join("in"), &folder.path().join("out.zip"))
 }
 
 /// The core's own example `recognise` prints one [`Measure`] per line; it knows the facts and the rules.

@@ -18,6 +18,7 @@ pub(crate) const WINDOWS: &str = "x86_64-pc-windows-gnu";
 /// Debian's second Rust is called by these paths only, so that it never mixes with rustup's.
 const DEBIAN_CARGO: &str = "/usr/bin/cargo";
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
+const DEBIAN_CLIPPY: &str = "/usr/bin/cargo-clippy";
 const DEBIAN_LLD: &str = "/usr/bin/rust-lld";
 
 /// Cargo for this machine.
@@ -27,6 +28,10 @@ pub(crate) fn native(tree: &Tree) -> Command {
     command.current_dir(tree.root());
     command
 }
+
+/// The product's packages. xtask stays apart: it is built alone to be started, so only alone does it find that build
+/// again, and with it in the workspace's build cargo would choose other features and compile its dependencies twice.
+pub(crate) const PRODUCT: [&str; 3] = ["--workspace", "--exclude", "xtask"];
 
 /// Cargo for another target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,8 +67,14 @@ impl Cross {
         let mut command = match self.kind {
             Kind::Own => native(tree),
             Kind::Debian => {
-                let mut command = Command::new(DEBIAN_CARGO);
+                // Cargo looks for `cargo-clippy` in its home before `PATH` and would find rustup's; started directly,
+                // Debian's calls the cargo that `CARGO` names and the driver beside itself.
+                let clippy = subcommand == "clippy";
+                let mut command = Command::new(if clippy { DEBIAN_CLIPPY } else { DEBIAN_CARGO });
                 clean(&mut command);
+                if clippy {
+                    command.env("CARGO", DEBIAN_CARGO);
+                }
                 command
                     .current_dir(tree.root())
                     .env("PATH", "/usr/bin:/bin")
@@ -92,7 +103,7 @@ impl Cross {
     pub(crate) fn has_clippy(&self) -> bool {
         match self.kind {
             Kind::Own => true,
-            Kind::Debian => Path::new("/usr/bin/clippy-driver").is_file(),
+            Kind::Debian => Path::new(DEBIAN_CLIPPY).is_file(),
         }
     }
 

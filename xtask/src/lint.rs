@@ -8,7 +8,7 @@ mod texts;
 
 use anyhow::{Result, bail};
 
-use crate::cargo::{Cross, WASM, WINDOWS, native};
+use crate::cargo::{Cross, PRODUCT, WASM, WINDOWS, native};
 use crate::steps::Steps;
 use crate::tree::Tree;
 use crate::{setup, wasm};
@@ -64,8 +64,10 @@ pub(crate) fn checks(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<()> 
     check(texts::check(tree, steps));
     check(dependencies::check(tree, steps));
     if !args.quick {
-        check(clippy_here(tree, steps, "clippy", &[]));
-        check(clippy_here(tree, steps, "clippy with fault points", &["--features", FAULT_POINTS]));
+        check(clippy_here(tree, steps, "clippy", &PRODUCT));
+        let with_stops = [PRODUCT.as_slice(), &["--features", FAULT_POINTS]].concat();
+        check(clippy_here(tree, steps, "clippy with fault points", &with_stops));
+        check(clippy_here(tree, steps, "clippy of xtask", &["--package", "xtask"]));
         check(clippy_wasm(tree, steps));
         if !args.no_windows {
             check(clippy_windows(tree, steps));
@@ -75,7 +77,7 @@ pub(crate) fn checks(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<()> 
                 .and_then(|glue| javascript::check(tree, steps, &glue)),
         );
         let mut docs = native(tree);
-        docs.args(["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "-D warnings");
+        docs.args(["doc", "--no-deps", "--locked"]).args(PRODUCT).env("RUSTDOCFLAGS", "-D warnings");
         check(steps.program("documentation", &mut docs, ""));
     }
 
@@ -85,12 +87,9 @@ pub(crate) fn checks(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<()> 
     Ok(())
 }
 
-fn clippy_here(tree: &Tree, steps: &mut Steps, title: &str, features: &[&str]) -> Result<()> {
+fn clippy_here(tree: &Tree, steps: &mut Steps, title: &str, packages: &[&str]) -> Result<()> {
     let mut cargo = native(tree);
-    cargo
-        .args(["clippy", "--workspace", "--all-targets", "--locked"])
-        .args(features)
-        .args(["--", "-D", "warnings"]);
+    cargo.args(["clippy", "--all-targets", "--locked"]).args(packages).args(["--", "-D", "warnings"]);
     steps.program(title, &mut cargo, "")
 }
 

@@ -5,7 +5,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
 
-use crate::cargo::native;
+use crate::cargo::{PRODUCT, native};
 use crate::lint::{self, FAULT_POINTS};
 use crate::steps::Steps;
 use crate::tree::{Tree, program};
@@ -43,6 +43,11 @@ pub(crate) fn run(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<ExitCod
     if !args.no_lint {
         lint::checks(tree, steps, &lint::Args::ALL)?;
     }
+    if args.only.is_none() && args.package.is_none() {
+        let mut own = native(tree);
+        own.args(["test", "--package", "xtask", "--locked"]);
+        steps.program("tests of xtask itself", &mut own, "")?;
+    }
     steps.table();
     steps.heading("test");
     let mut runner = runner(tree, args);
@@ -55,7 +60,7 @@ pub(crate) fn run(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<ExitCod
 /// is compiled twice.
 fn everything(tree: &Tree, steps: &mut Steps) -> Result<PathBuf> {
     let mut cargo = native(tree);
-    cargo.args(["build", "--workspace", "--all-targets", "--locked", "--features", FAULT_POINTS]);
+    cargo.args(["build", "--all-targets", "--locked", "--features", FAULT_POINTS]).args(PRODUCT);
     steps.program("native binary and all tests", &mut cargo, "")?;
     Ok(tree.target().join("debug").join(format!("ticketgate{}", std::env::consts::EXE_SUFFIX)))
 }
@@ -70,7 +75,7 @@ fn runner(tree: &Tree, args: &Args) -> Command {
             cargo.args(["--package", package, "--features", "fault-points"])
         }
         Some(package) => cargo.args(["--package", package]),
-        None => cargo.args(["--workspace", "--features", FAULT_POINTS]),
+        None => cargo.args(PRODUCT).args(["--features", FAULT_POINTS]),
     };
     cargo.arg("--locked");
     if nextest {
