@@ -361,11 +361,14 @@ impl Facts {
     }
 }
 
-fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, BadPage> {
+fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, BadPage> {
     if text.len() > MESSAGE_MAX {
         return Err(BadPage::TooLarge);
     }
-    serde_json::from_str(text).map_err(|_| BadPage::Malformed)
+    // By way of a plain value: one reader for every type keeps the WASM core small.
+    serde_json::from_str::<serde_json::Value>(text)
+        .and_then(serde_json::from_value)
+        .map_err(|_| BadPage::Malformed)
 }
 
 impl WireFacts {

@@ -82,14 +82,15 @@ impl Core {
 
     /// Something happened; the response to it, if it asks for one.
     pub fn handle(&self, input: JsValue) -> JsValue {
-        let value = serde_wasm_bindgen::from_value::<Value>(input).ok();
-        match value.map(serde_json::from_value::<Input>) {
-            Some(Ok(input)) => Inner::take(&self.inner, input),
-            Some(Err(error)) => {
-                web_sys::console::error_2(&"unknown input".into(), &error.to_string().into());
+        let input = serde_wasm_bindgen::from_value::<Value>(input)
+            .map_err(|error| error.to_string())
+            .and_then(|value| serde_json::from_value::<Input>(value).map_err(|error| error.to_string()));
+        match input {
+            Ok(input) => Inner::take(&self.inner, input),
+            Err(error) => {
+                web_sys::console::error_2(&"unknown input".into(), &error.into());
                 JsValue::NULL
             }
-            None => JsValue::NULL,
         }
     }
 

@@ -114,7 +114,7 @@ impl Worker {
             out.push(Effect::Refuse { port });
             return;
         }
-        self.popups.insert(port);
+        self.popups.push(port);
         if let Some(front) = front {
             if !self.last.pages.has_script(front.id) {
                 // A click on the toolbar allows this one tab; without that it fails and nothing is lost.
@@ -395,7 +395,7 @@ impl Worker {
             }
             Clipboard::Unknown => return,
         };
-        let doing = self.doing.entry(session.clone()).or_insert_with(Doing::nothing);
+        let doing = self.doing.or_insert_with(session.clone(), Doing::nothing);
         doing.note = Some(Note { tone, text });
         doing.until = until;
     }
@@ -431,7 +431,7 @@ impl Worker {
         out: &mut Vec<Effect>,
     ) {
         let new_key = self.new_idempotency_key();
-        let doing = self.doing.entry(session.clone()).or_insert_with(Doing::nothing);
+        let doing = self.doing.or_insert_with(session.clone(), Doing::nothing);
         if doing.busy.is_some() {
             return;
         }
@@ -456,7 +456,7 @@ impl Worker {
         out: &mut Vec<Effect>,
     ) {
         let clock = result.as_ref().ok().map(|s| self.around.clock_text(s.expires_at));
-        let doing = self.doing.entry(session.clone()).or_insert_with(Doing::nothing);
+        let doing = self.doing.or_insert_with(session.clone(), Doing::nothing);
         let act = doing.busy.take();
         match result {
             Ok(heard) => {
@@ -508,7 +508,7 @@ impl Worker {
                 if problem.code == Code::PasswordGone {
                     self.overview_due = Some(now);
                 }
-                let doing = self.doing.entry(session.clone()).or_insert_with(Doing::nothing);
+                let doing = self.doing.or_insert_with(session.clone(), Doing::nothing);
                 doing.note = Some(Note { tone: Tone::Red, text: sentence(&problem) });
                 doing.until = None;
             }

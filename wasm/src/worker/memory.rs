@@ -1,11 +1,11 @@
 //! What the extension remembers for good: choices per technician and customer, and where the in-page button is wanted.
 //! No session, no ticket, no secret.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use serde::{Deserialize, Serialize};
 use ticketgate_protocol::ids::{CustomerId, PolicyId, TechnicianId};
 use ticketgate_protocol::page::Placement;
+
+use super::shelf::Shelf;
 
 /// The most sites whose button was moved or hidden.
 const SITES_MAX: usize = 200;
@@ -23,9 +23,9 @@ pub(super) struct Choice {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Memory {
-    choices: BTreeMap<TechnicianId, BTreeMap<CustomerId, Choice>>,
-    placements: BTreeMap<String, Placement>,
-    hidden: BTreeSet<String>,
+    choices: Shelf<TechnicianId, Shelf<CustomerId, Choice>>,
+    placements: Shelf<String, Placement>,
+    hidden: Vec<String>,
 }
 
 impl Memory {
@@ -37,7 +37,7 @@ impl Memory {
 
     /// Remembers what `technician` activated at `customer`.
     pub(super) fn remember(&mut self, technician: TechnicianId, customer: CustomerId, choice: Choice) {
-        self.choices.entry(technician).or_default().insert(customer, choice);
+        self.choices.or_insert_with(technician, Shelf::default).insert(customer, choice);
     }
 
     /// Where the button was put on this site.
@@ -56,18 +56,18 @@ impl Memory {
     /// Whether the button is hidden on this site.
     #[must_use]
     pub(super) fn is_hidden(&self, origin: &str) -> bool {
-        self.hidden.contains(origin)
+        self.hidden.iter().any(|hidden| hidden == origin)
     }
 
     /// Hides the button on this site.
     pub(super) fn hide(&mut self, origin: &str) {
-        if self.hidden.len() < SITES_MAX {
-            self.hidden.insert(origin.to_owned());
+        if self.hidden.len() < SITES_MAX && !self.is_hidden(origin) {
+            self.hidden.push(origin.to_owned());
         }
     }
 
     /// Brings the button back.
     pub(super) fn unhide(&mut self, origin: &str) {
-        self.hidden.remove(origin);
+        self.hidden.retain(|hidden| hidden != origin);
     }
 }

@@ -16,12 +16,11 @@ mod memory;
 mod pages;
 pub mod remaining;
 mod sessions;
+mod shelf;
 mod show;
 mod trouble;
 pub mod view;
 mod warnings;
-
-use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -39,6 +38,7 @@ use link::{Link, Outcome, Saved};
 use memory::Memory;
 use pages::Pages;
 use sessions::{Change, Sessions};
+use shelf::Shelf;
 use warnings::Warnings;
 
 use crate::reason::Template;
@@ -100,10 +100,10 @@ enum Purpose {
 #[derive(Debug, Default)]
 struct Shown {
     badge: Option<(String, &'static str, String)>,
-    icons: BTreeMap<i32, (bool, String)>,
+    icons: Shelf<i32, (bool, String)>,
     alarm: Option<DateTime<Utc>>,
     timer: Option<DateTime<Utc>>,
-    views: BTreeMap<u32, view::View>,
+    views: Shelf<u32, view::View>,
     lasting: Option<Lasting>,
     memory: Option<Memory>,
     registered: Option<Vec<String>>,
@@ -120,8 +120,8 @@ pub struct Worker {
     last: Lasting,
     memory: Memory,
     link: Link,
-    doing: BTreeMap<ticketgate_protocol::ids::SessionId, Doing>,
-    popups: BTreeSet<u32>,
+    doing: Shelf<ticketgate_protocol::ids::SessionId, Doing>,
+    popups: Vec<u32>,
     /// The tab that the popup is about.
     front: Option<Tab>,
     /// The tab in front of the person, for what it shows.
@@ -132,7 +132,7 @@ pub struct Worker {
     overview_failures: usize,
     overview_due: Option<DateTime<Utc>>,
     overview_asked: Option<DateTime<Utc>>,
-    asked: BTreeMap<u32, Asked>,
+    asked: Shelf<u32, Asked>,
     next_ask: u32,
     next_serial: u32,
     update_waits: bool,
@@ -159,8 +159,8 @@ impl Worker {
             last: Lasting::default(),
             memory: Memory::default(),
             link: Link::default(),
-            doing: BTreeMap::new(),
-            popups: BTreeSet::new(),
+            doing: Shelf::default(),
+            popups: Vec::new(),
             front: None,
             origins: Vec::new(),
             managed: Vec::new(),
@@ -169,7 +169,7 @@ impl Worker {
             overview_failures: 0,
             overview_due: None,
             overview_asked: None,
-            asked: BTreeMap::new(),
+            asked: Shelf::default(),
             next_ask: 1,
             next_serial: 1,
             update_waits: false,
@@ -199,7 +199,7 @@ impl Worker {
                 self.connected(port, &name, &sender, front, now, out);
             }
             Input::Disconnected { port } => {
-                self.popups.remove(&port);
+                self.popups.retain(|open| *open != port);
                 self.shown.views.remove(&port);
             }
             Input::Intent { port, intent } if self.popups.contains(&port) => self.intend(intent, now, out),

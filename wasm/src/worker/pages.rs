@@ -1,8 +1,6 @@
 //! Tabs and their documents: what they show, which button stands in them, and how much they may say.
 //! Sender, tab and document are always the browser's word; the page's own word is only [`Facts`].
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use ticketgate_protocol::ids::{CustomerId, PolicyId};
@@ -10,6 +8,7 @@ use ticketgate_protocol::page::ChipView;
 use ticketgate_protocol::ticket::Ticket;
 
 use super::input::Sender;
+use super::shelf::Shelf;
 use crate::recognise::{Certainty, FieldCertainty, Recognised, Recognition, best_of};
 
 /// Messages that a tab may send within [`WINDOW_S`]. A busy ticket page sends one or two a second.
@@ -128,7 +127,7 @@ pub(super) struct TabPages {
     /// Its window.
     pub window: i32,
     /// Its frames with content scripts.
-    pub frames: BTreeMap<i32, Page>,
+    pub frames: Shelf<i32, Page>,
 }
 
 /// A sender whose identity is complete.
@@ -178,15 +177,15 @@ impl Known {
 /// All tabs with content scripts.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Pages {
-    tabs: BTreeMap<i32, TabPages>,
+    tabs: Shelf<i32, TabPages>,
     #[serde(skip)]
-    said: BTreeMap<i32, (DateTime<Utc>, u32)>,
+    said: Shelf<i32, (DateTime<Utc>, u32)>,
 }
 
 impl Pages {
     /// Counts a message of a tab and says whether it may be heard.
     pub(super) fn may_speak(&mut self, tab: i32, now: DateTime<Utc>) -> bool {
-        let (since, count) = self.said.entry(tab).or_insert((now, 0));
+        let (since, count) = self.said.or_insert_with(tab, || (now, 0));
         if now - *since >= TimeDelta::seconds(WINDOW_S) || now < *since {
             (*since, *count) = (now, 0);
         }
@@ -199,7 +198,7 @@ impl Pages {
         if !self.tabs.contains_key(&from.tab) && self.tabs.len() >= TABS_MAX {
             return None;
         }
-        let tab = self.tabs.entry(from.tab).or_default();
+        let tab = self.tabs.or_insert_with(from.tab, TabPages::default);
         tab.window = from.window;
         let is_new = tab.frames.get(&from.frame).is_none_or(|page| page.document != from.document);
         if is_new {
@@ -237,8 +236,9 @@ impl Pages {
             .filter_map(|(frame, page)| Some((i64::from(*frame), page.found.as_ref()?.recognition())))
             .collect();
         let (frame, _) = best_of(&frames)?;
-        let (frame, page) = pages.frames.get_key_value(&i32::try_from(frame).ok()?)?;
-        Some((*frame, page, page.found.as_ref()?))
+        let frame = i32::try_from(frame).ok()?;
+        let page = pages.frames.get(&frame)?;
+        Some((frame, page, page.found.as_ref()?))
     }
 
     /// A document of a tab.

@@ -23,17 +23,17 @@ impl Worker {
         }
         // A tab's own title hides the general one, so it says both.
         let general = (badge.2 != NAME).then_some(badge.2);
-        let mut wanted = std::collections::BTreeMap::new();
+        let mut wanted = Vec::new();
         for (tab, _) in self.last.pages.tabs() {
             if let Some((_, _, found)) = self.last.pages.ticket_of(tab) {
                 let ticket = format!("Ticket #{} recognised", found.ticket.number);
                 let title =
                     general.clone().map_or_else(|| format!("{NAME}: {ticket}"), |g| format!("{g}\n{ticket}"));
-                wanted.insert(tab, (true, title));
+                wanted.push((tab, (true, title)));
             }
         }
         let dark: Vec<i32> =
-            self.shown.icons.keys().filter(|tab| !wanted.contains_key(tab)).copied().collect();
+            self.shown.icons.keys().filter(|tab| !wanted.iter().any(|(lit, _)| lit == *tab)).copied().collect();
         for tab in dark {
             let title = general.clone().unwrap_or_else(|| NAME.to_owned());
             let is_dark = (false, title.clone());

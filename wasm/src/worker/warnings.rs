@@ -1,7 +1,5 @@
 //! Notifications: which are due, each once per session and end, also over restarts of the worker.
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use ticketgate_protocol::api::{EndCause, Overview, Session, State};
@@ -9,6 +7,7 @@ use ticketgate_protocol::ids::SessionId;
 
 use super::Effect;
 use super::remaining;
+use super::shelf::Shelf;
 use super::sessions::{Sessions, is_stuck};
 
 /// How long before the end a warning is due, in seconds, longest first.
@@ -19,7 +18,7 @@ pub(super) const EXTEND_MIN_S: i64 = 60;
 /// What has been said about each session.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Warnings {
-    said: BTreeMap<SessionId, Said>,
+    said: Shelf<SessionId, Said>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,7 +98,7 @@ impl Warnings {
     ) {
         for session in sessions.iter().filter(|s| matches!(s.state, State::Active | State::Ending)) {
             let left = remaining::seconds(session.expires_at, now);
-            let said = self.said.entry(session.id.clone()).or_insert_with(|| Said::first(session, left));
+            let said = self.said.or_insert_with(session.id.clone(), || Said::first(session, left));
             if said.until != session.expires_at {
                 // Extended (or shortened): warned anew, but not of what lies behind the new end already.
                 let stuck = said.stuck;
