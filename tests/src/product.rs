@@ -15,12 +15,11 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use ticketgate_protocol::HOST_NAME;
 
 pub use configuration::{Configuration, Policy};
 pub use relay::Relay;
 
-/// The native messaging host's name, as the extension asks for it.
-const HOST_NAME: &str = "com.ticketgate.host";
 /// Longer names do not fit into the address of a Unix socket (unix(7)).
 const SOCKET_PATH_MAX: usize = 107;
 
@@ -42,6 +41,26 @@ pub struct Said {
     pub stdout: String,
     /// Standard error.
     pub stderr: String,
+}
+
+/// An active session with its password.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Activated {
+    /// Its id.
+    pub id: String,
+    /// The account to log on with, as the product says it: `ACME\jit-tech1`.
+    pub account: String,
+    /// The account's password.
+    pub password: String,
+    /// The session as the API shows it.
+    pub session: Value,
+}
+
+impl Activated {
+    /// The account's name without its domain, as [`crate::samba::SambaAd::bind`] takes it.
+    pub fn name(&self) -> &str {
+        self.account.rsplit('\\').next().unwrap_or_default()
+    }
 }
 
 impl Said {
@@ -210,6 +229,18 @@ impl Product {
         said.json()
     }
 
+    /// Activates a policy on the command line and fetches the password. `arguments` come after the policy, such as
+    /// `["--reason", "…", "--for", "30m"]`.
+    ///
+    /// # Errors
+    /// It is refused; the sentence shows all that was said.
+    pub fn activate(&self, policy: &str, arguments: &[&str]) -> Result<Activated> {
+        let session = self.cli_json(&[&["activate", policy], arguments].concat())?;
+        let id = text(&session, "id")?;
+        let over = self.cli_json(&["password", &id])?;
+        Ok(Activated { account: text(&over, "account")?, password: text(&over, "password")?, id, session })
+    }
+
     /// Asks the broker's API as the person who runs the test. A body that is not null is sent as JSON.
     ///
     /// # Errors
@@ -355,6 +386,11 @@ fn built(variable: &str, place: &str) -> Result<PathBuf> {
         bail!("{} is not there; run `cargo xtask test`, which builds it first", path.display());
     }
     Ok(path)
+}
+
+fn text(value: &Value, field: &str) -> Result<String> {
+    let found = value.get(field).and_then(Value::as_str);
+    Ok(found.with_context(|| format!("no {field} in {value}"))?.to_owned())
 }
 
 /// A word for the shell.
