@@ -195,7 +195,8 @@
   let placeTimer;
   /** Whether the note says why a click was refused, rather than what the button does. */
   let hinting = false;
-  let keyRepeats = false;
+  /** The last key pressed on the button. */
+  let key = { at: -Infinity, repeats: false };
 
   // ---- The guard -----------------------------------------------------------------------------------------------
 
@@ -240,8 +241,9 @@
     if (!hit(box)) return "covered";
     const now = performance.now();
     if (moved(box) || now - goodSince < DWELL) return "too_soon";
-    // A click by the keyboard has no place; the button must have had the keyboard for as long as it has been in sight.
-    if (event instanceof MouseEvent && event.detail === 0 && (keyRepeats || now - focusSince < DWELL)) return "too_soon";
+    // A click by a key: the button must have had the keyboard as long as it has been in sight, and the key must have been
+    // pressed for it. (A screen reader's click comes without a key.)
+    if (now - key.at < 3000 && (key.repeats || now - focusSince < DWELL)) return "too_soon";
     return null;
   }
 
@@ -368,6 +370,8 @@
   function show(next) {
     const before = JSON.stringify(view);
     const first = view === null;
+    // A bare picture, SVG or XML document has no place for a button.
+    if (!(document.documentElement instanceof HTMLElement)) return;
     if (before === JSON.stringify(next)) {
       if (!isThere()) attach();
       return;
@@ -509,7 +513,10 @@
   act.addEventListener("pointerdown", drag);
   act.addEventListener("focus", () => { focusSince = performance.now(); });
   act.addEventListener("blur", () => { focusSince = Infinity; });
-  act.addEventListener("keydown", (event) => { keyRepeats = event.repeat; });
+  act.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" || event.key === " ") key = { at: performance.now(), repeats: event.repeat };
+  });
+  act.addEventListener("pointerdown", () => { key.at = -Infinity; });
   grip.addEventListener("pointerdown", drag);
   grip.addEventListener("keydown", moveByKey);
   close.addEventListener("click", (event) => { if (event.isTrusted) openMenu(menu.hidden); });

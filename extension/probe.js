@@ -108,13 +108,37 @@
     return textOf(element, question.drop, question.hidden_too === true);
   }
 
+  /** @type {Map<string, string[]>} */
+  const lists = new Map();
+
+  /** The selectors of a list. @param {string} selector */
+  function listOf(selector) {
+    const known = lists.get(selector);
+    if (known) return known;
+    // Commas inside brackets, parentheses and quotes separate nothing.
+    const list = selector.match(/(?:\[[^\]]*\]|\([^()]*(?:\([^()]*\)[^()]*)*\)|[^,])+/g) ?? [selector];
+    lists.set(selector, list);
+    return list;
+  }
+
+  /**
+   * `querySelectorAll`, which is ten times as fast for selectors one by one as for a list of them.
+   * @param {ParentNode} root @param {string} selector @returns {Element[]}
+   */
+  function all(root, selector) {
+    const parts = listOf(selector).map((one) => Array.from(root.querySelectorAll(one))).filter((part) => part.length > 0);
+    if (parts.length <= 1) return parts[0] ?? [];
+    return Array.from(new Set(parts.flat()))
+      .sort((a, b) => a.compareDocumentPosition(b) & Node.DOCUMENT_POSITION_FOLLOWING ? -1 : 1);
+  }
+
   /**
    * Elements for a selector. `a >>> b` finds `b` in the open shadow root of `a` and in those nested inside it.
    * @param {ParentNode} root @param {string} selector @param {number} max @returns {Element[]}
    */
   function find(root, selector, max) {
     const [first, ...deeper] = selector.split(" >>> ");
-    let found = Array.from(root.querySelectorAll(first ?? ""));
+    let found = all(root, first ?? "");
     for (const step of deeper) {
       /** @type {Element[]} */
       const next = [];
