@@ -17,7 +17,7 @@ let nextPage = 1;
 
 /** The core, once the WASM is compiled and the saved state restored. Every listener waits for it. */
 const ready = (async () => {
-  await init();
+  await init({ module_or_path: chrome.runtime.getURL("ticketgate_wasm_bg.wasm") });
   return Core.start({ restore, carryOut });
 })();
 ready.catch((error) => console.error("Ticketgate did not start", error));
