@@ -1,0 +1,134 @@
+//! The connector against a scripted LDAP server: what Samba does not have or cannot be made to do at the right moment.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may panic: that is how it fails"
+)]
+#![allow(unreachable_pub, reason = "a test has no outside")]
+
+mod server;
+
+use std::collections::BTreeSet;
+
+use chrono::TimeDelta;
+use ticketgate_access::config::{self, SecretRef};
+use ticketgate_access::desired::Step;
+use ticketgate_access::session::{Account, AccountKey, Right};
+use ticketgate_directory::{ActiveDirectory, Directory, DirectoryError};
+use ticketgate_protocol::api::Mode;
+
+use server::{ACCOUNT, GROUP, LINK_TTL, Server, Writes};
+
+fn directory(server: &Server) -> ActiveDirectory {
+    use std::os::unix::fs::PermissionsExt;
+    let secret = server.folder.path().join("secret");
+    std::fs::write(&secret, "password\n").unwrap();
+    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let config = config::ActiveDirectory {
+        servers: vec![server.url.clone()],
+        bind_dn: "CN=svc,DC=acme,DC=test".into(),
+        password: SecretRef::File(secret.display().to_string()),
+        ca_file: Some(server.folder.path().join("ca.pem").display().to_string()),
+        account_unit: "OU=JIT,DC=acme,DC=test".into(),
+        account_name: "jit-{technician}".into(),
+        timeout_s: 1,
+    };
+    ActiveDirectory::new(&config, BTreeSet::from([Right(GROUP.into())])).unwrap()
+}
+
+fn account() -> Account {
+    Account {
+        key: AccountKey("acme-ad/dedicated/tech1".into()),
+        directory: "acme-ad".parse().unwrap(),
+        mode: Mode::Dedicated,
+        technician: "tech1".parse().unwrap(),
+        name: "jit-tech1".into(),
+        identity: None,
+        display_name: None,
+        token: "token".into(),
+        password_generation: 1,
+        standing: Vec::new(),
+        settled: false,
+        attempts: 0,
+        next_try: None,
+        version: 0,
+    }
+}
+
+async fn grant(directory: &ActiveDirectory, minutes: i64) -> Result<(), DirectoryError> {
+    let until = directory.time().await? + TimeDelta::minutes(minutes);
+    directory.apply(&account(), &Step::Grant { right: Right(GROUP.into()), until: Some(until) }, None).await
+}
+
+#[tokio::test]
+async fn a_membership_carries_its_end_where_the_forest_can() {
+    let server = Server::start();
+    let directory = directory(&server);
+    grant(&directory, 60).await.unwrap();
+    {
+        let state = server.state.lock().unwrap();
+        let [written] = state.modifies[0].as_slice() else { panic!("{state:?}") };
+        let seconds = written.strip_prefix("+<TTL=").unwrap().strip_suffix(&format!(",{ACCOUNT}>")).unwrap();
+        assert!((3595..=3600).contains(&seconds.parse::<u32>().unwrap()), "{written}");
+        assert_eq!(state.controls, [LINK_TTL]);
+    }
+    let observed = directory.observe(&account()).await.unwrap();
+    let (right, end) = observed.account.unwrap().right_ends.pop().unwrap();
+    assert_eq!(right, Right(GROUP.into()));
+    let wanted = observed.directory_time + TimeDelta::hours(1);
+    assert!((end - wanted).num_seconds().abs() <= 5, "{end} {wanted}");
+    assert!(directory.promises(Mode::Membership).guarantee.contains("itself takes"));
+}
+
+#[tokio::test]
+async fn a_membership_is_extended_without_a_gap() {
+    let server = Server::start();
+    let directory = directory(&server);
+    grant(&directory, 60).await.unwrap();
+    grant(&directory, 120).await.unwrap();
+    let state = server.state.lock().unwrap();
+    let second = state.modifies.last().unwrap();
+    assert_eq!(second[0], format!("-{ACCOUNT}"));
+    assert!(second[1].starts_with("+<TTL=7"), "{second:?}");
+    assert!(state.member.unwrap() > 7190);
+}
+
+#[tokio::test]
+async fn memberships_that_come_in_parts_are_all_seen() {
+    let server = Server::start();
+    let rights = directory(&server).observe(&account()).await.unwrap().account.unwrap().rights;
+    let names: Vec<_> = rights.iter().map(|right| right.0.as_str()).collect();
+    assert_eq!(names, ["CN=First,DC=acme,DC=test", "CN=Second,DC=acme,DC=test", "CN=Third,DC=acme,DC=test"]);
+}
+
+#[tokio::test]
+async fn a_write_without_an_answer_is_ambiguous_and_seen_at_the_next_look() {
+    for writes in [Writes::Silent, Writes::Cut] {
+        let server = Server::start();
+        let directory = directory(&server);
+        server.state.lock().unwrap().writes = writes;
+        let error = grant(&directory, 60).await.unwrap_err();
+        assert!(error.is_ambiguous(), "{writes:?}: {error}");
+        server.state.lock().unwrap().writes = Writes::Answered;
+        let rights = directory.observe(&account()).await.unwrap().account.unwrap().rights;
+        assert!(rights.contains(&Right(GROUP.into())), "{writes:?}: it had been applied");
+        grant(&directory, 60).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_referral_a_limit_and_a_busy_server_are_told_apart() {
+    let server = Server::start();
+    let directory = directory(&server);
+    for (code, word, passing) in
+        [(10, "refers to another", false), (4, "limit", false), (11, "limit", false), (51, "busy", true)]
+    {
+        server.state.lock().unwrap().search_result = code;
+        let error = directory.observe(&account()).await.unwrap_err();
+        assert!(error.to_string().contains(word), "{code}: {error}");
+        assert_eq!(error.is_passing(), passing, "{code}: {error}");
+    }
+}

@@ -1,0 +1,240 @@
+//! A small LDAP server over TLS that knows one account, one group and time-limited memberships, which Samba does not have. It
+//! can also fall silent or hang up at a write. It plays what MS-ADTS describes; it is no recording of a Windows server.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use tempfile::TempDir;
+
+pub const GROUP: &str = "CN=Tier1,OU=Rights,DC=acme,DC=test";
+pub const ACCOUNT: &str = "CN=jit-tech1,OU=JIT,DC=acme,DC=test";
+pub const LINK_TTL: &str = "1.2.840.113556.1.4.2309";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Writes {
+    #[default]
+    Answered,
+    /// Applied, and never answered.
+    Silent,
+    /// Applied, and the connection cut.
+    Cut,
+}
+
+#[derive(Debug, Default)]
+pub struct State {
+    pub writes: Writes,
+    /// The result code of a search for the account.
+    pub search_result: u8,
+    /// The end of the account's membership in seconds, once it is a member.
+    pub member: Option<u32>,
+    /// Values written to `member`, `+` added and `-` taken away, one modify each.
+    pub modifies: Vec<Vec<String>>,
+    /// OIDs of controls that came with writes.
+    pub controls: Vec<String>,
+}
+
+pub struct Server {
+    pub url: String,
+    pub folder: TempDir,
+    pub state: Arc<Mutex<State>>,
+}
+
+impl Server {
+    pub fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let made = Command::new("openssl")
+            .args(
+                "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=scripted"
+                    .split(' '),
+            )
+            .args(["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"])
+            .args(["-keyout", "key.pem", "-out", "ca.pem"])
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let chain = vec![CertificateDer::from_pem_file(folder.path().join("ca.pem")).unwrap()];
+        let key = PrivateKeyDer::from_pem_file(folder.path().join("key.pem")).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config =
+            ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let config = Arc::new(config.with_no_client_auth().with_single_cert(chain, key).unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("ldaps://{}", listener.local_addr().unwrap());
+        let state = Arc::new(Mutex::new(State::default()));
+        let shared = state.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (config, state) = (config.clone(), shared.clone());
+                std::thread::spawn(move || serve(stream, config, &state));
+            }
+        });
+        Self { url, folder, state }
+    }
+}
+
+fn serve(stream: TcpStream, config: Arc<ServerConfig>, state: &Mutex<State>) -> Option<()> {
+    let mut stream = StreamOwned::new(ServerConnection::new(config).ok()?, stream);
+    loop {
+        let message = parts(&read_value(&mut stream)?);
+        let (id, (kind, body)) = (message.first()?.1.clone(), message.get(1)?.clone());
+        let answers = match kind {
+            0x60 => vec![result(0x61, 0)],
+            0x63 => search(&parts(&body), &state.lock().unwrap()),
+            0x66 => {
+                let mut state = state.lock().unwrap();
+                if let Some((_, controls)) = message.get(2) {
+                    state
+                        .controls
+                        .extend(parts(controls).iter().map(|(_, control)| text(&parts(control)[0].1)));
+                }
+                let code = modify(&parts(&body), &mut state);
+                match state.writes {
+                    Writes::Answered => vec![result(0x67, code)],
+                    Writes::Silent => vec![],
+                    Writes::Cut => return None,
+                }
+            }
+            _ => return None,
+        };
+        for answer in answers {
+            stream.write_all(&tlv(0x30, &[tlv(2, &id), answer].concat())).ok()?;
+        }
+        stream.flush().ok()?;
+    }
+}
+
+fn search(body: &[(u8, Vec<u8>)], state: &State) -> Vec<Vec<u8>> {
+    let base = text(&body[0].1);
+    let by_name = body[6].0 == 0xa3;
+    let wanted: Vec<_> = parts(&body[7].1).iter().map(|(_, name)| text(name)).collect();
+    let entry = match base.as_str() {
+        "" => {
+            let now = chrono::DateTime::<chrono::Utc>::from(std::time::SystemTime::now());
+            let now = now.format("%Y%m%d%H%M%S.0Z").to_string();
+            entry(
+                "",
+                &[
+                    ("currentTime", &[&now]),
+                    ("defaultNamingContext", &["DC=acme,DC=test"]),
+                    ("configurationNamingContext", &["CN=Configuration,DC=acme,DC=test"]),
+                    ("supportedControl", &[LINK_TTL]),
+                ],
+            )
+        }
+        "CN=Partitions,CN=Configuration,DC=acme,DC=test" if by_name => {
+            entry("CN=ACME", &[("nETBIOSName", &["ACME"])])
+        }
+        "CN=Partitions,CN=Configuration,DC=acme,DC=test" => {
+            let feature = "CN=Privileged Access Management Feature,CN=Optional Features,CN=x,DC=acme,DC=test";
+            entry(&base, &[("msDS-EnabledFeature", &[feature])])
+        }
+        GROUP if by_name && state.member.is_none() => return vec![result(0x65, 0)],
+        GROUP => match state.member {
+            Some(seconds) => entry(GROUP, &[("member", &[&format!("<TTL={seconds},{ACCOUNT}>")])]),
+            None => entry(GROUP, &[]),
+        },
+        _ if state.search_result != 0 => return vec![result(0x65, state.search_result)],
+        // The second part of the memberships.
+        _ if wanted.iter().any(|name| name == "memberOf;range=2-*") => {
+            entry(ACCOUNT, &[("memberOf;range=2-*", &["CN=Third,DC=acme,DC=test"])])
+        }
+        _ => {
+            let mut groups = vec!["CN=First,DC=acme,DC=test"];
+            groups.push(if state.member.is_some() { GROUP } else { "CN=Second,DC=acme,DC=test" });
+            entry(
+                ACCOUNT,
+                &[
+                    ("objectGUID", &["0123456789abcdef"]),
+                    ("sAMAccountName", &["jit-tech1"]),
+                    ("userAccountControl", &["514"]),
+                    ("accountExpires", &["1"]),
+                    ("primaryGroupID", &["513"]),
+                    ("description", &["ticketgate token=token owner=tech1 gen=0 until=-"]),
+                    ("memberOf;range=0-1", &groups),
+                ],
+            )
+        }
+    };
+    vec![entry, result(0x65, 0)]
+}
+
+/// Adding a member that is there already is refused, as on Windows; a modify that first takes it away is not.
+fn modify(body: &[(u8, Vec<u8>)], state: &mut State) -> u8 {
+    let mut values = Vec::new();
+    let mut member = state.member;
+    for (_, change) in parts(&body[1].1) {
+        let change = parts(&change);
+        let value = text(&parts(&parts(&change[1].1)[1].1)[0].1);
+        if change[0].1 == [0] {
+            if member.is_some() {
+                return 68;
+            }
+            let seconds = value
+                .strip_prefix("<TTL=")
+                .and_then(|rest| rest.split_once(','))
+                .map(|(s, _)| s.parse().unwrap());
+            member = Some(seconds.unwrap_or(u32::MAX));
+            values.push(format!("+{value}"));
+        } else {
+            member = None;
+            values.push(format!("-{value}"));
+        }
+    }
+    state.member = member;
+    state.modifies.push(values);
+    0
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn entry(dn: &str, attributes: &[(&str, &[&str])]) -> Vec<u8> {
+    let attributes: Vec<u8> = attributes
+        .iter()
+        .flat_map(|(name, values)| {
+            let values: Vec<u8> = values.iter().flat_map(|value| tlv(4, value.as_bytes())).collect();
+            tlv(0x30, &[tlv(4, name.as_bytes()), tlv(0x31, &values)].concat())
+        })
+        .collect();
+    tlv(0x64, &[tlv(4, dn.as_bytes()), tlv(0x30, &attributes)].concat())
+}
+
+fn result(kind: u8, code: u8) -> Vec<u8> {
+    tlv(kind, &[tlv(10, &[code]), tlv(4, b""), tlv(4, b"scripted")].concat())
+}
+
+fn tlv(kind: u8, content: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(content.len()).unwrap().to_be_bytes();
+    [&[kind, 0x82, length[0], length[1]], content].concat()
+}
+
+/// The values inside a constructed one.
+fn parts(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
+    let mut found = Vec::new();
+    while let Some(kind) = bytes.first().copied() {
+        let content = read_value(&mut bytes).unwrap();
+        found.push((kind, content));
+    }
+    found
+}
+
+fn read_value(from: &mut impl Read) -> Option<Vec<u8>> {
+    let mut head = [0; 2];
+    from.read_exact(&mut head).ok()?;
+    let mut length = usize::from(head[1]);
+    if length >= 0x80 {
+        let mut digits = vec![0; length & 0x7f];
+        from.read_exact(&mut digits).ok()?;
+        length = digits.iter().fold(0, |sum, digit| sum << 8 | usize::from(*digit));
+    }
+    let mut content = vec![0; length];
+    from.read_exact(&mut content).ok()?;
+    Some(content)
+}
