@@ -424,7 +424,9 @@ fn no_lured_click_gets_through() -> Result<()> {
     // Styles are allowed here: a page that attacks sets its own policy.
     let served = Served::html(fixture_page("request-tracker-5.html")?);
     let url = stage.site.page("/Ticket/Display.html", served);
-    let (mut clicks, mut seen_clicks) = (0, 0);
+    // These do not even reach the button, which stays in full view: a click on it is a knowing one.
+    let harmless =
+        ["opacity on html", "filter on html", "inline styles on the host", "animation on the host"];
     for (name, attack) in attacks {
         let page = stage.browser.page(&format!("{url}?id=4711"))?;
         page.to_front()?;
@@ -443,15 +445,12 @@ fn no_lured_click_gets_through() -> Result<()> {
         page.click_at(button.middle.0, button.middle.1)?;
         std::thread::sleep(Duration::from_millis(400));
         let got_through = stage.count("click")? > 0;
-        // What a person sees decides: a click on a button in full view is a knowing one, whatever the page tried.
+        // What a person sees decides, whatever the page tried.
         assert!(!got_through || before == during, "{name}: a click on a button that was not in view counted");
-        clicks += u32::from(got_through);
-        seen_clicks += 1;
+        assert!(!got_through || harmless.contains(&name), "{name}: a lured click counted");
         println!("{name}: {}", if got_through { "in full view, counted" } else { "refused" });
         page.close()?;
     }
-    assert_eq!(seen_clicks, 14);
-    assert!(clicks < seen_clicks, "attacks that hide the button have to be among them");
     Ok(())
 }
 
@@ -534,6 +533,35 @@ fn the_keyboard_reaches_presses_moves_and_hides_the_button() -> Result<()> {
 }
 
 #[test]
+fn a_drag_moves_the_button_and_is_no_click() -> Result<()> {
+    let stage = Stage::new()?;
+    let page = stage.strict_ticket()?;
+    stage.show(&view("t-1", LABEL))?;
+    let button = Button::find(&page)?;
+    look_at_it();
+    let (x, y) = button.middle;
+    let mouse = |kind: &str, x: f64, y: f64| {
+        let event = json!({"type": kind, "x": x, "y": y, "button": "left", "buttons": 1, "clickCount": 1});
+        page.call("Input.dispatchMouseEvent", event)
+    };
+    mouse("mousePressed", x, y)?;
+    for step in 1..=10 {
+        mouse("mouseMoved", x - f64::from(step) * 20.0, y - f64::from(step) * 10.0)?;
+    }
+    mouse("mouseReleased", x - 200.0, y - 100.0)?;
+    stage.worker.until("of('placement').length === 1")?;
+    assert_eq!(
+        stage.latest("placement")?["placement"],
+        json!({"corner": "bottom_right", "x": 224, "y": 124})
+    );
+    assert_eq!(stage.count("click")? + stage.count("refused_click")?, 0);
+    // Where it is now it works as before.
+    look_at_it();
+    page.click_at(x - 200.0, y - 100.0)?;
+    stage.worker.until("of('click').length === 1")
+}
+
+#[test]
 fn a_removed_button_comes_back_but_the_page_is_not_fought_for_ever() -> Result<()> {
     let stage = Stage::new()?;
     let page = stage.strict_ticket()?;
@@ -580,7 +608,7 @@ fn scripts_put_in_a_second_time_replace_the_first() -> Result<()> {
     assert_eq!(page.control("button", LABEL)?, None, "the first one's button went with it");
     stage.show(&view("t-2", LABEL))?;
     let button = Button::find(&page)?;
-    assert_eq!(page.eval(&format!("document.documentElement.childElementCount"))?, 3);
+    assert_eq!(page.eval("document.documentElement.childElementCount")?, 3);
     look_at_it();
     page.click_at(button.middle.0, button.middle.1)?;
     stage.worker.until("of('click').length === 1")?;
