@@ -14,7 +14,7 @@ use crate::tree::Tree;
 use crate::{setup, wasm};
 
 /// Options of `lint`.
-#[derive(clap::Args)]
+#[derive(clap::Args, Default)]
 #[command(
     after_help = "`cargo fmt --all` mends the first check. The same lint runs in CI, as part of `cargo xtask test`."
 )]
@@ -22,14 +22,15 @@ pub(crate) struct Args {
     /// Leave out clippy for Windows, which takes minutes when nothing is built yet
     #[arg(long)]
     no_windows: bool,
-    /// Only the checks without a compiler: formatting, dependencies, layers, texts
+    /// Only the checks without a compiler
     #[arg(long)]
     quick: bool,
-}
-
-impl Args {
-    /// Every check.
-    pub(crate) const ALL: Self = Self { no_windows: false, quick: false };
+    /// Only checks whose name contains this; the names are in --list
+    #[arg(long, value_name = "FILTER")]
+    only: Option<String>,
+    /// List the checks and run none
+    #[arg(long)]
+    list: bool,
 }
 
 /// The cargo feature that tests need in the native binary.
@@ -39,52 +40,122 @@ pub(crate) const FAULT_POINTS: &str = "ticketgate/fault-points";
 const WINDOWS_PACKAGES: [&str; 5] =
     ["ticketgate", "ticketgate-protocol", "ticketgate-access", "ticketgate-ledger", "ticketgate-directory"];
 
+/// A check with its name.
+struct Check {
+    name: &'static str,
+    what: &'static str,
+    quick: bool,
+    run: fn(&Tree, &mut Steps) -> Result<()>,
+}
+
+/// All checks, those without a compiler first.
+const CHECKS: [Check; 10] = [
+    Check { name: "format", what: "rustfmt", quick: true, run: format },
+    Check {
+        name: "layers",
+        what: "dependencies between parts point one way",
+        quick: true,
+        run: layers::check,
+    },
+    Check {
+        name: "texts",
+        what: "no machine's paths, no way around TLS checks",
+        quick: true,
+        run: texts::check,
+    },
+    Check {
+        name: "dependencies",
+        what: "lock file, licences, sources, bans, reasons",
+        quick: true,
+        run: dependencies::check,
+    },
+    Check {
+        name: "clippy",
+        what: "the product, warnings denied, without and with fault points",
+        quick: false,
+        run: clippy,
+    },
+    Check { name: "clippy-xtask", what: "xtask", quick: false, run: clippy_xtask },
+    Check {
+        name: "clippy-wasm",
+        what: "the core for wasm32-unknown-unknown",
+        quick: false,
+        run: clippy_wasm,
+    },
+    Check {
+        name: WINDOWS_CHECK,
+        what: "the binary for x86_64-pc-windows-gnu",
+        quick: false,
+        run: clippy_windows,
+    },
+    Check { name: "javascript", what: "types of the extension's JavaScript", quick: false, run: types },
+    Check { name: "docs", what: "rustdoc, warnings denied", quick: false, run: docs },
+];
+
+const WINDOWS_CHECK: &str = "clippy-windows";
+
 /// Runs the chore.
 pub(crate) fn run(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<()> {
+    if args.list {
+        for check in &CHECKS {
+            println!("{:<16} {}", check.name, check.what);
+        }
+        return Ok(());
+    }
     if !args.quick {
         setup::ensure(tree, steps, setup::Purpose::Test)?;
     }
     checks(tree, steps, args)
 }
 
-/// The checks alone, on a machine that is ready.
+/// The checks alone, on a machine that is ready. One that fails does not stop the others.
 pub(crate) fn checks(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<()> {
     steps.heading("lint");
-    let mut failed = Vec::new();
-    let mut check = |result: Result<()>| {
-        if let Err(error) = result {
-            failed.push(format!("{error:#}"));
-        }
-    };
-
-    let mut formatting = native(tree);
-    formatting.args(["fmt", "--all", "--check"]);
-    check(steps.program("formatting", &mut formatting, "run `cargo fmt --all`"));
-    check(layers::check(tree, steps));
-    check(texts::check(tree, steps));
-    check(dependencies::check(tree, steps));
-    if !args.quick {
-        check(clippy_here(tree, steps, "clippy", &PRODUCT));
-        let with_stops = [PRODUCT.as_slice(), &["--features", FAULT_POINTS]].concat();
-        check(clippy_here(tree, steps, "clippy with fault points", &with_stops));
-        check(clippy_here(tree, steps, "clippy of xtask", &["--package", "xtask"]));
-        check(clippy_wasm(tree, steps));
-        if !args.no_windows {
-            check(clippy_windows(tree, steps));
-        }
-        check(
-            wasm::build(tree, steps, wasm::Core::Plain)
-                .and_then(|glue| javascript::check(tree, steps, &glue)),
-        );
-        let mut docs = native(tree);
-        docs.args(["doc", "--no-deps", "--locked"]).args(PRODUCT).env("RUSTDOCFLAGS", "-D warnings");
-        check(steps.program("documentation", &mut docs, ""));
+    let chosen: Vec<_> = CHECKS.iter().filter(|check| is_chosen(check, args)).collect();
+    if chosen.is_empty() {
+        bail!("no such check; `cargo xtask lint --list` lists them");
     }
-
+    let mut failed = Vec::new();
+    for check in chosen {
+        if let Err(error) = (check.run)(tree, steps) {
+            failed.push(format!("{}: {error:#}", check.name));
+        }
+    }
     if !failed.is_empty() {
-        bail!("{} of the checks failed:\n\n{}", failed.len(), failed.join("\n\n"));
+        bail!("lint failed\n\n{}", failed.join("\n\n"));
     }
     Ok(())
+}
+
+fn is_chosen(check: &Check, args: &Args) -> bool {
+    let left_out = args.no_windows && check.name == WINDOWS_CHECK || args.quick && !check.quick;
+    !left_out && args.only.as_ref().is_none_or(|part| check.name.contains(part.as_str()))
+}
+
+fn format(tree: &Tree, steps: &mut Steps) -> Result<()> {
+    let mut cargo = native(tree);
+    steps.program("formatting", cargo.args(["fmt", "--all", "--check"]), "run `cargo fmt --all`")
+}
+
+fn docs(tree: &Tree, steps: &mut Steps) -> Result<()> {
+    let mut cargo = native(tree);
+    cargo.args(["doc", "--no-deps", "--locked"]).args(PRODUCT).env("RUSTDOCFLAGS", "-D warnings");
+    steps.program("documentation", &mut cargo, "")
+}
+
+fn types(tree: &Tree, steps: &mut Steps) -> Result<()> {
+    let glue = wasm::build(tree, steps, wasm::Core::Plain)?;
+    javascript::check(tree, steps, &glue)
+}
+
+fn clippy(tree: &Tree, steps: &mut Steps) -> Result<()> {
+    clippy_here(tree, steps, "clippy", &PRODUCT)?;
+    let with_stops = [PRODUCT.as_slice(), &["--features", FAULT_POINTS]].concat();
+    clippy_here(tree, steps, "clippy with fault points", &with_stops)
+}
+
+fn clippy_xtask(tree: &Tree, steps: &mut Steps) -> Result<()> {
+    clippy_here(tree, steps, "clippy of xtask", &["--package", "xtask"])
 }
 
 fn clippy_here(tree: &Tree, steps: &mut Steps, title: &str, packages: &[&str]) -> Result<()> {

@@ -41,7 +41,7 @@ pub(crate) fn run(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<ExitCod
     let extension = build::extension(tree, steps, Core::Small)?;
     let binary = everything(tree, steps)?;
     if !args.no_lint {
-        lint::checks(tree, steps, &lint::Args::ALL)?;
+        lint::checks(tree, steps, &lint::Args::default())?;
     }
     if args.only.is_none() && args.package.is_none() {
         let mut own = native(tree);

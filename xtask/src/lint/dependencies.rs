@@ -76,7 +76,7 @@ pub(crate) fn check(tree: &Tree, steps: &mut Steps) -> Result<()> {
         }
         reasons(tree, &mut faults)?;
         if !faults.is_empty() {
-            bail!("dependencies:\n  - {}", faults.join("\n  - "));
+            bail!("deny.toml and docs/dependencies.md\n  - {}", faults.join("\n  - "));
         }
         Ok((doubled(&metadata.packages), format!("{} crates", metadata.packages.len())))
     })?;

@@ -29,10 +29,10 @@ pub(crate) fn check(tree: &Tree, steps: &mut Steps, glue: &Path) -> Result<()> {
             "strict": true,
             "noFallthroughCasesInSwitch": true,
             "noImplicitOverride": true,
-            "target": "ES2023",
+            "target": "ES2024",
             "module": "ESNext",
             "moduleResolution": "bundler",
-            "lib": ["ES2023", "DOM", "DOM.Iterable"],
+            "lib": ["ES2024", "DOM", "DOM.Iterable"],
             "types": ["chrome"],
             "typeRoots": [npm::folder(tree).join("node_modules/@types")],
             // Types of others are theirs to check.

@@ -57,7 +57,7 @@ pub(crate) fn check(tree: &Tree, steps: &mut Steps) -> Result<()> {
         crates(tree, &mut faults)?;
         pure(tree, &mut faults)?;
         if !faults.is_empty() {
-            bail!("layers: dependencies point one way (ARCHITECTURE.md)\n  - {}", faults.join("\n  - "));
+            bail!("dependencies point one way (ARCHITECTURE.md)\n  - {}", faults.join("\n  - "));
         }
         Ok(((), String::new()))
     })

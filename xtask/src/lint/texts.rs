@@ -47,7 +47,7 @@ pub(crate) fn check(tree: &Tree, steps: &mut Steps) -> Result<()> {
             }
         }
         if !faults.is_empty() {
-            bail!("texts:\n  - {}", faults.join("\n  - "));
+            bail!("must not stand in a tracked file\n  - {}", faults.join("\n  - "));
         }
         Ok((long, format!("{} files", files.len())))
     })?;
