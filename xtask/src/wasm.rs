@@ -18,6 +18,9 @@ pub(crate) const GLUE: &str = "ticketgate_wasm.js";
 /// See [`GLUE`].
 pub(crate) const CORE: &str = "ticketgate_wasm_bg.wasm";
 
+/// The oldest `wasm-opt` that is trusted with reference types.
+const OPTIMISER_MIN: u32 = 117;
+
 /// Sources and settings that the core is made of.
 const SOURCES: [&str; 6] =
     ["wasm/src", "wasm/Cargo.toml", "protocol/src", "protocol/Cargo.toml", "Cargo.toml", "Cargo.lock"];
@@ -79,6 +82,13 @@ fn small(steps: &mut Steps, plain: &Path, out: PathBuf) -> Result<PathBuf> {
             .skipped("wasm-opt", "not there; the core works but is larger (`cargo xtask setup --for build`)");
         return Ok(plain.to_path_buf());
     };
+    // Seen in Chromium: what 108 (Debian 12) writes has a table of functions where wasm-bindgen wrote one of references,
+    // and the core does not start. 132 is right.
+    let version = optimiser_version(&optimiser);
+    if version.is_none_or(|version| version < OPTIMISER_MIN) {
+        steps.skipped("wasm-opt", &format!("older than {OPTIMISER_MIN}, which breaks the core; it works but is larger"));
+        return Ok(plain.to_path_buf());
+    }
     let mark = out.with_extension("fingerprint");
     let fingerprint = Fingerprint::new()
         .word(&optimiser.display().to_string())
@@ -110,6 +120,13 @@ fn small(steps: &mut Steps, plain: &Path, out: PathBuf) -> Result<PathBuf> {
     fs::copy(plain.join(GLUE), out.join(GLUE))?;
     fs::write(&mark, fingerprint).with_context(|| format!("cannot write {}", mark.display()))?;
     Ok(out)
+}
+
+/// `wasm-opt version 132 (version_132)` → 132.
+fn optimiser_version(optimiser: &Path) -> Option<u32> {
+    let output = Command::new(optimiser).arg("--version").output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    text.split_whitespace().find_map(|word| word.parse().ok())
 }
 
 fn fingerprint(tree: &Tree, cross: Cross) -> Result<String> {
