@@ -237,7 +237,7 @@ fn facts(number: &str, queue: &str) -> Value {
         "shown": true,
         "answers": [
             {"q": find("body[id^='comp-']"), "found": [format!("#{number}: Outlook crashes")]},
-            {"q": find(".queue .value"), "found": [queue]},
+            {"q": find(".ticket-info-basics .queue"), "found": [queue]},
         ],
     })
 }
