@@ -519,7 +519,7 @@
   act.addEventListener("pointerdown", () => { key.at = -Infinity; });
   grip.addEventListener("pointerdown", drag);
   grip.addEventListener("keydown", moveByKey);
-  close.addEventListener("click", (event) => { if (event.isTrusted) openMenu(menu.hidden); });
+  close.addEventListener("click", (event) => { if (event.isTrusted) openMenu(menu.hidden !== false); });
   menu.addEventListener("keydown", menuKey);
   menu.addEventListener("focusout", (event) => {
     if (!menu.contains(/** @type {Node | null} */ (event.relatedTarget)) && event.relatedTarget !== close) openMenu(false);
