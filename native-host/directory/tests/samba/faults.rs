@@ -40,7 +40,7 @@ fn a_ca_file_that_is_missing_or_empty_is_a_certificate_error() {
 #[test]
 fn starttls_upgrades_before_anything_else() {
     let world = World::with(Options::default(), |config| {
-        config.servers[0] = config.servers[0].replace("ldaps", "ldap")
+        config.servers[0] = config.servers[0].replace("ldaps", "ldap");
     });
     let me = account("jit-tech1", Mode::Burner);
     world.step(&me, &Step::Create(marker(0, None)));
