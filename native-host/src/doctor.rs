@@ -81,5 +81,5 @@ fn error(subject: impl Into<String>, text: impl Into<String>, remedy: impl Into<
     Finding { level: ERROR.into(), subject: subject.into(), text: text.into(), remedy: remedy.into() }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests;

@@ -248,5 +248,5 @@ fn host_path(around: &Surroundings, how: &Options) -> Result<PathBuf, InstallErr
     if usable && path.to_str().is_some() { Ok(path) } else { Err(InstallError::HostPath(path)) }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests;

@@ -101,10 +101,13 @@ pub async fn serve(
     output: impl Write + Send + 'static,
     desk: Desk,
 ) -> ExitCode {
-    if let Err(problem) = origin::check(origin, &desk.around) {
-        return turn_away(output, problem);
-    }
     let (outbox, writer) = writer::start(output);
+    if let Err(error) = origin::check(origin, &desk.around) {
+        outbox.send(&Frame::Error { id: String::new(), error }).await;
+        drop(outbox);
+        writer.finish();
+        return ExitCode::FAILURE;
+    }
     let mut inbound = frames::read_in_background(input);
     let mut port = Port {
         desk: Arc::new(desk),

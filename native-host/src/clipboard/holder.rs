@@ -28,8 +28,9 @@ pub(super) trait HoldsText: Sized {
     /// Puts a text there, marked so that histories leave it out where the system knows such a mark.
     fn put(&mut self, text: &str) -> bool;
 
-    /// Waits until another text is there or `deadline` is reached; may return early.
-    fn wait(&mut self, text: &str, deadline: Instant);
+    /// Where the system tells: waits until another program copies (then `true`, whatever it copied) or until `deadline`.
+    /// Where it does not, returns `false` at once.
+    fn replaced(&mut self, text: &str, deadline: Instant) -> bool;
 
     /// Whether this text is there now.
     fn has(&mut self, text: &str) -> bool;
@@ -58,8 +59,7 @@ pub fn holder_main() -> ExitCode {
 /// Keeps the text until its time is over or somebody copies another; then leaves nothing of it.
 fn hold(board: &mut impl HoldsText, text: &str, deadline: Instant) {
     while Instant::now() < deadline {
-        board.wait(text, deadline);
-        if !board.has(text) {
+        if board.replaced(text, deadline) || !board.has(text) {
             return;
         }
         let left = deadline.saturating_duration_since(Instant::now());
@@ -123,10 +123,11 @@ mod tests {
             self.now = Some(text.into());
             true
         }
-        fn wait(&mut self, _: &str, _: Instant) {
+        fn replaced(&mut self, _: &str, _: Instant) -> bool {
             if self.replaced_at.is_some_and(|at| at <= Instant::now()) {
                 self.now = Some("another text".into());
             }
+            false
         }
         fn has(&mut self, text: &str) -> bool {
             self.now.as_deref() == Some(text)

@@ -1,36 +1,62 @@
 //! Linux: X11 tells when another program takes the clipboard; Wayland is looked at now and then (not run by our tests).
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use arboard::{Clipboard, SetExtLinux};
+use arboard::{Clipboard, Error, SetExtLinux};
+use zeroize::Zeroize;
 
 use super::holder::{HoldsText, same};
 
 /// The X11 or Wayland clipboard.
-pub(super) struct Board(Clipboard);
+pub(super) struct Board {
+    clipboard: Clipboard,
+    tells: bool,
+}
 
 impl HoldsText for Board {
     fn open() -> Option<Self> {
-        Clipboard::new().ok().map(Self)
+        // `arboard` prefers Wayland where there is one; only its X11 side tells when it loses the clipboard.
+        let tells = std::env::var_os("WAYLAND_DISPLAY").is_none_or(|name| name.is_empty());
+        Clipboard::new().ok().map(|clipboard| Self { clipboard, tells })
     }
 
     fn put(&mut self, text: &str) -> bool {
-        self.0.set().exclude_from_history().text(text).is_ok()
+        self.clipboard.set().exclude_from_history().text(text).is_ok()
     }
 
-    fn wait(&mut self, text: &str, deadline: Instant) {
-        // Waiting needs another put. Whoever copied in the meantime is not overwritten.
-        if self.has(text) {
-            let _ = self.0.set().exclude_from_history().wait_until(deadline).text(text);
+    fn replaced(&mut self, text: &str, deadline: Instant) -> bool {
+        if !self.tells || !self.has(text) {
+            return false; // The second put, which the wait needs, never overwrites another's text.
         }
+        end_with_the_screen();
+        let _ = self.clipboard.set().exclude_from_history().wait_until(deadline).text(text);
+        // Before the deadline it returns only when another program copied, also when that was the same text again.
+        Instant::now() < deadline
     }
 
     fn has(&mut self, text: &str) -> bool {
-        same(self.0.get_text().ok(), text)
+        same(self.clipboard.get_text().ok(), text)
     }
 
     fn clear(&mut self) {
         // Before the process ends: a clipboard manager would be offered what is still there.
-        let _ = self.0.clear();
+        let _ = self.clipboard.clear();
     }
+}
+
+/// Ends this process when its screen is gone: the wait for another program's copy would not notice, and a later screen
+/// of the same name is none of ours.
+fn end_with_the_screen() {
+    let watch = || {
+        let Ok(mut clipboard) = Clipboard::new() else { return };
+        loop {
+            std::thread::sleep(Duration::from_secs(1));
+            match clipboard.get_text() {
+                Ok(mut text) => text.zeroize(),
+                Err(Error::ContentNotAvailable | Error::ConversionFailure | Error::ClipboardOccupied) => {}
+                Err(_) => std::process::exit(0),
+            }
+        }
+    };
+    let _ = std::thread::Builder::new().name("screen".into()).spawn(watch);
 }

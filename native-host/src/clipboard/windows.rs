@@ -19,7 +19,9 @@ impl HoldsText for Board {
         self.0.set().exclude_from_history().exclude_from_cloud().text(text).is_ok()
     }
 
-    fn wait(&mut self, _text: &str, _deadline: Instant) {}
+    fn replaced(&mut self, _text: &str, _deadline: Instant) -> bool {
+        false
+    }
 
     fn has(&mut self, text: &str) -> bool {
         same(self.0.get_text().ok(), text)

@@ -43,7 +43,7 @@ pub(super) fn look(around: &Surroundings) -> Vec<Finding> {
                 findings.extend(judge(around, &name, mine));
             }
             (Some(manifest), None) | (None, Some(manifest)) => {
-                findings.extend(judge(around, &name, manifest))
+                findings.extend(judge(around, &name, manifest));
             }
         }
     }

@@ -1,1 +1,256 @@
-//! Doctor.
+//! Each fault that the doctor knows, made in a temporary home, found, and mended by its remedy's own means.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+use ticketgate_protocol::{EXTENSION_ID, HOST_NAME};
+
+use super::*;
+use crate::install::manifest;
+use crate::places::System;
+
+struct Patient {
+    folder: TempDir,
+    around: Surroundings,
+    places: Places,
+}
+
+impl Patient {
+    /// A machine with Chromium, a good manifest, a private state folder and a screen.
+    fn healthy() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        let exe = root.join("ticketgate");
+        script(&exe, "echo ticketgate 0.0.1");
+        let mut variables = BTreeMap::new();
+        variables.insert("DISPLAY".into(), ":0".into());
+        let around = Surroundings {
+            system: System::Linux,
+            root: root.to_owned(),
+            home: Some(root.join("home")),
+            exe,
+            variables,
+        };
+        let places = Places {
+            config: root.join("ticketgate.toml"),
+            state: root.join("state"),
+            socket: root.join("broker.sock"),
+        };
+        let patient = Self { folder, around, places };
+        patient.write(patient.user(), &manifest::render(&patient.around.exe, &[EXTENSION_ID.into()]));
+        fs::create_dir(&patient.places.state).unwrap();
+        fs::set_permissions(&patient.places.state, fs::Permissions::from_mode(0o700)).unwrap();
+        patient
+    }
+
+    fn user(&self) -> PathBuf {
+        self.folder.path().join(format!("home/.config/chromium/NativeMessagingHosts/{HOST_NAME}.json"))
+    }
+
+    fn machine(&self) -> PathBuf {
+        self.folder.path().join(format!("etc/chromium/native-messaging-hosts/{HOST_NAME}.json"))
+    }
+
+    fn write(&self, path: impl AsRef<Path>, text: &str) {
+        let path = self.folder.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    /// The manifest with one text in the place of another.
+    fn spoil(&self, from: &str, to: &str) {
+        let text = fs::read_to_string(self.user()).unwrap();
+        assert!(text.contains(from));
+        fs::write(self.user(), text.replace(from, to)).unwrap();
+    }
+
+    fn exe(&self) -> &str {
+        self.around.exe.to_str().unwrap()
+    }
+
+    fn findings(&self) -> Vec<Finding> {
+        examine(&self.around, &self.places)
+    }
+
+    /// The one finding on `subject` that is not in order.
+    fn trouble(&self, subject: &str) -> Finding {
+        let findings = self.findings();
+        let mut bad = findings.iter().filter(|f| f.subject == subject && f.level != OK);
+        let found = bad.next().unwrap_or_else(|| panic!("nothing found: {findings:#?}")).clone();
+        assert!(bad.next().is_none(), "more than one: {findings:#?}");
+        assert!(!found.remedy.is_empty(), "without a remedy: {found:?}");
+        found
+    }
+}
+
+fn script(path: &Path, body: &str) {
+    fs::write(path, format!("#!/bin/sh\n{body}\n")).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn a_healthy_machine_has_no_fault_but_the_missing_configuration() {
+    let patient = Patient::healthy();
+    let findings = patient.findings();
+    let bad: Vec<_> = findings.iter().filter(|f| f.level != OK).map(|f| f.subject.as_str()).collect();
+    assert_eq!(bad, ["configuration"], "{findings:#?}");
+}
+
+#[test]
+fn a_missing_manifest_is_found() {
+    let patient = Patient::healthy();
+    fs::remove_file(patient.user()).unwrap();
+    let found = patient.trouble("Chromium");
+    assert_eq!(
+        (found.level.as_str(), found.remedy.as_str()),
+        (ERROR, "Run: ticketgate install --browser chromium")
+    );
+}
+
+#[test]
+fn every_fault_in_a_manifest_is_found() {
+    let patient = Patient::healthy();
+    let exe = patient.exe().to_owned();
+    let good = fs::read_to_string(patient.user()).unwrap();
+    let id = format!("chrome-extension://{EXTENSION_ID}/");
+    let table: [(&str, &str, &str); 7] = [
+        ("{", "[", "not a host manifest"),
+        (HOST_NAME, "com.other.host", "names the host"),
+        ("\"stdio\"", "\"pipe\"", "the type"),
+        (&id, "chrome-extension://aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/", "does not allow the extension"),
+        (&id, id.trim_end_matches('/'), "with the slash"),
+        (&exe, "bin/ticketgate", "is relative"),
+        (&exe, "/nowhere/ticketgate", "is not there"),
+    ];
+    for (from, to, said) in table {
+        fs::write(patient.user(), &good).unwrap();
+        patient.spoil(from, to);
+        let found = patient.trouble("Chromium");
+        assert_eq!(found.level, ERROR);
+        assert!(found.text.contains(said), "{found:?}");
+    }
+}
+
+#[test]
+fn a_host_that_cannot_be_executed_is_found() {
+    let patient = Patient::healthy();
+    fs::set_permissions(&patient.around.exe, fs::Permissions::from_mode(0o644)).unwrap();
+    let found = patient.trouble("Chromium");
+    assert!(found.text.contains("cannot be executed") && found.remedy.contains("chmod 755"), "{found:?}");
+}
+
+#[test]
+fn another_version_or_another_program_at_the_path_is_found() {
+    let patient = Patient::healthy();
+    let other = patient.folder.path().join("other");
+    patient.spoil(patient.exe(), other.to_str().unwrap());
+    script(&other, "echo ticketgate 0.0.7");
+    assert!(patient.trouble("Chromium").text.contains("version 0.0.7"));
+    script(&other, "echo something else");
+    assert!(patient.trouble("Chromium").text.contains("does not say that it is ticketgate"));
+    script(&other, "sleep 60");
+    assert_eq!(patient.trouble("Chromium").level, ERROR, "one that never answers is given up");
+}
+
+#[test]
+fn a_users_manifest_that_hides_the_machines_is_found() {
+    let patient = Patient::healthy();
+    let text = fs::read_to_string(patient.user()).unwrap();
+    patient.write(patient.machine(), &text);
+    assert!(
+        patient.findings().iter().all(|f| f.subject != "Chromium" || f.level == OK),
+        "the same is no harm"
+    );
+    patient.write(patient.machine(), &text.replace("Ticketgate:", "Machine:"));
+    let found = patient.trouble("Chromium");
+    assert_eq!(found.level, WARNING);
+    assert!(found.text.contains("hides"), "{found:?}");
+}
+
+#[test]
+fn policies_that_forbid_the_host_are_found() {
+    let patient = Patient::healthy();
+    let policy = "etc/chromium/policies/managed/a.json";
+    patient.write(policy, r#"{"NativeMessagingBlocklist": ["*"]}"#);
+    assert!(patient.trouble("Chromium").text.contains("NativeMessagingBlocklist"));
+    patient.write(
+        "etc/chromium/policies/managed/b.json",
+        r#"{"NativeMessagingAllowlist": ["com.ticketgate.host"]}"#,
+    );
+    assert!(patient.findings().iter().all(|f| f.subject != "Chromium" || f.level == OK), "allowed by name");
+    patient.write(policy, r#"{"NativeMessagingUserLevelHosts": false}"#);
+    let found = patient.trouble("Chromium");
+    assert!(found.remedy.contains("--scope system"), "{found:?}");
+    patient.write(policy, "not json");
+    assert_eq!(patient.trouble("Chromium").level, WARNING);
+}
+
+#[test]
+fn a_sandboxed_browser_is_named() {
+    let patient = Patient::healthy();
+    fs::create_dir_all(patient.folder.path().join("home/snap/chromium")).unwrap();
+    assert!(patient.trouble("Chromium (snap)").text.contains("sandbox"));
+}
+
+#[test]
+fn every_fault_of_the_socket_is_found() {
+    let mut patient = Patient::healthy();
+    let socket = patient.places.socket.clone();
+    let listener = UnixListener::bind(&socket).unwrap();
+    assert!(patient.findings().iter().any(|f| f.subject == "broker" && f.text.contains("answers on")));
+    drop(listener);
+    assert!(patient.trouble("broker").text.contains("Nobody answers"));
+    fs::set_permissions(patient.folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    assert!(patient.trouble("broker").remedy.contains("chmod 700"));
+    fs::set_permissions(patient.folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    fs::remove_file(&socket).unwrap();
+    fs::write(&socket, "").unwrap();
+    assert!(patient.trouble("broker").text.contains("not a socket"));
+    fs::remove_file(&socket).unwrap();
+    patient.around.variables.insert("TICKETGATE_START".into(), "never".into());
+    assert!(patient.trouble("broker").text.contains("forbids"));
+}
+
+#[test]
+fn open_folders_and_missing_ones_are_found() {
+    let mut patient = Patient::healthy();
+    fs::set_permissions(&patient.places.state, fs::Permissions::from_mode(0o755)).unwrap();
+    assert!(patient.trouble("state folder").remedy.contains("chmod 700"));
+    patient.around.variables.insert("XDG_RUNTIME_DIR".into(), "/nowhere/at/all".into());
+    assert!(patient.trouble("runtime folder").text.contains("not there"));
+}
+
+#[test]
+fn a_machine_without_a_screen_is_told_the_terminal() {
+    let mut patient = Patient::healthy();
+    patient.around.variables.clear();
+    assert!(patient.trouble("clipboard").remedy.contains("ticketgate password"));
+}
+
+#[test]
+fn a_clock_that_was_set_back_is_found() {
+    use std::time::{Duration, SystemTime};
+    let patient = Patient::healthy();
+    assert_eq!(machine::clock(SystemTime::UNIX_EPOCH, &patient.places).level, ERROR);
+    patient.write("state/ledger.sqlite", "");
+    let earlier = SystemTime::now() - Duration::from_secs(3600);
+    assert!(machine::clock(earlier, &patient.places).text.contains("set back"));
+    assert_eq!(machine::clock(SystemTime::now(), &patient.places).level, OK);
+}
+
+#[test]
+fn the_worst_comes_first_and_decides_the_exit_code() {
+    let patient = Patient::healthy();
+    fs::remove_file(patient.user()).unwrap();
+    let findings = patient.findings();
+    assert_eq!(findings[0].level, ERROR);
+    let mut out = Vec::new();
+    let code = command(&mut out, &patient.around, &patient.places, &Options::default(), true).unwrap();
+    assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::FAILURE));
+    let read: Vec<Finding> = serde_json::from_slice(&out).unwrap();
+    assert_eq!(read.len(), findings.len());
+}

@@ -1,0 +1,64 @@
+//! The port's life: its end, the broker's events, the broker's restarts.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::fixture::{World, activation, golden};
+
+#[test]
+fn the_end_of_the_port_ends_the_relay_within_a_second() {
+    let world = World::new();
+    let _broker = world.broker();
+    let relay = world.greeted();
+    let (status, took) = relay.close();
+    assert!(status.success());
+    assert!(took < Duration::from_secs(1), "{took:?}");
+}
+
+#[test]
+fn a_request_that_hangs_does_not_keep_the_relay() {
+    let world = World::new();
+    let _broker = world.broker();
+    let mut relay = world.greeted();
+    relay.send(&activation("1", "k1", "hang"));
+    crate::fixture::wait_for("the request", || !world.memory.keys.lock().unwrap().is_empty());
+    let (status, took) = relay.close();
+    assert!(status.success());
+    assert!(took < Duration::from_millis(1500), "{took:?}");
+}
+
+#[test]
+fn a_port_that_never_said_a_word_ends_in_order() {
+    let world = World::new();
+    let _broker = world.broker();
+    assert!(world.relay().close().0.success());
+}
+
+#[test]
+fn the_brokers_events_are_passed_on_as_they_are() {
+    let world = World::new();
+    let broker = world.broker();
+    let mut relay = world.greeted();
+    let event = golden("event.session");
+    broker.send_event(event.clone());
+    assert_eq!(relay.event("session"), event);
+    broker.send_event(json!({"event": "something_newer", "data": {"a": 1}}));
+    broker.send_event(json!({"event": "overview", "data": null}));
+    assert_eq!(relay.frame()["event"], "overview", "what is not known is left out");
+}
+
+#[test]
+fn after_a_restart_of_the_broker_the_extension_is_told_to_ask_again() {
+    let world = World::new();
+    let broker = world.broker();
+    let mut relay = world.greeted();
+    broker.send_event(golden("event.session"));
+    relay.event("session");
+    drop(broker);
+    relay.event("resync");
+    let broker = world.broker();
+    relay.event("resync");
+    broker.send_event(golden("event.session.ended"));
+    assert_eq!(relay.event("session"), golden("event.session.ended"));
+}

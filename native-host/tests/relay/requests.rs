@@ -1,0 +1,125 @@
+//! Many requests at once: by id, out of order, within bounds, each carried out once.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::fixture::{World, activation, golden};
+
+#[test]
+fn hello_tells_versions_and_the_broker() {
+    let world = World::new();
+    let _broker = world.broker();
+    let welcome = world.relay().greet();
+    assert_eq!(welcome["ok"]["protocol"], 1);
+    assert_eq!(welcome["ok"]["host_version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(welcome["ok"]["broker"], golden("reply.hello")["ok"]["broker"]);
+}
+
+#[test]
+fn without_a_broker_hello_says_so_with_a_remedy() {
+    let world = World::new();
+    let welcome = world.relay().greet();
+    assert_eq!(welcome["ok"]["broker_problem"]["code"], "broker_unreachable");
+    assert!(!welcome["ok"]["broker_problem"]["remedy"].as_str().unwrap().is_empty());
+}
+
+#[test]
+fn a_slow_request_does_not_hold_up_the_next() {
+    let world = World::new();
+    let _broker = world.broker();
+    let mut relay = world.greeted();
+    relay.send(&activation("slow", "k1", "slow"));
+    relay.send(&json!({"id": "fast", "method": "overview"}));
+    assert_eq!(relay.reply()["id"], "fast");
+    let slow = relay.reply();
+    assert_eq!((&slow["id"], &slow["ok"]["session"]["id"]), (&json!("slow"), &json!("s-k1")));
+}
+
+#[test]
+fn more_than_32_requests_at_once_are_refused_and_none_is_queued() {
+    let world = World::new();
+    let _broker = world.broker();
+    let mut relay = world.greeted();
+    for n in 0..33 {
+        relay.send(&activation(&format!("r{n}"), &format!("k{n}"), "slow"));
+    }
+    let refused = relay.reply();
+    assert_eq!((&refused["id"], &refused["error"]["code"]), (&json!("r32"), &json!("rate_limited")));
+    for _ in 0..32 {
+        assert!(relay.reply()["ok"].is_object());
+    }
+    relay.send(&activation("r32", "k32", "work"));
+    assert!(relay.reply()["ok"].is_object(), "there is room again");
+}
+
+#[test]
+fn an_id_under_way_is_not_taken_twice() {
+    let world = World::new();
+    let _broker = world.broker();
+    let mut relay = world.greeted();
+    relay.send(&activation("same", "k1", "slow"));
+    relay.send(&json!({"id": "same", "method": "overview"}));
+    assert_eq!(relay.reply()["error"]["code"], "malformed_request");
+    assert!(relay.reply()["ok"]["session"].is_object());
+    relay.send(&json!({"id": "same", "method": "overview"}));
+    assert!(relay.reply()["ok"].is_object(), "afterwards it is free again");
+}
+
+#[test]
+fn a_brokers_problem_arrives_as_it_is() {
+    let world = World::new();
+    let _broker = world.broker();
+    let mut relay = world.greeted();
+    relay.send(&golden("request.extend"));
+    let reply = relay.reply();
+    assert_eq!(reply["error"]["code"], "at_maximum");
+    assert_eq!(reply["error"]["remedy"], "Activate anew.");
+}
+
+#[test]
+fn an_answer_over_the_cap_becomes_a_problem_and_the_port_lives() {
+    let world = World::new();
+    let _broker = world.broker();
+    let mut relay = world.greeted();
+    world.memory.keys.lock().unwrap().push("make-overview-huge".into());
+    relay.send(&json!({"id": "1", "method": "overview"}));
+    let reply = relay.reply();
+    assert_eq!((&reply["id"], &reply["error"]["code"]), (&json!("1"), &json!("too_large")));
+    relay.send(&json!({"id": "2", "method": "preview", "params": golden("request.preview")["params"]}));
+    assert_eq!(relay.reply()["ok"], golden("reply.preview")["ok"]);
+}
+
+#[test]
+fn diagnose_answers_findings() {
+    let world = World::new();
+    let _broker = world.broker();
+    let mut relay = world.greeted();
+    relay.send(&json!({"id": "1", "method": "diagnose"}));
+    let reply = relay.reply();
+    let findings = reply["ok"]["findings"].as_array().unwrap();
+    assert!(findings.iter().any(|f| f["subject"] == "broker" && f["level"] == "ok"), "{reply}");
+    assert!(findings.iter().any(|f| f["subject"] == "configuration" && f["level"] == "error"), "{reply}");
+}
+
+#[test]
+fn a_repeat_with_the_same_key_after_a_lost_broker_finds_the_first_result() {
+    let world = World::new();
+    let broker = world.broker();
+    let mut relay = world.greeted();
+    let started = Instant::now();
+    relay.send(&activation("1", "k-lost", "die"));
+    broker.wait_for_death_wish();
+    drop(broker);
+    let lost = relay.reply();
+    assert_eq!(lost["error"]["code"], "broker_unreachable", "{lost}");
+    assert!(started.elapsed() < Duration::from_secs(5), "it is said at once, not after the time limit");
+    relay.send(&activation("2", "k-lost", "die"));
+    assert_eq!(relay.reply()["error"]["code"], "broker_unreachable", "no broker yet");
+    let _broker = world.broker();
+    relay.send(&activation("3", "k-lost", "die"));
+    let reply = relay.reply();
+    assert_eq!(reply["ok"]["session"]["id"], "s-k-lost", "{reply}");
+    assert_eq!(*world.memory.keys.lock().unwrap(), ["k-lost", "k-lost"]);
+    assert_eq!(world.memory.sessions.lock().unwrap().len(), 1);
+}
