@@ -3,6 +3,8 @@
 
 mod answer;
 mod frames;
+#[cfg(test)]
+mod golden;
 mod hello;
 pub mod origin;
 mod pump;
