@@ -7,7 +7,7 @@ use ticketgate_protocol::ticket::Ticket;
 
 use super::form::{self, Chosen, Form, Source};
 use super::pages::{Found, Known, Meaning};
-use super::{Effect, Purpose, Sender, Tab, Worker};
+use super::{Asked, Effect, Purpose, Sender, Tab, Worker};
 use crate::recognise::Recognition;
 
 impl Worker {
@@ -142,6 +142,7 @@ impl Worker {
         }
     }
 
+    /// A document said what it shows now, or is gone.
     pub(super) fn page_read(
         &mut self,
         ask: u32,
@@ -152,32 +153,40 @@ impl Worker {
         let Some(asked) = self.asked.remove(&ask) else { return };
         let facts = facts.and_then(|text| Facts::from_json(text).ok());
         let url = self.last.pages.document(asked.tab, &asked.document).map(|page| page.url.clone());
-        let found = match (&facts, &url) {
-            (Some(facts), Some(url)) => self.found(url, facts),
-            _ => None,
-        };
-        match &facts {
-            Some(_) => {
-                if let Some(page) = self.last.pages.document_mut(asked.tab, &asked.document) {
-                    page.found.clone_from(&found);
-                }
+        if let (Some(facts), Some(url)) = (&facts, &url) {
+            let found = self.found(url, facts);
+            if let Some(page) = self.last.pages.document_mut(asked.tab, &asked.document) {
+                page.found = found;
             }
-            // No answer: the document is gone (or hangs; then it reports again by itself).
-            None => self.last.pages.forget_document(asked.tab, &asked.document),
+        } else {
+            self.last.pages.forget_document(asked.tab, &asked.document);
         }
+        self.carry_on(asked, facts.is_some(), now, out);
+    }
+
+    /// Goes on with what a document was asked for. `is_fresh`: it has just said what it shows.
+    pub(super) fn carry_on(
+        &mut self,
+        asked: Asked,
+        is_fresh: bool,
+        now: DateTime<Utc>,
+        out: &mut Vec<Effect>,
+    ) {
+        let page = self.last.pages.document(asked.tab, &asked.document);
+        let found = page.and_then(|page| page.found.clone());
         match asked.purpose {
             Purpose::Look => self.page_changed(asked.tab, now),
             Purpose::Shortcut { meant, window } => {
                 let fresh = found.as_ref().and_then(|found| self.meaning(found));
                 let is_same = fresh.is_some_and(|fresh| fresh.is_same_as(&meant));
-                if is_same && self.activate_meaning(&meant, now, out) {
+                if is_fresh && is_same && self.activate_meaning(&meant, now, out) {
                     return;
                 }
                 let caution = (!is_same).then(|| changed(&meant.ticket, found.as_ref().map(|f| &f.ticket)));
                 self.open_about(asked.tab, window, caution, now, out);
             }
             Purpose::Activate => {
-                if self.still_holds(facts.is_some(), found.as_ref()) {
+                if self.still_holds(is_fresh, found.as_ref()) {
                     self.activate_form_now(now, out);
                 }
             }

@@ -272,7 +272,10 @@ impl Worker {
         self.take_outcomes(outcomes, now, out);
         let late: Vec<u32> = self.asked.iter().filter(|(_, a)| a.until <= now).map(|(id, _)| *id).collect();
         for ask in late {
-            self.page_read(ask, None, now, out);
+            // A busy page is not a page that is gone: what it said last stands.
+            if let Some(asked) = self.asked.remove(&ask) {
+                self.carry_on(asked, false, now, out);
+            }
         }
     }
 

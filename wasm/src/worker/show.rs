@@ -32,8 +32,13 @@ impl Worker {
                 wanted.push((tab, (true, title)));
             }
         }
-        let dark: Vec<i32> =
-            self.shown.icons.keys().filter(|tab| !wanted.iter().any(|(lit, _)| lit == *tab)).copied().collect();
+        let dark: Vec<i32> = self
+            .shown
+            .icons
+            .keys()
+            .filter(|tab| !wanted.iter().any(|(lit, _)| lit == *tab))
+            .copied()
+            .collect();
         for tab in dark {
             let title = general.clone().unwrap_or_else(|| NAME.to_owned());
             let is_dark = (false, title.clone());

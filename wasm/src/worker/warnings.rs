@@ -7,8 +7,8 @@ use ticketgate_protocol::ids::SessionId;
 
 use super::Effect;
 use super::remaining;
-use super::shelf::Shelf;
 use super::sessions::{Sessions, is_stuck};
+use super::shelf::Shelf;
 
 /// How long before the end a warning is due, in seconds, longest first.
 const WARN_AT_S: [i64; 2] = [300, 60];

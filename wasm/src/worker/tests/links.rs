@@ -211,6 +211,9 @@ fn frames_are_read_as_the_protocols_own_type_reads_them() {
         }
     }
     assert!(count > 15);
+    let newer = r#"{"event":"weather","data":{"rain":true}}"#;
+    let read = crate::worker::link::read_frame(newer);
+    assert_eq!(read, Some(Frame::Event(ticketgate_protocol::api::Event::Unknown)), "a newer broker's event");
     for rubbish in
         ["", "7", "{}", "{\"id\":\"r1\"}", "{\"ok\":1}", "{\"event\":\"session\"}", "{\"event\":7}"]
     {

@@ -223,3 +223,17 @@ fn the_shortcut_without_a_ticket_opens_the_popup() {
     play.happen(Input::Shortcut { tab: Some(Tab { id: 2, window: 1, active: true, url: None }) });
     assert!(play.opens_popup());
 }
+
+#[test]
+fn a_page_too_busy_to_answer_is_not_forgotten() {
+    let mut play = Play::with(overview(&[]));
+    play.show_ticket("4711", "Acme Corp");
+    play.happen(Input::TabUpdated { tab: 1 });
+    play.wait(2);
+    assert_eq!(play.worker.recognised_ticket(1).unwrap().number, "4711");
+    // The shortcut does not activate what could not be read again; it asks.
+    play.happen(Input::Shortcut { tab: Some(Tab { id: 1, window: 1, active: true, url: None }) });
+    let effects = play.wait(2);
+    assert_eq!(play.count_sent("activate"), 0);
+    assert!(effects.iter().any(|e| matches!(e, Effect::OpenPopup { .. })));
+}
