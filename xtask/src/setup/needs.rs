@@ -75,19 +75,12 @@ const WEB_TOOLCHAIN: [Package; 6] = [
 ];
 
 /// All groups.
-const NEEDS: [Need; 9] = [
+const NEEDS: [Need; 8] = [
     Need {
         name: "WASM toolchain",
         why: "compiles the extension's core; spared by `rustup target add wasm32-unknown-unknown`",
         packages: &WEB_TOOLCHAIN,
         unless_target: Some(WASM),
-        purposes: &[Purpose::Build],
-    },
-    Need {
-        name: "WASM optimiser",
-        why: "makes the core smaller (wasm-opt)",
-        packages: &[program("binaryen", "wasm-opt")],
-        unless_target: None,
         purposes: &[Purpose::Build],
     },
     Need {
@@ -167,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_build_needs_neither_browser_nor_directory() {
-        assert_eq!(names(Purpose::Build), ["WASM toolchain", "WASM optimiser"]);
+        assert_eq!(names(Purpose::Build), ["WASM toolchain"]);
     }
 
     #[test]
