@@ -158,7 +158,8 @@ pub struct Policy {
     pub ticket_required: bool,
     /// Whether a click on the in-page button activates at once.
     pub one_click: bool,
-    /// Conditions that this release cannot meet (`approval`, `passkey`, `ticket.verified`): a policy that has one is refused.
+    /// Conditions that this release cannot enforce (`approval`, `passkey`, `ticket.verified`, `ticket.end_when_closed`):
+    /// a policy that has one is refused.
     pub unmet: Vec<String>,
 }
 
@@ -208,5 +209,29 @@ impl Config {
     #[must_use]
     pub fn technician_by_login(&self, login: &str) -> Option<&Technician> {
         self.technicians.values().find(|t| t.login == login)
+    }
+}
+
+impl ActiveDirectory {
+    /// The logon name of a technician's dedicated JIT account. [`read`] has seen to it that it is a valid one.
+    #[must_use]
+    pub fn dedicated_account(&self, technician: &TechnicianId) -> String {
+        self.account_name.replace("{technician}", technician.as_str())
+    }
+}
+
+impl Technician {
+    /// The logon name of the person's own account in a directory, for membership mode.
+    #[must_use]
+    pub fn own_account(&self, directory: &DirectoryId) -> &str {
+        self.accounts.get(directory).unwrap_or(&self.login)
+    }
+}
+
+impl Eligible {
+    /// Whether a technician is named, or is in a group that is named.
+    #[must_use]
+    pub fn admits(&self, technician: &Technician) -> bool {
+        self.technicians.contains(&technician.id) || !self.groups.is_disjoint(&technician.groups)
     }
 }

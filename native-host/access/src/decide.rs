@@ -1,200 +1,326 @@
-//! May this technician have this policy now? One pure function, asked by the popup's preview and by the broker's decision.
-//! Nothing is looked up, counted or written here.
+//! May this technician have this policy now? One function for the popup's preview and the broker's decision.
+//! Limits that are counted (requests, sessions at once) are the ledger's, which counts them in the writing transaction.
+//!
+//! A refusal tells the person what to do and tells somebody who probes nothing: a customer at which the technician may use
+//! no policy is refused in the very words of a customer that does not exist, and its policies likewise. Within a
+//! customer where the technician may use something, a policy that is for others is called that.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ticketgate_protocol::api::{Activate, Mode, State};
 use ticketgate_protocol::ids::{CustomerId, DirectoryId, PolicyId, TechnicianId};
 use ticketgate_protocol::problem::{Code, Problem};
-use ticketgate_protocol::text::{self, REASON_MAX};
+use ticketgate_protocol::text::{self, BadText, REASON_MAX};
 use ticketgate_protocol::ticket::Ticket;
 
-use crate::config::{Config, Policy};
+use crate::config::{Config, Customer, DurationRule, Policy, Technician, folded};
 use crate::session::{Right, Session};
 
-/// The shortest session, in seconds: shorter ones would be over before anybody could log on.
-pub const SHORTEST_S: i64 = 5;
+/// The shortest session that can be asked for, in seconds: less is over before a person has logged on.
+pub const SHORTEST_S: u32 = 5;
 
-/// What a decision needs to know besides the configuration.
-#[derive(Debug, Clone, Copy)]
+/// No extension asks for more at once, in seconds; more is a mistake, not a wish.
+const EXTENSION_MAX_S: i64 = 86_400;
+
+/// What a decision depends on besides the configuration and the wish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DecisionFacts {
-    /// The broker's time.
+    /// The broker's clock.
     pub now: DateTime<Utc>,
 }
 
-/// A wish that may be granted, checked in every part.
+/// What a technician may have: everything that a session's record needs, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Granted {
-    /// The policy.
+    /// By which policy.
     pub policy: PolicyId,
-    /// Its name.
+    /// The policy's name now.
     pub policy_name: String,
-    /// The customer.
+    /// At which customer.
     pub customer: CustomerId,
-    /// The directory.
+    /// The customer's name now.
+    pub customer_name: String,
+    /// In which directory.
     pub directory: DirectoryId,
     /// How the account is used.
     pub mode: Mode,
-    /// What it grants.
+    /// What; never empty.
     pub rights: Vec<Right>,
-    /// When it ends, if it starts now.
+    /// For how long, in seconds.
+    pub duration_s: u32,
+    /// When the clock starts: now.
+    pub from: DateTime<Utc>,
+    /// When it ends.
     pub until: DateTime<Utc>,
     /// The latest end that extensions can reach.
     pub latest_end: DateTime<Utc>,
-    /// Why, as a clean line.
+    /// Why: trimmed, bounded, clean.
     pub reason: String,
-    /// For which ticket, every field clean.
+    /// For which ticket: every field trimmed, bounded, clean.
     pub ticket: Option<Ticket>,
 }
 
-/// Decides about a wish, check by check in a fixed order; the first that fails is the answer.
-///
-/// Somebody who is eligible for nothing at a customer learns nothing about it: an unknown policy and one of others sound the same.
+/// Decides on a wish for rights. The checks run in a fixed order, so that one wish always gets one answer: technician,
+/// customer, policy, the policy's customer, eligibility, conditions, duration, reason, ticket.
 ///
 /// # Errors
-/// The refusal.
+/// The first check that failed, with [`Code::NotATechnician`], [`Code::UnknownCustomer`], [`Code::UnknownPolicy`],
+/// [`Code::WrongCustomer`], [`Code::NotEligible`], [`Code::BadConfiguration`] (a condition that cannot be enforced),
+/// [`Code::BadDuration`], [`Code::BadReason`], [`Code::TicketRequired`] or [`Code::BadTicket`].
 pub fn decide(
     config: &Config,
     technician: &TechnicianId,
     wish: &Activate,
     facts: DecisionFacts,
 ) -> Result<Granted, Problem> {
-    if !config.technicians.contains_key(technician) {
-        return Err(Problem::new(
-            Code::NotATechnician,
-            "You are not a technician in the broker's configuration.",
-        )
-        .remedy("Ask an administrator to add you."));
+    let technician = known_technician(config, technician)?;
+    let customer = config
+        .customers
+        .get(&wish.customer)
+        .filter(|customer| serves(config, technician, &customer.id))
+        .ok_or_else(|| unknown_customer(&wish.customer))?;
+    let (policy, owner) = config
+        .policies
+        .get(&wish.policy)
+        .and_then(|policy| Some((policy, config.customer_of(policy)?)))
+        .filter(|(_, owner)| serves(config, technician, &owner.id))
+        .ok_or_else(|| unknown_policy(&wish.policy))?;
+    if owner.id != customer.id {
+        return Err(wrong_customer(policy, owner, customer));
     }
-    if !config.customers.contains_key(&wish.customer) {
-        return Err(Problem::new(Code::UnknownCustomer, format!("There is no customer {}.", wish.customer))
-            .remedy("Pick one in the popup, or ask an administrator to add it."));
-    }
-    let policy = offered(config, technician, wish)?;
-    let Some(customer) = config.customer_of(policy).map(|c| &c.id).filter(|id| **id == wish.customer) else {
-        return Err(Problem::new(
-            Code::WrongCustomer,
-            format!("The policy {} does not belong to the customer {}.", wish.policy, wish.customer),
-        )
-        .remedy("Pick a policy of this customer."));
-    };
-    if let Some(unmet) = policy.unmet.first() {
-        return Err(Problem::new(
-            Code::BadConfiguration,
-            format!("The policy asks for {unmet}, which this version cannot check, so it is refused."),
-        )
-        .remedy("Ask an administrator to update the broker or to change the policy."));
-    }
-    let max = i64::from(policy.duration.max_s);
-    if !(SHORTEST_S..=max).contains(&wish.duration_s) {
-        return Err(Problem::new(
-            Code::BadDuration,
-            format!("A session of {} is between {SHORTEST_S} seconds and {}.", policy.name, plain_time(max)),
-        )
-        .remedy("Choose another duration."));
-    }
-    let reason = text::line(&wish.reason, REASON_MAX).map_err(|bad| {
-        Problem::new(Code::BadReason, format!("The reason {bad}."))
-            .remedy("Say in one line why you need the right.")
-    })?;
-    let ticket = match &wish.ticket {
-        Some(ticket) => Some(ticket.checked().map_err(|bad| {
-            Problem::new(Code::BadTicket, format!("It cannot be accepted that {bad}."))
-                .remedy("Correct it, or type the ticket by hand.")
-        })?),
-        None if policy.ticket_required => {
-            return Err(Problem::new(Code::TicketRequired, format!("{} needs a ticket.", policy.name))
-                .remedy("Open the ticket's page, or type its number."));
-        }
-        None => None,
-    };
+    may_use(policy, technician)?;
+    let duration_s = duration(&policy.duration, wish.duration_s)?;
+    let reason = reason(&wish.reason)?;
+    let ticket = ticket(policy, wish.ticket.as_ref())?;
     Ok(Granted {
         policy: policy.id.clone(),
         policy_name: policy.name.clone(),
-        customer: customer.clone(),
+        customer: customer.id.clone(),
+        customer_name: customer.name.clone(),
         directory: policy.directory.clone(),
         mode: policy.mode,
         rights: policy.rights.clone(),
-        until: facts.now + TimeDelta::seconds(wish.duration_s),
-        latest_end: facts.now + TimeDelta::seconds(max),
+        duration_s,
+        from: facts.now,
+        until: after(facts.now, duration_s)?,
+        latest_end: after(facts.now, policy.duration.max_s)?,
         reason,
         ticket,
     })
 }
 
-/// The policy, if this technician may know of it and use it.
-fn offered<'a>(
-    config: &'a Config,
-    technician: &TechnicianId,
-    wish: &Activate,
-) -> Result<&'a Policy, Problem> {
-    let known = config.policies.get(&wish.policy);
-    if let Some(policy) = known.filter(|p| is_eligible(config, technician, p)) {
-        return Ok(policy);
-    }
-    let insider = policies_for(config, technician)
-        .iter()
-        .any(|p| config.customer_of(p).is_some_and(|c| c.id == wish.customer));
-    if known.is_some() && insider {
-        return Err(Problem::new(
-            Code::NotEligible,
-            format!("You are not eligible for the policy {}.", wish.policy),
-        )
-        .remedy("Ask an administrator for it, or pick another policy."));
-    }
-    Err(Problem::new(Code::UnknownPolicy, format!("There is no policy {} for you.", wish.policy))
-        .remedy("Pick one in the popup, or ask an administrator."))
-}
-
-/// Decides about a later end: at most the policy's maximum, whatever was asked for.
+/// Decides on an extension and answers the new end. A wish beyond the latest end gets the latest end: the answer says
+/// which it is. The policy is asked again: whoever may no longer use it does not extend it, and a maximum that was
+/// lowered meanwhile counts.
 ///
 /// # Errors
-/// The refusal.
+/// [`Code::BadDuration`], [`Code::WrongState`] (not active, or over), [`Code::NotATechnician`], [`Code::UnknownPolicy`]
+/// (gone meanwhile), [`Code::NotEligible`], [`Code::BadConfiguration`], or [`Code::AtMaximum`].
 pub fn decide_extension(
     config: &Config,
     session: &Session,
     by_s: i64,
     now: DateTime<Utc>,
 ) -> Result<DateTime<Utc>, Problem> {
+    if !(1..=EXTENSION_MAX_S).contains(&by_s) {
+        return Err(Problem::new(
+            Code::BadDuration,
+            "A session can be extended by one second up to 24 hours at a time.",
+        )
+        .remedy("Choose a duration within these limits."));
+    }
     if session.state != State::Active || now >= session.until {
-        return Err(Problem::new(Code::WrongState, "Only an active session can be extended.")
-            .remedy("Activate the policy again."));
+        return Err(Problem::new(
+            Code::WrongState,
+            "Only a session that is active can be extended, and this one is not.",
+        )
+        .remedy("Activate the policy again."));
     }
-    if by_s <= 0 {
-        return Err(Problem::new(Code::BadDuration, "A session can only be extended by a positive time.")
-            .remedy("Choose another duration, or end the session."));
+    let technician = known_technician(config, &session.technician)?;
+    let policy = config
+        .policies
+        .get(&session.policy)
+        .filter(|policy| policy.directory == session.directory && policy.mode == session.mode)
+        .ok_or_else(|| {
+            Problem::new(
+                Code::UnknownPolicy,
+                "The policy of this session no longer exists, so it cannot be extended.",
+            )
+            .remedy("Choose another policy, or ask an administrator.")
+        })?;
+    may_use(policy, technician)?;
+    if !session.rights.iter().all(|right| policy.rights.contains(right)) {
+        return Err(Problem::new(
+            Code::NotEligible,
+            "The policy was changed and no longer grants all that this session has.",
+        )
+        .remedy("Activate the policy again; this session runs to its end."));
     }
-    let policy = config.policies.get(&session.policy);
-    if !policy.is_some_and(|p| p.unmet.is_empty() && is_eligible(config, &session.technician, p)) {
-        return Err(Problem::new(Code::NotEligible, "You are no longer eligible for this session's policy.")
-            .remedy("The session goes on to its end. Ask an administrator if you need more."));
+    let latest = session.latest_end.min(after(session.from, policy.duration.max_s)?);
+    let wanted = session.until.checked_add_signed(TimeDelta::seconds(by_s)).unwrap_or(latest);
+    let until = wanted.min(latest);
+    if until <= session.until {
+        return Err(Problem::new(
+            Code::AtMaximum,
+            format!("The session has reached the policy's maximum of {}.", spoken(policy.duration.max_s)),
+        )
+        .remedy("Activate the policy again when it has ended."));
     }
-    if session.until >= session.latest_end {
-        return Err(Problem::new(Code::AtMaximum, "The session has reached the policy's maximum.")
-            .remedy("Activate the policy again when it has ended."));
-    }
-    let wanted = TimeDelta::try_seconds(by_s).and_then(|by| session.until.checked_add_signed(by));
-    Ok(wanted.map_or(session.latest_end, |until| until.min(session.latest_end)))
+    Ok(until)
+}
+
+/// The policies that a technician can be offered: eligible, and without a condition that this release cannot enforce
+/// (such a policy is always refused). By customer's name, then policy's.
+#[must_use]
+pub fn policies_for<'c>(config: &'c Config, technician: &TechnicianId) -> Vec<&'c Policy> {
+    let Some(technician) = config.technicians.get(technician) else { return Vec::new() };
+    let mut found: Vec<_> = config
+        .policies
+        .values()
+        .filter(|policy| policy.unmet.is_empty() && policy.eligible.admits(technician))
+        .filter_map(|policy| Some((config.customer_of(policy)?, policy)))
+        .collect();
+    found.sort_by_key(|(customer, policy)| (folded(&customer.name), folded(&policy.name)));
+    found.into_iter().map(|(_, policy)| policy).collect()
+}
+
+/// The customers at which a technician can be offered a policy, by name.
+#[must_use]
+pub fn customers_for<'c>(config: &'c Config, technician: &TechnicianId) -> Vec<&'c Customer> {
+    let mut found: Vec<&Customer> = policies_for(config, technician)
+        .into_iter()
+        .filter_map(|policy| config.customer_of(policy))
+        .collect();
+    // Policies come sorted by customer's name; two customers never share one.
+    found.dedup_by_key(|customer| &customer.id);
+    found
 }
 
 /// Whether the technician may use the policy: named, or in one of its groups.
 #[must_use]
 pub fn is_eligible(config: &Config, technician: &TechnicianId, policy: &Policy) -> bool {
-    let Some(person) = config.technicians.get(technician) else { return false };
-    policy.eligible.technicians.contains(technician) || !policy.eligible.groups.is_disjoint(&person.groups)
+    config.technicians.get(technician).is_some_and(|person| policy.eligible.admits(person))
 }
 
-/// The policies that the technician may use, by id.
-#[must_use]
-pub fn policies_for<'a>(config: &'a Config, technician: &TechnicianId) -> Vec<&'a Policy> {
-    config.policies.values().filter(|p| is_eligible(config, technician, p)).collect()
+/// Whether there is anything at this customer that the technician may use: only then is its existence told.
+fn serves(config: &Config, technician: &Technician, customer: &CustomerId) -> bool {
+    config.policies.values().any(|policy| {
+        policy.eligible.admits(technician)
+            && config.customer_of(policy).is_some_and(|owner| owner.id == *customer)
+    })
 }
 
-/// A duration as people say it.
-fn plain_time(seconds: i64) -> String {
-    match (seconds / 3600, seconds % 3600 / 60, seconds % 60) {
-        (0, 0, s) => format!("{s} seconds"),
-        (0, m, _) => format!("{m} minutes"),
-        (h, 0, _) => format!("{h} hours"),
-        (h, m, _) => format!("{h} hours {m} minutes"),
+fn known_technician<'c>(config: &'c Config, id: &TechnicianId) -> Result<&'c Technician, Problem> {
+    config.technicians.get(id).ok_or_else(|| {
+        Problem::new(Code::NotATechnician, "You are not known as a technician.")
+            .remedy("Ask an administrator to add you to the configuration.")
+    })
+}
+
+fn unknown_customer(id: &CustomerId) -> Problem {
+    Problem::new(
+        Code::UnknownCustomer,
+        format!("There is no customer \"{id}\" that you can use a policy at."),
+    )
+    .remedy("Pick a customer from the list, or ask an administrator to add it.")
+}
+
+fn unknown_policy(id: &PolicyId) -> Problem {
+    Problem::new(Code::UnknownPolicy, format!("There is no policy \"{id}\" that you can use."))
+        .remedy("Pick a policy from the list, or ask an administrator to add it.")
+}
+
+fn wrong_customer(policy: &Policy, owner: &Customer, named: &Customer) -> Problem {
+    Problem::new(
+        Code::WrongCustomer,
+        format!("The policy \"{}\" belongs to {}, not to {}.", policy.name, owner.name, named.name),
+    )
+    .remedy("Check the customer, and pick one of its own policies.")
+}
+
+fn may_use(policy: &Policy, technician: &Technician) -> Result<(), Problem> {
+    if !policy.eligible.admits(technician) {
+        return Err(Problem::new(
+            Code::NotEligible,
+            format!("You may not use the policy \"{}\".", policy.name),
+        )
+        .remedy("Pick another policy, or ask an administrator to make you eligible."));
     }
+    if let Some(condition) = policy.unmet.first() {
+        return Err(Problem::new(
+            Code::BadConfiguration,
+            format!(
+                "The policy \"{}\" asks for {}, which this release cannot enforce.",
+                policy.name,
+                in_words(condition)
+            ),
+        )
+        .remedy("Pick another policy, or ask an administrator to change this one."));
+    }
+    Ok(())
+}
+
+fn in_words(condition: &str) -> &'static str {
+    match condition {
+        "approval" => "an approval",
+        "passkey" => "a passkey",
+        "ticket.verified" => "a verified ticket",
+        "ticket.end_when_closed" => "an end when the ticket closes",
+        _ => "a condition",
+    }
+}
+
+fn duration(rule: &DurationRule, wanted: i64) -> Result<u32, Problem> {
+    // A maximum below the shortest session would be a fault of the configuration; then nothing fits.
+    match u32::try_from(wanted) {
+        Ok(seconds) if (SHORTEST_S..=rule.max_s).contains(&seconds) => Ok(seconds),
+        _ => {
+            let choices: Vec<String> = rule.choices_s.iter().map(|seconds| spoken(*seconds)).collect();
+            let detail =
+                format!("The duration must be between {} and {}.", spoken(SHORTEST_S), spoken(rule.max_s));
+            Err(Problem::new(Code::BadDuration, detail)
+                .remedy(format!("Choose one of the durations offered: {}.", choices.join(", "))))
+        }
+    }
+}
+
+fn reason(written: &str) -> Result<String, Problem> {
+    text::line(written, REASON_MAX).map_err(|bad| {
+        let remedy = match bad {
+            BadText::Empty => "Write in one line what the rights are needed for.",
+            BadText::TooLong(_) => "Shorten it; the ticket holds the rest.",
+            BadText::Control => "Write it in one line of ordinary text.",
+        };
+        Problem::new(Code::BadReason, format!("The reason {bad}.")).remedy(remedy)
+    })
+}
+
+fn ticket(policy: &Policy, named: Option<&Ticket>) -> Result<Option<Ticket>, Problem> {
+    match named {
+        None if policy.ticket_required => {
+            Err(Problem::new(Code::TicketRequired, format!("The policy \"{}\" needs a ticket.", policy.name))
+                .remedy("Open the ticket and activate from there, or type its number."))
+        }
+        None => Ok(None),
+        Some(ticket) => ticket.checked().map(Some).map_err(|bad| {
+            let mut detail = bad.to_string();
+            detail.replace_range(..1, "T");
+            Problem::new(Code::BadTicket, format!("{detail}."))
+                .remedy("Read the ticket again, or type its number by hand.")
+        }),
+    }
+}
+
+/// A time so many seconds on. Fails only for a clock that is hundreds of thousands of years off.
+fn after(start: DateTime<Utc>, seconds: u32) -> Result<DateTime<Utc>, Problem> {
+    start.checked_add_signed(TimeDelta::seconds(i64::from(seconds))).ok_or_else(|| {
+        Problem::new(Code::Internal, "The broker's clock is wrong.").remedy("Ask an administrator to set it.")
+    })
+}
+
+/// A duration as people say it: `1 h 30 min`.
+fn spoken(seconds: u32) -> String {
+    let parts = [(seconds / 3600, "h"), (seconds / 60 % 60, "min"), (seconds % 60, "s")];
+    let spoken: Vec<String> =
+        parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n} {unit}")).collect();
+    if spoken.is_empty() { "0 s".into() } else { spoken.join(" ") }
 }

@@ -4,7 +4,7 @@
 //! Order is safety. On the way up an account is prepared while it is disabled, and the enabling write carries the end with it.
 //! On the way down the account is disabled first, in a write of its own that nothing else can make fail.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,9 @@ pub struct Desired {
     pub rights: BTreeSet<Right>,
     /// When the directory itself has to stop it, by the broker's clock: the latest end of the live sessions.
     pub until: Option<DateTime<Utc>>,
+    /// Until when each right is needed, by the broker's clock: the latest end of the live sessions that bring it. Where the
+    /// directory can end a right by itself, a short session's right does not wait for a longer session's end.
+    pub right_ends: BTreeMap<Right, DateTime<Utc>>,
     /// Which password is valid.
     pub password_generation: u64,
     /// Rights that are not taken from a person's own account whatever the sessions say.
@@ -39,6 +42,11 @@ pub fn desired(account: &Account, sessions: &[Session], now: DateTime<Utc>) -> D
     let live = || sessions.iter().filter(|s| s.account == account.key && s.is_live(now));
     let any = live().next().is_some();
     let ours = account.mode != Mode::Membership;
+    let mut right_ends = BTreeMap::new();
+    for (right, until) in live().flat_map(|s| s.rights.iter().map(|right| (right, s.until))) {
+        let end = right_ends.entry(right.clone()).or_insert(until);
+        *end = until.max(*end);
+    }
     Desired {
         present: match account.mode {
             Mode::Dedicated => Some(true),
@@ -48,6 +56,7 @@ pub fn desired(account: &Account, sessions: &[Session], now: DateTime<Utc>) -> D
         enabled: ours.then_some(any),
         rights: live().flat_map(|s| s.rights.iter().cloned()).collect(),
         until: live().map(|s| s.until).max(),
+        right_ends,
         password_generation: account.password_generation,
         standing: account.standing.iter().cloned().collect(),
         managed: sessions
@@ -193,17 +202,23 @@ pub fn plan(
     let skew = observed.directory_time - now;
     // A directory tells its time in whole seconds: below that resolution both clocks are one, and ends stay exact.
     let skew = if skew.abs() <= CLOCK_RESOLUTION { TimeDelta::zero() } else { skew };
-    let end = desired.until.map(|until| floor_to_second(until + skew));
+    let by_directory_clock = |until: DateTime<Utc>| floor_to_second(until + skew);
+    let end = desired.until.map(by_directory_clock);
+    let needed =
+        || desired.right_ends.iter().map(|(right, until)| (right.clone(), by_directory_clock(*until)));
+    let needed: BTreeMap<_, _> = needed().filter(|(right, _)| !desired.standing.contains(right)).collect();
     let seen = observed.account.as_ref();
     if account.mode == Mode::Membership {
         return match (seen, end) {
-            (Some(seen), end) => Ok(membership_plan(desired, seen, end)),
+            (Some(seen), _) => Ok(membership_plan(desired, seen, &needed)),
             (None, Some(_)) => Err(PlanError::NoOwnAccount),
             (None, None) => Ok(Vec::new()),
         };
     }
     if seen.is_some_and(|s| !is_ours(account, s)) {
-        return Err(PlanError::ForeignAccount);
+        // Where none of ours was ever seen there is nothing to take away, and an end must not wait for somebody else's.
+        let nothing_of_ours = account.identity.is_none() && end.is_none();
+        return if nothing_of_ours { Ok(Vec::new()) } else { Err(PlanError::ForeignAccount) };
     }
     let marker = |generation, until| Marker {
         token: account.token.clone(),
@@ -215,10 +230,12 @@ pub fn plan(
     Ok(match (end, seen) {
         (None, None) => Vec::new(),
         (None, Some(seen)) => closing_plan(desired, seen, observed.directory_time, marker(generation, None)),
-        (Some(end), Some(seen)) => opening_plan(desired, seen, end, marker(generation, desired.until)),
+        (Some(end), Some(seen)) => {
+            opening_plan(desired, seen, &needed, end, marker(generation, desired.until))
+        }
         (Some(end), None) => {
             let mut steps = vec![Step::Create(marker(0, None))];
-            steps.extend(grants(desired, None, end));
+            steps.extend(grants(&needed, None));
             steps.push(Step::Open { until: end, marker: marker(generation, desired.until) });
             steps
         }
@@ -233,7 +250,13 @@ pub fn is_ours(account: &Account, seen: &ObservedAccount) -> bool {
 }
 
 /// Up: everything is prepared before the one write that opens the account and carries its end.
-fn opening_plan(desired: &Desired, seen: &ObservedAccount, end: DateTime<Utc>, marker: Marker) -> Vec<Step> {
+fn opening_plan(
+    desired: &Desired,
+    seen: &ObservedAccount,
+    needed: &BTreeMap<Right, DateTime<Utc>>,
+    end: DateTime<Utc>,
+    marker: Marker,
+) -> Vec<Step> {
     let mut steps = Vec::new();
     let password_is_set =
         seen.marker.as_ref().is_some_and(|m| m.generation == marker.generation && m.token == marker.token);
@@ -248,7 +271,7 @@ fn opening_plan(desired: &Desired, seen: &ObservedAccount, end: DateTime<Utc>, m
     if !seen.ordinary_primary_group {
         steps.push(Step::ResetPrimaryGroup);
     }
-    steps.extend(grants(desired, Some(seen), end));
+    steps.extend(grants(needed, Some(seen)));
     if !stays_open {
         steps.push(Step::Open { until: end, marker });
     }
@@ -273,14 +296,19 @@ fn closing_plan(
     }
     if desired.present == Some(false) {
         steps.push(Step::Delete);
-    } else if seen.marker.as_ref() != Some(&marker) {
+    } else if seen.enabled || seen.marker.as_ref() != Some(&marker) {
+        // Whoever enabled it by hand may have set a password as well.
         steps.push(Step::Rotate(marker));
     }
     steps
 }
 
 /// A person's own account: only what sessions added, never what the person had before.
-fn membership_plan(desired: &Desired, seen: &ObservedAccount, end: Option<DateTime<Utc>>) -> Vec<Step> {
+fn membership_plan(
+    desired: &Desired,
+    seen: &ObservedAccount,
+    needed: &BTreeMap<Right, DateTime<Utc>>,
+) -> Vec<Step> {
     let mut steps: Vec<_> = seen
         .rights
         .intersection(&desired.managed)
@@ -288,25 +316,22 @@ fn membership_plan(desired: &Desired, seen: &ObservedAccount, end: Option<DateTi
         .cloned()
         .map(Step::Revoke)
         .collect();
-    if let Some(end) = end {
-        steps.extend(grants(desired, Some(seen), end));
-    }
+    steps.extend(grants(needed, Some(seen)));
     steps
 }
 
 /// Rights that are missing, or whose own end in the directory is another than wanted.
-fn grants(desired: &Desired, seen: Option<&ObservedAccount>, end: DateTime<Utc>) -> Vec<Step> {
-    let timely = |right: &Right| {
+fn grants(needed: &BTreeMap<Right, DateTime<Utc>>, seen: Option<&ObservedAccount>) -> Vec<Step> {
+    let timely = |right: &Right, end: DateTime<Utc>| {
         seen.is_some_and(|s| {
             s.rights.contains(right)
                 && s.right_ends.iter().all(|(r, at)| r != right || (*at - end).abs() <= END_TOLERANCE)
         })
     };
-    desired
-        .rights
+    needed
         .iter()
-        .filter(|right| !desired.standing.contains(*right) && !timely(right))
-        .map(|right| Step::Grant { right: right.clone(), until: Some(end) })
+        .filter(|(right, end)| !timely(right, **end))
+        .map(|(right, end)| Step::Grant { right: right.clone(), until: Some(*end) })
         .collect()
 }
 

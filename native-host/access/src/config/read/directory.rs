@@ -106,9 +106,10 @@ fn servers(section: &Section<'_>, notes: &mut Notes) -> Vec<String> {
     if !section.has("servers") {
         notes.fault(section.line, format!("{} has no `servers`; {remedy}", section.name));
     }
+    let before = notes.faults.len();
     let Some(found) = section.texts("servers", TEXT_MAX, notes) else { return Vec::new() };
     let line = section.line_of("servers", notes);
-    if found.is_empty() && !notes.faults.iter().any(|fault| fault.line >= line && fault.line != 0) {
+    if found.is_empty() && notes.faults.len() == before {
         notes.fault(line, format!("`servers` of {} is empty; {remedy}", section.name));
     }
     for At { line, value } in &found {

@@ -1,0 +1,294 @@
+//! What holds between the sections: ids are used once, what is named exists, names and accounts do not clash.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
+use super::directory::account_name_fault;
+use super::tree::{At, Notes, likely};
+use super::{broker, directory, dn, people, policy};
+use crate::config::{ActiveDirectory, DirectoryKind, Technician, folded};
+use crate::session::Right;
+use ticketgate_protocol::api::Mode;
+
+/// Everything that was read, section by section.
+#[derive(Debug)]
+pub(super) struct Drafts {
+    pub(super) broker: broker::Draft,
+    pub(super) technicians: Vec<people::TechnicianDraft>,
+    pub(super) customers: Vec<people::CustomerDraft>,
+    pub(super) directories: Vec<directory::Draft>,
+    pub(super) policies: Vec<policy::Draft>,
+}
+
+/// Notes every fault between sections.
+pub(super) fn check(drafts: &Drafts, notes: &mut Notes) {
+    let technicians = once("technician", drafts.technicians.iter().map(|t| (t.line, &t.item.id)), notes);
+    let customers = once("customer", drafts.customers.iter().map(|c| (c.line, &c.item.id)), notes);
+    let directories = once("directory", drafts.directories.iter().map(|d| (d.line, &d.item.id)), notes);
+    once("policy", drafts.policies.iter().map(|p| (p.line, &p.item.id)), notes);
+
+    for named in &drafts.broker.administrators {
+        exists(named, "`administrators` of [broker]", "technician", &technicians, notes);
+    }
+    for technician in &drafts.technicians {
+        for (named, _) in &technician.accounts {
+            let owner = format!("`accounts` of technician \"{}\"", technician.item.id);
+            exists(named, &owner, "directory", &directories, notes);
+        }
+    }
+    for directory in &drafts.directories {
+        if let Some(named) = &directory.customer {
+            exists(named, &format!("directory \"{}\"", directory.item.id), "customer", &customers, notes);
+        }
+    }
+    for policy in &drafts.policies {
+        let owner = format!("policy \"{}\"", policy.item.id);
+        if let Some(named) = &policy.directory {
+            exists(named, &owner, "directory", &directories, notes);
+        }
+        for named in &policy.technicians {
+            exists(named, &format!("`eligible` of {owner}"), "technician", &technicians, notes);
+        }
+        groups_have_members(policy, drafts, notes);
+    }
+    logins_are_of_one_technician(&drafts.technicians, notes);
+    policy_names_are_told_apart(drafts, notes);
+    account_names_fit(drafts, notes);
+    own_accounts_are_of_one_technician(drafts, notes);
+    accounts_are_of_one_directory(&drafts.directories, notes);
+    rights_are_of_the_domain(drafts, notes);
+}
+
+/// Gives rights that several policies of a directory spell differently the spelling that comes first in the file: the
+/// union of sessions' rights, and "what another session still needs", then never miss each other over a capital letter.
+pub(super) fn spell_rights_alike(drafts: &mut Drafts) {
+    let mut first: BTreeMap<(String, dn::Dn), Right> = BTreeMap::new();
+    for policy in &mut drafts.policies {
+        for (right, name) in policy.item.rights.iter_mut().zip(&policy.rights) {
+            let key = (policy.item.directory.to_string(), name.value.clone());
+            *right = first.entry(key).or_insert_with(|| right.clone()).clone();
+        }
+    }
+}
+
+/// Notes ids that come twice and answers where each stands first.
+fn once<'d, I: Ord + Display + 'd>(
+    kind: &str,
+    found: impl Iterator<Item = (usize, &'d I)>,
+    notes: &mut Notes,
+) -> BTreeMap<String, usize> {
+    let mut lines = BTreeMap::new();
+    for (line, id) in found {
+        let first = *lines.entry(id.to_string()).or_insert(line);
+        if first != line {
+            notes.fault(
+                line,
+                format!("{kind} \"{id}\" is there already, on line {first}; give this one another id"),
+            );
+        }
+    }
+    lines
+}
+
+fn exists<I: Display>(
+    named: &At<I>,
+    owner: &str,
+    kind: &str,
+    known: &BTreeMap<String, usize>,
+    notes: &mut Notes,
+) {
+    let id = named.value.to_string();
+    if known.contains_key(&id) {
+        return;
+    }
+    let remedy = match likely(&id, known.keys().map(String::as_str)) {
+        Some(meant) => {
+            format!("did you mean \"{meant}\" on line {}?", known.get(meant).copied().unwrap_or_default())
+        }
+        None => format!("add a [[{kind}]] with this id, or name another"),
+    };
+    notes.fault(named.line, format!("{owner} names {kind} \"{id}\", which does not exist; {remedy}"));
+}
+
+/// An empty group is no contradiction, but more often it is a slip of the pen.
+fn groups_have_members(policy: &policy::Draft, drafts: &Drafts, notes: &mut Notes) {
+    let groups = || drafts.technicians.iter().flat_map(|t| t.item.groups.iter().map(String::as_str));
+    for At { line, value } in policy.groups.iter().chain(&policy.approvers) {
+        if groups().any(|group| group == value) {
+            continue;
+        }
+        let remedy = match likely(value, groups()) {
+            Some(meant) => format!("did you mean \"{meant}\"?"),
+            None => "add it to the `groups` of a technician".into(),
+        };
+        notes.warn(
+            *line,
+            format!("policy \"{}\" names group \"{value}\", in which nobody is; {remedy}", policy.item.id),
+        );
+    }
+}
+
+fn logins_are_of_one_technician(technicians: &[people::TechnicianDraft], notes: &mut Notes) {
+    let mut owners: BTreeMap<&str, &people::TechnicianDraft> = BTreeMap::new();
+    for technician in technicians {
+        let login = technician.item.login.as_str();
+        let Some(owner) = owners.get(login) else {
+            owners.insert(login, technician);
+            continue;
+        };
+        // One id twice is a fault of its own, and its login follows from it.
+        if owner.item.id != technician.item.id {
+            notes.fault(
+                technician.login_line,
+                format!(
+                    "technicians \"{}\" (line {}) and \"{}\" both have login \"{login}\"; the broker could not tell them apart, \
+                     so give each their own `login`",
+                    owner.item.id, owner.login_line, technician.item.id
+                ),
+            );
+        }
+    }
+}
+
+/// People choose a policy by customer and name.
+fn policy_names_are_told_apart(drafts: &Drafts, notes: &mut Notes) {
+    let mut seen: BTreeMap<(String, String), &policy::Draft> = BTreeMap::new();
+    for policy in &drafts.policies {
+        let Some(directory) = drafts.directories.iter().find(|d| d.item.id == policy.item.directory) else {
+            continue;
+        };
+        let key = (directory.item.customer.to_string(), folded(&policy.item.name));
+        let Some(first) = seen.get(&key) else {
+            seen.insert(key, policy);
+            continue;
+        };
+        if first.item.id != policy.item.id {
+            notes.fault(
+                policy.name_line,
+                format!(
+                    "customer \"{}\" has two policies with the name \"{}\", the other on line {}; give one of them another name",
+                    directory.item.customer, policy.item.name, first.name_line
+                ),
+            );
+        }
+    }
+}
+
+/// The policies of a directory that use accounts in this way, each with everybody who may use it.
+fn users<'d>(
+    drafts: &'d Drafts,
+    directory: &'d directory::Draft,
+    mode: Mode,
+) -> Vec<&'d people::TechnicianDraft> {
+    let policies: Vec<_> = drafts
+        .policies
+        .iter()
+        .filter(|p| p.item.directory == directory.item.id && p.item.mode == mode)
+        .collect();
+    let may = |technician: &Technician| policies.iter().any(|p| p.item.eligible.admits(technician));
+    drafts.technicians.iter().filter(|t| may(&t.item)).collect()
+}
+
+fn account_names_fit(drafts: &Drafts, notes: &mut Notes) {
+    for directory in &drafts.directories {
+        let DirectoryKind::ActiveDirectory(ad) = &directory.item.kind;
+        for technician in users(drafts, directory, Mode::Dedicated) {
+            let name = ad.dedicated_account(&technician.item.id);
+            if let Some(fault) = account_name_fault(&name) {
+                notes.fault(
+                    directory.name_line,
+                    format!(
+                        "the JIT account of technician \"{}\" in directory \"{}\" would be named \"{name}\", which {fault}; \
+                         change `account_name` or the technician's id (line {})",
+                        technician.item.id, directory.item.id, technician.line
+                    ),
+                );
+            }
+        }
+    }
+}
+
+/// Membership mode gives rights to a person's own account: two people with one account would end each other's sessions.
+fn own_accounts_are_of_one_technician(drafts: &Drafts, notes: &mut Notes) {
+    for directory in &drafts.directories {
+        let DirectoryKind::ActiveDirectory(ad) = &directory.item.kind;
+        let jit: Vec<String> = users(drafts, directory, Mode::Dedicated)
+            .iter()
+            .map(|t| ad.dedicated_account(&t.item.id).to_lowercase())
+            .collect();
+        let mut owners: BTreeMap<String, &people::TechnicianDraft> = BTreeMap::new();
+        for technician in users(drafts, directory, Mode::Membership) {
+            let id = &directory.item.id;
+            let named = technician.accounts.iter().find(|(named, _)| named.value == *id);
+            let line = named.map_or(technician.line, |(named, _)| named.line);
+            let account = technician.item.own_account(id);
+            let who = format!(
+                "technician \"{}\" has account \"{account}\" in directory \"{id}\"",
+                technician.item.id
+            );
+            let remedy = format!("name their own by accounts = {{ {id} = \"…\" }}");
+            if let Some(fault) = account_name_fault(account) {
+                notes.fault(line, format!("{who}, which {fault}; {remedy}"));
+            }
+            if jit.contains(&account.to_lowercase()) {
+                notes.fault(line, format!("{who}, which is the name of a JIT account; {remedy}"));
+            }
+            match owners.get(&account.to_lowercase()) {
+                Some(owner) if owner.item.id != technician.item.id => {
+                    let (other, first) = (&owner.item.id, owner.line);
+                    notes.fault(
+                        line,
+                        format!("{who}, as technician \"{other}\" (line {first}) has; {remedy}"),
+                    );
+                }
+                _ => {
+                    owners.insert(account.to_lowercase(), technician);
+                }
+            }
+        }
+    }
+}
+
+/// Two entries for one domain would both claim one account and undo each other's work.
+fn accounts_are_of_one_directory(directories: &[directory::Draft], notes: &mut Notes) {
+    let settings = |draft: &directory::Draft| -> ActiveDirectory {
+        let DirectoryKind::ActiveDirectory(ad) = &draft.item.kind;
+        ad.clone()
+    };
+    for (at, second) in directories.iter().enumerate() {
+        let b = settings(second);
+        for first in directories.iter().take(at) {
+            let a = settings(first);
+            let one_server = a.servers.iter().any(|server| b.servers.contains(server));
+            let one_name = a.account_name.eq_ignore_ascii_case(&b.account_name);
+            if one_server && one_name && first.item.id != second.item.id {
+                notes.fault(
+                    second.name_line,
+                    format!(
+                        "directories \"{}\" (line {}) and \"{}\" share a server and would both claim the same JIT accounts; \
+                         give one of them another `account_name`, or make them one directory",
+                        first.item.id, first.line, second.item.id
+                    ),
+                );
+            }
+        }
+    }
+}
+
+/// A right of another domain is possible within a forest, and more often copied from another customer.
+fn rights_are_of_the_domain(drafts: &Drafts, notes: &mut Notes) {
+    for policy in &drafts.policies {
+        let directory = drafts.directories.iter().find(|d| d.item.id == policy.item.directory);
+        let Some(unit) = directory.and_then(|d| d.unit.as_ref()) else { continue };
+        for right in policy.rights.iter().filter(|right| right.value.domain() != unit.domain()) {
+            notes.warn(
+                right.line,
+                format!(
+                    "a right of policy \"{}\" is in another domain than the `account_unit` of directory \"{}\"; \
+                     check that its DC= parts are right",
+                    policy.item.id, policy.item.directory
+                ),
+            );
+        }
+    }
+}
