@@ -1,6 +1,8 @@
 //! The golden frames of `protocol/golden/`: every file is read by the type that it stands for and written back the same.
 //! The relay's tests read the same files.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic: that is how it fails")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
