@@ -83,6 +83,9 @@ impl ActiveDirectory {
                     .ok_or_else(|| DirectoryError::BadValue("an account is opened with a password".into()))?;
                 let ticks = work.end(*until).await?;
                 let (end, note) = (ticks.to_string(), marker::format(marker)?);
+                if is_enabled(&entry, true).is_ok() {
+                    outlive_old_password(&work, &entry).await?;
+                }
                 let secret = unicode_pwd(password);
                 let changes = [
                     Change::Replace("unicodePwd", &secret),
@@ -115,6 +118,7 @@ impl ActiveDirectory {
             }
             (Step::Rotate(marker), Some(entry)) => {
                 let note = marker::format(marker)?;
+                outlive_old_password(&work, &entry).await?;
                 let random = secret::generate_for(&account.name).map_err(DirectoryError::BadValue)?;
                 let secret = unicode_pwd(&random);
                 let changes =
@@ -249,6 +253,14 @@ impl ActiveDirectory {
             right.0
         )))
     }
+}
+
+/// Sets a random password, to be followed by another write of the password: for an hour a domain controller goes on
+/// accepting the last but one (Windows for NTLM, `OldPasswordAllowedPeriod`; Samba for every simple bind as well).
+async fn outlive_old_password(work: &Work<'_>, entry: &Entry) -> Result<(), DirectoryError> {
+    let random = secret::generate_for(&work.account.name).map_err(DirectoryError::BadValue)?;
+    let secret = unicode_pwd(&random);
+    work.change(entry, &[Change::Replace("unicodePwd", &secret)], &[]).await
 }
 
 async fn revoke(work: &Work<'_>, entry: &Entry, right: &Right) -> Result<(), DirectoryError> {
