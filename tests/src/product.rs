@@ -1,6 +1,7 @@
 //! The program under test as its users meet it: a broker with its configuration, the command line, the relay that the
 //! browser starts, the assembled extension. What the configuration says is in [`configuration`].
 
+pub mod asking;
 pub mod configuration;
 pub mod relay;
 

@@ -4,6 +4,7 @@
 //! in it) and serves it within a second. What the directory then holds is asked through [`SambaAd::look`], a view
 //! that shares no code with the product.
 
+mod accounts;
 pub mod audit;
 mod certificate;
 
