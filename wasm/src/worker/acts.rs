@@ -11,6 +11,7 @@ use ticketgate_protocol::text::{NUMBER_MAX, REASON_MAX};
 use super::form::{Form, Source};
 use super::memory::Choice;
 use super::pages::Meaning;
+use super::remaining;
 use super::view::{Note, Tone};
 use super::warnings::{self, About};
 use super::{Asked, Effect, Intent, Purpose, READ_MS, Sender, Tab, Worker};
@@ -377,13 +378,9 @@ impl Worker {
     fn say_clipboard(&mut self, session: &SessionId, clipboard: Clipboard, now: DateTime<Utc>) {
         let (tone, text, until) = match clipboard {
             Clipboard::Copied { clears_at } => {
-                let left = (clears_at - self.broker_now(now)).num_seconds().max(1);
+                let left = remaining::seconds(clears_at, self.broker_now(now)).max(1);
                 let until = now + TimeDelta::seconds(left);
-                (
-                    Tone::Good,
-                    format!("Password copied. The clipboard is cleared after {left} s."),
-                    Some(until),
-                )
+                (Tone::Good, format!("Password copied; cleared after {left} s."), Some(until))
             }
             Clipboard::Unavailable { problem } => {
                 let text = format!("{} Run: ticketgate password {session}", problem.detail);
