@@ -1,5 +1,7 @@
 //! Sequences of events played against the state machine, with a clock that the test moves.
 
+#![allow(clippy::needless_pass_by_value, reason = "JSON is handed over as it is written, for short tests")]
+
 mod badges;
 mod links;
 mod pages;
