@@ -324,3 +324,6 @@ fn spoken(seconds: u32) -> String {
         parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n} {unit}")).collect();
     if spoken.is_empty() { "0 s".into() } else { spoken.join(" ") }
 }
+
+#[cfg(test)]
+mod tests;

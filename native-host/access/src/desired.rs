@@ -353,3 +353,6 @@ fn ends_by(seen: DirectoryEnd, wanted: DateTime<Utc>) -> bool {
 fn floor_to_second(at: DateTime<Utc>) -> DateTime<Utc> {
     DateTime::from_timestamp(at.timestamp(), 0).unwrap_or(at)
 }
+
+#[cfg(test)]
+mod tests;

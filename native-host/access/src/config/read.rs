@@ -124,3 +124,6 @@ fn sorted(mut faults: Vec<Fault>) -> Faults {
     faults.sort_by_key(|fault| fault.line);
     Faults(faults)
 }
+
+#[cfg(test)]
+mod tests;

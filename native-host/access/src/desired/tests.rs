@@ -1,0 +1,687 @@
+//! The plan against a small directory: random histories in which the broker can die between any two steps, people change the
+//! account by hand, and the clocks differ. What must hold at every instant is checked at every instant.
+
+use proptest::prelude::*;
+use ticketgate_protocol::api::{EndCause, State};
+
+use super::*;
+use crate::session::AccountKey;
+
+const TOKEN: &str = "token-of-the-account";
+
+fn right(name: &str) -> Right {
+    Right(format!("CN={name},DC=acme,DC=example"))
+}
+
+fn start() -> DateTime<Utc> {
+    "2026-11-23T09:00:00.250Z".parse().unwrap()
+}
+
+fn account(mode: Mode) -> Account {
+    let name = format!("acme-ad/{mode:?}/tech1");
+    Account {
+        key: AccountKey(name),
+        directory: "acme-ad".parse().unwrap(),
+        mode,
+        technician: "tech1".parse().unwrap(),
+        name: "jit-tech1".into(),
+        identity: None,
+        display_name: None,
+        token: TOKEN.into(),
+        password_generation: 0,
+        standing: Vec::new(),
+        settled: true,
+        attempts: 0,
+        next_try: None,
+        version: 1,
+    }
+}
+
+fn session(
+    account: &Account,
+    n: usize,
+    rights: &[Right],
+    from: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> Session {
+    Session {
+        id: format!("s-{n}").parse().unwrap(),
+        state: State::Activating,
+        technician: account.technician.clone(),
+        customer: "acme".parse().unwrap(),
+        directory: account.directory.clone(),
+        policy: "policy".parse().unwrap(),
+        policy_name: "Policy".into(),
+        mode: account.mode,
+        account: account.key.clone(),
+        rights: rights.to_vec(),
+        reason: "because".into(),
+        ticket: None,
+        requested_at: from,
+        from,
+        until,
+        latest_end: until + TimeDelta::hours(24),
+        active_at: None,
+        end_cause: None,
+        ended_at: None,
+        trouble: None,
+        version: 1,
+    }
+}
+
+/// A directory with one account, that does what a step says and nothing else.
+#[derive(Debug, Clone)]
+struct Model {
+    skew: TimeDelta,
+    /// Whether it ends a membership by itself.
+    ends_rights: bool,
+    account: Option<ModelAccount>,
+    made: u32,
+}
+
+#[derive(Debug, Clone)]
+struct ModelAccount {
+    identity: String,
+    enabled: bool,
+    end: DirectoryEnd,
+    rights: BTreeMap<Right, Option<DateTime<Utc>>>,
+    marker: Option<Marker>,
+    /// A right that hides as the primary group.
+    hidden: Option<Right>,
+}
+
+impl Model {
+    fn time(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        now + self.skew
+    }
+
+    fn observe(&mut self, now: DateTime<Utc>) -> Observed {
+        self.expire(now);
+        Observed {
+            directory_time: floor_to_second(self.time(now)),
+            account: self.account.as_ref().map(|a| ObservedAccount {
+                identity: a.identity.clone(),
+                display_name: "ACME\\jit-tech1".into(),
+                enabled: a.enabled,
+                end: a.end,
+                rights: a.rights.keys().cloned().collect(),
+                right_ends: a.rights.iter().filter_map(|(r, end)| Some((r.clone(), (*end)?))).collect(),
+                marker: a.marker.clone(),
+                ordinary_primary_group: a.hidden.is_none(),
+            }),
+        }
+    }
+
+    /// What the directory ends by itself.
+    fn expire(&mut self, now: DateTime<Utc>) {
+        let time = self.time(now);
+        if let Some(account) = &mut self.account {
+            account.rights.retain(|_, end| end.is_none_or(|end| end > time));
+        }
+    }
+
+    fn apply(&mut self, step: &Step, now: DateTime<Utc>) {
+        let past = self.time(now) - TimeDelta::days(1);
+        if let Step::Create(marker) = step {
+            assert!(self.account.is_none(), "an account is made where one is");
+            self.made += 1;
+            self.account = Some(ModelAccount {
+                identity: format!("guid-{}", self.made),
+                enabled: false,
+                end: DirectoryEnd::At(past),
+                rights: BTreeMap::new(),
+                marker: Some(marker.clone()),
+                hidden: None,
+            });
+            return;
+        }
+        if *step == Step::Delete {
+            self.account = None;
+            return;
+        }
+        let account = self.account.as_mut().expect("a step on an account that is not there");
+        match step {
+            Step::Create(_) | Step::Delete => unreachable!(),
+            Step::Grant { right, until } => {
+                account.rights.insert(right.clone(), until.filter(|_| self.ends_rights));
+            }
+            Step::Revoke(right) => drop(account.rights.remove(right)),
+            // The directory turns the former primary group into an ordinary membership.
+            Step::ResetPrimaryGroup => {
+                account.rights.extend(account.hidden.take().map(|right| (right, None)));
+            }
+            Step::Open { until, marker } => {
+                (account.enabled, account.end, account.marker) =
+                    (true, DirectoryEnd::At(*until), Some(marker.clone()));
+            }
+            Step::SetEnd { until, marker } => {
+                (account.end, account.marker) = (DirectoryEnd::At(*until), Some(marker.clone()));
+            }
+            Step::Close => (account.enabled, account.end) = (false, DirectoryEnd::At(past)),
+            Step::Rotate(marker) => account.marker = Some(marker.clone()),
+        }
+    }
+}
+
+/// Ledger, clock and directory.
+#[derive(Debug, Clone)]
+struct World {
+    now: DateTime<Utc>,
+    account: Account,
+    sessions: Vec<Session>,
+    directory: Model,
+    /// The latest end that any session was ever promised.
+    promised: DateTime<Utc>,
+    /// Somebody changed the account by hand and no step has been taken since.
+    tampered: bool,
+    /// Rights of a person's account that are none of our business.
+    own: BTreeSet<Right>,
+}
+
+/// Two clocks that are taken for one, and an end that is taken for the same.
+fn tolerance() -> TimeDelta {
+    CLOCK_RESOLUTION + END_TOLERANCE + TimeDelta::seconds(1)
+}
+
+impl World {
+    fn new(mode: Mode, skew_ms: i64, ends_rights: bool) -> Self {
+        let mut account = account(mode);
+        let mut directory =
+            Model { skew: TimeDelta::milliseconds(skew_ms), ends_rights, account: None, made: 0 };
+        let own: BTreeSet<_> = [right("Staff"), right("R0")].into();
+        if mode == Mode::Membership {
+            // The person has one right that policies grant as well, and one that none knows.
+            account.standing = vec![right("R0")];
+            directory.account = Some(ModelAccount {
+                identity: "guid-person".into(),
+                enabled: true,
+                end: DirectoryEnd::Never,
+                rights: own.iter().map(|right| (right.clone(), None)).collect(),
+                marker: None,
+                hidden: None,
+            });
+        }
+        Self {
+            now: start(),
+            account,
+            sessions: Vec::new(),
+            directory,
+            promised: start(),
+            tampered: false,
+            own,
+        }
+    }
+
+    fn live(&self) -> impl Iterator<Item = &Session> {
+        self.sessions.iter().filter(|s| s.is_live(self.now))
+    }
+
+    fn open(&self) -> Vec<Session> {
+        self.sessions.iter().filter(|s| s.is_open()).cloned().collect()
+    }
+
+    fn start(&mut self, rights: &[Right], seconds: i64) {
+        // A burner account is one session's.
+        if self.account.mode == Mode::Burner && !self.sessions.is_empty() {
+            return;
+        }
+        if self.live().next().is_none() {
+            self.account.password_generation += 1;
+        }
+        let until = self.now + TimeDelta::seconds(seconds);
+        self.promised = self.promised.max(until);
+        self.sessions.push(session(&self.account, self.sessions.len(), rights, self.now, until));
+    }
+
+    fn end(&mut self, at: usize) {
+        let now = self.now;
+        let Some(session) = self.sessions.get_mut(at) else { return };
+        if session.is_live(now) {
+            session.state = State::Ending;
+            session.end_cause = Some(EndCause::Technician);
+            if self.live().next().is_none() {
+                self.account.password_generation += 1;
+            }
+        }
+    }
+
+    fn renew(&mut self) {
+        if self.live().next().is_some() {
+            self.account.password_generation += 1;
+        }
+    }
+
+    fn extend(&mut self, at: usize, seconds: i64) {
+        let now = self.now;
+        let Some(session) = self.sessions.get_mut(at) else { return };
+        if session.is_live(now) {
+            session.until += TimeDelta::seconds(seconds);
+            self.promised = self.promised.max(session.until);
+        }
+    }
+
+    /// The loop of the broker; `dies_after` so many steps. Answers whether it came to its end.
+    fn converge(&mut self, dies_after: usize) -> bool {
+        let now = self.now;
+        for session in &mut self.sessions {
+            if matches!(session.state, State::Activating | State::Active) && now >= session.until {
+                session.state = State::Ending;
+                session.end_cause = Some(EndCause::Expired);
+                self.account.password_generation += 1;
+            }
+        }
+        let mut steps_left = dies_after;
+        for _ in 0..4 {
+            let observed = self.directory.observe(now);
+            if let Some(seen) = &observed.account
+                && (self.account.mode == Mode::Membership || is_ours(&self.account, seen))
+            {
+                self.account.identity = Some(seen.identity.clone());
+            }
+            let wanted = desired(&self.account, &self.open(), now);
+            let steps = plan(&self.account, &wanted, &observed, now).unwrap();
+            if steps.is_empty() {
+                self.settle();
+                return true;
+            }
+            let before = self.directory.account.clone();
+            for step in &steps {
+                if steps_left == 0 {
+                    return false;
+                }
+                steps_left -= 1;
+                self.directory.apply(step, now);
+                self.tampered = false;
+                self.holds_after_a_step();
+                self.nothing_needed_is_lost(before.as_ref(), &steps);
+            }
+        }
+        panic!("it does not converge: {:?}\n{:?}", self.account, self.directory);
+    }
+
+    fn settle(&mut self) {
+        let now = self.now;
+        self.tampered = false;
+        self.holds_after_a_step();
+        for session in &mut self.sessions {
+            session.state = match session.state {
+                State::Activating if session.is_live(now) => State::Active,
+                State::Ending => State::Ended,
+                other => other,
+            };
+        }
+        let wanted: BTreeSet<_> = self.live().flat_map(|s| s.rights.clone()).collect();
+        let Some(seen) = &self.directory.account else {
+            assert!(
+                self.account.mode != Mode::Membership && wanted.is_empty(),
+                "a live session has no account"
+            );
+            return;
+        };
+        let held: BTreeSet<_> = seen.rights.keys().cloned().collect();
+        match self.account.mode {
+            Mode::Membership => {
+                let needed: BTreeSet<_> = wanted.difference(&self.standing()).cloned().collect();
+                assert!(needed.is_subset(&held), "{held:?} lacks some of {needed:?}");
+            }
+            _ => {
+                assert_eq!(held, wanted);
+                assert_eq!(seen.hidden, None);
+                assert_eq!(seen.enabled, self.live().next().is_some());
+                assert!(self.account.mode != Mode::Burner || seen.enabled, "a burner account was left");
+                assert_eq!(seen.marker.as_ref().unwrap().generation, self.account.password_generation);
+            }
+        }
+        if self.directory.ends_rights {
+            for right in &wanted {
+                let needed = self.live().filter(|s| s.rights.contains(right)).map(|s| s.until).max().unwrap();
+                let end = seen.rights.get(right).copied().flatten();
+                let by = needed + self.directory.skew + tolerance();
+                assert!(
+                    self.standing().contains(right) || end.is_none_or(|end| end <= by),
+                    "{right:?} stays until {end:?}"
+                );
+            }
+        }
+    }
+
+    fn standing(&self) -> BTreeSet<Right> {
+        self.account.standing.iter().cloned().collect()
+    }
+
+    /// At every instant, unless somebody has just changed the account by hand.
+    fn holds(&self) {
+        if self.account.mode == Mode::Membership {
+            let seen = self.directory.account.as_ref().expect("a person's account is never deleted");
+            assert!(
+                seen.enabled && seen.end == DirectoryEnd::Never,
+                "a person's account is only given rights"
+            );
+            assert!(
+                self.own.iter().all(|right| seen.rights.contains_key(right)),
+                "a right of the person's own was taken"
+            );
+            return;
+        }
+        let Some(seen) = self.directory.account.as_ref().filter(|_| !self.tampered) else { return };
+        let by = self.promised + self.directory.skew + tolerance();
+        assert!(
+            !seen.enabled || matches!(seen.end, DirectoryEnd::At(end) if end <= by),
+            "enabled without a promised end: {seen:?}"
+        );
+    }
+
+    /// From the first step on: enabled for live sessions only, and the directory's end is the latest of theirs.
+    fn holds_after_a_step(&self) {
+        self.holds();
+        let Some(seen) = self.directory.account.as_ref().filter(|_| self.account.mode != Mode::Membership)
+        else {
+            return;
+        };
+        if seen.enabled {
+            let latest = self.live().map(|s| s.until).max();
+            let latest =
+                latest.expect("enabled, and no session needs it") + self.directory.skew + tolerance();
+            assert!(
+                matches!(seen.end, DirectoryEnd::At(end) if end <= latest),
+                "{seen:?} goes on after {latest}"
+            );
+        }
+    }
+
+    /// What a live session needs and had stays, whatever else is taken; and an account that may stay open stays open.
+    fn nothing_needed_is_lost(&self, before: Option<&ModelAccount>, steps: &[Step]) {
+        let (Some(before), Some(after)) = (before, self.directory.account.as_ref()) else { return };
+        for right in self.live().flat_map(|s| &s.rights) {
+            assert!(
+                !before.rights.contains_key(right) || after.rights.contains_key(right),
+                "{right:?} was taken: {steps:?}"
+            );
+        }
+        let valid = before.marker.as_ref().is_some_and(|m| m.generation == self.account.password_generation);
+        if before.enabled && valid && self.live().next().is_some() {
+            assert!(after.enabled, "a session was interrupted: {steps:?}");
+        }
+    }
+
+    fn tamper(&mut self, how: &Tampering) {
+        let identity_is_known = self.account.identity.is_some();
+        let mode = self.account.mode;
+        let Some(seen) = &mut self.directory.account else { return };
+        match how {
+            Tampering::Give(right) => {
+                seen.rights.entry(right.clone()).or_insert(None);
+            }
+            Tampering::Take(right) if !self.own.contains(right) || mode != Mode::Membership => {
+                seen.rights.remove(right);
+            }
+            _ if mode == Mode::Membership => return,
+            Tampering::Take(right) => drop(seen.rights.remove(right)),
+            Tampering::Hide(right) => seen.hidden = Some(right.clone()),
+            Tampering::EnableForEver => (seen.enabled, seen.end) = (true, DirectoryEnd::Never),
+            Tampering::Disable => seen.enabled = false,
+            Tampering::NoMarker if identity_is_known => seen.marker = None,
+            Tampering::NoMarker => return,
+            Tampering::DeleteIt => {
+                self.directory.account = None;
+                // The broker forgets an identity that is not found, and makes the account anew under its name.
+                self.account.identity = None;
+            }
+        }
+        self.tampered = true;
+    }
+
+    fn pass(&mut self, seconds: i64) {
+        self.now += TimeDelta::milliseconds(seconds * 1000 + 137);
+        self.directory.expire(self.now);
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Tampering {
+    Give(Right),
+    Take(Right),
+    Hide(Right),
+    EnableForEver,
+    Disable,
+    NoMarker,
+    DeleteIt,
+}
+
+#[derive(Debug, Clone)]
+enum Event {
+    Start(Vec<Right>, i64),
+    End(usize),
+    Extend(usize, i64),
+    Renew,
+    Pass(i64),
+    Converge(usize),
+    Tamper(Tampering),
+}
+
+fn any_right() -> impl Strategy<Value = Right> {
+    prop::sample::select(vec![right("R0"), right("R1"), right("R2"), right("R3")])
+}
+
+fn tampering() -> impl Strategy<Value = Tampering> {
+    prop_oneof![
+        any_right().prop_map(Tampering::Give),
+        any_right().prop_map(Tampering::Take),
+        any_right().prop_map(Tampering::Hide),
+        Just(Tampering::EnableForEver),
+        Just(Tampering::Disable),
+        Just(Tampering::NoMarker),
+        Just(Tampering::DeleteIt),
+    ]
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        3 => (prop::collection::vec(any_right(), 1..4), 5i64..5000).prop_map(|(rights, s)| Event::Start(rights, s)),
+        2 => (0usize..6).prop_map(Event::End),
+        1 => (0usize..6, 1i64..3000).prop_map(|(at, s)| Event::Extend(at, s)),
+        1 => Just(Event::Renew),
+        3 => (0i64..3000).prop_map(Event::Pass),
+        // Small numbers die between two steps; the large one comes to its end.
+        6 => prop_oneof![0usize..7, Just(99)].prop_map(Event::Converge),
+        2 => tampering().prop_map(Event::Tamper),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1500))]
+
+    #[test]
+    fn whatever_happens_the_invariants_hold_and_the_account_settles(
+        mode in prop::sample::select(vec![Mode::Dedicated, Mode::Burner, Mode::Membership]),
+        skew_ms in prop::sample::select(vec![0i64, 1_400, -1_400, 1_990, 2_010, 2_990, 40_000, -200_000]),
+        ends_rights: bool,
+        events in prop::collection::vec(event(), 1..30),
+    ) {
+        let mut world = World::new(mode, skew_ms, ends_rights);
+        for event in &events {
+            match event {
+                Event::Start(rights, seconds) => world.start(rights, *seconds),
+                Event::End(at) => world.end(*at),
+                Event::Extend(at, seconds) => world.extend(*at, *seconds),
+                Event::Renew => world.renew(),
+                Event::Pass(seconds) => world.pass(*seconds),
+                Event::Converge(dies_after) => drop(world.converge(*dies_after)),
+                Event::Tamper(how) => world.tamper(how),
+            }
+            world.holds();
+        }
+        prop_assert!(world.converge(usize::MAX));
+        prop_assert!(world.converge(0), "a second plan is not empty");
+        world.pass(100_000);
+        prop_assert!(world.converge(usize::MAX));
+        prop_assert!(world.sessions.iter().all(|s| s.state == State::Ended));
+        prop_assert!(world.converge(0), "a second plan is not empty");
+        match (&world.directory.account, mode) {
+            (None, _) => {}
+            (Some(seen), Mode::Membership) => {
+                prop_assert!(world.own.iter().all(|right| seen.rights.contains_key(right)));
+            }
+            (Some(seen), Mode::Dedicated) => prop_assert!(!seen.enabled && seen.rights.is_empty() && seen.hidden.is_none()),
+            (Some(seen), Mode::Burner) => prop_assert!(false, "a burner account was left: {:?}", seen),
+        }
+    }
+}
+
+/// A settled world with one session of each length, in seconds, with rights `R1`, `R2`, ….
+fn with_sessions(mode: Mode, lengths: &[i64]) -> World {
+    let mut world = World::new(mode, 0, false);
+    for (n, seconds) in lengths.iter().enumerate() {
+        world.start(&[right(&format!("R{}", n + 1))], *seconds);
+    }
+    assert!(world.converge(usize::MAX));
+    world
+}
+
+fn steps(world: &mut World) -> Vec<Step> {
+    let observed = world.directory.observe(world.now);
+    plan(&world.account, &desired(&world.account, &world.open(), world.now), &observed, world.now).unwrap()
+}
+
+fn names(steps: &[Step]) -> Vec<&'static str> {
+    steps.iter().map(Step::name).collect()
+}
+
+#[test]
+fn a_new_account_is_prepared_while_disabled_and_opened_with_its_end_in_one_write() {
+    let mut world = World::new(Mode::Dedicated, 0, false);
+    world.start(&[right("R1"), right("R2")], 3600);
+    let steps = steps(&mut world);
+    assert_eq!(names(&steps), ["directory.create", "directory.grant", "directory.grant", "directory.open"]);
+    let Some(Step::Open { until, .. }) = steps.last() else { panic!("{steps:?}") };
+    assert_eq!(*until, floor_to_second(start() + TimeDelta::hours(1)));
+}
+
+#[test]
+fn an_end_disables_first_then_takes_every_right_then_the_password() {
+    let mut world = with_sessions(Mode::Dedicated, &[3600]);
+    world.tamper(&Tampering::Give(right("R3")));
+    world.end(0);
+    let names = names(&steps(&mut world));
+    assert_eq!(names, ["directory.close", "directory.revoke", "directory.revoke", "directory.rotate"]);
+}
+
+#[test]
+fn a_shortened_end_is_written_before_anything_else() {
+    let mut world = with_sessions(Mode::Dedicated, &[3600, 600]);
+    world.end(0);
+    assert_eq!(names(&steps(&mut world)), ["directory.set_end", "directory.revoke"]);
+}
+
+#[test]
+fn an_end_that_somebody_removed_is_put_back_before_anything_else() {
+    let mut world = with_sessions(Mode::Dedicated, &[3600]);
+    world.tamper(&Tampering::EnableForEver);
+    world.tamper(&Tampering::Give(right("R3")));
+    assert_eq!(names(&steps(&mut world)), ["directory.set_end", "directory.revoke"]);
+}
+
+#[test]
+fn an_account_enabled_by_hand_is_closed_and_its_password_changed() {
+    let mut world = with_sessions(Mode::Dedicated, &[60]);
+    world.pass(100);
+    assert!(world.converge(usize::MAX));
+    world.tamper(&Tampering::EnableForEver);
+    assert_eq!(names(&steps(&mut world)), ["directory.close", "directory.rotate"]);
+}
+
+#[test]
+fn a_new_password_closes_nothing_while_the_directorys_end_is_right() {
+    let mut world = with_sessions(Mode::Dedicated, &[3600]);
+    world.account.password_generation += 1;
+    assert_eq!(names(&steps(&mut world)), ["directory.open"]);
+}
+
+#[test]
+fn a_hidden_right_is_brought_to_light_and_taken() {
+    let mut world = with_sessions(Mode::Dedicated, &[3600]);
+    world.tamper(&Tampering::Hide(right("R3")));
+    assert!(world.converge(usize::MAX));
+    let rights = &world.directory.account.as_ref().unwrap().rights;
+    assert_eq!(rights.keys().collect::<Vec<_>>(), [&right("R1")]);
+}
+
+#[test]
+fn a_short_sessions_right_does_not_wait_for_a_longer_sessions_end() {
+    let mut world = World::new(Mode::Membership, 0, true);
+    world.start(&[right("R1")], 600);
+    world.start(&[right("R1"), right("R2")], 60);
+    assert!(world.converge(usize::MAX));
+    let rights = &world.directory.account.as_ref().unwrap().rights;
+    let end = |seconds| Some(floor_to_second(start() + TimeDelta::seconds(seconds)));
+    assert_eq!((rights[&right("R1")], rights[&right("R2")]), (end(600), end(60)));
+}
+
+#[test]
+fn rights_that_the_person_had_before_are_neither_given_nor_taken() {
+    let mut world = World::new(Mode::Membership, 0, false);
+    world.start(&[right("R0"), right("R1")], 600);
+    let given = steps(&mut world);
+    assert!(
+        matches!(given.as_slice(), [Step::Grant { right: given, .. }] if *given == right("R1")),
+        "{given:?}"
+    );
+    assert!(world.converge(usize::MAX));
+    world.end(0);
+    assert_eq!(steps(&mut world), [Step::Revoke(right("R1"))]);
+}
+
+fn foreign() -> ObservedAccount {
+    ObservedAccount {
+        identity: "guid-of-somebody".into(),
+        display_name: "ACME\\jit-tech1".into(),
+        enabled: true,
+        end: DirectoryEnd::Never,
+        rights: [right("R1")].into(),
+        right_ends: Vec::new(),
+        marker: None,
+        ordinary_primary_group: true,
+    }
+}
+
+#[test]
+fn an_account_that_is_not_ours_is_never_touched_and_holds_up_no_end() {
+    let mut world = World::new(Mode::Dedicated, 0, false);
+    let observed = Observed { directory_time: start(), account: Some(foreign()) };
+    let planned = |world: &World| {
+        plan(&world.account, &desired(&world.account, &world.open(), world.now), &observed, world.now)
+    };
+    world.start(&[right("R1")], 600);
+    assert_eq!(planned(&world), Err(PlanError::ForeignAccount));
+    // The activation is given up: nothing of ours was ever there.
+    world.end(0);
+    assert_eq!(planned(&world), Ok(Vec::new()));
+    // Ours was there once, and what is there now is something else: a person has to look.
+    world.account.identity = Some("guid-1".into());
+    assert_eq!(planned(&world), Err(PlanError::ForeignAccount));
+}
+
+#[test]
+fn a_person_without_an_account_gets_nothing_and_loses_nothing() {
+    let mut world = World::new(Mode::Membership, 0, false);
+    world.directory.account = None;
+    world.start(&[right("R1")], 600);
+    let observed = world.directory.observe(world.now);
+    let planned = |world: &World| {
+        plan(&world.account, &desired(&world.account, &world.open(), world.now), &observed, world.now)
+    };
+    assert_eq!(planned(&world), Err(PlanError::NoOwnAccount));
+    world.end(0);
+    assert_eq!(planned(&world), Ok(Vec::new()));
+}
+
+#[test]
+fn sessions_of_other_accounts_change_nothing() {
+    let mut world = with_sessions(Mode::Dedicated, &[3600]);
+    let mut other = world.sessions[0].clone();
+    other.account = AccountKey("acme-ad/dedicated/somebody".into());
+    other.rights = vec![right("R3")];
+    let both = [world.sessions[0].clone(), other];
+    assert_eq!(desired(&world.account, &both, world.now), desired(&world.account, &both[..1], world.now));
+    assert!(steps(&mut world).is_empty());
+}
