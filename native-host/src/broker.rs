@@ -124,7 +124,7 @@ impl Broker {
         let name = change.name;
         self.ledger.commit(change).await.inspect_err(|error| match error {
             LedgerError::Unavailable(_) => {
-                tracing::error!(write = name, %error, "the ledger refused a write")
+                tracing::error!(write = name, %error, "the ledger refused a write");
             }
             _ => tracing::debug!(write = name, %error, "the ledger refused a write"),
         })?;

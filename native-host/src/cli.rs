@@ -54,7 +54,7 @@ impl Terminal<'_> {
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let _ = crate::client::starting::install_tls_provider();
+    crate::client::starting::install_tls_provider();
     let mut out = io::stdout().lock();
     let json = arguments.json;
     match run(arguments, &mut out) {

@@ -152,7 +152,7 @@ impl Broker {
         let _one_at_a_time = lock.lock().await;
         let known = self.ledger.account(&session.account).await.map_err(|e| ledger_problem(&e))?;
         let (mut account, others) =
-            known.map_or_else(|| (new_account(config, session), Vec::new()), |(a, s)| (a, s));
+            known.unwrap_or_else(|| (new_account(config, session), Vec::new()));
         if !others.iter().any(|s| s.is_live(session.requested_at)) {
             account.password_generation += 1;
         }

@@ -38,7 +38,7 @@ pub(super) async fn check(terminal: &mut Terminal<'_>) -> anyhow::Result<ExitCod
     let mut findings = Vec::new();
     match std::fs::read_to_string(&path) {
         Err(error) => {
-            findings.push(finding("error", &path.display().to_string(), &format!("cannot be read: {error}")))
+            findings.push(finding("error", &path.display().to_string(), &format!("cannot be read: {error}")));
         }
         Ok(text) => match ticketgate_access::config::read(&text) {
             Err(faults) => findings.extend(
