@@ -1,5 +1,5 @@
 //! Tabs and their documents: what they show, which button stands in them, and how much they may say.
-//! Sender, tab and document are always the browser's word; the page's own word is only [`Facts`].
+//! Sender, tab and document are always the browser's word; the page's own word is only [`Facts`](ticketgate_protocol::page::Facts).
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
