@@ -139,7 +139,11 @@ fn format(tree: &Tree, steps: &mut Steps) -> Result<()> {
 
 fn docs(tree: &Tree, steps: &mut Steps) -> Result<()> {
     let mut cargo = native(tree);
-    cargo.args(["doc", "--no-deps", "--locked"]).args(PRODUCT).env("RUSTDOCFLAGS", "-D warnings");
+    // Private items too: the documentation is for whoever opens the code, and its links lead there.
+    cargo
+        .args(["doc", "--no-deps", "--locked", "--document-private-items"])
+        .args(PRODUCT)
+        .env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private-intra-doc-links");
     steps.program("documentation", &mut cargo, "")
 }
 
