@@ -279,7 +279,8 @@ impl Worker {
         let ask = self.next_ask;
         self.next_ask += 1;
         let until = now + TimeDelta::milliseconds(READ_MS);
-        self.asked.insert(ask, Asked { tab, document: document.to_owned(), purpose, until });
+        let spoken = self.last.pages.document(tab, document).map(|page| page.spoken);
+        self.asked.insert(ask, Asked { tab, document: document.to_owned(), spoken, purpose, until });
         out.push(Effect::Read { tab, document: document.to_owned(), ask });
     }
 

@@ -152,13 +152,16 @@ impl Worker {
     ) {
         let Some(asked) = self.asked.remove(&ask) else { return };
         let facts = facts.and_then(|text| Facts::from_json(text).ok());
-        let url = self.last.pages.document(asked.tab, &asked.document).map(|page| page.url.clone());
+        let page = self.last.pages.document(asked.tab, &asked.document);
+        let url = page.map(|page| page.url.clone());
+        // Its script was just being put in, or replaced, and has spoken since.
+        let is_there = page.is_some_and(|page| Some(page.spoken) != asked.spoken);
         if let (Some(facts), Some(url)) = (&facts, &url) {
             let found = self.found(url, facts);
             if let Some(page) = self.last.pages.document_mut(asked.tab, &asked.document) {
                 page.found = found;
             }
-        } else {
+        } else if !is_there {
             self.last.pages.forget_document(asked.tab, &asked.document);
         }
         self.carry_on(asked, facts.is_some(), now, out);

@@ -82,6 +82,8 @@ struct Lasting {
 struct Asked {
     tab: i32,
     document: String,
+    /// How often the document had spoken when it was asked.
+    spoken: Option<u32>,
     purpose: Purpose,
     until: DateTime<Utc>,
 }

@@ -119,6 +119,9 @@ pub(super) struct Page {
     pub chip: Option<Chip>,
     /// The ticket for which the person hid the button here.
     pub hidden_for: Option<String>,
+    /// How often it spoke: an older question that found nobody does not count against it.
+    #[serde(default)]
+    pub spoken: u32,
 }
 
 /// A tab.
@@ -218,10 +221,12 @@ impl Pages {
                     found: None,
                     chip: None,
                     hidden_for: None,
+                    spoken: 0,
                 },
             );
         }
         let page = tab.frames.get_mut(&from.frame)?;
+        page.spoken = page.spoken.wrapping_add(1);
         page.url.clone_from(&from.url);
         Some(page)
     }
