@@ -33,7 +33,7 @@ async function restore() {
   const [session, local, managed, granted, tabs, front] = await Promise.all([
     chrome.storage.session.get("state"),
     chrome.storage.local.get("memory"),
-    managedSettings(),
+    managedAtFirst(),
     chrome.permissions.getAll(),
     chrome.tabs.query({}),
     frontTab(),
@@ -58,6 +58,17 @@ async function managedSettings() {
     hosts: Array.isArray(hosts) ? hosts.filter((host) => typeof host === "string") : [],
     template: typeof reasonTemplate === "string" ? reasonTemplate : undefined,
   };
+}
+
+/** Right after its own start the browser takes seconds to answer, and the person has clicked by then: what comes late is
+ * told when it comes. */
+async function managedAtFirst() {
+  const settings = managedSettings();
+  const late = new Promise((resolve) => setTimeout(() => resolve(undefined), 50));
+  const first = await Promise.race([settings, late]);
+  if (first) return first;
+  void settings.then((found) => happened("managed", { settings: found }));
+  return { hosts: [], template: undefined };
 }
 
 /** The tab in front of the person; a window of ours is never meant. */
