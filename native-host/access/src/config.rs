@@ -1,4 +1,4 @@
-//! The checked configuration: what exists once every fault has been ruled out. Reading a file is [`read`]'s work.
+//! The checked configuration: what exists once every fault has been ruled out. Reading a file is [`mod@read`]'s work.
 
 mod read;
 
@@ -213,7 +213,7 @@ impl Config {
 }
 
 impl ActiveDirectory {
-    /// The logon name of a technician's dedicated JIT account. [`read`] has seen to it that it is a valid one.
+    /// The logon name of a technician's dedicated JIT account. [`read()`] has seen to it that it is a valid one.
     #[must_use]
     pub fn dedicated_account(&self, technician: &TechnicianId) -> String {
         self.account_name.replace("{technician}", technician.as_str())
