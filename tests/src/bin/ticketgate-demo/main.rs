@@ -1,0 +1,40 @@
+//! `cargo xtask demo`'s second half: the world is built, the program is built; here they meet. With a display a person
+//! takes over; without one the technician's minute is played. This file is the order of things.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it talks to a person in a terminal")]
+
+mod minute;
+mod stage;
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+
+use crate::stage::{Stage, Teller};
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nThe demo stopped: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> anyhow::Result<()> {
+    let mut headless = false;
+    for argument in std::env::args().skip(1) {
+        match argument.as_str() {
+            "--headless" => headless = true,
+            other => bail!("unknown argument {other:?}; run `cargo xtask demo [--headless]`"),
+        }
+    }
+    let display = std::env::var("DISPLAY").ok().filter(|display| !display.is_empty() && !headless);
+    let teller = Teller::new();
+    let stage = Stage::set(&teller, display)?;
+    let played = if stage.is_for_a_person() { stage.wait_for_the_person(&teller) } else { minute::play(&stage, &teller) };
+    if played.is_err() {
+        stage.leave_evidence();
+    }
+    played
+}
