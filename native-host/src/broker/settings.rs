@@ -113,7 +113,7 @@ impl Broker {
             .iter()
             .map(|w| Notice {
                 level: "warning".into(),
-                text: format!("Configuration, line {}: {}", w.line, w.text),
+                text: format!("Configuration, {w}"),
             })
             .collect();
         for session in open {

@@ -51,10 +51,14 @@ pub(super) async fn check(terminal: &mut Terminal<'_>) -> anyhow::Result<ExitCod
                     config.directories.len()
                 );
                 findings.push(finding("ok", &path.display().to_string(), &checked));
+                findings.extend(config.warnings.iter().map(|w| match w.line {
+                    0 => finding("warning", &path.display().to_string(), &w.text),
+                    line => finding("warning", &format!("{}:{line}", path.display()), &w.text),
+                }));
             }
         },
     }
-    if findings.iter().all(|f| f.level == "ok") {
+    if findings.iter().all(|f| f.level != "error") {
         findings.extend(terminal.client()?.check().await?);
     }
     report(terminal, &findings)

@@ -1,5 +1,7 @@
 //! Decisions case by case, and what holds for every wish and every extension.
 
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 use ticketgate_protocol::ids::SessionId;
 
@@ -73,7 +75,9 @@ eligible = { technicians = ["tech1"] }
 "#;
 
 fn configuration() -> Config {
-    config::read(FILE).unwrap_or_else(|faults| panic!("{faults}"))
+    static READ: LazyLock<Config> =
+        LazyLock::new(|| config::read(FILE).unwrap_or_else(|faults| panic!("{faults}")));
+    READ.clone()
 }
 
 fn now() -> DateTime<Utc> {
@@ -300,6 +304,8 @@ fn an_extension_asks_the_policy_again() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
     #[test]
     fn nothing_is_granted_beyond_the_maximum_or_to_the_ineligible(
         who in prop::sample::select(vec!["tech1", "tech2", "outsider", "stranger"]),

@@ -330,6 +330,13 @@ impl World {
                 assert_eq!(seen.enabled, self.live().next().is_some());
                 assert!(self.account.mode != Mode::Burner || seen.enabled, "a burner account was left");
                 assert_eq!(seen.marker.as_ref().unwrap().generation, self.account.password_generation);
+                if let Some(until) = self.live().map(|s| s.until).max() {
+                    let early = until + self.directory.skew - tolerance();
+                    assert!(
+                        matches!(seen.end, DirectoryEnd::At(end) if end >= early),
+                        "{seen:?} stops too early"
+                    );
+                }
             }
         }
         if self.directory.ends_rights {
@@ -338,7 +345,8 @@ impl World {
                 let end = seen.rights.get(right).copied().flatten();
                 let by = needed + self.directory.skew + tolerance();
                 assert!(
-                    self.standing().contains(right) || end.is_none_or(|end| end <= by),
+                    self.standing().contains(right)
+                        || end.is_none_or(|end| end <= by && end >= by - tolerance() - tolerance()),
                     "{right:?} stays until {end:?}"
                 );
             }
