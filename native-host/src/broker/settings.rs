@@ -111,10 +111,7 @@ impl Broker {
         let mut notices: Vec<_> = config
             .warnings
             .iter()
-            .map(|w| Notice {
-                level: "warning".into(),
-                text: format!("Configuration, {w}"),
-            })
+            .map(|w| Notice { level: "warning".into(), text: format!("Configuration, {w}") })
             .collect();
         for session in open {
             if let (false, Some(connector)) =
