@@ -9,6 +9,7 @@
 //! - [`rt`]: Request Tracker with tickets of three customers; [`site`]: pages of our own; [`http`]: asking either.
 //! - [`chromium`]: the browser, driven over its DevTools protocol; [`xvfb`]: a display with a clipboard.
 //! - [`product`]: the program under test, with its configuration.
+//! - [`workplace`]: all of that at once, with a ticket open.
 
 pub mod chromium;
 pub mod http;
@@ -20,6 +21,7 @@ pub mod product;
 pub mod rt;
 pub mod samba;
 pub mod site;
+pub mod workplace;
 pub mod world;
 pub mod xvfb;
 

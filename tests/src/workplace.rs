@@ -1,0 +1,169 @@
+//! A technician's workplace: a directory, a ticket system, a broker for both, and a browser whose extension may read the
+//! tickets, with one of them open. For tests of the whole; everything in it is real.
+
+use crate::Result;
+use crate::chromium::{self, Chromium, Page};
+use crate::patience::{LIMIT, until, wait_for};
+use crate::product::{Configuration, Policy, Product, configuration::login};
+use crate::rt::RequestTracker;
+use crate::samba::{self, SambaAd};
+use crate::xvfb::Xvfb;
+use anyhow::Context;
+use serde_json::Value;
+
+/// Everything that runs. Fields are dropped in this order: the browser first, the servers last.
+#[derive(Debug)]
+pub struct Workplace {
+    /// The tab with the ticket.
+    pub page: Page,
+    /// The browser.
+    pub browser: Chromium,
+    /// The product.
+    pub product: Product,
+    /// The ticket system.
+    pub rt: RequestTracker,
+    /// The directory.
+    pub ad: SambaAd,
+    /// The display, and with it the clipboard.
+    pub display: Xvfb,
+}
+
+/// What the workplace's technician may use: one policy at Acme Corp, Domain Admin for an hour, by one click.
+pub fn settings(ad: &SambaAd) -> Configuration {
+    Configuration::empty()
+        .technician("tech1", &login(), &["tier2"], &[("acme-ad", "tech1")])
+        .customer("acme", "Acme Corp", &["ACME"])
+        .customer("globex", "Globex", &[])
+        .directory("acme-ad", "acme", ad)
+        .policy(&Policy {
+            id: "acme-domain-admin",
+            name: "Domain Admin",
+            rights: vec![ad.group("domain_admins").to_owned()],
+            ticket: true,
+            one_click: true,
+            ..Policy::default()
+        })
+}
+
+impl Workplace {
+    /// With [`settings`], on ticket 1 of Acme Corp.
+    ///
+    /// # Errors
+    /// Something does not start.
+    pub fn open() -> Result<Self> {
+        Self::open_with(settings)
+    }
+
+    /// With other settings.
+    ///
+    /// # Errors
+    /// Something does not start.
+    pub fn open_with(settings: impl FnOnce(&SambaAd) -> Configuration) -> Result<Self> {
+        let display = Xvfb::start()?;
+        let ad = SambaAd::start(samba::Options::default())?;
+        let rt = RequestTracker::start()?;
+        let product = Product::start(&settings(&ad))?;
+        let browser = product.browser(options(&display))?;
+        let page = ticket_page(&browser, &rt, 1)?;
+        Ok(Self { page, browser, product, rt, ad, display })
+    }
+
+    /// Options for one more browser at this workplace.
+    pub fn browser_options(&self) -> chromium::Options {
+        options(&self.display)
+    }
+
+    /// Opens a ticket in another browser at this workplace.
+    ///
+    /// # Errors
+    /// The browser does not show it.
+    pub fn ticket_in(&self, browser: &Chromium, number: u32) -> Result<Page> {
+        ticket_page(browser, &self.rt, number)
+    }
+
+    /// Clicks the in-page button as a person does until a session begins: the guard wants the button in sight for a
+    /// while, and a click that comes too soon does not count.
+    ///
+    /// # Errors
+    /// None begins.
+    pub fn click_in_page(&self) -> Result<()> {
+        self.page.wait_for_control("button", "Activate")?;
+        until("a click in the page to begin a session", LIMIT, || {
+            if let Some(button) = self.page.control("button", "Activate")? {
+                self.page.click_node(&button)?;
+            }
+            Ok(!self.open_sessions()?.is_empty())
+        })
+    }
+
+    /// The sessions that are not over, as the broker has them.
+    ///
+    /// # Errors
+    /// The broker does not answer.
+    pub fn open_sessions(&self) -> Result<Vec<Value>> {
+        let over = |one: &Value| matches!(one.get("state").and_then(Value::as_str), Some("ended" | "failed"));
+        Ok(self.product.sessions()?.into_iter().filter(|one| !over(one)).collect())
+    }
+
+    /// Waits for the one session that is active, and answers its id.
+    ///
+    /// # Errors
+    /// There is none, or more.
+    pub fn active_session(&self) -> Result<String> {
+        let id = wait_for("one active session", LIMIT, || {
+            let open = self.open_sessions()?;
+            Ok(match open.as_slice() {
+                [one] if one.get("state").is_some_and(|state| state == "active") => {
+                    one.get("id").and_then(Value::as_str).map(str::to_owned)
+                }
+                _ => None,
+            })
+        });
+        id.with_context(|| format!("open are {:?}", self.open_sessions()))
+    }
+
+    /// Waits for the password that the relay puts into the clipboard.
+    ///
+    /// # Errors
+    /// None comes.
+    pub fn copied(&self) -> Result<String> {
+        wait_for("a password in the clipboard", LIMIT, || self.display.clipboard())
+    }
+
+    /// Waits until the badge of a browser fits; answers its text.
+    ///
+    /// # Errors
+    /// It never does.
+    pub fn badge_becomes(
+        &self,
+        browser: &Chromium,
+        what: &str,
+        fits: impl Fn(&str) -> bool,
+    ) -> Result<String> {
+        let mut seen = String::new();
+        let shown = until(&format!("the badge to show {what}"), LIMIT, || {
+            seen = browser.badge_text(None)?;
+            Ok(fits(&seen))
+        });
+        shown.with_context(|| format!("it shows {seen:?}")).map(|()| seen)
+    }
+}
+
+/// Whether a badge shows that an hour has just begun.
+pub fn about_an_hour(badge: &str) -> bool {
+    ["1h", "59m"].contains(&badge)
+}
+
+fn options(display: &Xvfb) -> chromium::Options {
+    chromium::Options { display: Some(display.display().to_owned()), ..chromium::Options::default() }
+}
+
+/// The ticket system has an address of its own, so a person would be asked once whether the extension may read it; the
+/// question's answer cannot be clicked from outside of the browser, the rest of the way is the real one.
+fn ticket_page(browser: &Chromium, rt: &RequestTracker, number: u32) -> Result<Page> {
+    browser.allow_host("http://127.0.0.1/*", "options.html")?;
+    let page = browser.new_tab("about:blank")?;
+    page.to_front()?;
+    rt.log_in(&page, &rt.ticket_url(number))?;
+    Ok(page)
+}
