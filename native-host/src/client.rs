@@ -173,12 +173,12 @@ impl Client {
         self.post(&format!("/v1/sessions/{id}/end"), None::<&()>, Some(key)).await
     }
 
-    /// `POST /v1/sessions/{id}/password`: the account and its password, a new one with `renew`.
+    /// `POST /v1/sessions/{id}/password`: the account and its password.
     ///
     /// # Errors
     /// As [`Client::broker`].
-    pub async fn password(&self, id: &SessionId, renew: bool) -> Result<PasswordHandOver, Problem> {
-        self.post(&format!("/v1/sessions/{id}/password"), Some(&PasswordWanted { renew }), None).await
+    pub async fn password(&self, id: &SessionId, wish: PasswordWanted) -> Result<PasswordHandOver, Problem> {
+        self.post(&format!("/v1/sessions/{id}/password"), Some(&wish), None).await
     }
 
     /// `POST /v1/end-all`: answers the sessions that it ended or is ending.

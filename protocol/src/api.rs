@@ -284,13 +284,16 @@ pub struct Trouble {
 }
 
 /// `POST /v1/sessions/{id}/password`: who asks how.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PasswordWanted {
     /// Sets a new password first; needed when the broker no longer holds one.
     #[serde(default)]
     pub renew: bool,
+    /// The broker forgets it afterwards: what was shown in a terminal is not shown again.
+    #[serde(default)]
+    pub once: bool,
 }
 
 /// `GET /v1/events` sends these as server-sent events; the relay passes them on.

@@ -185,7 +185,7 @@ impl Broker {
             }
             return directory.apply(account, step, None).await;
         };
-        let password = secret::generate().map_err(DirectoryError::BadValue)?;
+        let password = secret::generate_for(&account.name).map_err(DirectoryError::BadValue)?;
         // Kept before the write: a write whose answer was lost may have set it.
         self.passwords.put(&account.key, marker.generation, password.clone());
         let result = directory.apply(account, step, Some(&password)).await;

@@ -455,7 +455,7 @@ impl Broker {
         self: &Arc<Self>,
         caller: &Caller,
         id: &SessionId,
-        renew: bool,
+        wish: api::PasswordWanted,
     ) -> Result<PasswordHandOver, Problem> {
         let (session, account) = self.own(caller, id).await?;
         if session.mode == Mode::Membership {
@@ -468,7 +468,7 @@ impl Broker {
             return Err(wrong_state(session.state));
         }
         let snapshot = self.settings();
-        let account = if renew { self.renew_password(caller, &session, account).await? } else { account };
+        let account = if wish.renew { self.renew_password(caller, &session, account).await? } else { account };
         let Some(password) = self.passwords.get(&account.key, account.password_generation) else {
             return Err(Problem::new(
                 Code::PasswordGone,
@@ -493,6 +493,10 @@ impl Broker {
         self.commit(change).await.map_err(|e| ledger_problem(&e))?;
         let clear_after_s = snapshot.config.as_ref().map_or(30, |c| c.broker.clipboard_clear_s);
         let name = account.display_name.clone().unwrap_or_else(|| account.name.clone());
+        if wish.once {
+            self.passwords.forget(&account.key);
+            self.events.overview();
+        }
         // Into the reply to the relay or the command line, over a socket that only its owner can open.
         let password = zeroize::Zeroizing::new(password.expose().to_owned());
         Ok(PasswordHandOver { account: name, password, clear_after_s })

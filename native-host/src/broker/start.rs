@@ -85,22 +85,27 @@ pub async fn start(places: &Places) -> Result<Started, StartError> {
     Ok(Started { broker, due, config: places.config.clone(), _lock: lock })
 }
 
+/// How a broker serves.
+#[derive(Debug, Clone, Copy)]
+pub struct Serving<'a> {
+    /// Where.
+    pub socket: &'a Path,
+    /// Stops by itself when nothing has been open or asked for a while.
+    pub on_demand: bool,
+    /// Every user of the machine may connect, as to a service of the system; the kernel says who each is.
+    pub for_everyone: bool,
+}
+
 impl Started {
-    /// Serves until `stop` completes, or, with `on_demand`, until nothing has been open or asked for a while.
+    /// Serves until `stop` completes, or until an on-demand broker has had nothing to do for a while.
     ///
     /// # Errors
     /// [`StartError::Place`] when the socket cannot be opened.
-    pub async fn serve(
-        self,
-        socket: &Path,
-        on_demand: bool,
-        stop: impl Future<Output = ()>,
-    ) -> Result<(), StartError> {
-        let listener = listen::listen(socket).await.map_err(|error| StartError::Place {
-            what: "the socket",
-            path: socket.to_owned(),
-            error,
-        })?;
+    pub async fn serve(self, how: Serving<'_>, stop: impl Future<Output = ()>) -> Result<(), StartError> {
+        let Serving { socket, on_demand, for_everyone } = how;
+        let listener = listen::listen(socket, for_everyone)
+            .await
+            .map_err(|error| StartError::Place { what: "the socket", path: socket.to_owned(), error })?;
         let (stopping, told) = watch::channel(false);
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(Arc::clone(&self.broker).run_ends());

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use ticketgate_access::desired::DirectoryEnd;
 use ticketgate_access::session::Right;
 use ticketgate_ledger::{AuditQuery, Ledger, SqliteLedger};
-use ticketgate_protocol::api::{Activate, EndAll, EndCause, Session, State};
+use ticketgate_protocol::api::{Activate, EndAll, EndCause, PasswordWanted, Session, State};
 use ticketgate_protocol::ids::{CustomerId, IdempotencyKey, PolicyId};
 use ticketgate_protocol::problem::Code;
 
@@ -155,7 +155,7 @@ async fn an_activation_opens_the_account_with_its_end_and_hands_the_password_ove
         ["directory.create", "directory.grant", "directory.open"],
         "prepared first, opened last"
     );
-    let over = world.broker.password(&world.caller("tech1"), &session.id, false).await.unwrap();
+    let over = world.broker.password(&world.caller("tech1"), &session.id, PasswordWanted::default()).await.unwrap();
     assert_eq!(world.directory.passwords.lock().unwrap().get("jit-tech1"), Some(&*over.password));
     let actions = world.actions().await;
     for action in ["activation.requested", "activation.granted", "password.delivered"] {
@@ -259,7 +259,7 @@ async fn a_lost_answer_is_looked_up_and_not_guessed() {
         world.directory.set(Mood::LosesAnswerOf(step));
         let session = world.activate("domain", "k1").await;
         assert_eq!(session.state, State::Active, "{step}");
-        let over = world.broker.password(&world.caller("tech1"), &session.id, false).await.unwrap();
+        let over = world.broker.password(&world.caller("tech1"), &session.id, PasswordWanted::default()).await.unwrap();
         assert_eq!(
             world.directory.passwords.lock().unwrap().get("jit-tech1"),
             Some(&*over.password),
@@ -403,11 +403,23 @@ async fn after_a_restart_a_session_goes_on_with_a_new_password_on_request() {
     let world = world.restarted().await;
     assert_eq!(world.session(&session).await.state, State::Active);
     let caller = world.caller("tech1");
-    let gone = world.broker.password(&caller, &session.id, false).await.unwrap_err();
+    let gone = world.broker.password(&caller, &session.id, PasswordWanted::default()).await.unwrap_err();
     assert_eq!(gone.code, Code::PasswordGone);
-    let over = world.broker.password(&caller, &session.id, true).await.unwrap();
+    let over = world.broker.password(&caller, &session.id, PasswordWanted { renew: true, once: false }).await.unwrap();
     assert_eq!(world.directory.passwords.lock().unwrap().get("jit-tech1"), Some(&*over.password));
     assert_eq!(world.directory.only().end, DirectoryEnd::At(session.expires_at));
+}
+
+#[tokio::test]
+async fn a_password_shown_once_is_not_shown_again() {
+    let world = World::new().await;
+    let session = world.activate("domain", "k1").await;
+    let caller = world.caller("tech1");
+    let once = PasswordWanted { renew: false, once: true };
+    world.broker.password(&caller, &session.id, once).await.unwrap();
+    assert_eq!(world.broker.password(&caller, &session.id, once).await.unwrap_err().code, Code::PasswordGone);
+    assert!(!world.session(&session).await.password_held);
+    world.broker.password(&caller, &session.id, PasswordWanted { renew: true, once: true }).await.unwrap();
 }
 
 #[tokio::test]
@@ -490,7 +502,7 @@ async fn strangers_and_other_technicians_see_nothing() {
     let key = IdempotencyKey::new("k9").unwrap();
     assert_eq!(world.broker.end(&stranger, &key, &session.id).await.unwrap_err().code, Code::UnknownSession);
     assert_eq!(
-        world.broker.password(&world.caller("boss"), &session.id, false).await.unwrap_err().code,
+        world.broker.password(&world.caller("boss"), &session.id, PasswordWanted::default()).await.unwrap_err().code,
         Code::UnknownSession
     );
 }

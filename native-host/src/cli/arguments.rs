@@ -183,6 +183,9 @@ pub(super) struct Broker {
     /// Stops by itself when nothing has been open or asked for in 15 minutes.
     #[arg(long)]
     pub(super) on_demand: bool,
+    /// Lets every user of the machine connect; the kernel tells the broker who each is. For a service of the system.
+    #[arg(long, conflicts_with = "on_demand")]
+    pub(super) for_everyone: bool,
 }
 
 /// Reads `1h30m`, `90s`, `45m`.

@@ -8,7 +8,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::arguments::Broker;
 use super::{Terminal, text};
-use crate::broker::{self, StartError};
+use crate::broker::{self, Serving, StartError};
 use crate::platform::{Here, Platform};
 
 /// Serves until the operating system says stop.
@@ -17,7 +17,12 @@ pub(super) fn run(runtime: &Runtime, terminal: &Terminal<'_>, how: &Broker) -> a
     Here::guard_memory();
     runtime.block_on(async {
         let started = broker::start(&terminal.places).await?;
-        started.serve(&terminal.places.socket, how.on_demand, stop_signal()).await?;
+        let serving = Serving {
+            socket: &terminal.places.socket,
+            on_demand: how.on_demand,
+            for_everyone: how.for_everyone,
+        };
+        started.serve(serving, stop_signal()).await?;
         Ok(ExitCode::SUCCESS)
     })
 }

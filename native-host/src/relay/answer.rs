@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
-use ticketgate_protocol::api::{Activate, Mode, Session, State};
+use ticketgate_protocol::api::{Activate, Mode, PasswordWanted, Session, State};
 use ticketgate_protocol::ids::{IdempotencyKey, SessionId};
 use ticketgate_protocol::native::{
     Activated, Clipboard, CopyPassword, Diagnosis, Hello, Method, Request, Welcome,
@@ -111,7 +111,7 @@ async fn copy(desk: &Desk, wish: &CopyPassword) -> Result<Clipboard, Problem> {
 }
 
 async fn to_clipboard(desk: &Desk, session: &SessionId, renew: bool) -> Result<Clipboard, Problem> {
-    let over = desk.client.password(session, renew).await?;
+    let over = desk.client.password(session, PasswordWanted { renew, once: false }).await?;
     let clears_at = desk.clipboard.put(&over).await.map_err(|why| why.problem(session))?;
     Ok(Clipboard::Copied { clears_at })
 }

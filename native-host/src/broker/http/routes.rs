@@ -137,7 +137,7 @@ async fn activate(
     Key(key): Key,
     Body(wish): Body<api::Activate>,
 ) -> Result<(StatusCode, Json<api::Session>), Refusal> {
-    let session = broker.activate(&caller, &key, &wish).await?;
+    let session = to_the_end(async move { broker.activate(&caller, &key, &wish).await }).await?;
     let status =
         if session.state == api::State::Activating { StatusCode::ACCEPTED } else { StatusCode::CREATED };
     Ok((status, Json(session)))
@@ -158,7 +158,8 @@ async fn extend(
     Path(id): Path<String>,
     Body(wish): Body<api::Extend>,
 ) -> Answer<api::Session> {
-    Ok(Json(broker.extend(&caller, &key, &session_id(id)?, wish.by_s).await?))
+    let id = session_id(id)?;
+    Ok(Json(to_the_end(async move { broker.extend(&caller, &key, &id, wish.by_s).await }).await?))
 }
 
 /// Ends a session. The answer's state is `ended`, or `ending` while it cannot be taken away yet.
@@ -169,7 +170,8 @@ async fn end(
     Key(key): Key,
     Path(id): Path<String>,
 ) -> Answer<api::Session> {
-    Ok(Json(broker.end(&caller, &key, &session_id(id)?).await?))
+    let id = session_id(id)?;
+    Ok(Json(to_the_end(async move { broker.end(&caller, &key, &id).await }).await?))
 }
 
 /// Hands over an open session's password to the relay or the command line.
@@ -180,7 +182,8 @@ async fn password(
     Path(id): Path<String>,
     Body(wish): Body<api::PasswordWanted>,
 ) -> Answer<PasswordHandOver> {
-    Ok(Json(broker.password(&caller, &session_id(id)?, wish.renew).await?))
+    let id = session_id(id)?;
+    Ok(Json(to_the_end(async move { broker.password(&caller, &id, wish).await }).await?))
 }
 
 /// Ends every session of a technician or at a customer.
@@ -190,7 +193,7 @@ async fn end_all(
     Who(caller): Who,
     Body(which): Body<api::EndAll>,
 ) -> Answer<Vec<api::Session>> {
-    Ok(Json(broker.end_all(&caller, &which).await?))
+    Ok(Json(to_the_end(async move { broker.end_all(&caller, &which).await }).await?))
 }
 
 #[derive(Debug, Clone, Deserialize, utoipa::IntoParams)]
@@ -338,6 +341,14 @@ async fn events(
 /// The API's own description.
 async fn openapi() -> impl IntoResponse {
     Json(Document::openapi())
+}
+
+/// Carries a change out to its end, also when the caller hangs up in the middle.
+async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Problem>> + Send + 'static,
+) -> Result<T, Problem> {
+    let fault = |_| Problem::new(Code::Internal, "The broker met a fault of its own.");
+    tokio::spawn(work).await.map_err(fault).flatten()
 }
 
 fn sse(event: &api::Event) -> SseEvent {

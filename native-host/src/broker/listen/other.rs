@@ -13,7 +13,7 @@ pub(in crate::broker) enum Never {}
 
 /// Says that it cannot be done.
 #[allow(clippy::unused_async, reason = "the same signature as where it can be done")]
-pub(in crate::broker) async fn listen(_: &Path) -> io::Result<Never> {
+pub(in crate::broker) async fn listen(_: &Path, _: bool) -> io::Result<Never> {
     Err(io::Error::new(
         io::ErrorKind::Unsupported,
         "a broker on this operating system is not available yet; run it on Linux",

@@ -1,4 +1,5 @@
-//! A Unix socket that only its owner (and root) can open; the kernel says whose process is at the other end.
+//! A Unix socket that only its owner (and root) can open, or every user of the machine where the broker is a service of
+//! the system. Either way the kernel says whose process is at the other end, and that is who the caller is.
 
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -14,9 +15,10 @@ use crate::broker::Broker;
 use crate::broker::http::{Peer, router};
 
 /// Opens the socket. A left-over one that nobody serves is replaced; one that is served is not.
-pub(in crate::broker) async fn listen(path: &Path) -> io::Result<UnixListener> {
+pub(in crate::broker) async fn listen(path: &Path, for_everyone: bool) -> io::Result<UnixListener> {
+    let (folder_mode, mode) = if for_everyone { (0o755, 0o666) } else { (0o700, 0o600) };
     if let Some(folder) = path.parent() {
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        std::fs::DirBuilder::new().recursive(true).mode(folder_mode).create(folder)?;
     }
     if UnixStream::connect(path).await.is_ok() {
         return Err(io::Error::new(io::ErrorKind::AddrInUse, "another broker serves it"));
@@ -26,7 +28,7 @@ pub(in crate::broker) async fn listen(path: &Path) -> io::Result<UnixListener> {
         _ => {}
     }
     let listener = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
     Ok(listener)
 }
 
