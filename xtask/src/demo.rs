@@ -1,18 +1,41 @@
-//! `cargo xtask demo`: not there yet.
+//! `cargo xtask demo`: the whole product on a private directory, ticket system and browser. Here everything is made
+//! ready; `ticketgate-demo` (in `tests/`, whose harness it uses) plays it.
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result};
+
+use crate::build::{self, Native};
+use crate::cargo::native;
+use crate::setup;
+use crate::steps::Steps;
+use crate::tree::Tree;
+use crate::wasm::Core;
 
 /// Options of the demo.
 #[derive(clap::Args)]
+#[command(after_help = "Everything runs on loopback addresses and keeps its files under target/. Ctrl-C ends it all.")]
 pub(crate) struct Args {
     /// Play the technician's minute without a display and leave pictures in target/demo/
     #[arg(long)]
     headless: bool,
 }
 
-/// Says that the demo is not there yet and fails.
-pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let Args { headless: _ } = args;
-    eprintln!("The demo is not there yet. `cargo xtask build` builds what it will show.");
-    Ok(ExitCode::FAILURE)
+/// Makes everything ready and hands over to the demo. Its exit code is ours.
+pub(crate) fn run(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<ExitCode> {
+    setup::ensure(tree, steps, setup::Purpose::Demo)?;
+    steps.heading("build");
+    let binary = build::binary(tree, steps, Native::Debug)?;
+    let extension = build::extension(tree, steps, Core::Small)?;
+    let mut cargo = native(tree);
+    cargo.args(["build", "--package", "ticketgate-tests", "--bin", "ticketgate-demo", "--locked"]);
+    steps.program("the demo", &mut cargo, "")?;
+    steps.heading("demo");
+    let mut demo = Command::new(tree.target().join("debug").join("ticketgate-demo"));
+    demo.env("TICKETGATE_BIN", binary).env("TICKETGATE_EXTENSION", extension);
+    if args.headless {
+        demo.arg("--headless");
+    }
+    let status = demo.status().with_context(|| format!("cannot start {demo:?}"))?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -75,7 +75,7 @@ fn run(chore: Chore) -> anyhow::Result<ExitCode> {
         Chore::Setup(args) => setup::run(&tree, &mut steps, &args)?,
         Chore::Build(args) => build::run(&tree, &mut steps, &args)?,
         Chore::Dist(args) => dist::run(&tree, &mut steps, &args)?,
-        Chore::Demo(args) => return demo::run(&args),
+        Chore::Demo(args) => return demo::run(&tree, &mut steps, &args),
         Chore::Test(args) => return test::run(&tree, &mut steps, &args),
         Chore::Bench(args) => bench::run(&tree, &mut steps, &args)?,
         Chore::Lint(args) => lint::run(&tree, &mut steps, &args)?,
