@@ -1,0 +1,161 @@
+//! The order of steps, case by case: what is written first, what together, and what never.
+
+use super::*;
+
+/// A settled world with one session of each length, in seconds, with rights `R1`, `R2`, ….
+fn with_sessions(mode: Mode, lengths: &[i64]) -> World {
+    let mut world = World::new(mode, 0, false);
+    for (n, seconds) in lengths.iter().enumerate() {
+        world.start(&[right(&format!("R{}", n + 1))], *seconds);
+    }
+    assert!(world.converge(usize::MAX));
+    world
+}
+
+fn steps(world: &mut World) -> Vec<Step> {
+    let observed = world.directory.observe(world.now);
+    plan(&world.account, &desired(&world.account, &world.open(), world.now), &observed, world.now).unwrap()
+}
+
+fn names(steps: &[Step]) -> Vec<&'static str> {
+    steps.iter().map(Step::name).collect()
+}
+
+#[test]
+fn a_new_account_is_prepared_while_disabled_and_opened_with_its_end_in_one_write() {
+    let mut world = World::new(Mode::Dedicated, 0, false);
+    world.start(&[right("R1"), right("R2")], 3600);
+    let steps = steps(&mut world);
+    assert_eq!(names(&steps), ["directory.create", "directory.grant", "directory.grant", "directory.open"]);
+    let Some(Step::Open { until, .. }) = steps.last() else { panic!("{steps:?}") };
+    assert_eq!(*until, floor_to_second(start() + TimeDelta::hours(1)));
+}
+
+#[test]
+fn an_end_disables_first_then_takes_every_right_then_the_password() {
+    let mut world = with_sessions(Mode::Dedicated, &[3600]);
+    world.tamper(&Tampering::Give(right("R3")));
+    world.end(0);
+    let names = names(&steps(&mut world));
+    assert_eq!(names, ["directory.close", "directory.revoke", "directory.revoke", "directory.rotate"]);
+}
+
+#[test]
+fn a_shortened_end_is_written_before_anything_else() {
+    let mut world = with_sessions(Mode::Dedicated, &[3600, 600]);
+    world.end(0);
+    assert_eq!(names(&steps(&mut world)), ["directory.set_end", "directory.revoke"]);
+}
+
+#[test]
+fn an_end_that_somebody_removed_is_put_back_before_anything_else() {
+    let mut world = with_sessions(Mode::Dedicated, &[3600]);
+    world.tamper(&Tampering::EnableForEver);
+    world.tamper(&Tampering::Give(right("R3")));
+    assert_eq!(names(&steps(&mut world)), ["directory.set_end", "directory.revoke"]);
+}
+
+#[test]
+fn an_account_enabled_by_hand_is_closed_and_its_password_changed() {
+    let mut world = with_sessions(Mode::Dedicated, &[60]);
+    world.pass(100);
+    assert!(world.converge(usize::MAX));
+    world.tamper(&Tampering::EnableForEver);
+    assert_eq!(names(&steps(&mut world)), ["directory.close", "directory.rotate"]);
+}
+
+#[test]
+fn a_new_password_closes_nothing_while_the_directorys_end_is_right() {
+    let mut world = with_sessions(Mode::Dedicated, &[3600]);
+    world.account.password_generation += 1;
+    assert_eq!(names(&steps(&mut world)), ["directory.open"]);
+}
+
+#[test]
+fn a_hidden_right_is_brought_to_light_and_taken() {
+    let mut world = with_sessions(Mode::Dedicated, &[3600]);
+    world.tamper(&Tampering::Hide(right("R3")));
+    assert!(world.converge(usize::MAX));
+    let rights = &world.directory.account.as_ref().unwrap().rights;
+    assert_eq!(rights.keys().collect::<Vec<_>>(), [&right("R1")]);
+}
+
+#[test]
+fn a_short_sessions_right_does_not_wait_for_a_longer_sessions_end() {
+    let mut world = World::new(Mode::Membership, 0, true);
+    world.start(&[right("R1")], 600);
+    world.start(&[right("R1"), right("R2")], 60);
+    assert!(world.converge(usize::MAX));
+    let rights = &world.directory.account.as_ref().unwrap().rights;
+    let end = |seconds| Some(floor_to_second(start() + TimeDelta::seconds(seconds)));
+    assert_eq!((rights[&right("R1")], rights[&right("R2")]), (end(600), end(60)));
+}
+
+#[test]
+fn rights_that_the_person_had_before_are_neither_given_nor_taken() {
+    let mut world = World::new(Mode::Membership, 0, false);
+    world.start(&[right("R0"), right("R1")], 600);
+    let given = steps(&mut world);
+    assert!(
+        matches!(given.as_slice(), [Step::Grant { right: given, .. }] if *given == right("R1")),
+        "{given:?}"
+    );
+    assert!(world.converge(usize::MAX));
+    world.end(0);
+    assert_eq!(steps(&mut world), [Step::Revoke(right("R1"))]);
+}
+
+fn foreign() -> ObservedAccount {
+    ObservedAccount {
+        identity: "guid-of-somebody".into(),
+        display_name: "ACME\\jit-tech1".into(),
+        enabled: true,
+        end: DirectoryEnd::Never,
+        rights: [right("R1")].into(),
+        right_ends: Vec::new(),
+        marker: None,
+        ordinary_primary_group: true,
+    }
+}
+
+#[test]
+fn an_account_that_is_not_ours_is_never_touched_and_holds_up_no_end() {
+    let mut world = World::new(Mode::Dedicated, 0, false);
+    let observed = Observed { directory_time: start(), account: Some(foreign()) };
+    let planned = |world: &World| {
+        plan(&world.account, &desired(&world.account, &world.open(), world.now), &observed, world.now)
+    };
+    world.start(&[right("R1")], 600);
+    assert_eq!(planned(&world), Err(PlanError::ForeignAccount));
+    // The activation is given up: nothing of ours was ever there.
+    world.end(0);
+    assert_eq!(planned(&world), Ok(Vec::new()));
+    // Ours was there once, and what is there now is something else: a person has to look.
+    world.account.identity = Some("guid-1".into());
+    assert_eq!(planned(&world), Err(PlanError::ForeignAccount));
+}
+
+#[test]
+fn a_person_without_an_account_gets_nothing_and_loses_nothing() {
+    let mut world = World::new(Mode::Membership, 0, false);
+    world.directory.account = None;
+    world.start(&[right("R1")], 600);
+    let observed = world.directory.observe(world.now);
+    let planned = |world: &World| {
+        plan(&world.account, &desired(&world.account, &world.open(), world.now), &observed, world.now)
+    };
+    assert_eq!(planned(&world), Err(PlanError::NoOwnAccount));
+    world.end(0);
+    assert_eq!(planned(&world), Ok(Vec::new()));
+}
+
+#[test]
+fn sessions_of_other_accounts_change_nothing() {
+    let mut world = with_sessions(Mode::Dedicated, &[3600]);
+    let mut other = world.sessions[0].clone();
+    other.account = AccountKey("acme-ad/dedicated/somebody".into());
+    other.rights = vec![right("R3")];
+    let both = [world.sessions[0].clone(), other];
+    assert_eq!(desired(&world.account, &both, world.now), desired(&world.account, &both[..1], world.now));
+    assert!(steps(&mut world).is_empty());
+}
