@@ -28,6 +28,23 @@ pub fn fixture(name: &str) -> PathBuf {
     workspace().join("tests/fixtures").join(name)
 }
 
+/// The longest folder of instances: what servers make below it has to fit into the address of a Unix socket, which takes
+/// 107 bytes (unix(7)); `samba-1234567-12/private/ldap_priv/ldapi` is the longest.
+const RUN_FOLDER_MAX: usize = 62;
+
+/// Where instances live: `target/world/run/`, or a private folder of the temporary one where that would be too long.
+fn run_folder() -> Result<PathBuf> {
+    let inside = target().join("world/run");
+    let run = if inside.as_os_str().len() <= RUN_FOLDER_MAX {
+        inside
+    } else {
+        std::env::temp_dir().join(format!("ticketgate-{}", rustix::process::geteuid().as_raw()))
+    };
+    fs::create_dir_all(&run)?;
+    private(&run)?;
+    Ok(run)
+}
+
 /// A folder of one instance. Dropping it removes it, but not while a test is failing: then its logs stay to be read
 /// (and go with the next run on the same machine).
 #[derive(Debug)]
@@ -44,8 +61,7 @@ impl Folder {
     /// The folder cannot be made.
     pub fn new(name: &str) -> Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let run = target().join("world/run");
-        fs::create_dir_all(&run)?;
+        let run = run_folder()?;
         sweep(&run);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = run.join(format!("{name}-{}-{number}", std::process::id()));
