@@ -37,7 +37,7 @@ pub use self::clock::Clock;
 pub use self::events::{Delivery, Events};
 pub use self::people::Caller;
 pub use self::settings::{BuildDirectory, Snapshot};
-pub use self::start::{Serving, StartError, Started, start};
+pub use self::start::{Role, Serving, StartError, Started, start};
 
 use self::accounts::{AccountLocks, Passwords};
 use self::ends::Ends;

@@ -14,7 +14,9 @@ use crate::wasm::Core;
 
 /// Options of the demo.
 #[derive(clap::Args)]
-#[command(after_help = "Everything runs on loopback addresses and keeps its files under target/. Ctrl-C ends it all.")]
+#[command(
+    after_help = "Everything runs on loopback addresses and keeps its files under target/. Ctrl-C ends it all."
+)]
 pub(crate) struct Args {
     /// Play the technician's minute without a display and leave pictures in target/demo/
     #[arg(long)]

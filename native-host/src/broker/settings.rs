@@ -72,6 +72,16 @@ impl Broker {
         }
     }
 
+    /// Puts a configuration into force for one sweep, which grants nothing: a timer's sweep that changes nothing leaves no record.
+    ///
+    /// # Errors
+    /// The faults, as text for people.
+    pub(super) async fn adopt_settings(&self, text: &str) -> Result<(), String> {
+        let snapshot = self.prepare(text).await.inspect_err(|faults| self.refuse_settings(faults))?;
+        self.replace(snapshot);
+        Ok(())
+    }
+
     /// Keeps what is in force and tells everybody that a newer file was refused.
     pub(super) fn refuse_settings(&self, faults: &str) {
         let old = self.settings();

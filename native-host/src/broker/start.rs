@@ -52,11 +52,20 @@ pub struct Started {
     _lock: File,
 }
 
+/// What a broker is started for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// To serve.
+    Serve,
+    /// To take away what is over, once.
+    Sweep,
+}
+
 /// Opens the state folder and recovers. Exactly one process at a time can have it.
 ///
 /// # Errors
 /// [`StartError`]
-pub async fn start(places: &Places) -> Result<Started, StartError> {
+pub async fn start(places: &Places, role: Role) -> Result<Started, StartError> {
     let place = |what, path: &Path| {
         let path = path.to_owned();
         move |error| StartError::Place { what, path, error }
@@ -73,12 +82,15 @@ pub async fn start(places: &Places) -> Result<Started, StartError> {
         .map_err(|e| StartError::Ledger(e.to_string()))?;
     let ledger = crate::faults::ledger(Arc::new(ledger));
     let broker = Broker::new(ledger, Arc::new(BrokerClock::new(System)), Arc::new(Connectors));
-    broker.record_life("broker.started").await.map_err(|p| StartError::Ledger(p.to_string()))?;
+    if role == Role::Serve {
+        broker.record_life("broker.started").await.map_err(|p| StartError::Ledger(p.to_string()))?;
+    }
     match std::fs::read_to_string(&places.config) {
-        Ok(text) => {
-            // Its faults are told to everybody who asks; a broker without policies still ends what is open.
-            let _ = broker.load_settings(&text).await;
-        }
+        // Its faults are told to everybody who asks; a broker without policies still ends what is open.
+        Ok(text) => drop(match role {
+            Role::Serve => broker.load_settings(&text).await,
+            Role::Sweep => broker.adopt_settings(&text).await,
+        }),
         Err(error) => broker.refuse_settings(&format!("{} cannot be read: {error}", places.config.display())),
     }
     let due = broker.recover().await.map_err(|p| StartError::Ledger(p.to_string()))?;

@@ -8,7 +8,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::arguments::Broker;
 use super::{Terminal, text};
-use crate::broker::{self, Serving, StartError};
+use crate::broker::{self, Role, Serving, StartError};
 use crate::platform::{Here, Platform};
 
 /// Serves until the operating system says stop.
@@ -16,7 +16,7 @@ pub(super) fn run(runtime: &Runtime, terminal: &Terminal<'_>, how: &Broker) -> a
     log_to_stderr();
     Here::guard_memory();
     runtime.block_on(async {
-        let started = broker::start(&terminal.places).await?;
+        let started = broker::start(&terminal.places, Role::Serve).await?;
         let serving = Serving {
             socket: &terminal.places.socket,
             on_demand: how.on_demand,
@@ -29,7 +29,7 @@ pub(super) fn run(runtime: &Runtime, terminal: &Terminal<'_>, how: &Broker) -> a
 
 /// Asks the broker that runs, or does its work once in this process when none does.
 pub(super) async fn sweep(terminal: &mut Terminal<'_>) -> anyhow::Result<ExitCode> {
-    let findings = match broker::start(&terminal.places).await {
+    let findings = match broker::start(&terminal.places, Role::Sweep).await {
         Ok(started) => started.broker.sweep().await?,
         Err(StartError::AlreadyRunning(_)) => terminal.client()?.sweep().await?,
         Err(error) => return Err(error.into()),

@@ -32,7 +32,11 @@ fn run() -> anyhow::Result<()> {
     let display = std::env::var("DISPLAY").ok().filter(|display| !display.is_empty() && !headless);
     let teller = Teller::new();
     let stage = Stage::set(&teller, display)?;
-    let played = if stage.is_for_a_person() { stage.wait_for_the_person(&teller) } else { minute::play(&stage, &teller) };
+    let played = if stage.is_for_a_person() {
+        stage.wait_for_the_person(&teller)
+    } else {
+        minute::play(&stage, &teller)
+    };
     if played.is_err() {
         stage.leave_evidence();
     }

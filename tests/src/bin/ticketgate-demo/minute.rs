@@ -30,7 +30,10 @@ pub(crate) fn play(stage: &Stage, teller: &Teller) -> Result<()> {
         bail!("the directory does not accept the password from the clipboard");
     }
     let groups = stage.acme.look()?.account(name)?.context("there is no JIT account")?.groups;
-    teller.done(&format!("logged on to the directory as ACME\\{name} with the password from the clipboard; member of {}", groups.join(", ")));
+    teller.done(&format!(
+        "logged on to the directory as ACME\\{name} with the password from the clipboard; member of {}",
+        groups.join(", ")
+    ));
 
     let session = only_session(stage)?;
     let before = text(&session, "expires_at");
@@ -57,9 +60,21 @@ pub(crate) fn play(stage: &Stage, teller: &Teller) -> Result<()> {
     if account.enabled() || !account.groups.is_empty() {
         bail!("the account is not closed: {account:?}");
     }
-    teller.done(&format!("the directory refuses the password ({refusal:?}); the account is disabled and in no group"));
+    teller.done(&format!(
+        "the directory refuses the password (LDAP result {}, {}); the account is disabled and in no group",
+        refusal.code, refusal.reason
+    ));
 
-    let short = stage.product.cli_json(&["activate", "acme-domain-admin", "--ticket", "4", "--summary", "Backup of FS01 failed twice", "--for", SHORT])?;
+    let short = stage.product.cli_json(&[
+        "activate",
+        "acme-domain-admin",
+        "--ticket",
+        "4",
+        "--summary",
+        "Backup of FS01 failed twice",
+        "--for",
+        SHORT,
+    ])?;
     teller.done(&format!("a session of {SHORT} from the command line: {}", text(&short, "id")));
     let badge = stage.badge_becomes("seconds", |text| text.ends_with('s'))?;
     stage.picture(&stage.page, "6-short")?;
@@ -70,7 +85,10 @@ pub(crate) fn play(stage: &Stage, teller: &Teller) -> Result<()> {
     if verdict.pointer("/whole") != Some(&Value::Bool(true)) {
         bail!("the audit log is not whole: {verdict}");
     }
-    teller.done(&format!("the audit log is whole: {} records", verdict.pointer("/records").unwrap_or(&Value::Null)));
+    teller.done(&format!(
+        "the audit log is whole: {} records",
+        verdict.pointer("/records").unwrap_or(&Value::Null)
+    ));
     teller.note("Pictures: target/demo/");
     Ok(())
 }

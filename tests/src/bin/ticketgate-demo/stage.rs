@@ -112,7 +112,12 @@ impl Stage {
     pub(crate) fn wait_for_the_person(&self, teller: &Teller) -> Result<()> {
         teller.note("");
         teller.note("The browser is yours. Click the button in the ticket, or press Alt+Shift+J.");
-        teller.note(&format!("Tickets: {}   (user {}, password {})", self.tickets.url(), ticketgate_tests::rt::USER, ticketgate_tests::rt::PASSWORD));
+        teller.note(&format!(
+            "Tickets: {}   (user {}, password {})",
+            self.tickets.url(),
+            ticketgate_tests::rt::USER,
+            ticketgate_tests::rt::PASSWORD
+        ));
         teller.note(&format!("Command line: export TICKETGATE_SOCKET={}", self.product.socket().display()));
         teller.note("Close the browser, or press Ctrl-C here, to end everything.");
         while self.browser.targets().is_ok_and(|targets| !targets.is_empty()) {
@@ -135,7 +140,15 @@ impl Stage {
 
 fn settings(acme: &SambaAd, globex: &SambaAd, initech: &SambaAd) -> Configuration {
     let right = |ad: &SambaAd, short| vec![ad.group(short).to_owned()];
-    let policy = |id, name, directory, rights| Policy { id, name, directory, rights, ticket: true, one_click: true, ..Policy::default() };
+    let policy = |id, name, directory, rights| Policy {
+        id,
+        name,
+        directory,
+        rights,
+        ticket: true,
+        one_click: true,
+        ..Policy::default()
+    };
     Configuration::empty()
         .broker("administrators = [\"tech1\"]")
         .technician("tech1", &configuration::login(), &["tier2"], &[])
@@ -147,5 +160,8 @@ fn settings(acme: &SambaAd, globex: &SambaAd, initech: &SambaAd) -> Configuratio
         .directory("initech-ad", "initech", initech)
         .policy(&policy("acme-domain-admin", "Domain Admin", "acme-ad", right(acme, "domain_admins")))
         .policy(&policy("globex-domain-admin", "Domain Admin", "globex-ad", right(globex, "domain_admins")))
-        .policy(&Policy { mode: "burner", ..policy("initech-helpdesk", "Helpdesk", "initech-ad", right(initech, "helpdesk")) })
+        .policy(&Policy {
+            mode: "burner",
+            ..policy("initech-helpdesk", "Helpdesk", "initech-ad", right(initech, "helpdesk"))
+        })
 }
