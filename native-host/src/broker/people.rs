@@ -13,6 +13,8 @@ pub struct Caller {
     pub technician: Option<TechnicianId>,
     /// Whether this caller may act for everybody: a configured administrator, or the machine's own.
     pub administrator: bool,
+    /// Whether there is a configuration at all that could name a technician.
+    pub configured: bool,
 }
 
 impl Caller {
@@ -24,15 +26,27 @@ impl Caller {
             (Some(config), Some(id)) => config.broker.administrators.contains(id),
             _ => false,
         };
-        Self { login: login.to_owned(), technician, administrator: superuser || named }
+        Self {
+            login: login.to_owned(),
+            technician,
+            administrator: superuser || named,
+            configured: config.is_some(),
+        }
     }
 
     /// The technician, or why there is none.
     ///
     /// # Errors
-    /// [`Code::NotATechnician`]
+    /// [`Code::NotATechnician`]; [`Code::BadConfiguration`] when that is not the person's fault.
     pub fn technician(&self) -> Result<&TechnicianId, Problem> {
         self.technician.as_ref().ok_or_else(|| {
+            if !self.configured {
+                return Problem::new(
+                    Code::BadConfiguration,
+                    "The broker has no valid configuration, so nothing can be granted.",
+                )
+                .remedy("Ask an administrator to run `ticketgate check`.");
+            }
             Problem::new(
                 Code::NotATechnician,
                 "Your user on this machine is not a technician in the broker's configuration.",
