@@ -1,0 +1,200 @@
+//! The command line as people and scripts use it: what it prints, its JSON, its exit codes.
+#![allow(clippy::indexing_slicing, reason = "a test may panic: that is how it fails")]
+
+use serde_json::{Value, json};
+use ticketgate_tests::Outcome;
+use ticketgate_tests::patience::{LIMIT, until};
+use ticketgate_tests::product::{Configuration, Product};
+use ticketgate_tests::samba::{Options, SambaAd};
+
+const ACTIVATE: [&str; 6] =
+    ["activate", "acme-server-admin", "--reason", "#4711 Outlook crashes", "--for", "30m"];
+
+fn states(sessions: &Value) -> Vec<&str> {
+    sessions.as_array().into_iter().flatten().filter_map(|one| one["state"].as_str()).collect()
+}
+
+#[test]
+fn status_says_who_you_are_and_what_is_open_to_people_and_to_scripts() -> Outcome {
+    let ad = SambaAd::start(Options::default())?;
+    let product = Product::start(&Configuration::standard(&ad))?;
+    let said = product.cli(&["status"])?;
+    assert!(
+        said.succeeded() && said.stdout.contains("you are tech1") && said.stdout.contains("No sessions."),
+        "{said:?}"
+    );
+    assert!(product.cli(&ACTIVATE)?.succeeded());
+    let said = product.cli(&["status"])?;
+    for part in ["active until", "Acme Corp · Server Admin as ACME\\jit-tech1", "#4711 Outlook crashes"] {
+        assert!(said.stdout.contains(part), "{part} is missing: {said:?}");
+    }
+    let status = product.cli_json(&["status"])?;
+    assert_eq!(status["broker"]["technician"], "tech1");
+    assert_eq!(states(&status["overview"]["sessions"]), ["active"]);
+    Ok(())
+}
+
+#[test]
+fn activate_previews_refuses_and_grants_with_exit_codes_that_a_script_can_use() -> Outcome {
+    let ad = SambaAd::start(Options::default())?;
+    let product = Product::start(&Configuration::standard(&ad))?;
+    let preview = product.cli(&[&ACTIVATE[..], &["--preview"]].concat())?;
+    assert!(preview.succeeded() && preview.stdout.contains("would be granted"), "{preview:?}");
+    let preview = product.cli(&["activate", "acme-domain-admin", "--reason", "x", "--preview"])?;
+    assert_eq!(preview.code, Some(1), "{preview:?}");
+    assert!(preview.stdout.contains("would be refused"), "{preview:?}");
+    assert!(product.sessions()?.is_empty(), "a preview changes nothing");
+    for (arguments, code, part) in [
+        (&["activate", "acme-nothing", "--reason", "x"][..], 1, "[unknown_policy]"),
+        (&["activate", "acme-domain-admin", "--reason", "x"], 1, "[ticket_required]"),
+        (&["activate", "acme-server-admin", "--reason", "x", "--for", "9h"], 1, "[bad_duration]"),
+        (&["activate", "acme-server-admin", "--reason", "x", "--for", "soon"], 2, "not a time"),
+        (&["activate"], 2, "Usage"),
+    ] {
+        let said = product.cli(arguments)?;
+        assert_eq!(said.code, Some(code), "{said:?}");
+        assert!(said.stderr.contains(part) && said.stdout.is_empty(), "{said:?}");
+    }
+    let said = product.cli(&ACTIVATE)?;
+    assert!(said.succeeded() && said.stdout.contains("Password: ticketgate password"), "{said:?}");
+    Ok(())
+}
+
+#[test]
+fn sessions_lists_what_is_open_and_with_past_what_was() -> Outcome {
+    let ad = SambaAd::start(Options::default())?;
+    let product = Product::start(&Configuration::standard(&ad))?;
+    let first = product.cli_json(&ACTIVATE)?;
+    product.cli_json(&["activate", "acme-burner", "--reason", "second"])?;
+    product.cli_json(&["end", first["id"].as_str().expect("an id")])?;
+    assert_eq!(states(&product.cli_json(&["sessions"])?), ["active"]);
+    let mut all = states(&product.cli_json(&["sessions", "--past"])?).join(" ");
+    all = all
+        .split(' ')
+        .map(str::to_owned)
+        .collect::<std::collections::BTreeSet<_>>()
+        .into_iter()
+        .collect::<Vec<_>>()
+        .join(" ");
+    assert_eq!(all, "active ended");
+    assert_eq!(states(&product.cli_json(&["sessions", "--customer", "globex"])?), [""; 0]);
+    assert_eq!(product.cli(&["end", "s-nothing"])?.code, Some(1));
+    Ok(())
+}
+
+#[test]
+fn end_all_is_the_emergency_brake() -> Outcome {
+    let ad = SambaAd::start(Options::default())?;
+    let product = Product::start(&Configuration::standard(&ad).broker("administrators = [\"tech1\"]"))?;
+    for policy in ["acme-server-admin", "acme-burner", "acme-member"] {
+        product.cli_json(&["activate", policy, "--reason", "all of it"])?;
+    }
+    assert_eq!(product.cli(&["end-all"])?.code, Some(2), "whose has to be said");
+    let ended = product.cli_json(&["end-all", "--technician", "tech1"])?;
+    assert_eq!(states(&ended), ["ended"; 3], "{ended}");
+    assert!(ad.open_accounts()?.is_empty());
+    product.cli_json(&ACTIVATE)?;
+    let ended = product.cli_json(&["end-all", "--customer", "acme"])?;
+    assert_eq!(states(&ended), ["ended"], "{ended}");
+    assert!(ad.open_accounts()?.is_empty());
+    Ok(())
+}
+
+#[test]
+fn the_audit_log_is_shown_checked_and_exported_whole() -> Outcome {
+    let ad = SambaAd::start(Options::default())?;
+    let product = Product::start(&Configuration::standard(&ad).broker("administrators = [\"tech1\"]"))?;
+    let session = product.cli_json(&ACTIVATE)?;
+    let id = session["id"].as_str().expect("an id");
+    product.cli_json(&["extend", id, "--by", "30m"])?;
+    product.cli_json(&["end", id])?;
+    product.cli(&["activate", "acme-server-admin", "--reason", "too long", "--for", "9h"])?;
+
+    let shown = product.cli(&["audit", "show"])?;
+    for action in [
+        "activation.requested",
+        "activation.granted",
+        "session.extended",
+        "session.ended",
+        "activation.refused",
+    ] {
+        assert!(shown.stdout.contains(action), "{action}: {shown:?}");
+    }
+    let verdict = product.cli_json(&["audit", "verify"])?;
+    assert_eq!(verdict["whole"], true, "{verdict}");
+    let lines = product.cli(&["audit", "export"])?;
+    let records: Vec<Value> = lines.stdout.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    assert_eq!(json!(records.len()), verdict["records"], "every record is exported");
+    let granted = records.iter().find(|one| one["action"] == "activation.granted").expect("the grant");
+    for (field, value) in
+        [("technician", "tech1"), ("reason", "#4711 Outlook crashes"), ("policy", "acme-server-admin")]
+    {
+        assert_eq!(granted["details"][field], value, "{granted}");
+    }
+    let csv = product.cli(&["audit", "export", "--format", "csv"])?;
+    assert!(csv.stdout.lines().count() > records.len() && csv.stdout.contains("session.ended"), "{csv:?}");
+    assert_eq!(product.cli(&["audit", "export", "--format", "pdf"])?.code, Some(2));
+    Ok(())
+}
+
+#[test]
+fn check_is_content_with_the_world_of_the_tests() -> Outcome {
+    let ad = SambaAd::start(Options::default())?;
+    let product = Product::start(&Configuration::standard(&ad))?;
+    let said = product.cli(&["--json", "check"])?;
+    let findings = said.json()?;
+    let errors: Vec<_> =
+        findings.as_array().into_iter().flatten().filter(|one| one["level"] == "error").collect();
+    // The one right that the harness leaves out on purpose is the one for primary groups.
+    assert!(errors.iter().all(|one| one.to_string().contains("primaryGroupID")), "{errors:?}");
+    assert!(ad.look()?.accounts_below(ad.account_unit())?.is_empty(), "it changes nothing");
+    Ok(())
+}
+
+#[test]
+fn sweep_ends_what_is_over_when_no_broker_runs() -> Outcome {
+    let ad = SambaAd::start(Options::default())?;
+    let mut product = Product::start(&Configuration::standard(&ad))?;
+    let session = product.activate("acme-server-admin", &["--reason", "short", "--for", "6s"])?;
+    product.kill_broker()?;
+    until("its time to be over", LIMIT, || Ok(!ad.bind(session.name(), &session.password)?.accepted()))?;
+    assert_eq!(ad.open_accounts()?.len(), 1, "only the directory's own end holds");
+    // The directory counts whole seconds, so its end may come a moment before the session's.
+    until("a sweep to end it", LIMIT, || {
+        let swept = product.cli(&["sweep"])?;
+        assert!(swept.succeeded() && swept.stdout.contains("ok"), "{swept:?}");
+        Ok(ad.open_accounts()?.is_empty())
+    })?;
+    product.start_broker()?;
+    assert_eq!(product.session(&session.id)?["state"], "ended");
+    assert!(product.cli(&["sweep"])?.succeeded(), "a broker that runs is asked to");
+    Ok(())
+}
+
+#[test]
+fn without_a_broker_every_command_says_so_and_what_to_do() -> Outcome {
+    let ad = SambaAd::start(Options::default())?;
+    let product = Product::install(&Configuration::standard(&ad))?;
+    for command in [&["status"][..], &["sessions"], &ACTIVATE, &["end-all", "--technician", "tech1"]] {
+        let said = product.cli(command)?;
+        assert_eq!(said.code, Some(1), "{said:?}");
+        assert!(said.stderr.contains("[broker_unreachable]"), "{said:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_relay_starts_a_broker_when_none_runs() -> Outcome {
+    let ad = SambaAd::start(Options::default())?;
+    let product = Product::install(&Configuration::standard(&ad))?;
+    product.let_relay_start_broker()?;
+    let mut relay = product.relay(ticketgate_protocol::EXTENSION_ID)?;
+    relay.send(&json!({"id": "1", "method": "hello", "params": {"protocol_min": 1, "protocol_max": 1, "extension_version": "0.1.0"}}))?;
+    let welcome = relay.receive(LIMIT)?.expect("an answer");
+    assert_eq!(welcome.pointer("/ok/broker/technician"), Some(&json!("tech1")), "{welcome}");
+    // It outlives the relay: a browser that closes ends no session's clock.
+    relay.close();
+    relay.wait(LIMIT)?;
+    assert!(product.cli(&["status"])?.succeeded());
+    Ok(())
+}
