@@ -16,6 +16,7 @@ mod people;
 mod records;
 mod service;
 mod settings;
+mod spelling;
 mod start;
 #[cfg(test)]
 mod tests;

@@ -212,6 +212,10 @@ impl Directory for ActiveDirectory {
             .and_then(|dn| dn.name().map(str::to_owned))
             .unwrap_or_else(|| right.0.clone())
     }
+
+    fn right_key(&self, right: &Right) -> String {
+        Dn::parse(&right.0).map_or_else(|_| right.0.clone(), |dn| dn.key())
+    }
 }
 
 fn parsed(dn: &str) -> Result<Dn, DirectoryError> {

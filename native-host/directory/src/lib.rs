@@ -56,6 +56,9 @@ pub trait Directory: Send + Sync {
 
     /// The short name of a right, for people (`Domain Admins`).
     fn right_name(&self, right: &Right) -> String;
+
+    /// The text by which two spellings of one right are equal, however the configuration and the directory write it.
+    fn right_key(&self, right: &Right) -> String;
 }
 
 /// What is said honestly on screen about ends in a directory.

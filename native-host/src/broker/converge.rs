@@ -14,6 +14,7 @@ use ticketgate_ledger::{Change, LedgerError};
 use ticketgate_protocol::api::{EndCause, Mode, State};
 use ticketgate_protocol::problem::{Code, Problem};
 
+use super::spelling::alike;
 use super::{Broker, ledger_problem, records};
 
 /// Looks at the directory at most this often in one call. Three suffice when nobody interferes: look, change, verify;
@@ -73,13 +74,14 @@ impl Broker {
             else {
                 continue;
             };
-            let wanted = desired(&account, &sessions, now);
+            let (spelled, spelled_sessions, seen) = alike(directory.as_ref(), &account, &sessions, &observed);
+            let wanted = desired(&spelled, &spelled_sessions, now);
             self.note_skew(&account, observed.directory_time - now);
             if wanted.until.is_some() && (observed.directory_time - now).abs() > SKEW_MAX {
                 return Err(trouble(skew_problem(observed.directory_time - now)));
             }
             let steps =
-                plan(&account, &wanted, &observed, now).map_err(|e| trouble(plan_problem(e, &account)))?;
+                plan(&spelled, &wanted, &seen, now).map_err(|e| trouble(plan_problem(e, &account)))?;
             if steps.is_empty() {
                 return match self.settle(&account, &sessions, &observed, now).await {
                     Ok(()) => Ok(()),
@@ -284,13 +286,20 @@ impl Broker {
         sessions: &[Session],
         now: DateTime<Utc>,
     ) {
-        let granted: Vec<_> = sessions.iter().filter(|s| s.state != State::Activating).cloned().collect();
-        let wanted = desired(account, &granted, now);
+        // As if they were ending already: what they gave to a person's own account is then known as theirs.
+        let mut sessions = sessions.to_vec();
+        for session in sessions.iter_mut().filter(|s| s.state == State::Activating) {
+            session.state = State::Ending;
+        }
         for _ in 0..2 {
             let Ok(observed) = directory.observe(account).await else { return };
-            let Ok(steps) = plan(account, &wanted, &observed, now) else { return };
+            let (spelled, sessions, observed) = alike(directory, account, &sessions, &observed);
+            let wanted = desired(&spelled, &sessions, now);
+            let Ok(steps) = plan(&spelled, &wanted, &observed, now) else { return };
             // A running session's account stays open; only what the unrecorded one added goes.
-            for step in steps.iter().filter(|step| !matches!(step, Step::Open { .. })) {
+            let adds =
+                |step: &&Step| matches!(step, Step::Create(_) | Step::Grant { .. } | Step::Open { .. });
+            for step in steps.iter().filter(|step| !adds(step)) {
                 if let Err(error) = self.apply(directory, account, step).await {
                     tracing::error!(step = step.name(), %error, "an activation that cannot be recorded could not be taken back yet");
                 }

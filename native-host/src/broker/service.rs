@@ -151,8 +151,7 @@ impl Broker {
         let lock = self.locks.of(&session.account);
         let _one_at_a_time = lock.lock().await;
         let known = self.ledger.account(&session.account).await.map_err(|e| ledger_problem(&e))?;
-        let (mut account, others) =
-            known.unwrap_or_else(|| (new_account(config, session), Vec::new()));
+        let (mut account, others) = known.unwrap_or_else(|| (new_account(config, session), Vec::new()));
         if !others.iter().any(|s| s.is_live(session.requested_at)) {
             account.password_generation += 1;
         }
@@ -215,15 +214,15 @@ impl Broker {
         others: &[Session],
         session: &Session,
     ) -> Result<Vec<Right>, Problem> {
-        let given: BTreeSet<_> = others.iter().flat_map(|s| s.rights.iter()).collect();
+        let directory = Self::directory(snapshot, &account.directory)?;
+        let key = |right: &Right| directory.right_key(right);
+        let given: BTreeSet<_> = others.iter().flat_map(|s| s.rights.iter()).map(key).collect();
         let mut standing: BTreeSet<_> =
-            account.standing.iter().filter(|r| given.contains(r)).cloned().collect();
-        let observed = Self::directory(snapshot, &account.directory)?
-            .observe(account)
-            .await
-            .map_err(|e| directory_problem(&e))?;
+            account.standing.iter().filter(|right| given.contains(&key(right))).cloned().collect();
+        let observed = directory.observe(account).await.map_err(|e| directory_problem(&e))?;
         if let Some(seen) = observed.account {
-            let before = |right: &&Right| seen.rights.contains(*right) && !given.contains(right);
+            let held: BTreeSet<_> = seen.rights.iter().map(key).collect();
+            let before = |right: &&Right| held.contains(&key(right)) && !given.contains(&key(right));
             standing.extend(session.rights.iter().filter(before).cloned());
         }
         Ok(standing.into_iter().collect())
@@ -468,7 +467,8 @@ impl Broker {
             return Err(wrong_state(session.state));
         }
         let snapshot = self.settings();
-        let account = if wish.renew { self.renew_password(caller, &session, account).await? } else { account };
+        let account =
+            if wish.renew { self.renew_password(caller, &session, account).await? } else { account };
         let Some(password) = self.passwords.get(&account.key, account.password_generation) else {
             return Err(Problem::new(
                 Code::PasswordGone,

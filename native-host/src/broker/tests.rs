@@ -1,16 +1,18 @@
 //! The mechanism against a directory, a clock and a ledger that fail when told to.
 
 mod model;
+mod outages;
+mod spellings;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use tempfile::TempDir;
 use ticketgate_access::desired::DirectoryEnd;
 use ticketgate_access::session::Right;
-use ticketgate_ledger::{AuditQuery, Ledger, SqliteLedger};
+use ticketgate_ledger::{AuditQuery, Ledger, SessionFilter, SqliteLedger};
 use ticketgate_protocol::api::{Activate, EndAll, EndCause, PasswordWanted, Session, State};
 use ticketgate_protocol::ids::{CustomerId, IdempotencyKey, PolicyId};
 use ticketgate_protocol::problem::Code;
@@ -68,8 +70,12 @@ impl World {
         let path = folder.path().join("ledger.sqlite");
         let ledger: Arc<dyn Ledger> =
             Arc::new(SqliteLedger::open(&path, &folder.path().join("audit.key")).unwrap());
-        let refusing =
-            Arc::new(Refusing { inner: Arc::clone(&ledger), name, refuses: AtomicBool::new(false) });
+        let refusing = Arc::new(Refusing {
+            inner: Arc::clone(&ledger),
+            name,
+            refuses: AtomicBool::new(false),
+            refused: AtomicU32::new(0),
+        });
         let broker = Broker::new(refusing.clone(), clock.clone(), Arc::new(OneDirectory(directory.clone())));
         broker.load_settings(&configuration()).await.unwrap();
         Self { broker, directory, clock, ledger, refusing, folder }
@@ -155,7 +161,8 @@ async fn an_activation_opens_the_account_with_its_end_and_hands_the_password_ove
         ["directory.create", "directory.grant", "directory.open"],
         "prepared first, opened last"
     );
-    let over = world.broker.password(&world.caller("tech1"), &session.id, PasswordWanted::default()).await.unwrap();
+    let over =
+        world.broker.password(&world.caller("tech1"), &session.id, PasswordWanted::default()).await.unwrap();
     assert_eq!(world.directory.passwords.lock().unwrap().get("jit-tech1"), Some(&*over.password));
     let actions = world.actions().await;
     for action in ["activation.requested", "activation.granted", "password.delivered"] {
@@ -259,7 +266,11 @@ async fn a_lost_answer_is_looked_up_and_not_guessed() {
         world.directory.set(Mood::LosesAnswerOf(step));
         let session = world.activate("domain", "k1").await;
         assert_eq!(session.state, State::Active, "{step}");
-        let over = world.broker.password(&world.caller("tech1"), &session.id, PasswordWanted::default()).await.unwrap();
+        let over = world
+            .broker
+            .password(&world.caller("tech1"), &session.id, PasswordWanted::default())
+            .await
+            .unwrap();
         assert_eq!(
             world.directory.passwords.lock().unwrap().get("jit-tech1"),
             Some(&*over.password),
@@ -405,7 +416,11 @@ async fn after_a_restart_a_session_goes_on_with_a_new_password_on_request() {
     let caller = world.caller("tech1");
     let gone = world.broker.password(&caller, &session.id, PasswordWanted::default()).await.unwrap_err();
     assert_eq!(gone.code, Code::PasswordGone);
-    let over = world.broker.password(&caller, &session.id, PasswordWanted { renew: true, once: false }).await.unwrap();
+    let over = world
+        .broker
+        .password(&caller, &session.id, PasswordWanted { renew: true, once: false })
+        .await
+        .unwrap();
     assert_eq!(world.directory.passwords.lock().unwrap().get("jit-tech1"), Some(&*over.password));
     assert_eq!(world.directory.only().end, DirectoryEnd::At(session.expires_at));
 }
@@ -502,7 +517,12 @@ async fn strangers_and_other_technicians_see_nothing() {
     let key = IdempotencyKey::new("k9").unwrap();
     assert_eq!(world.broker.end(&stranger, &key, &session.id).await.unwrap_err().code, Code::UnknownSession);
     assert_eq!(
-        world.broker.password(&world.caller("boss"), &session.id, PasswordWanted::default()).await.unwrap_err().code,
+        world
+            .broker
+            .password(&world.caller("boss"), &session.id, PasswordWanted::default())
+            .await
+            .unwrap_err()
+            .code,
         Code::UnknownSession
     );
 }

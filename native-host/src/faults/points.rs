@@ -67,6 +67,10 @@ impl Directory for Stopping<dyn Directory> {
     fn right_name(&self, right: &Right) -> String {
         self.0.right_name(right)
     }
+
+    fn right_key(&self, right: &Right) -> String {
+        self.0.right_key(right)
+    }
 }
 
 #[async_trait]

@@ -2,7 +2,7 @@
 //! tested end to end; here it is the order of things when something breaks.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -22,6 +22,8 @@ pub(super) enum Mood {
     Down,
     /// Steps of this name are refused.
     Refuses(&'static str),
+    /// Taking this right away is refused.
+    KeepsRight(&'static str),
     /// Steps of this name are done, but the answer is lost.
     LosesAnswerOf(&'static str),
 }
@@ -118,8 +120,13 @@ impl Model {
             .ok_or_else(|| DirectoryError::NoSuchAccount(account.name.clone()))?;
         match step {
             Step::Create(_) | Step::Delete => {}
-            Step::Grant { right, .. } => drop(seen.rights.insert(right.clone())),
-            Step::Revoke(right) => drop(seen.rights.remove(right)),
+            // A directory keeps the spelling that it has, and takes any.
+            Step::Grant { right, .. } => {
+                if !seen.rights.iter().any(|r| self.right_key(r) == self.right_key(right)) {
+                    seen.rights.insert(right.clone());
+                }
+            }
+            Step::Revoke(right) => seen.rights.retain(|r| self.right_key(r) != self.right_key(right)),
             Step::ResetPrimaryGroup => seen.ordinary_primary_group = true,
             Step::Open { until, marker } => {
                 seen.enabled = true;
@@ -174,6 +181,9 @@ impl Directory for Model {
             Mood::Refuses(name) if name == step.name() => {
                 return Err(DirectoryError::NotDelegated(name.into()));
             }
+            Mood::KeepsRight(kept) if matches!(step, Step::Revoke(right) if right.0 == kept) => {
+                return Err(DirectoryError::NotDelegated(kept.into()));
+            }
             _ => {}
         }
         self.steps.lock().unwrap().push(step.name());
@@ -199,6 +209,10 @@ impl Directory for Model {
 
     fn right_name(&self, right: &Right) -> String {
         right.0.clone()
+    }
+
+    fn right_key(&self, right: &Right) -> String {
+        right.0.to_lowercase()
     }
 }
 
@@ -252,17 +266,21 @@ impl Clock for TestClock {
     }
 }
 
-/// A ledger that refuses a write of one name while told to.
+/// A ledger that refuses writes of these names (`*`: all) while told to.
 pub(super) struct Refusing {
     pub(super) inner: Arc<dyn ticketgate_ledger::Ledger>,
     pub(super) name: &'static str,
     pub(super) refuses: AtomicBool,
+    pub(super) refused: AtomicU32,
 }
 
 #[async_trait]
 impl ticketgate_ledger::Ledger for Refusing {
     async fn commit(&self, change: ticketgate_ledger::Change) -> Result<(), ticketgate_ledger::LedgerError> {
-        if change.name == self.name && self.refuses.load(Ordering::SeqCst) {
+        if (self.name == "*" || self.name.split(' ').any(|name| name == change.name))
+            && self.refuses.load(Ordering::SeqCst)
+        {
+            self.refused.fetch_add(1, Ordering::SeqCst);
             return Err(ticketgate_ledger::LedgerError::Unavailable("disk full".into()));
         }
         self.inner.commit(change).await

@@ -1,0 +1,162 @@
+//! The ledger or the directory fails at a bad moment.
+
+use super::*;
+
+#[tokio::test]
+async fn a_right_given_to_a_persons_own_account_is_taken_back_when_it_cannot_be_recorded() {
+    let world = World::with_ledger_refusing("ledger.session_active ledger.activation_given_up").await;
+    world.directory.person("tech1", &[SERVERS]);
+    world.refusing.refuses.store(true, Ordering::SeqCst);
+    assert_eq!(world.try_activate("own", "k1", 3600).await, Err(Code::LedgerDown));
+    assert_eq!(world.directory.only().rights, [Right(SERVERS.into())].into());
+}
+
+#[tokio::test]
+async fn an_end_whose_retry_cannot_be_recorded_is_retried_all_the_same() {
+    let world = World::with_ledger_refusing("ledger.retry").await;
+    world.run();
+    let session = world.activate("domain", "k1").await;
+    world.refusing.refuses.store(true, Ordering::SeqCst);
+    world.directory.set(Mood::Down);
+    assert_eq!(world.end(&session, "k2").await.state, State::Ending);
+    world.directory.set(Mood::Well);
+    world.clock.pass(10);
+    world.becomes(&session, State::Ended).await;
+}
+
+#[tokio::test]
+async fn what_is_over_is_taken_away_also_while_the_ledger_cannot_be_written() {
+    for policy in ["domain", "burner", "own"] {
+        let world = World::with_ledger_refusing("*").await;
+        world.directory.person("tech1", &[]);
+        let session = world.activate(policy, "k1").await;
+        world.refusing.refuses.store(true, Ordering::SeqCst);
+        world.clock.pass(3601);
+        world.broker.sweep().await.unwrap();
+        let left: Vec<_> =
+            world.directory.accounts.lock().unwrap().values().flat_map(|a| a.rights.clone()).collect();
+        assert!(left.is_empty(), "{policy}: {left:?}");
+        assert_eq!(world.session(&session).await.state, State::Active, "{policy}: not reported as ended");
+        world.refusing.refuses.store(false, Ordering::SeqCst);
+        world.broker.sweep().await.unwrap();
+        assert_eq!(world.session(&session).await.state, State::Ended, "{policy}");
+    }
+}
+
+#[tokio::test]
+async fn a_ledger_that_cannot_be_written_is_not_asked_without_a_pause() {
+    let world = World::with_ledger_refusing("*").await;
+    world.activate("domain", "k1").await;
+    world.run();
+    world.refusing.refuses.store(true, Ordering::SeqCst);
+    world.clock.pass(3601);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let asked = world.refusing.refused.load(Ordering::SeqCst);
+    assert!((1..=4).contains(&asked), "asked {asked} times");
+}
+
+/// Whichever write fails, for however long: no account is open beyond the end that the ledger has for it, nobody is told
+/// of an end that is none, and when the ledger is back everything is settled.
+#[tokio::test]
+async fn whichever_write_fails_nothing_stays_and_nothing_is_reported_wrongly() {
+    let writes = [
+        "ledger.account_known",
+        "ledger.session_active",
+        "ledger.settled",
+        "ledger.session_extended",
+        "ledger.session_ending",
+        "ledger.session_due",
+        "ledger.session_ended",
+        "ledger.activation_given_up",
+        "ledger.extension_undone",
+        "ledger.password_renewed",
+        "ledger.password_delivered",
+        "ledger.retry",
+        "ledger.account_differs",
+        "*",
+    ];
+    for name in writes {
+        for policy in ["domain", "burner", "own"] {
+            let world = World::with_ledger_refusing(name).await;
+            world.directory.person("tech1", &[]);
+            world.run();
+            let running = world.activate("domain", "k0").await;
+            world.refusing.refuses.store(true, Ordering::SeqCst);
+            let granted = world.try_activate(policy, "k1", 7200).await;
+            let key = IdempotencyKey::new("k2").unwrap();
+            let _ = world.broker.extend(&world.caller("tech1"), &key, &running.id, 600).await;
+            let renew = PasswordWanted { renew: true, once: false };
+            let _ = world.broker.password(&world.caller("tech1"), &running.id, renew).await;
+            if let Ok(session) = &granted {
+                let key = IdempotencyKey::new("k3").unwrap();
+                let _ = world.broker.end(&world.caller("tech1"), &key, &session.id).await;
+            }
+            for session in world.broker.list(Default::default()).await.unwrap() {
+                let over = matches!(session.state, State::Ended | State::Failed);
+                let brings = session.rights[0].clone();
+                let open = world.directory.accounts.lock().unwrap().values().any(|a| {
+                    Some(&a.display_name) == session.account.as_ref()
+                        && a.rights.contains(&Right(brings.clone()))
+                });
+                let shared = session.id != running.id && policy == "domain";
+                assert!(!(over && open) || shared, "{name} {policy}: {session:?}");
+            }
+            world.clock.pass(8000);
+            tokio::time::sleep(Duration::from_millis(60)).await;
+            let left: Vec<_> = {
+                let accounts = world.directory.accounts.lock().unwrap();
+                accounts.values().filter(|a| a.enabled).flat_map(|a| a.rights.clone()).collect()
+            };
+            assert!(left.is_empty(), "{name} {policy}: {left:?}");
+            world.refusing.refuses.store(false, Ordering::SeqCst);
+            for _ in 0..200 {
+                world.clock.pass(60);
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                let open =
+                    world.broker.list(SessionFilter { open: true, ..Default::default() }).await.unwrap();
+                if open.is_empty() {
+                    break;
+                }
+            }
+            for session in world.broker.list(Default::default()).await.unwrap() {
+                assert!(
+                    matches!(session.state, State::Ended | State::Failed),
+                    "{name} {policy}: {session:?}"
+                );
+            }
+            assert!(world.ledger.verify(None).await.unwrap().whole);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_right_that_cannot_be_taken_away_does_not_keep_the_others() {
+    const BY_HAND: &str = "CN=A Group of Others,DC=acme,DC=example";
+    let world = World::new().await;
+    let session = world.activate("domain", "k1").await;
+    world.directory.by_hand("jit-tech1", |a| _ = a.rights.insert(Right(BY_HAND.into())));
+    world.directory.set(Mood::KeepsRight(BY_HAND));
+    assert_eq!(world.end(&session, "k2").await.state, State::Ending);
+    let account = world.directory.only();
+    assert!(!account.enabled);
+    assert_eq!(account.rights, [Right(BY_HAND.into())].into(), "ours is gone");
+    assert!(world.directory.passwords.lock().unwrap().is_empty(), "and so is the password");
+    assert_eq!(
+        world.try_activate("domain", "k3", 3600).await,
+        Err(Code::NotDelegated),
+        "nothing is opened on top of it"
+    );
+    assert!(!world.directory.only().enabled);
+}
+
+#[tokio::test]
+async fn clocks_that_drift_apart_do_not_keep_an_ended_sessions_right() {
+    let world = World::new().await;
+    world.try_activate("domain", "k1", 7200).await.unwrap();
+    let second = world.activate("servers", "k2").await;
+    *world.directory.skew.lock().unwrap() = TimeDelta::seconds(900);
+    let ending = world.end(&second, "k3").await;
+    assert_eq!(world.directory.only().rights, [Right(ADMINS.into())].into());
+    assert!(world.directory.only().enabled);
+    assert_eq!(ending.state, State::Ending, "the end could not be verified whole");
+}
