@@ -1,5 +1,6 @@
 //! A technician's workplace: a directory, a ticket system, a broker for both, and a browser whose extension may read the
-//! tickets, with one of them open. For tests of the whole; everything in it is real.
+//! tickets, with one of them open. Everything in it is real; [`Workplace::quick`] alone shows a saved page instead of
+//! starting Request Tracker, which takes longer than the rest together.
 
 use crate::Result;
 use crate::chromium::{self, Chromium, Page};
@@ -7,6 +8,8 @@ use crate::patience::{LIMIT, until, wait_for};
 use crate::product::{Configuration, Policy, Product, configuration::login};
 use crate::rt::RequestTracker;
 use crate::samba::{self, SambaAd};
+use crate::site::{Served, Site};
+use crate::world::workspace;
 use crate::xvfb::Xvfb;
 use anyhow::Context;
 use serde_json::Value;
@@ -20,8 +23,12 @@ pub struct Workplace {
     pub browser: Chromium,
     /// The product.
     pub product: Product,
-    /// The ticket system.
-    pub rt: RequestTracker,
+    /// The ticket system, in a workplace that has one.
+    pub rt: Option<RequestTracker>,
+    /// Pages of the test's own.
+    pub site: Site,
+    /// The address of the ticket's page.
+    pub url: String,
     /// The directory.
     pub ad: SambaAd,
     /// The display, and with it the clipboard.
@@ -45,27 +52,59 @@ pub fn settings(ad: &SambaAd) -> Configuration {
         })
 }
 
+/// Where saved tickets are shown, as Request Tracker has it.
+pub const TICKET_PATH: &str = "/Ticket/Display.html";
+
+/// A ticket page of Request Tracker as it was once saved: #4711 of Acme Corp, "Outlook crashes on start".
+///
+/// # Errors
+/// The file is gone.
+pub fn saved_ticket() -> Result<Served> {
+    let file = workspace().join("wasm/tests/fixtures/pages/request-tracker-5.html");
+    Ok(Served::html(std::fs::read_to_string(file)?))
+}
+
 impl Workplace {
-    /// With [`settings`], on ticket 1 of Acme Corp.
+    /// With [`settings`], on ticket 1 of a real Request Tracker.
     ///
     /// # Errors
     /// Something does not start.
     pub fn open() -> Result<Self> {
-        Self::open_with(settings)
+        let rt = RequestTracker::start()?;
+        let url = rt.ticket_url(1);
+        Self::start(settings, Some(rt), Site::start()?, url)
     }
 
-    /// With other settings.
+    /// With [`settings`], on a page saved from Request Tracker.
     ///
     /// # Errors
     /// Something does not start.
-    pub fn open_with(settings: impl FnOnce(&SambaAd) -> Configuration) -> Result<Self> {
+    pub fn quick() -> Result<Self> {
+        Self::quick_with(settings, saved_ticket()?)
+    }
+
+    /// With other settings, or another page in the ticket's place.
+    ///
+    /// # Errors
+    /// Something does not start.
+    pub fn quick_with(settings: impl FnOnce(&SambaAd) -> Configuration, page: Served) -> Result<Self> {
+        let site = Site::start()?;
+        let url = format!("{}?id=4711", site.page(TICKET_PATH, page));
+        Self::start(settings, None, site, url)
+    }
+
+    fn start(
+        settings: impl FnOnce(&SambaAd) -> Configuration,
+        rt: Option<RequestTracker>,
+        site: Site,
+        url: String,
+    ) -> Result<Self> {
         let display = Xvfb::start()?;
         let ad = SambaAd::start(samba::Options::default())?;
-        let rt = RequestTracker::start()?;
         let product = Product::start(&settings(&ad))?;
         let browser = product.browser(options(&display))?;
-        let page = ticket_page(&browser, &rt, 1)?;
-        Ok(Self { page, browser, product, rt, ad, display })
+        let page = ticket_page(&browser, rt.as_ref(), &url)?;
+        Ok(Self { page, browser, product, rt, site, url, ad, display })
     }
 
     /// Options for one more browser at this workplace.
@@ -73,12 +112,12 @@ impl Workplace {
         options(&self.display)
     }
 
-    /// Opens a ticket in another browser at this workplace.
+    /// Opens the ticket in another browser at this workplace.
     ///
     /// # Errors
     /// The browser does not show it.
-    pub fn ticket_in(&self, browser: &Chromium, number: u32) -> Result<Page> {
-        ticket_page(browser, &self.rt, number)
+    pub fn ticket_in(&self, browser: &Chromium) -> Result<Page> {
+        ticket_page(browser, self.rt.as_ref(), &self.url)
     }
 
     /// Clicks the in-page button as a person does until a session begins: the guard wants the button in sight for a
@@ -160,10 +199,13 @@ fn options(display: &Xvfb) -> chromium::Options {
 
 /// The ticket system has an address of its own, so a person would be asked once whether the extension may read it; the
 /// question's answer cannot be clicked from outside of the browser, the rest of the way is the real one.
-fn ticket_page(browser: &Chromium, rt: &RequestTracker, number: u32) -> Result<Page> {
+fn ticket_page(browser: &Chromium, rt: Option<&RequestTracker>, url: &str) -> Result<Page> {
     browser.allow_host("http://127.0.0.1/*", "options.html")?;
     let page = browser.new_tab("about:blank")?;
     page.to_front()?;
-    rt.log_in(&page, &rt.ticket_url(number))?;
+    match rt {
+        Some(rt) => rt.log_in(&page, url)?,
+        None => page.open(url)?,
+    }
     Ok(page)
 }

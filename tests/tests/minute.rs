@@ -8,11 +8,10 @@ use ticketgate_tests::chromium::Key;
 use ticketgate_tests::patience::{LIMIT, until, wait_for};
 use ticketgate_tests::product::{Configuration, Product};
 use ticketgate_tests::samba::{Options, SambaAd};
-use ticketgate_tests::workplace::{Workplace, about_an_hour, settings};
+use ticketgate_tests::workplace::{Workplace, about_an_hour, saved_ticket, settings};
 use ticketgate_tests::{Outcome, Result};
 
 const HOUR: Duration = Duration::from_secs(3600);
-const REASON: &str = "#1 Outlook crashes on start";
 
 /// The rest of the minute, once a session was activated: it is in the badge, the password is in the clipboard and works
 /// in the directory, with the right that the policy names.
@@ -22,9 +21,11 @@ fn is_usable(work: &Workplace) -> Result<(String, String)> {
     let password = work.copied()?;
     let session = work.product.session(&id)?;
     assert_eq!(session["account"], "ACME\\jit-tech1", "{session}");
-    assert_eq!(session["ticket"]["number"], "1", "{session}");
-    assert_eq!(session["ticket"]["url"], json!(work.rt.ticket_url(1)), "{session}");
-    assert!(session["reason"].as_str().is_some_and(|reason| reason.starts_with(REASON)), "{session}");
+    let number = work.url.rsplit('=').next().unwrap_or_default();
+    assert_eq!(session["ticket"]["number"], number, "{session}");
+    assert_eq!(session["ticket"]["url"], json!(work.url), "{session}");
+    let reason = format!("#{number} Outlook crashes on start");
+    assert!(session["reason"].as_str().is_some_and(|said| said.starts_with(&reason)), "{session}");
     assert!(work.ad.bind("jit-tech1", &password)?.accepted(), "the password from the clipboard works");
     let account = work.ad.look()?.account("jit-tech1")?.expect("the account is there");
     assert_eq!(account.groups, [work.ad.group("domain_admins")]);
@@ -111,9 +112,10 @@ fn the_shortcut_activates_on_the_ticket_in_front() -> Outcome {
 
 #[test]
 fn a_policy_without_one_click_opens_the_popup_filled_in() -> Outcome {
-    let work = Workplace::open_with(|ad| {
-        settings(ad).replace("one_click = true", "one_click = false").expect("the policy says so")
-    })?;
+    let work = Workplace::quick_with(
+        |ad| settings(ad).replace("one_click = true", "one_click = false").expect("it says so"),
+        saved_ticket()?,
+    )?;
     let button = work.page.wait_for_control("button", "Activate")?;
     assert!(
         button.name.starts_with("Activate · Acme Corp · Domain Admin 1 h …"),
@@ -130,7 +132,7 @@ fn a_policy_without_one_click_opens_the_popup_filled_in() -> Outcome {
         if is_open { work.browser.popup().map(Some) } else { Ok(None) }
     })?;
     assert!(work.open_sessions()?.is_empty(), "the click alone activates nothing");
-    let reason = "document.querySelector('#reason')?.value.startsWith('#1 Outlook crashes on start')";
+    let reason = "document.querySelector('#reason')?.value.startsWith('#4711 Outlook crashes on start')";
     popup.until(reason)?;
     popup.click("button", "Activate Domain Admin for 1 h")?;
     is_usable(&work)?;
@@ -138,8 +140,8 @@ fn a_policy_without_one_click_opens_the_popup_filled_in() -> Outcome {
 }
 
 #[test]
-fn the_reason_and_the_ticket_can_be_changed_before_the_activation() -> Outcome {
-    let work = Workplace::open()?;
+fn the_duration_and_the_reason_can_be_changed_before_the_activation() -> Outcome {
+    let work = Workplace::quick()?;
     work.page.wait_for_control("button", "Activate")?;
     let popup = work.browser.open_popup()?;
     popup.wait_for_control("button", "Activate Domain Admin for 1 h")?;
@@ -162,7 +164,7 @@ fn the_command_line_does_the_same_minute() -> Outcome {
     let typed = ["--ticket", "1", "--summary", "Outlook crashes on start", "--for", "1h"];
     let session = product.activate("acme-domain-admin", &typed)?;
     assert_eq!(session.account, "ACME\\jit-tech1");
-    assert_eq!(session.session["reason"], REASON);
+    assert_eq!(session.session["reason"], "#1 Outlook crashes on start");
     assert!(ad.bind(session.name(), &session.password)?.accepted());
     let account = ad.look()?.account(session.name())?.expect("the account is there");
     assert_eq!(account.groups, [ad.group("domain_admins")]);

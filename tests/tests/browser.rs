@@ -1,0 +1,149 @@
+//! What becomes of badge, popup and sessions when parts of the browser's side come and go: the worker, the broker, the
+//! browser itself, a second browser.
+#![allow(clippy::indexing_slicing, reason = "a test may panic: that is how it fails")]
+
+use ticketgate_tests::Outcome;
+use ticketgate_tests::chromium::Options;
+use ticketgate_tests::patience::{LIMIT, until};
+use ticketgate_tests::product::asking::wish;
+use ticketgate_tests::workplace::{Workplace, about_an_hour};
+
+#[test]
+fn a_worker_that_was_stopped_knows_the_session_when_it_wakes() -> Outcome {
+    let work = Workplace::quick()?;
+    work.click_in_page()?;
+    let id = work.active_session()?;
+    work.badge_becomes(&work.browser, "an hour", about_an_hour)?;
+    work.browser.stop_worker()?;
+    // The session is ended behind the sleeping worker's back.
+    work.product.cli_json(&["end", &id])?;
+    let _worker = work.browser.wake("options.html")?;
+    work.badge_becomes(&work.browser, "nothing", str::is_empty)?;
+    // And the other way round.
+    work.browser.stop_worker()?;
+    work.product.granted(&wish("acme-domain-admin"))?;
+    let _worker = work.browser.wake("options.html")?;
+    work.badge_becomes(&work.browser, "an hour", about_an_hour)?;
+    Ok(())
+}
+
+#[test]
+fn a_worker_stopped_in_the_middle_of_an_activation_shows_how_it_went() -> Outcome {
+    let work = Workplace::quick()?;
+    work.ad.pause()?;
+    work.click_in_page()?;
+    work.badge_becomes(&work.browser, "that it works", |badge| badge == "…")?;
+    work.browser.stop_worker()?;
+    work.ad.resume()?;
+    work.active_session()?;
+    let _worker = work.browser.wake("options.html")?;
+    work.badge_becomes(&work.browser, "an hour", about_an_hour)?;
+    assert_eq!(work.open_sessions()?.len(), 1, "no second one was begun");
+    Ok(())
+}
+
+#[test]
+fn the_popup_goes_on_when_the_broker_is_restarted() -> Outcome {
+    let mut work = Workplace::quick()?;
+    let id = work.product.granted(&wish("acme-domain-admin"))?;
+    let popup = work.browser.open_popup()?;
+    popup.wait_for_control("button", "End now")?;
+    work.product.kill_broker()?;
+    popup.until(
+        "/does not answer|cannot be reached|not running/i.test(document.querySelector('main').innerText)",
+    )?;
+    work.product.start_broker()?;
+    popup.until(
+        "!/does not answer|cannot be reached|not running/i.test(document.querySelector('main').innerText)",
+    )?;
+    popup.click("button", "End now")?;
+    work.product.session_becomes(&id, "ended")?;
+    assert!(work.ad.open_accounts()?.is_empty());
+    Ok(())
+}
+
+#[test]
+fn after_a_restart_of_the_broker_the_popup_offers_a_new_password() -> Outcome {
+    let mut work = Workplace::quick()?;
+    work.click_in_page()?;
+    work.active_session()?;
+    let old = work.copied()?;
+    work.product.kill_broker()?;
+    work.product.start_broker()?;
+    let popup = work.browser.open_popup()?;
+    popup.click("button", "New password")?;
+    until("a new password in the clipboard", LIMIT, || {
+        Ok(work.display.clipboard()?.is_some_and(|text| text != old))
+    })?;
+    assert!(work.ad.bind("jit-tech1", &work.copied()?)?.accepted());
+    assert!(!work.ad.bind("jit-tech1", &old)?.accepted());
+    Ok(())
+}
+
+#[test]
+fn two_browsers_see_one_another_and_an_end_in_one_shows_in_the_other() -> Outcome {
+    let work = Workplace::quick()?;
+    let other = work.product.browser(work.browser_options())?;
+    let _page = work.ticket_in(&other)?;
+    work.page.to_front()?;
+    work.click_in_page()?;
+    let id = work.active_session()?;
+    work.badge_becomes(&work.browser, "an hour", about_an_hour)?;
+    work.badge_becomes(&other, "an hour", about_an_hour)?;
+    let popup = other.open_popup()?;
+    popup.click("button", "End now")?;
+    work.product.session_becomes(&id, "ended")?;
+    work.badge_becomes(&work.browser, "nothing", str::is_empty)?;
+    work.badge_becomes(&other, "nothing", str::is_empty)?;
+    Ok(())
+}
+
+#[test]
+fn a_browser_that_was_closed_or_crashed_shows_the_session_again() -> Outcome {
+    let work = Workplace::quick()?;
+    work.product.granted(&wish("acme-domain-admin"))?;
+    work.badge_becomes(&work.browser, "an hour", about_an_hour)?;
+    let Workplace { browser, page, product, .. } = &work;
+    let _ = (browser, page);
+    let first = product.browser(Options::default())?;
+    let profile = first.close()?;
+    let second = product.browser(Options { profile: Some(profile), ..Options::default() })?;
+    work.badge_becomes(&second, "an hour", about_an_hour)?;
+    let profile = second.crash()?;
+    let third = product.browser(Options { profile: Some(profile), ..Options::default() })?;
+    work.badge_becomes(&third, "an hour", about_an_hour)?;
+    Ok(())
+}
+
+#[test]
+fn an_end_that_does_not_succeed_is_red_in_badge_and_popup_until_it_does() -> Outcome {
+    let mut work = Workplace::quick()?;
+    let id = work.product.granted(&wish("acme-domain-admin"))?;
+    let popup = work.browser.open_popup()?;
+    popup.wait_for_control("button", "End now")?;
+    work.ad.crash()?;
+    popup.click("button", "End now")?;
+    work.badge_becomes(&work.browser, "that it needs somebody", |badge| badge == "!")?;
+    popup.until("/Next attempt/.test(document.querySelector('main').innerText)")?;
+    work.ad.restart()?;
+    work.product.session_becomes(&id, "ended")?;
+    work.badge_becomes(&work.browser, "nothing", str::is_empty)?;
+    Ok(())
+}
+
+#[test]
+fn a_failed_activation_says_why_and_try_again_works() -> Outcome {
+    let mut work = Workplace::quick()?;
+    work.page.wait_for_control("button", "Activate")?;
+    work.ad.crash()?;
+    let popup = work.browser.open_popup()?;
+    popup.click("button", "Activate Domain Admin for 1 h")?;
+    popup.until("/Not activated/.test(document.querySelector('main').innerText)")?;
+    assert!(popup.text()?.contains("The directory cannot be reached"), "{}", popup.text()?);
+    work.badge_becomes(&work.browser, "that it needs somebody", |badge| badge == "!")?;
+    work.ad.restart()?;
+    popup.click("button", "Try again")?;
+    work.active_session()?;
+    work.badge_becomes(&work.browser, "an hour", about_an_hour)?;
+    Ok(())
+}

@@ -1,0 +1,203 @@
+//! Whoever is not the person tries to begin a session: the page, a compromised renderer, another extension. And a page
+//! with a strict policy, which must not keep the person from it.
+#![allow(clippy::indexing_slicing, reason = "a test may panic: that is how it fails")]
+
+use serde_json::json;
+use ticketgate_tests::Outcome;
+use ticketgate_tests::patience::{LIMIT, until};
+use ticketgate_tests::site::Served;
+use ticketgate_tests::workplace::{Workplace, saved_ticket, settings};
+
+/// Scripts, styles and frames of nobody.
+const STRICT: &str = "default-src 'none'; script-src 'self'; style-src 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
+
+/// Every message that somebody who read the source would try.
+const FORGED: &str = r#"
+    const facts = { rules: 1, address: location.href, title: document.title, found: [] };
+    const forged = [
+        { page: 'click', token: '', facts }, { click: { token: 'x', facts } }, { page: 'click', token: 'x', facts },
+        { activate: { serial: 0 } }, { activate: { serial: 1 } }, { intent: { activate: { serial: 0 } } },
+        { method: 'activate', params: { customer: 'acme', policy: 'acme-domain-admin', duration_s: 3600, reason: 'x' } },
+        { id: '1', method: 'activate', params: {} }, { shortcut: { tab: { id: 1 } } }, { native: { method: 'hello' } },
+        { show: { token: 'x', label: 'x', detail: 'x', state: 'ready', one_click: true } }, { read: true },
+        'activate', 7, null, [], { __proto__: { page: 'click' } }, { page: 'x'.repeat(1e6) },
+    ];
+"#;
+
+#[test]
+fn nothing_that_a_page_can_send_begins_a_session() -> Outcome {
+    let work = Workplace::quick()?;
+    work.page.wait_for_control("button", "Activate")?;
+    let audit = work.product.audit()?.len();
+    // In the page's own world there is nothing of the extension to talk to.
+    assert_eq!(work.page.eval("typeof chrome?.runtime?.sendMessage")?, "undefined");
+    work.page.eval(&format!(
+        "{{ {FORGED}
+        for (const message of forged) {{
+            for (const target of [window, document, document.documentElement, ...document.body.children]) {{
+                if (target === window) target.postMessage(message, '*');
+                for (const name of ['message', 'click', 'ticketgate', 'page', 'activate'])
+                    target.dispatchEvent(new CustomEvent(name, {{ detail: message, bubbles: true, composed: true }}));
+            }}
+            new BroadcastChannel('ticketgate').postMessage(message);
+        }}
+        // Every kind of click that a script can make, on everything that is there; the page itself must stay.
+        const stay = (event) => event.preventDefault();
+        for (const name of ['click', 'submit']) addEventListener(name, stay, {{ capture: true }});
+        for (const element of document.querySelectorAll('*')) {{
+            for (const name of ['pointerdown', 'mousedown', 'pointerup', 'mouseup', 'click'])
+                element.dispatchEvent(new PointerEvent(name, {{ bubbles: true, composed: true, isPrimary: true, button: 0, cancelable: true }}));
+            element.click?.();
+        }}
+        for (let x = 0; x < innerWidth; x += 20) for (let y = 0; y < innerHeight; y += 20)
+            document.elementFromPoint(x, y)?.dispatchEvent(new MouseEvent('click', {{ bubbles: true, composed: true, cancelable: true, clientX: x, clientY: y }}));
+        document.dispatchEvent(new KeyboardEvent('keydown', {{ key: 'J', code: 'KeyJ', altKey: true, shiftKey: true, bubbles: true }}));
+        for (const name of ['click', 'submit']) removeEventListener(name, stay, {{ capture: true }});
+        }}"
+    ))?;
+    // A real click afterwards is the first that counts: everything above was handled before it, and did nothing.
+    assert!(work.open_sessions()?.is_empty());
+    assert_eq!(work.product.audit()?.len(), audit, "nobody even asked");
+    work.click_in_page()?;
+    work.active_session()?;
+    assert_eq!(work.open_sessions()?.len(), 1);
+    Ok(())
+}
+
+#[test]
+fn a_button_that_the_page_draws_like_ours_does_nothing() -> Outcome {
+    let page = "<!doctype html><title>#4711: Outlook crashes on start</title><body>
+        <div popover=manual id=fake><button data-state=ready>Activate · Acme Corp · Domain Admin 1 h</button></div>
+        <script src=/fake.js></script>";
+    let work = Workplace::quick_with(settings, Served::html(page))?;
+    work.page.eval("fake.showPopover()")?;
+    let fake = work.page.wait_for_control("button", "Activate · Acme Corp")?;
+    for _ in 0..5 {
+        work.page.click_node(&fake)?;
+    }
+    work.browser.worker()?.eval("new Promise(done => setTimeout(done, 500))")?;
+    assert!(work.open_sessions()?.is_empty());
+    Ok(())
+}
+
+#[test]
+fn a_content_script_gone_bad_cannot_speak_as_the_popup_or_as_the_worker() -> Outcome {
+    let work = Workplace::quick()?;
+    work.page.wait_for_control("button", "Activate")?;
+    let extension = work.browser.extension_id();
+    let refused = work.page.eval_in_content_script(
+        extension,
+        &format!(
+            "(async () => {{ {FORGED}
+            for (const message of forged) await chrome.runtime.sendMessage(message ?? null).catch(() => null);
+            const outcomes = [];
+            for (const name of ['popup', 'worker', '']) {{
+                const port = chrome.runtime.connect({{ name }});
+                const closed = new Promise(done => port.onDisconnect.addListener(() => done('closed')));
+                const heard = new Promise(done => port.onMessage.addListener(() => done('heard')));
+                for (const message of forged) try {{ port.postMessage(message ?? 0); }} catch {{}}
+                outcomes.push(await Promise.race([closed, heard]));
+            }}
+            return outcomes.concat(typeof chrome.runtime.connectNative, typeof chrome.tabs, typeof chrome.scripting?.executeScript);
+            }})()"
+        ),
+    )?;
+    assert_eq!(refused, json!(["closed", "closed", "closed", "undefined", "undefined", "undefined"]));
+    let stored = work.page.eval_in_content_script(
+        extension,
+        "Promise.all(['local', 'session'].map(area => chrome.storage?.[area]?.get(null).then(() => 'read', () => 'refused') ?? 'refused'))",
+    )?;
+    assert_eq!(stored, json!(["refused", "refused"]), "what the extension keeps is not the page's");
+    assert!(work.open_sessions()?.is_empty());
+    Ok(())
+}
+
+#[test]
+fn a_page_with_a_strict_policy_gets_the_button_and_its_click_counts() -> Outcome {
+    let strict = saved_ticket()?.with("Content-Security-Policy", STRICT);
+    let work = Workplace::quick_with(settings, strict)?;
+    work.click_in_page()?;
+    work.active_session()?;
+    assert!(work.ad.bind("jit-tech1", &work.copied()?)?.accepted());
+    Ok(())
+}
+
+#[test]
+fn a_page_that_changes_its_ticket_under_the_click_activates_neither() -> Outcome {
+    let work = Workplace::quick()?;
+    let button = work.page.wait_for_control("button", "Activate")?;
+    // The page turns into another ticket at the moment of every press, before the click is complete.
+    work.page.eval(
+        "globalThis.n = 1; addEventListener('pointerdown', () => {
+            n += 1; history.replaceState(null, '', '?id=' + n); document.title = '#' + n + ': Reset a password';
+            document.querySelector('#header h1').textContent = document.title;
+        }, { capture: true })",
+    )?;
+    let url = work.browser.extension_url("popup.html");
+    until("the question which ticket is meant", LIMIT, || {
+        // Long enough in sight for the guard, and for the popup that the press before opened: a press would close it.
+        work.page.eval("new Promise(done => setTimeout(done, 1900))")?;
+        let asked = work.browser.targets()?.iter().any(|target| target.url.starts_with(&url));
+        if !asked {
+            work.page.click_node(&button)?;
+        }
+        Ok(asked)
+    })?;
+    let popup = work.browser.popup()?;
+    popup.until("!!document.querySelector('[role=alert]')")?;
+    assert!(work.open_sessions()?.is_empty(), "neither the old nor the new ticket");
+    Ok(())
+}
+
+#[test]
+fn another_extension_cannot_reach_the_relay_or_the_worker() -> Outcome {
+    let work = Workplace::quick()?;
+    let stranger = ticketgate_tests::world::Folder::new("stranger")?;
+    let manifest = json!({
+        "manifest_version": 3, "name": "Stranger", "version": "1", "permissions": ["nativeMessaging"],
+        "background": { "service_worker": "worker.js" },
+    });
+    stranger.write("manifest.json", manifest.to_string())?;
+    stranger.write("worker.js", "globalThis.here = true;")?;
+    let browser = work.product.browser(ticketgate_tests::chromium::Options {
+        extensions: vec![stranger.path().to_path_buf()],
+        ..Default::default()
+    })?;
+    let id = ticketgate_tests::chromium::extension_id(stranger.path())?;
+    let worker = browser.attach("the stranger's worker", |target| {
+        target.kind == "service_worker" && target.url.contains(&id)
+    })?;
+    worker.until("globalThis.here === true")?;
+    let native = worker.eval(&format!(
+        "new Promise(done => {{ const port = chrome.runtime.connectNative('{}');
+            port.onMessage.addListener(() => done('answered'));
+            port.onDisconnect.addListener(() => done(chrome.runtime.lastError?.message ?? 'closed'));
+            port.postMessage({{ id: '1', method: 'hello', params: {{ protocol_min: 1, protocol_max: 1, extension_version: '0.1.0' }} }}); }})",
+        ticketgate_protocol::HOST_NAME
+    ))?;
+    assert_eq!(native, "Access to the specified native messaging host is forbidden.");
+    let message = worker.eval(&format!(
+        "chrome.runtime.sendMessage('{}', {{ activate: {{ serial: 0 }} }}).then(() => 'answered', error => error.message)",
+        browser.extension_id()
+    ))?;
+    assert!(message.as_str().is_some_and(|text| text.contains("Receiving end does not exist")), "{message}");
+    assert!(work.open_sessions()?.is_empty());
+    Ok(())
+}
+
+#[test]
+fn a_relay_started_for_another_extension_answers_nothing_but_no() -> Outcome {
+    let ad = ticketgate_tests::samba::SambaAd::start(ticketgate_tests::samba::Options::default())?;
+    let product = ticketgate_tests::product::Product::start(&settings(&ad))?;
+    let mut relay = product.relay("abcdefghijklmnopabcdefghijklmnop")?;
+    relay.send(&json!({"id": "1", "method": "hello", "params": {"protocol_min": 1, "protocol_max": 1, "extension_version": "0.1.0"}}))?;
+    while let Some(answer) = relay.receive(LIMIT)? {
+        assert_eq!(
+            answer.pointer("/error/code").or(answer.pointer("/err/code")),
+            Some(&json!("origin_refused")),
+            "{answer}"
+        );
+    }
+    relay.wait(LIMIT)?;
+    Ok(())
+}
