@@ -27,6 +27,12 @@ const SKEW_MAX: TimeDelta = TimeDelta::seconds(300);
 /// Pauses between attempts, in seconds; the last one goes on for as long as it takes.
 const PAUSES: [i64; 8] = [1, 2, 5, 10, 30, 60, 120, 300];
 
+/// A call that never came back is looked after by the queue after this many seconds.
+const WATCHED_AFTER: TimeDelta = TimeDelta::seconds(60);
+
+/// The pause where not even the ledger can say when the next attempt is due.
+const UNRECORDED_PAUSE: TimeDelta = TimeDelta::seconds(5);
+
 /// Why an account could not be brought to its desired state.
 struct Trouble {
     problem: Problem,
@@ -45,16 +51,19 @@ impl Broker {
     pub async fn converge(self: &Arc<Self>, key: &AccountKey) -> Result<(), Problem> {
         let lock = self.locks.of(key);
         let _one_at_a_time = lock.lock().await;
-        let result = match self.bring(key).await {
-            Ok(()) => Ok(()),
+        self.ends.at_latest(key, self.clock.now() + WATCHED_AFTER);
+        match self.bring(key).await {
+            Ok(()) => {
+                self.schedule(key).await;
+                Ok(())
+            }
             Err(trouble) => {
                 let problem = trouble.problem.clone();
                 self.take_back(key, trouble).await;
+                self.schedule_again(key).await;
                 Err(problem)
             }
-        };
-        self.schedule(key).await;
-        result
+        }
     }
 
     /// Look, plan, apply, look again; settled when nothing differs.
@@ -63,25 +72,43 @@ impl Broker {
         let mut last = None;
         for _ in 0..PASSES {
             let trouble = |problem| Trouble { problem, attempted };
-            let (account, sessions) = self.due_marked(key).await.map_err(|e| trouble(ledger_problem(&e)))?;
+            let (account, sessions) = match self.due_marked(key).await {
+                Ok(found) => found,
+                Err(error) => {
+                    self.stop_what_is_over(key).await;
+                    return Err(trouble(ledger_problem(&error)));
+                }
+            };
             let Some(account) = account else { return Ok(()) };
             let now = self.clock.now();
             let snapshot = self.settings();
             let directory = Self::directory(&snapshot, &account.directory).map_err(trouble)?;
             let observed = directory.observe(&account).await.map_err(|e| trouble(directory_problem(&e)))?;
-            let Some(account) =
-                self.learned(&account, &observed).await.map_err(|e| trouble(ledger_problem(&e)))?
-            else {
-                continue;
+            let live = sessions.iter().any(|s| s.is_live(now));
+            let account = match self.learned(&account, live, &observed).await {
+                Ok(Some(account)) => account,
+                Ok(None) => continue,
+                Err(error) => {
+                    self.abandon(&sessions);
+                    self.undo(directory.as_ref(), &account, &sessions, now).await;
+                    return Err(trouble(ledger_problem(&error)));
+                }
             };
             let (spelled, spelled_sessions, seen) = alike(directory.as_ref(), &account, &sessions, &observed);
             let wanted = desired(&spelled, &spelled_sessions, now);
             self.note_skew(&account, observed.directory_time - now);
-            if wanted.until.is_some() && (observed.directory_time - now).abs() > SKEW_MAX {
-                return Err(trouble(skew_problem(observed.directory_time - now)));
-            }
-            let steps =
+            let mut steps =
                 plan(&spelled, &wanted, &seen, now).map_err(|e| trouble(plan_problem(e, &account)))?;
+            let skew = observed.directory_time - now;
+            if wanted.until.is_some() && skew.abs() > SKEW_MAX {
+                // No end can be trusted, so none is written; what nobody needs any more goes all the same.
+                let planned = steps.len();
+                steps.retain(|step| matches!(step, Step::Revoke(_) | Step::ResetPrimaryGroup));
+                let activating = sessions.iter().any(|s| s.state == State::Activating);
+                if activating || (steps.is_empty() && planned > 0) {
+                    return Err(trouble(skew_problem(skew)));
+                }
+            }
             if steps.is_empty() {
                 return match self.settle(&account, &sessions, &observed, now).await {
                     Ok(()) => Ok(()),
@@ -94,7 +121,11 @@ impl Broker {
                     }
                 };
             }
+            let mut refused = None;
             for step in &steps {
+                if refused.is_some() && !takes_away(step) {
+                    continue;
+                }
                 attempted = true;
                 match self.apply(directory.as_ref(), &account, step).await {
                     Ok(()) => {}
@@ -105,9 +136,17 @@ impl Broker {
                     }
                     Err(error) => {
                         tracing::warn!(step = step.name(), account = %account.key.0, %error, "a step failed");
-                        return Err(Trouble { problem: directory_problem(&error), attempted });
+                        let problem = directory_problem(&error);
+                        if error.is_passing() {
+                            return Err(Trouble { problem, attempted });
+                        }
+                        // What cannot be taken away does not keep the rest; but nothing is given on top of it.
+                        refused.get_or_insert(problem);
                     }
                 }
+            }
+            if let Some(problem) = refused {
+                return Err(Trouble { problem, attempted });
             }
         }
         let problem = last.unwrap_or_else(|| {
@@ -115,6 +154,19 @@ impl Broker {
                 .remedy("Somebody or something else may be changing the account at the same time.")
         });
         Err(Trouble { problem, attempted })
+    }
+
+    /// The ledger cannot record that sessions are over. Their ends were recorded when they began, so what they brought goes
+    /// now; they are called ended once that can be written.
+    async fn stop_what_is_over(&self, key: &AccountKey) {
+        let Ok(Some((account, sessions))) = self.ledger.account(key).await else { return };
+        let now = self.clock.now();
+        let over = |s: &Session| matches!(s.state, State::Activating | State::Active) && now >= s.until;
+        if !sessions.iter().any(over) && self.abandoned_among(&sessions).is_empty() {
+            return;
+        }
+        let Ok(directory) = Self::directory(&self.settings(), &account.directory) else { return };
+        self.undo(directory.as_ref(), &account, &sessions, now).await;
     }
 
     /// The account and its open sessions, after everything whose time is over was marked as ending.
@@ -136,7 +188,8 @@ impl Broker {
             }
             let change = ending(account, &sessions, &due, cause, "broker", now);
             match self.commit(Change { name: "ledger.session_due", ..change }).await {
-                Ok(()) | Err(LedgerError::Conflict(_)) => {}
+                Ok(()) => self.given_up(&due),
+                Err(LedgerError::Conflict(_)) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -145,16 +198,22 @@ impl Broker {
 
     /// Records what the directory taught about the account: its identity and its full name.
     /// `None`: the ledger's row changed meanwhile, look again.
-    async fn learned(&self, account: &Account, observed: &Observed) -> Result<Option<Account>, LedgerError> {
+    async fn learned(
+        &self,
+        account: &Account,
+        live: bool,
+        observed: &Observed,
+    ) -> Result<Option<Account>, LedgerError> {
         let mut known = account.clone();
         match &observed.account {
             Some(seen) if account.mode == Mode::Membership || is_ours(account, seen) => {
                 known.identity = Some(seen.identity.clone());
                 known.display_name = Some(seen.display_name.clone());
             }
-            // An account that an administrator deleted is made anew under its name.
-            None => known.identity = None,
-            Some(_) => {}
+            // An account that an administrator deleted is made anew under its name. While none is needed its identity is
+            // kept: one that comes back (a restored object, a server that had not heard of it yet) is known again.
+            None if live => known.identity = None,
+            None | Some(_) => {}
         }
         if known == *account {
             return Ok(Some(known));
@@ -271,6 +330,14 @@ impl Broker {
         self.abandoned.lock().unwrap_or_else(PoisonError::into_inner).extend(given_up);
     }
 
+    /// The ledger knows now that they were given up.
+    fn given_up(&self, sessions: &[Session]) {
+        let mut abandoned = self.abandoned.lock().unwrap_or_else(PoisonError::into_inner);
+        for session in sessions {
+            abandoned.remove(&session.id);
+        }
+    }
+
     fn abandoned_among(&self, sessions: &[Session]) -> Vec<Session> {
         let abandoned = self.abandoned.lock().unwrap_or_else(PoisonError::into_inner);
         let given_up = |s: &&Session| s.state == State::Activating && abandoned.contains(&s.id);
@@ -330,6 +397,8 @@ impl Broker {
             if given_up.is_empty() {
                 return Ok(false);
             }
+            // Should that not be recorded now, nobody completes them later.
+            self.abandon(&given_up);
             for session in &mut given_up {
                 session.trouble = Some(trouble.problem.clone());
             }
@@ -353,7 +422,10 @@ impl Broker {
                 }
             }
             match self.commit(Change { name: "ledger.activation_given_up", ..change }).await {
-                Ok(()) => return Ok(trouble.attempted),
+                Ok(()) => {
+                    self.given_up(&given_up);
+                    return Ok(trouble.attempted);
+                }
                 Err(LedgerError::Conflict(_)) => {}
                 Err(error) => return Err(error),
             }
@@ -364,8 +436,6 @@ impl Broker {
     /// Notes the failure where people see it and makes the account due again after a growing pause.
     async fn retry_later(&self, key: &AccountKey, problem: &Problem) {
         let now = self.clock.now();
-        // If even this cannot be written, the queue in memory still comes back to it.
-        self.ends.at_latest(key, now + TimeDelta::seconds(5));
         let Ok(Some((mut account, sessions))) = self.ledger.account(key).await else { return };
         let waiting: Vec<_> = sessions.into_iter().filter(|s| s.state == State::Ending).collect();
         if waiting.is_empty() && account.settled {
@@ -405,13 +475,38 @@ impl Broker {
         match self.ledger.account(key).await {
             Ok(Some((account, sessions))) => self.ends.set(key, next_due(&account, &sessions)),
             Ok(None) => self.ends.set(key, None),
-            Err(_) => self.ends.at_latest(key, self.clock.now() + TimeDelta::seconds(5)),
+            Err(_) => self.ends.set(key, Some(self.clock.now() + UNRECORDED_PAUSE)),
         }
+    }
+
+    /// The same after a failure. What is left to do comes back after a pause, also where the ledger could not be told so.
+    async fn schedule_again(&self, key: &AccountKey) {
+        let now = self.clock.now();
+        let pause = Some(now + UNRECORDED_PAUSE);
+        let due = match self.ledger.account(key).await {
+            Ok(Some((account, sessions))) => {
+                let left = !account.settled || sessions.iter().any(|s| s.state == State::Ending);
+                match next_due(&account, &sessions) {
+                    Some(at) if at > now => Some(at),
+                    Some(_) => pause,
+                    None if left => pause,
+                    None => None,
+                }
+            }
+            Ok(None) => None,
+            Err(_) => pause,
+        };
+        self.ends.set(key, due);
     }
 
     fn note_skew(&self, account: &Account, skew: TimeDelta) {
         self.skews.lock().unwrap_or_else(PoisonError::into_inner).insert(account.directory.clone(), skew);
     }
+}
+
+/// Whether a step only takes away: it may be done whatever else could not be.
+const fn takes_away(step: &Step) -> bool {
+    matches!(step, Step::Close | Step::Revoke(_) | Step::ResetPrimaryGroup | Step::Rotate(_) | Step::Delete)
 }
 
 /// When the account has to be looked at next: its first end, or its next attempt.

@@ -129,8 +129,17 @@ impl Broker {
             match self.begin(&snapshot, &session, answer, request).await? {
                 Try::Done => {
                     tracing::info!(session = %session.id, technician = %technician, policy = %session.policy, "activating");
-                    self.converge_patiently(&session.account).await;
-                    return self.outcome(&session.id).await;
+                    let problem = self.converge_patiently(&session.account).await;
+                    let session = self.outcome(&session.id).await?;
+                    // Given up, though even that cannot be recorded now: it is not under way any more.
+                    return match problem {
+                        Some(problem)
+                            if session.state == State::Activating && problem.code != Code::TimedOut =>
+                        {
+                            Err(problem)
+                        }
+                        _ => Ok(session),
+                    };
                 }
                 Try::Before(answered) => return self.answer_again(&answered, fingerprint).await,
                 Try::Again => {}

@@ -1,10 +1,11 @@
 //! What the broker does without being asked: recovery at the start, the periodic sweep, and `check`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use ticketgate_access::session::AccountKey;
+use ticketgate_access::session::{Account, AccountKey};
 use ticketgate_ledger::{Change, LedgerError, SessionFilter};
 use ticketgate_protocol::api::{EndCause, Finding, Mode, State};
 use ticketgate_protocol::problem::Problem;
@@ -72,9 +73,17 @@ impl Broker {
     pub async fn sweep(self: &Arc<Self>) -> Result<Vec<Finding>, Problem> {
         self.follow_clock_when_idle().await;
         let accounts = self.ledger.accounts().await.map_err(|e| ledger_problem(&e))?;
-        let deleted = |mode, settled| mode == Mode::Burner && settled;
-        let keys: Vec<_> =
-            accounts.into_iter().filter(|a| !deleted(a.mode, a.settled)).map(|a| a.key).collect();
+        let open = SessionFilter { open: true, ..SessionFilter::default() };
+        let open = self.ledger.sessions(open).await.map_err(|e| ledger_problem(&e))?;
+        let in_use: BTreeSet<_> = open.into_iter().map(|s| s.account).collect();
+        let snapshot = self.settings();
+        // Nothing can be left of a deleted account, and nothing be asked of a directory that is no longer configured.
+        let over = |a: &Account| a.mode == Mode::Burner || !snapshot.directories.contains_key(&a.directory);
+        let keys: Vec<_> = accounts
+            .into_iter()
+            .filter(|a| !a.settled || in_use.contains(&a.key) || !over(a))
+            .map(|a| a.key)
+            .collect();
         let count = keys.len();
         let mut findings = Vec::new();
         for batch in keys.chunks(16) {

@@ -160,3 +160,32 @@ async fn clocks_that_drift_apart_do_not_keep_an_ended_sessions_right() {
     assert!(world.directory.only().enabled);
     assert_eq!(ending.state, State::Ending, "the end could not be verified whole");
 }
+
+#[tokio::test]
+async fn the_sweep_looks_at_burner_accounts_that_are_in_use() {
+    let world = World::new().await;
+    world.activate("burner", "k1").await;
+    let name = world.directory.accounts.lock().unwrap().keys().next().unwrap().clone();
+    world.directory.by_hand(&name, |a| _ = a.rights.insert(Right(SERVERS.into())));
+    world.broker.sweep().await.unwrap();
+    assert_eq!(world.directory.only().rights, [Right(ADMINS.into())].into());
+}
+
+#[tokio::test]
+async fn a_deleted_account_is_made_anew_for_its_session_and_a_persons_of_that_name_is_not_touched() {
+    let world = World::new().await;
+    let session = world.activate("domain", "k1").await;
+    let before = world.directory.only();
+    world.directory.accounts.lock().unwrap().clear();
+    world.broker.sweep().await.unwrap();
+    assert_ne!(world.directory.only().identity, before.identity);
+    assert_eq!(world.directory.only().end, DirectoryEnd::At(session.expires_at));
+
+    world.directory.accounts.lock().unwrap().clear();
+    world.directory.person("jit-tech1", &[SERVERS]);
+    let person = world.directory.only();
+    let findings = world.broker.sweep().await.unwrap();
+    assert!(findings.iter().any(|f| f.level == "error"), "{findings:?}");
+    assert_eq!(world.end(&session, "k2").await.state, State::Ended, "there is nothing left of it");
+    assert_eq!(world.directory.only(), person);
+}
