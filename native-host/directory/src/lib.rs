@@ -21,8 +21,8 @@ pub use secret::Secret;
 pub trait Directory: Send + Sync {
     /// What the directory has for the account, read from the server now, and its clock at that moment.
     ///
-    /// A JIT account is looked up by [`Account::identity`] where that is known, else by its name anywhere in the directory
-    /// (so that a person's account of the same name is seen); a membership-mode account always by name.
+    /// An account is looked up by [`Account::identity`] where that is known, else by its name anywhere in the directory
+    /// (so that a person's account of the same name is seen).
     ///
     /// # Errors
     /// [`DirectoryError`]; "there is none" is not one.

@@ -164,6 +164,7 @@ impl Broker {
         if !others.iter().any(|s| s.is_live(session.requested_at)) {
             account.password_generation += 1;
         }
+        follow_configured_name(&mut account, config, session, &others)?;
         if account.mode == Mode::Membership {
             account.standing = self.standing(snapshot, &account, &others, session).await?;
         }
@@ -771,6 +772,40 @@ fn new_account(config: &Config, session: &Session) -> Account {
         next_try: None,
         version: 0,
     }
+}
+
+/// An account that goes by its name goes by the one that is configured now: an old one may be somebody else's. Only while
+/// nothing is open, or what was given under the old name could no longer be taken back.
+fn follow_configured_name(
+    account: &mut Account,
+    config: &Config,
+    session: &Session,
+    others: &[Session],
+) -> Result<(), Problem> {
+    let idle = others.is_empty() && (account.settled || account.version == 0);
+    if account.mode == Mode::Membership && idle {
+        // Looked up anew by its name; while a session is open, by its identity.
+        account.identity = None;
+        account.display_name = None;
+    }
+    let by_name = match account.mode {
+        Mode::Dedicated => account.identity.is_none(),
+        Mode::Membership => true,
+        Mode::Burner => false,
+    };
+    let name = account_name(config, session);
+    if !by_name || account.name == name {
+        return Ok(());
+    }
+    if !idle {
+        return Err(Problem::new(
+            Code::WrongState,
+            "The configuration names another account for you now, and the old one is still in use.",
+        )
+        .remedy("End your sessions in this directory first."));
+    }
+    account.name = name;
+    Ok(())
 }
 
 /// The logon name of a session's account; at most 20 characters, as `sAMAccountName` has it.

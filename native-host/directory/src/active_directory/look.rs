@@ -59,9 +59,7 @@ impl ActiveDirectory {
         account: &Account,
     ) -> Result<Option<Entry>, DirectoryError> {
         let subject = account.name.as_str();
-        if account.mode != Mode::Membership
-            && let Some(identity) = &account.identity
-        {
+        if let Some(identity) = &account.identity {
             let name = guid::name(identity).ok_or_else(|| {
                 DirectoryError::BadValue(format!("{identity} is not an identity of this directory"))
             })?;
