@@ -10,7 +10,7 @@ use serde_json::json;
 use ticketgate_access::desired::{Observed, PlanError, Step, desired, is_ours, plan};
 use ticketgate_access::session::{Account, AccountKey, Session};
 use ticketgate_directory::{Directory, DirectoryError, secret};
-use ticketgate_ledger::{Change, LedgerError};
+use ticketgate_ledger::{Change, LedgerError, NewAudit};
 use ticketgate_protocol::api::{EndCause, Mode, State};
 use ticketgate_protocol::problem::{Code, Problem};
 
@@ -70,6 +70,7 @@ impl Broker {
     async fn bring(&self, key: &AccountKey) -> Result<(), Trouble> {
         let mut attempted = false;
         let mut last = None;
+        let mut corrected = Vec::new();
         for _ in 0..PASSES {
             let trouble = |problem| Trouble { problem, attempted };
             let (account, sessions) = match self.due_marked(key).await {
@@ -110,7 +111,7 @@ impl Broker {
                 }
             }
             if steps.is_empty() {
-                return match self.settle(&account, &sessions, &observed, now).await {
+                return match self.settle(&account, &sessions, &observed, &corrected, now).await {
                     Ok(()) => Ok(()),
                     Err(LedgerError::Conflict(_)) => continue,
                     Err(error) => {
@@ -121,6 +122,19 @@ impl Broker {
                     }
                 };
             }
+            let account = if account.settled {
+                let names: Vec<_> = steps.iter().map(described).collect();
+                match self.note_difference(&account, &sessions, &names).await {
+                    Ok(account) => {
+                        corrected = names;
+                        account
+                    }
+                    Err(LedgerError::Conflict(_)) => continue,
+                    Err(error) => return Err(trouble(ledger_problem(&error))),
+                }
+            } else {
+                account
+            };
             let mut refused = None;
             for step in &steps {
                 if refused.is_some() && !takes_away(step) {
@@ -196,6 +210,50 @@ impl Broker {
         Err(LedgerError::Conflict(key.0.clone()))
     }
 
+    /// Nothing is due, and yet the directory is not as it was left: somebody else changed it. Recorded before it is put
+    /// right, and from now on retried like everything that is not settled.
+    async fn note_difference(
+        &self,
+        account: &Account,
+        sessions: &[Session],
+        steps: &[String],
+    ) -> Result<Account, LedgerError> {
+        tracing::warn!(account = %account.key.0, ?steps, "somebody else changed the account; putting it right");
+        let mut unsettled = Account { settled: false, ..account.clone() };
+        let change = Change {
+            name: "ledger.account_differs",
+            at: self.clock.now(),
+            audit: vec![self.about_account(account, sessions, "account.differs", steps)],
+            accounts: vec![unsettled.clone()],
+            ..Change::default()
+        };
+        self.commit(change).await?;
+        unsettled.version += 1;
+        Ok(unsettled)
+    }
+
+    /// A record about an account, in the chain of its directory's customer.
+    fn about_account(
+        &self,
+        account: &Account,
+        sessions: &[Session],
+        action: &'static str,
+        steps: &[String],
+    ) -> NewAudit {
+        let snapshot = self.settings();
+        let configured = snapshot.config.as_ref().and_then(|c| c.directories.get(&account.directory));
+        let customer = configured.map(|d| &d.customer).or(sessions.first().map(|s| &s.customer));
+        let details = records::details([
+            ("account", json!(account.display_name.as_ref().unwrap_or(&account.name))),
+            ("technician", json!(account.technician)),
+            ("directory", json!(account.directory)),
+            ("mode", json!(account.mode)),
+            ("sessions", json!(sessions.iter().map(|s| &s.id).collect::<Vec<_>>())),
+            ("steps", json!(steps)),
+        ]);
+        records::record(customer, action, "broker", "ok", details)
+    }
+
     /// Records what the directory taught about the account: its identity and its full name.
     /// `None`: the ledger's row changed meanwhile, look again.
     async fn learned(
@@ -212,7 +270,8 @@ impl Broker {
             }
             // An account that an administrator deleted is made anew under its name. While none is needed its identity is
             // kept: one that comes back (a restored object, a server that had not heard of it yet) is known again.
-            None if live => known.identity = None,
+            // A person's own account is not replaced by another one of its name.
+            None if live && account.mode != Mode::Membership => known.identity = None,
             None | Some(_) => {}
         }
         if known == *account {
@@ -262,9 +321,13 @@ impl Broker {
         account: &Account,
         sessions: &[Session],
         observed: &Observed,
+        corrected: &[String],
         now: DateTime<Utc>,
     ) -> Result<(), LedgerError> {
         let mut change = Change { name: "ledger.settled", at: now, ..Change::default() };
+        if !corrected.is_empty() {
+            change.audit.push(self.about_account(account, sessions, "account.corrected", corrected));
+        }
         for session in sessions {
             let mut session = session.clone();
             match session.state {
@@ -507,6 +570,14 @@ impl Broker {
 /// Whether a step only takes away: it may be done whatever else could not be.
 const fn takes_away(step: &Step) -> bool {
     matches!(step, Step::Close | Step::Revoke(_) | Step::ResetPrimaryGroup | Step::Rotate(_) | Step::Delete)
+}
+
+/// A step as it stands in the audit log.
+fn described(step: &Step) -> String {
+    match step {
+        Step::Grant { right, .. } | Step::Revoke(right) => format!("{} {}", step.name(), right.0),
+        _ => step.name().to_owned(),
+    }
 }
 
 /// When the account has to be looked at next: its first end, or its next attempt.

@@ -111,13 +111,14 @@ impl Model {
             accounts.insert(account.name.clone(), made);
             return Ok(());
         }
+        let by_identity = accounts.iter().find(|(_, a)| account.identity.as_ref() == Some(&a.identity));
+        let name = by_identity.map_or_else(|| account.name.clone(), |(name, _)| name.clone());
         if matches!(step, Step::Delete) {
-            accounts.remove(&account.name);
+            accounts.remove(&name);
             return Ok(());
         }
-        let seen = accounts
-            .get_mut(&account.name)
-            .ok_or_else(|| DirectoryError::NoSuchAccount(account.name.clone()))?;
+        let seen =
+            accounts.get_mut(&name).ok_or_else(|| DirectoryError::NoSuchAccount(account.name.clone()))?;
         match step {
             Step::Create(_) | Step::Delete => {}
             // A directory keeps the spelling that it has, and takes any.
@@ -161,9 +162,7 @@ impl Directory for Model {
             return Err(DirectoryError::Unreachable("down".into()));
         }
         let seen = match &account.identity {
-            Some(id) if account.mode != Mode::Membership => {
-                self.accounts.lock().unwrap().values().find(|a| a.identity == *id).cloned()
-            }
+            Some(id) => self.accounts.lock().unwrap().values().find(|a| a.identity == *id).cloned(),
             _ => self.account(&account.name),
         };
         Ok(Observed { directory_time: self.now(), account: seen })

@@ -1,0 +1,73 @@
+//! Which account is meant, when configuration or directory name it anew; and what the sweep says of changes by others.
+
+use super::*;
+
+fn own_account(name: &str) -> String {
+    configuration()
+        .replace("id = \"tech1\"\n", &format!("id = \"tech1\"\naccounts = {{ acme-ad = \"{name}\" }}\n"))
+}
+
+#[tokio::test]
+async fn a_persons_account_that_is_configured_anew_is_the_one_that_gets_the_right() {
+    let world = World::new().await;
+    world.directory.person("tech1", &[]);
+    world.directory.person("tech1.adm", &[]);
+    let session = world.activate("own", "k1").await;
+    world.broker.load_settings(&own_account("tech1.adm")).await.unwrap();
+    assert_eq!(world.try_activate("own", "k2", 3600).await, Err(Code::WrongState), "the old one is in use");
+    world.end(&session, "k3").await;
+    let session = world.activate("own", "k4").await;
+    assert!(world.directory.account("tech1").unwrap().rights.is_empty());
+    assert_eq!(world.directory.account("tech1.adm").unwrap().rights, [Right(ADMINS.into())].into());
+    world.end(&session, "k5").await;
+    assert!(world.directory.account("tech1.adm").unwrap().rights.is_empty());
+}
+
+#[tokio::test]
+async fn a_person_who_is_renamed_meanwhile_loses_the_right_and_the_new_bearer_of_the_name_gets_none() {
+    let world = World::new().await;
+    world.directory.person("tech1", &[]);
+    let session = world.activate("own", "k1").await;
+    {
+        let mut accounts = world.directory.accounts.lock().unwrap();
+        let person = accounts.remove("tech1").unwrap();
+        accounts.insert("tech1.married".into(), person);
+    }
+    world.directory.person("tech1", &[]);
+    world.directory.by_hand("tech1", |a| a.identity = "another".into());
+    world.broker.sweep().await.unwrap();
+    assert!(world.directory.account("tech1").unwrap().rights.is_empty());
+    world.end(&session, "k2").await;
+    assert!(world.directory.account("tech1.married").unwrap().rights.is_empty());
+}
+
+#[tokio::test]
+async fn after_a_name_clash_another_configured_name_helps() {
+    let world = World::new().await;
+    world.directory.person("jit-tech1", &[]);
+    assert_eq!(world.try_activate("domain", "k1", 3600).await, Err(Code::NameClash));
+    world.broker.sweep().await.unwrap();
+    let unit = "account_unit = ";
+    let other = configuration().replace(unit, &format!("account_name = \"adm-{{technician}}\"\n{unit}"));
+    world.broker.load_settings(&other).await.unwrap();
+    let session = world.activate("domain", "k2").await;
+    assert_eq!(session.account.as_deref(), Some("ACME\\adm-tech1"));
+}
+
+#[tokio::test]
+async fn what_others_changed_is_put_right_and_recorded() {
+    let world = World::new().await;
+    world.activate("domain", "k1").await;
+    world.broker.sweep().await.unwrap();
+    assert!(!world.actions().await.iter().any(|a| a == "account.differs"), "nothing was changed");
+    world.directory.by_hand("jit-tech1", |a| _ = a.rights.insert(Right(SERVERS.into())));
+    world.broker.sweep().await.unwrap();
+    assert_eq!(world.directory.only().rights, [Right(ADMINS.into())].into());
+    let records = world.ledger.audit(AuditQuery::default()).await.unwrap();
+    for action in ["account.differs", "account.corrected"] {
+        let record = records.iter().find(|r| r.action == action).unwrap();
+        assert_eq!(record.chain, "acme");
+        assert_eq!(record.details["steps"], serde_json::json!([format!("directory.revoke {SERVERS}")]));
+        assert_eq!(record.details["account"], "ACME\\jit-tech1");
+    }
+}
