@@ -108,6 +108,12 @@ function setProperty(element, name, value, props) {
   }
 }
 
+/** A sentence whose commands stand between backticks.
+ * @param {string} text */
+export function words(text) {
+  return text.split("`").map((part, i) => (i % 2 === 1 ? h("code", {}, part) : part));
+}
+
 /** A button that copies a text that is no secret.
  * @param {string} text @param {string} label */
 export function copyButton(text, label) {

@@ -3,7 +3,7 @@
 // of its own but the names of its controls.
 /// <reference types="chrome" />
 
-import { command, copyButton, h, patch } from "./draw.js";
+import { command, copyButton, h, patch, words } from "./draw.js";
 
 /** @typedef {import("./view.js").View} View */
 /** @typedef {import("./view.js").Button} Button */
@@ -52,7 +52,7 @@ function draw(view) {
   foot.textContent = view.foot;
   patch(main, [
     view.trouble && troubleCard(view.trouble),
-    ...view.notices.map((note, i) => h("p", { key: `notice${i}`, class: `box ${note.tone}` }, note.text)),
+    ...view.notices.map((note, i) => h("p", { key: `notice${i}`, class: `box ${note.tone}` }, words(note.text))),
     view.job && jobCard(view.job),
     ...view.sessions.map(sessionCard),
     view.loading && h("p", { key: "loading", class: "loading" }, "Asking the broker…"),
@@ -86,7 +86,7 @@ function stepList(steps) {
   return h(
     "ol",
     { class: "steps" },
-    ...steps.map((step) => h("li", {}, h("span", {}, step.text), step.command && command(step.command))),
+    ...steps.map((step) => h("li", {}, h("span", {}, words(step.text)), step.command && command(step.command))),
   );
 }
 
@@ -96,7 +96,7 @@ function troubleCard(trouble) {
     "section",
     { key: "trouble", class: `card ${trouble.tone}`, "aria-labelledby": "trouble-title" },
     h("h2", { id: "trouble-title" }, trouble.title),
-    h("p", {}, trouble.text),
+    h("p", {}, words(trouble.text)),
     stepList(trouble.steps),
     h("div", { class: "row" }, intentButton(trouble.button, "first")),
   );
@@ -111,7 +111,7 @@ function jobCard(job) {
     works
       ? h("div", { class: "with-spinner" }, h("span", { class: "spinner" }), h("h2", { id: "job-title" }, job.title))
       : h("h2", { id: "job-title" }, job.title),
-    h("p", { class: works ? "sub" : "" }, job.text),
+    h("p", { class: works ? "sub" : "" }, words(job.text)),
     stepList(job.steps),
     (job.retry || job.dismiss) &&
       h("div", { class: "row" }, intentButton(job.retry, "first"), intentButton(job.dismiss)),
@@ -123,6 +123,7 @@ const AROUND = 2 * Math.PI * 34;
 /** @param {Card} card */
 function sessionCard(card) {
   const title = `session-${card.id}`;
+  if (card.tone === "quiet") return overCard(card, title);
   const head = h(
     "div",
     { class: card.ring ? "" : "plainhead" },
@@ -135,7 +136,7 @@ function sessionCard(card) {
     "section",
     { key: title, class: `card session ${card.tone}`, "aria-labelledby": title },
     h("div", { class: "session-head" }, card.ring && ring(card.ring), head),
-    card.note && h("p", { class: `box ${card.note.tone}` }, card.note.text),
+    card.note && h("p", { class: `box ${card.note.tone}` }, words(card.note.text)),
     card.account &&
       h("div", { class: "account" }, h("code", { title: "User name" }, card.account), copyButton(card.account, "Copy name")),
     (card.copy_password || card.extend || card.end) &&
@@ -156,6 +157,17 @@ function sessionCard(card) {
         card.rights.length > 0 && h("ul", { class: "rights" }, ...card.rights.map((right) => h("li", {}, right))),
         card.limits && h("p", {}, card.limits),
       ),
+  );
+}
+
+/** A session that is over: one short card, since the next thing to do stands below it.
+ * @param {Card} card @param {string} title */
+function overCard(card, title) {
+  return h(
+    "section",
+    { key: title, class: "card quiet", "aria-labelledby": title },
+    h("h2", { id: title }, `${card.title} · ${card.subtitle}`),
+    h("p", { class: "state" }, card.state),
   );
 }
 

@@ -4,6 +4,7 @@
 pub mod asking;
 pub mod configuration;
 pub mod relay;
+pub mod scripted;
 
 use crate::Result;
 use crate::chromium::{self, Chromium, NativeHost};
@@ -20,6 +21,7 @@ use ticketgate_protocol::HOST_NAME;
 
 pub use configuration::{Configuration, Policy};
 pub use relay::Relay;
+pub use scripted::ScriptedHost;
 
 /// Longer names do not fit into the address of a Unix socket (unix(7)).
 const SOCKET_PATH_MAX: usize = 107;

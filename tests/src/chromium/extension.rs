@@ -98,6 +98,20 @@ impl Chromium {
         Ok(path)
     }
 
+    /// Clicks the extension's icon in the toolbar while this tab is in front: opens the popup and lets the extension into
+    /// this one page (`activeTab`).
+    ///
+    /// # Errors
+    /// The browser refuses.
+    pub fn click_toolbar(&self, page: &Page) -> Result<()> {
+        let url = page.url()?;
+        // A page's target is below its tab's, and only the tab's will do.
+        let tab = self.targets()?.into_iter().find(|target| target.kind == "tab" && target.url == url);
+        let tab = tab.with_context(|| format!("no tab shows {url}"))?;
+        let parameters = json!({"id": self.extension_id(), "targetId": tab.id});
+        self.connection.call(None, "Extensions.triggerAction", parameters).map(drop)
+    }
+
     /// The badge's text in a tab (`None`: everywhere).
     ///
     /// # Errors

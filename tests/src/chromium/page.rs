@@ -112,6 +112,18 @@ impl Page {
             .with_context(|| format!("in the content script of {}", world.name))
     }
 
+    /// Whether an extension has, or had, a content script in the document that is shown now.
+    ///
+    /// # Errors
+    /// The page is gone.
+    pub fn has_content_script(&self, extension_id: &str) -> Result<bool> {
+        // Events arrive only along with an answer; those of a script that was there first come before this one.
+        self.eval("0")?;
+        let origin = format!("chrome-extension://{extension_id}");
+        let worlds = self.connection.worlds(&self.session);
+        Ok(worlds.iter().any(|world| world.kind == "isolated" && world.origin == origin))
+    }
+
     fn evaluate(&self, mut parameters: Value) -> Result<Value> {
         if let Some(fields) = parameters.as_object_mut() {
             fields.insert("awaitPromise".to_owned(), true.into());

@@ -482,7 +482,7 @@ impl Worker {
                         id: format!("end {session}"),
                         title: if matches!(act, Some(Act::Extend(_))) { "Not extended" } else { "Not ended" }
                             .into(),
-                        message: text,
+                        message: text.replace('`', ""),
                         buttons: Vec::new(),
                         stay: true,
                     });

@@ -74,7 +74,7 @@ impl Worker {
 
     fn announce(&self, trouble: Option<&Trouble>, sessions: &[Card], job: Option<&JobView>) -> String {
         if let Some(job) = job {
-            return format!("{} {}", job.title, job.text);
+            return format!("{}. {}", job.title, job.text).replace('`', "");
         }
         let mut said: Vec<String> = trouble.map(|t| t.title.clone()).into_iter().collect();
         for card in sessions {
@@ -86,7 +86,8 @@ impl Worker {
                 _ => {}
             }
         }
-        said.join(". ")
+        // A sentence brings its own full stop.
+        said.iter().map(|text| text.trim_end_matches('.')).collect::<Vec<_>>().join(". ").replace('`', "")
     }
 
     fn cards(&self, now: DateTime<Utc>) -> Vec<Card> {
@@ -381,14 +382,10 @@ fn job_view(job: &Job) -> JobView {
 
 fn over_card(session: &Session) -> Card {
     let (tone, state, note) = match session.state {
-        State::Ended => (Tone::Quiet, "Ended", None),
-        State::Denied => (Tone::Amber, "Denied", None),
+        State::Ended => (Tone::Quiet, "Ended, the rights are taken away", None),
+        State::Denied => (Tone::Amber, "Denied", session.trouble.as_ref()),
         State::Lapsed => (Tone::Quiet, "Lapsed", None),
-        _ => (Tone::Red, "Failed", session.trouble.as_ref().map(|t| t.problem.detail.clone())),
-    };
-    let text = match session.state {
-        State::Ended => Some("The rights are taken away.".to_owned()),
-        _ => note,
+        _ => (Tone::Red, "Failed", session.trouble.as_ref()),
     };
     Card {
         id: session.id.to_string(),
@@ -401,7 +398,7 @@ fn over_card(session: &Session) -> Card {
         account: None,
         rights: Vec::new(),
         ticket: session.ticket.as_ref().map(ticket_line),
-        note: text.map(|text| Note { tone, text }),
+        note: note.map(|trouble| Note { tone, text: trouble.problem.detail.clone() }),
         copy_password: None,
         extend: None,
         end: None,

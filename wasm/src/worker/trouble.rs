@@ -78,33 +78,26 @@ pub(super) fn of_loss(lost: &Lost, seconds: i64) -> Trouble {
 
 /// The relay answers, but the broker refused or failed.
 pub(super) fn of_problem(problem: &Problem) -> Trouble {
-    let (tone, title, steps) = match problem.code {
-        Code::BrokerUnreachable | Code::TimedOut | Code::Stopping => (
-            Tone::Red,
-            "The broker does not answer",
-            vec![step("Find out what is wrong:", "ticketgate doctor")],
-        ),
+    let (tone, title, more) = match problem.code {
+        Code::BrokerUnreachable | Code::TimedOut | Code::Stopping => {
+            (Tone::Red, "The broker does not answer", ("Find out what is wrong:", "ticketgate doctor"))
+        }
         Code::NotATechnician => (
             Tone::Amber,
             "You are not set up as a technician",
-            vec![
-                step("Ask your administrator to add your user to the configuration.", ""),
-                step("This is what the broker sees:", "ticketgate status"),
-            ],
+            ("This is what the broker sees:", "ticketgate status"),
         ),
         Code::BadConfiguration => (
             Tone::Red,
             "The broker's configuration has a fault",
-            vec![step("Your administrator sees every fault with:", "ticketgate check")],
+            ("Your administrator sees every fault with:", "ticketgate check"),
         ),
-        _ => (Tone::Red, "That did not work", vec![step("Find out what is wrong:", "ticketgate doctor")]),
+        _ => (Tone::Red, "That did not work", ("Find out what is wrong:", "ticketgate doctor")),
     };
-    let text = if problem.remedy.is_empty() {
-        problem.detail.clone()
-    } else {
-        format!("{} {}", problem.detail, problem.remedy)
-    };
-    Trouble { tone, title: title.into(), text, steps, button: retry() }
+    // The same command is not said twice.
+    let remedy = Some(&problem.remedy).filter(|remedy| !remedy.is_empty() && !remedy.contains(more.1));
+    let steps = remedy.map(|remedy| step(remedy, "")).into_iter().chain([step(more.0, more.1)]).collect();
+    Trouble { tone, title: title.into(), text: problem.detail.clone(), steps, button: retry() }
 }
 
 /// What to do after a failed activation.

@@ -200,3 +200,35 @@ fn a_site_without_permission_is_offered_once_its_ticket_is_recognised() {
     assert!(play.view().allow.is_none());
     assert!(play.effects.contains(&Effect::Register { patterns: vec!["https://desk.example/*".into()] }));
 }
+
+#[test]
+fn a_session_that_is_over_takes_little_room_and_is_told_in_whole_sentences() {
+    let mut play = Play::with(overview(&[session("s-1", 1800)]));
+    play.open_popup();
+    let ended = with(session("s-1", 1800), json!({"state": "ended", "version": 2}));
+    play.frame(&json!({"event": "session", "data": ended}));
+    let card = play.view().sessions[0].clone();
+    assert_eq!(card.state.as_deref(), Some("Ended, the rights are taken away"));
+    assert!(card.note.is_none());
+    assert_eq!(play.view().announce, "Acme Corp Domain Admin: Ended, the rights are taken away");
+}
+
+#[test]
+fn a_trouble_names_its_command_once() {
+    let told = |detail: &str, remedy: &str| {
+        let mut play = Play::with(overview(&[]));
+        play.wait(10);
+        play.open_popup();
+        let id = play.last_sent("overview").unwrap().id.clone();
+        let error = json!({"code": "broker_unreachable", "status": 503, "detail": detail, "remedy": remedy});
+        play.frame(&json!({"id": id, "error": error}));
+        play.view().trouble.clone().unwrap()
+    };
+    let trouble = told("No broker is running.", "Run `ticketgate doctor`.");
+    assert_eq!(trouble.text, "No broker is running.");
+    assert_eq!(trouble.steps.len(), 1);
+    assert_eq!(trouble.steps[0].command.as_deref(), Some("ticketgate doctor"));
+    let trouble = told("No broker is running.", "Start it with `ticketgate broker`.");
+    assert_eq!(trouble.steps[0].text, "Start it with `ticketgate broker`.");
+    assert_eq!(trouble.steps.len(), 2);
+}

@@ -1,0 +1,378 @@
+//! What the extension looks like, in every state: pictures for people in `target/pictures/`, light and dark, and with
+//! each the checks that a machine can make: it says what it should, nothing is cut off sideways also at 200 % zoom,
+//! every text has the contrast of WCAG 2.2 (1.4.3), every control has a name.
+//!
+//! The host is scripted: most of these states last a moment with the real one, or need another version.
+#![allow(clippy::indexing_slicing, reason = "a test may panic: that is how it fails")]
+
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use ticketgate_tests::chromium::{Chromium, Options, Page};
+use ticketgate_tests::product::ScriptedHost;
+use ticketgate_tests::product::scripted::welcome;
+use ticketgate_tests::site::{Served, Site};
+use ticketgate_tests::world::{target, workspace};
+use ticketgate_tests::{Outcome, Result};
+
+/// The popup's width, and half of it: what a person sees who zooms to 200 %.
+const WIDTH: u32 = 380;
+const ZOOMED: u32 = 190;
+
+/// Texts whose contrast is below 4.5 (3 for large ones), as `text (ratio)`; disabled controls may be pale.
+const PALE: &str = r"(() => {
+  const parts = (colour) => (colour.match(/[\d.]+/g) ?? []).map(Number);
+  const light = (colour) => {
+    const scale = colour.startsWith('color(') ? 1 : 255;
+    const [r, g, b] = parts(colour).slice(0, 3).map((v) => v / scale)
+      .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const ground = (element) => {
+    for (let at = element; at; at = at.parentElement) {
+      const colour = getComputedStyle(at).backgroundColor;
+      const [, , , alpha = 1] = parts(colour);
+      if (alpha === 1) return colour;
+    }
+    return 'rgb(255, 255, 255)';
+  };
+  const pale = [];
+  for (const element of document.querySelectorAll('body *')) {
+    const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+    if (!own || element.closest('[aria-disabled=true], .unseen, option') || !element.checkVisibility()) continue;
+    const style = getComputedStyle(element);
+    const [a, b] = [light(style.color), light(ground(element))].sort((x, y) => y - x);
+    const ratio = (a + 0.05) / (b + 0.05);
+    const large = parseFloat(style.fontSize) >= 24 || (parseFloat(style.fontSize) >= 18.66 && style.fontWeight >= 700);
+    if (ratio < (large ? 3 : 4.5)) pale.push(`${element.textContent.trim().slice(0, 40)} (${ratio.toFixed(2)})`);
+  }
+  return pale;
+})()";
+
+/// Controls without a name, by their outer HTML.
+const NAMELESS: &str = r"[...document.querySelectorAll('button, a, input, select, textarea, summary')]
+  .filter((one) => one.checkVisibility())
+  .filter((one) => !(one.ariaLabel || one.textContent.trim() || [...(one.labels ?? [])].some((l) => l.textContent.trim())))
+  .map((one) => one.outerHTML)";
+
+struct Stage {
+    browser: Chromium,
+    host: ScriptedHost,
+    site: Site,
+    wrong: Vec<String>,
+}
+
+impl Stage {
+    fn open() -> Result<Self> {
+        let site = Site::start()?;
+        let host = ScriptedHost::new(&json!({"overview": overview(json!([]))}))?;
+        let at = |name: &str| (name.to_owned(), site.address().to_string());
+        let hosts = vec![at("desk.example"), at("other.example")];
+        let browser = host.browser(Options { hosts, ..Options::default() })?;
+        browser.allow_host("http://desk.example/*", "options.html")?;
+        Ok(Self { browser, host, site, wrong: Vec::new() })
+    }
+
+    /// A ticket page of Request Tracker in a tab, and the tab's number.
+    fn ticket(&self, name: &str, number: &str, customer: &str) -> Result<(Page, i64)> {
+        let html =
+            std::fs::read_to_string(workspace().join("wasm/tests/fixtures/pages/request-tracker-5.html"))?;
+        let html = html.replace("Acme Corp", customer).replace("4711", number);
+        let url = self.site.page_at(name, "/Ticket/Display.html", Served::html(html));
+        let page = self.browser.page(&format!("{url}?id={number}"))?;
+        let tab = self.tab(&page)?;
+        Ok((page, tab))
+    }
+
+    fn tab(&self, page: &Page) -> Result<i64> {
+        let url = json!(page.url()?);
+        let found = self.browser.worker()?.eval(&format!(
+            "chrome.tabs.query({{}}).then(all => all.find(tab => tab.url === {url} || tab.pendingUrl === {url})?.id
+               ?? all.findLast(tab => tab.active).id)"
+        ))?;
+        found.as_i64().ok_or_else(|| anyhow::anyhow!("no tab for {url}"))
+    }
+
+    /// The popup's page about a tab, as wide as the real one.
+    fn popup(&self, tab: i64) -> Result<Page> {
+        let popup = self.browser.new_tab("about:blank")?;
+        popup.look("light", WIDTH, 600, 2.0)?;
+        popup.open(&self.browser.extension_url(&format!("popup.html?tab={tab}")))?;
+        Ok(popup)
+    }
+
+    /// Takes a picture of a page of ours in both schemes, and checks what can be checked.
+    fn picture(&mut self, page: &Page, name: &str, says: &[&str]) -> Result<()> {
+        for part in says {
+            let part = json!(part);
+            let there = format!(
+                "document.body.innerText.includes({part}) || {part} + ' is not in: ' + document.body.innerText"
+            );
+            page.until(&there)?;
+        }
+        let mut find = |what: &str, found: &Value| {
+            if found.as_array().is_none_or(|all| !all.is_empty()) {
+                self.wrong.push(format!("{name}: {what}: {found}"));
+            }
+        };
+        let width = if name.starts_with("popup") { WIDTH } else { 720 };
+        for scheme in ["light", "dark"] {
+            page.look(scheme, width, 160, 2.0)?;
+            let height = page.eval("document.body.getBoundingClientRect().bottom")?;
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a page's height")]
+            let height = height.as_f64().unwrap_or(600.0).ceil() as u32;
+            page.look(scheme, width, height.max(160), 2.0)?;
+            page.screenshot_to(&pictures().join(format!("{name}-{scheme}.png")))?;
+            find(&format!("too little contrast, {scheme}"), &page.eval(PALE)?);
+        }
+        find("controls without a name", &page.eval(NAMELESS)?);
+        page.look("light", ZOOMED.min(width / 2), 400, 2.0)?;
+        let wide = "[...document.querySelectorAll('body *')].filter(one => one.getBoundingClientRect().right > innerWidth + 1)
+            .filter(one => one.checkVisibility() && !one.closest('.unseen')).map(one => one.outerHTML.slice(0, 80))";
+        find("cut off at 200 %", &page.eval(wide)?);
+        page.look("light", width, 600, 2.0)
+    }
+}
+
+fn pictures() -> PathBuf {
+    target().join("pictures")
+}
+
+fn policy(id: &str, customer: &str, name: &str) -> Value {
+    json!({
+        "id": id, "name": name, "customer": customer, "mode": "dedicated", "default_s": 3600, "max_s": 14400,
+        "choices_s": [1800, 3600, 14400], "ticket_required": true, "one_click": true,
+        "end_guarantee": "The directory itself stops the account at the end, also when Ticketgate is away.",
+        "end_limits": "A connection or a window that was opened before lives on until it is closed.",
+    })
+}
+
+fn overview(sessions: Value) -> Value {
+    json!({"ok": {
+        "technician": "tech1",
+        "now": {"$now": 0},
+        "customers": [
+            {"id": "acme", "name": "Acme Corp", "aliases": ["ACME"]},
+            {"id": "globex", "name": "Globex", "aliases": []},
+        ],
+        "policies": [
+            policy("acme-domain-admin", "acme", "Domain Admin"),
+            policy("globex-server-admin", "globex", "Server Admin"),
+            policy("globex-helpdesk", "globex", "Helpdesk"),
+        ],
+        "sessions": sessions,
+        "notices": [],
+    }})
+}
+
+fn session(id: &str, left_s: i64, more: &Value) -> Value {
+    let mut session = json!({
+        "id": format!("s-01jd8q3v6e8t0k5n2m4p7r9x{id}"), "state": "active", "technician": "tech1", "customer": "acme",
+        "customer_name": "Acme Corp", "policy": "acme-domain-admin", "policy_name": "Domain Admin",
+        "directory": "acme-ad", "mode": "dedicated", "account": "ACME\\jit-tech1", "rights": ["Domain Admins"],
+        "reason": "#4711 Outlook crashes on start (Acme Corp, Reception)",
+        "ticket": {"system": "request-tracker", "number": "4711", "url": "http://desk.example/Ticket/Display.html?id=4711",
+            "summary": "Outlook crashes on start", "customer": "Acme Corp", "contact": "Reception", "status": "new"},
+        "requested_at": {"$in": left_s - 3600}, "from": {"$in": left_s - 3600}, "expires_at": {"$in": left_s},
+        "latest_end": {"$in": left_s + 10800}, "password_held": true, "version": 3
+    });
+    if let (Some(all), Some(more)) = (session.as_object_mut(), more.as_object()) {
+        all.extend(more.clone());
+    }
+    session
+}
+
+fn problem(code: &str, status: u16, detail: &str, remedy: &str) -> Value {
+    json!({"code": code, "status": status, "detail": detail, "remedy": remedy})
+}
+
+#[test]
+fn every_state_of_the_popup_is_clear_in_both_schemes_and_zoomed() -> Outcome {
+    let mut stage = Stage::open()?;
+    let (page, tab) = stage.ticket("desk.example", "4711", "Acme Corp")?;
+    page.wait_for_control("button", "Activate · Acme Corp")?;
+
+    let popup = stage.popup(tab)?;
+    stage.picture(
+        &popup,
+        "popup-ready",
+        &["Ticket on this page", "Outlook crashes", "Activate Domain Admin for 1 h"],
+    )?;
+    let refusal = problem(
+        "directory_down",
+        503,
+        "No domain controller of Acme Corp answers. Nothing was granted.",
+        "Try again in a minute.",
+    );
+    stage.host.answer("activate", json!({"error": refusal}))?;
+    popup.click("button", "Activate Domain Admin for 1 h")?;
+    stage.picture(
+        &popup,
+        "popup-failed",
+        &["Not activated: Domain Admin", "Nothing was granted", "Try again"],
+    )?;
+    stage.host.answer("activate", Value::Null)?;
+    popup.click("button", "Try again")?;
+    stage.picture(&popup, "popup-activating", &["Activating Domain Admin at Acme Corp"])?;
+    // The host goes, and the next one refuses what is asked of it again with the same key.
+    stage.host.answer(
+        "activate",
+        json!({"error": problem("too_many_sessions", 409, "You have 3 sessions already.", "End one first.")}),
+    )?;
+    stage.host.leave()?;
+    popup.click("button", "Change")?;
+    let keys: Vec<_> = stage.host.heard("activate")?.iter().map(|frame| frame["key"].clone()).collect();
+    assert_eq!(keys.len(), 3);
+    assert_ne!(keys[0], keys[1], "a refused activation is over");
+    assert_eq!(keys[1], keys[2], "one without an answer is repeated");
+
+    stage.host.answer("overview", overview(json!([session("1a", 3480, &json!({}))])))?;
+    popup.until("document.body.innerText.includes('Ends at')")?;
+    stage.picture(
+        &popup,
+        "popup-active",
+        &["Acme Corp", "ACME\\jit-tech1", "Copy password", "Extend by 1 h", "End now"],
+    )?;
+    let globex = json!({
+        "customer": "globex", "customer_name": "Globex", "policy": "globex-server-admin", "policy_name": "Server Admin",
+        "directory": "globex-ad", "account": "GLOBEX\\jit-tech1", "rights": ["Tier1 Server Admins", "Backup Operators"],
+        "ticket": null, "reason": "Update of the file server", "latest_end": {"$in": 9000}, "password_held": false
+    });
+    let membership = json!({
+        "policy_name": "Helpdesk, own account", "mode": "membership", "account": "ACME\\tech1", "rights": ["Helpdesk Operators"],
+        "latest_end": {"$in": 200}
+    });
+    stage.host.answer(
+        "overview",
+        overview(json!([
+            session("1d", 42, &json!({})),
+            session("1b", 200, &membership),
+            session("1c", 9000, &globex),
+        ])),
+    )?;
+    stage.picture(
+        &popup,
+        "popup-several",
+        &["Globex", "GLOBEX\\jit-tech1", "New password", "ACME\\tech1"],
+    )?;
+
+    let stuck = json!({
+        "state": "ending", "end_cause": "expired", "password_held": false, "version": 5,
+        "trouble": {"problem": problem("directory_down", 503, "No domain controller of Acme Corp answers.", ""),
+            "attempts": 4, "next_try": {"$in": 45}}
+    });
+    stage.host.answer("overview", overview(json!([session("1a", -30, &stuck)])))?;
+    stage.picture(
+        &popup,
+        "popup-end-fails",
+        &["End does not succeed", "4 attempts", "may still be there"],
+    )?;
+    stage.host.answer(
+        "overview",
+        overview(json!([session("1a", 600, &json!({"state": "ending", "version": 6}))])),
+    )?;
+    stage.picture(&popup, "popup-ending", &["Ending"])?;
+    stage.host.answer("overview", overview(json!([])))?;
+    popup.until("!document.body.innerText.includes('Ending')")?;
+    let mut noticed = overview(json!([]));
+    noticed["ok"]["notices"] = json!([
+        {"level": "warning", "text": "The clocks of broker and directory acme-ad are 90 seconds apart. Check the time service."},
+        {"level": "error", "text": "The configuration file has 2 faults; the one before it is still in force. Run: ticketgate check"},
+    ]);
+    stage.host.answer("overview", noticed)?;
+    stage.picture(&popup, "popup-notices", &["90 seconds apart", "2 faults"])?;
+    stage.host.answer("overview", overview(json!([])))?;
+    popup.until("!document.body.innerText.includes('90 seconds')")?;
+    popup.close()?;
+
+    // Other pages.
+    let (_other, there) = stage.ticket("desk.example", "4712", "Hooli")?;
+    let popup = stage.popup(there)?;
+    stage.picture(
+        &popup,
+        "popup-pick-customer",
+        &["the ticket says “Hooli”: pick the customer", "Pick the customer."],
+    )?;
+    popup.close()?;
+    let plain =
+        stage.site.page_at("desk.example", "/", Served::html("<!doctype html><title>Home</title><h1>Home"));
+    let plain = stage.browser.page(&plain)?;
+    let popup = stage.popup(stage.tab(&plain)?)?;
+    stage.picture(&popup, "popup-no-ticket", &["No ticket recognised on this page", "Ticket number"])?;
+    popup.close()?;
+    let (foreign, there) = stage.ticket("other.example", "4713", "Globex")?;
+    foreign.to_front()?;
+    stage.browser.click_toolbar(&foreign)?;
+    stage.browser.popup()?.until("document.body.innerText.includes('4713')")?;
+    stage.browser.popup()?.close()?;
+    let popup = stage.popup(there)?;
+    stage.picture(&popup, "popup-site-not-allowed", &["other.example", "Allow on this site", "#4713"])?;
+    popup.close()?;
+
+    // What is in the way.
+    for (name, answer, says) in [
+        (
+            "popup-broker-unreachable",
+            problem(
+                "broker_unreachable",
+                503,
+                "The broker did not answer.",
+                "Find out why with: ticketgate doctor",
+            ),
+            "The broker does not answer",
+        ),
+        (
+            "popup-not-a-technician",
+            problem(
+                "not_a_technician",
+                403,
+                "You are not set up as a technician.",
+                "Ask your administrator to add you.",
+            ),
+            "not set up as a technician",
+        ),
+        (
+            "popup-bad-configuration",
+            problem("bad_configuration", 503, "The configuration has a fault, so nothing is granted.", ""),
+            "configuration has a fault",
+        ),
+    ] {
+        stage.host.answer("overview", json!({"error": answer}))?;
+        let popup = stage.popup(tab)?;
+        stage.picture(&popup, name, &[says, "Try again"])?;
+        popup.close()?;
+    }
+    stage.host.answer("overview", overview(json!([])))?;
+    for (name, hello, says) in [
+        ("popup-extension-too-old", welcome(99), "Update the extension."),
+        ("popup-program-too-old", welcome(0), "Update the program."),
+    ] {
+        stage.host.answer("hello", hello)?;
+        stage.host.leave()?;
+        let popup = stage.popup(tab)?;
+        popup.until(
+            "document.body.innerText.includes('do not fit together') || document.querySelector('.trouble')",
+        )?;
+        stage.picture(&popup, name, &["Extension and Ticketgate program do not fit together", says])?;
+        popup.close()?;
+    }
+    let manifest = stage.browser.folder().join("NativeMessagingHosts/com.ticketgate.host.json");
+    let good = std::fs::read_to_string(&manifest)?;
+    std::fs::write(&manifest, good.replace(stage.browser.extension_id(), &"a".repeat(32)))?;
+    let popup = stage.popup(tab)?;
+    stage.picture(&popup, "popup-forbidden", &["does not serve this extension", "ticketgate install"])?;
+    popup.close()?;
+    std::fs::remove_file(&manifest)?;
+    let popup = stage.popup(tab)?;
+    stage.picture(
+        &popup,
+        "popup-not-installed",
+        &["not installed on this computer", "ticketgate install", "ticketgate doctor"],
+    )?;
+    // The way out works without opening the popup anew.
+    std::fs::write(&manifest, good)?;
+    stage.host.answer("hello", welcome(1))?;
+    popup.click("button", "Try again")?;
+    popup.until("document.body.innerText.includes('Activate Domain Admin for 1 h')")?;
+    assert!(stage.wrong.is_empty(), "{}", stage.wrong.join("\n"));
+    Ok(())
+}
