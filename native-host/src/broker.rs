@@ -26,12 +26,12 @@ mod view;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use ticketgate_access::config::Config;
 use ticketgate_directory::Directory;
 use ticketgate_ledger::{Change, Ledger, LedgerError};
 use ticketgate_protocol::api::{Notice, Session as SessionView};
-use ticketgate_protocol::ids::{DirectoryId, SessionId};
+use ticketgate_protocol::ids::{DirectoryId, SessionId, TechnicianId};
 use ticketgate_protocol::problem::{Code, Problem};
 
 pub use self::clock::Clock;
@@ -55,6 +55,7 @@ pub struct Broker {
     events: Events,
     skews: Mutex<BTreeMap<DirectoryId, TimeDelta>>,
     abandoned: Mutex<BTreeSet<SessionId>>,
+    floods: Mutex<BTreeMap<TechnicianId, DateTime<Utc>>>,
 }
 
 impl Broker {
@@ -72,6 +73,7 @@ impl Broker {
             events: Events::default(),
             skews: Mutex::default(),
             abandoned: Mutex::default(),
+            floods: Mutex::default(),
         })
     }
 

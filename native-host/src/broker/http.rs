@@ -31,6 +31,8 @@ pub struct Peer {
     pub login: String,
     /// Whether it is the machine's administrator.
     pub superuser: bool,
+    /// Whether it is the user that this broker runs as.
+    pub own: bool,
 }
 
 /// What the handlers need.
@@ -135,7 +137,8 @@ impl FromRequestParts<Api> for Who {
             Refusal(Problem::new(Code::NotATechnician, "The operating system does not say who is calling."))
         })?;
         let snapshot = api.broker.settings();
-        Ok(Self(Caller::identify(snapshot.config.as_ref(), &peer.login, peer.superuser)))
+        let caller = Caller::identify(snapshot.config.as_ref(), &peer.login, peer.superuser);
+        Ok(Self(Caller { own: peer.own, ..caller }))
     }
 }
 

@@ -13,6 +13,8 @@ pub struct Caller {
     pub technician: Option<TechnicianId>,
     /// Whether this caller may act for everybody: a configured administrator, or the machine's own.
     pub administrator: bool,
+    /// Whether this is the very user that the broker runs as: who owns its files may have it do its rounds.
+    pub own: bool,
     /// Whether there is a configuration at all that could name a technician.
     pub configured: bool,
 }
@@ -30,6 +32,7 @@ impl Caller {
             login: login.to_owned(),
             technician,
             administrator: superuser || named,
+            own: false,
             configured: config.is_some(),
         }
     }
@@ -68,6 +71,14 @@ impl Caller {
         }
         Err(Problem::new(Code::NotAnAdministrator, "Only an administrator of the broker may do this.")
             .remedy("Ask one of them, or to be added to `administrators` in the configuration."))
+    }
+
+    /// Refuses everybody but administrators and the broker's own user (the sweep's timer).
+    ///
+    /// # Errors
+    /// [`Code::NotAnAdministrator`]
+    pub fn require_own_or_administrator(&self) -> Result<(), Problem> {
+        if self.own { Ok(()) } else { self.require_administrator() }
     }
 
     /// The name in audit records.

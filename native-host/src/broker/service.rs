@@ -1,7 +1,7 @@
 //! What a caller can ask for: each is a decision, one durable write, and then [`Broker::converge`].
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -47,8 +47,18 @@ impl Broker {
             technician: caller.technician.clone(),
             administrator: caller.administrator,
             now: self.clock.now(),
-            notices: self.notices(&self.settings()),
+            notices: self.notices_for(caller),
         }
+    }
+
+    /// A stranger is told no more than that nothing can be granted.
+    fn notices_for(&self, caller: &Caller) -> Vec<api::Notice> {
+        let snapshot = self.settings();
+        if caller.technician.is_some() || caller.administrator || caller.own {
+            return self.notices(&snapshot);
+        }
+        let problem = Self::config(&snapshot).err();
+        problem.map(|p| api::Notice { level: "error".into(), text: p.detail }).into_iter().collect()
     }
 
     /// All that the popup needs.
@@ -197,20 +207,16 @@ impl Broker {
             }
             Err(LedgerError::Conflict(_)) => Ok(Try::Again),
             Err(LedgerError::Seen(answered)) => Ok(Try::Before(answered)),
-            Err(LedgerError::TooMany { limit, retry_after_s }) => {
-                let problem = limit_problem(limit, retry_after_s, config);
-                self.audit_refusal(
-                    records::refused(
-                        "activation.refused",
-                        session.technician.as_str(),
-                        request,
-                        Some(&session.customer),
-                        &problem,
-                    ),
-                    None,
-                )
-                .await?;
+            Err(LedgerError::TooMany { limit: Limit::Sessions, .. }) => {
+                let problem = sessions_problem(config);
+                let actor = session.technician.as_str();
+                let record =
+                    records::refused("activation.refused", actor, request, Some(&session.customer), &problem);
+                self.audit_refusal(record, &session.technician).await?;
                 Err(problem)
+            }
+            Err(LedgerError::TooMany { limit, retry_after_s }) => {
+                Err(self.flooded(&session.technician, limit, retry_after_s).await)
             }
             Err(error) => Err(ledger_problem(&error)),
         }
@@ -261,18 +267,16 @@ impl Broker {
                 Ok(until) => until,
                 Err(problem) => {
                     let more = records::details([("code", json!(problem.code)), ("by_s", json!(by_s))]);
-                    self.audit_refusal(
-                        records::about(
-                            &session,
-                            Some(&account),
-                            "session.extension_refused",
-                            &caller.actor(),
-                            "refused",
-                            more,
-                        ),
-                        None,
-                    )
-                    .await?;
+                    let actor = caller.actor();
+                    let record = records::about(
+                        &session,
+                        Some(&account),
+                        "session.extension_refused",
+                        &actor,
+                        "refused",
+                        more,
+                    );
+                    self.audit_refusal(record, &session.technician).await?;
                     return Err(problem);
                 }
             };
@@ -293,12 +297,15 @@ impl Broker {
                 sessions: vec![longer],
                 accounts: vec![Account { settled: false, ..account.clone() }],
                 answers: self.answer(caller, key, fingerprint, id),
-                guard: None,
+                guard: self.counted(&session.technician),
             };
             match self.commit(change).await {
                 Ok(()) => {}
                 Err(LedgerError::Conflict(_)) => continue,
                 Err(LedgerError::Seen(answered)) => return self.answer_again(&answered, fingerprint).await,
+                Err(LedgerError::TooMany { limit, retry_after_s }) => {
+                    return Err(self.flooded(&session.technician, limit, retry_after_s).await);
+                }
                 Err(error) => return Err(ledger_problem(&error)),
             }
             if let Some(problem) = self.converge_patiently(&account.key).await {
@@ -397,8 +404,20 @@ impl Broker {
                 "Say whose sessions: a technician, a customer, or both.",
             ));
         }
-        if which.technician.is_none() || which.technician != caller.technician {
-            caller.require_administrator()?;
+        if (which.technician.is_none() || which.technician != caller.technician)
+            && let Err(problem) = caller.require_administrator()
+        {
+            if let Some(technician) = &caller.technician {
+                let details = records::details([
+                    ("technician", json!(which.technician)),
+                    ("customer", json!(which.customer)),
+                    ("code", json!(problem.code)),
+                ]);
+                let record =
+                    records::record(None, "end_all.refused", technician.as_str(), "refused", details);
+                self.audit_refusal(record, technician).await?;
+            }
+            return Err(problem);
         }
         let filter = SessionFilter {
             technician: which.technician.clone(),
@@ -532,9 +551,16 @@ impl Broker {
                 records::Details::new(),
             )],
             accounts: vec![account.clone()],
+            guard: self.counted(&session.technician),
             ..Change::default()
         };
-        self.commit(change).await.map_err(|e| ledger_problem(&e))?;
+        match self.commit(change).await {
+            Ok(()) => {}
+            Err(LedgerError::TooMany { limit, retry_after_s }) => {
+                return Err(self.flooded(&session.technician, limit, retry_after_s).await);
+            }
+            Err(error) => return Err(ledger_problem(&error)),
+        }
         match self.converge_patiently(&account.key).await {
             Some(problem) => Err(problem),
             None => Ok(account),
@@ -646,15 +672,34 @@ impl Broker {
 
     async fn visible(&self, caller: &Caller, id: &SessionId) -> Result<Session, Problem> {
         let session = self.ledger.session(id).await.map_err(|e| ledger_problem(&e))?;
-        let may = |s: &Session| caller.administrator || caller.technician.as_ref() == Some(&s.technician);
-        session.filter(may).ok_or_else(unknown_session)
+        let session = session.ok_or_else(unknown_session)?;
+        if caller.administrator || caller.technician.as_ref() == Some(&session.technician) {
+            return Ok(session);
+        }
+        Err(self.refuse_others(caller, &session).await)
+    }
+
+    /// Somebody reached for another's session: recorded, and answered as if there were none.
+    async fn refuse_others(&self, caller: &Caller, session: &Session) -> Problem {
+        let problem = unknown_session();
+        if let Some(technician) = &caller.technician {
+            let more = records::details([("code", json!(problem.code))]);
+            let record =
+                records::about(session, None, "session.refused", technician.as_str(), "refused", more);
+            // Whatever becomes of the record, the answer is the same: another one would tell that there is one.
+            let _ = self.audit_refusal(record, technician).await;
+        }
+        problem
     }
 
     /// A session of the caller's own, with its account.
     async fn own(&self, caller: &Caller, id: &SessionId) -> Result<(Session, Account), Problem> {
         let technician = caller.technician()?;
         let session = self.ledger.session(id).await.map_err(|e| ledger_problem(&e))?;
-        let session = session.filter(|s| s.technician == *technician).ok_or_else(unknown_session)?;
+        let session = session.ok_or_else(unknown_session)?;
+        if session.technician != *technician {
+            return Err(self.refuse_others(caller, &session).await);
+        }
         let account = self.ledger.account(&session.account).await.map_err(|e| ledger_problem(&e))?;
         account.map(|(account, _)| (session, account)).ok_or_else(unknown_session)
     }
@@ -670,33 +715,63 @@ impl Broker {
         let Ok(config) = Self::config(snapshot) else { return problem };
         let customer = config.customers.get(&request.customer).map(|c| &c.id);
         let record = records::refused("activation.refused", technician.as_str(), request, customer, &problem);
-        let guard =
-            Guard { technician: technician.clone(), rate: Some(config.broker.rate), sessions_at_once: None };
-        match self.audit_refusal(record, Some(guard)).await {
+        match self.audit_refusal(record, technician).await {
             Ok(()) => problem,
             Err(other) => other,
         }
     }
 
+    /// Records a refusal, which counts as a request.
     async fn audit_refusal(
         &self,
         record: ticketgate_ledger::NewAudit,
-        guard: Option<Guard>,
+        technician: &TechnicianId,
     ) -> Result<(), Problem> {
-        let limits = self.settings().config.as_ref().map(|c| c.broker.rate);
         let change = Change {
             name: "ledger.refusal",
             at: self.clock.now(),
             audit: vec![record],
-            guard,
+            guard: self.counted(technician),
             ..Change::default()
         };
         match self.commit(change).await {
             Ok(()) => Ok(()),
             Err(LedgerError::TooMany { limit, retry_after_s }) => {
-                Err(rate_problem(limit, retry_after_s, limits.unwrap_or_default()))
+                Err(self.flooded(technician, limit, retry_after_s).await)
             }
             Err(error) => Err(ledger_problem(&error)),
+        }
+    }
+
+    /// Counts a request of this technician.
+    fn counted(&self, technician: &TechnicianId) -> Option<Guard> {
+        let rate = self.settings().config.as_ref().map(|c| c.broker.rate);
+        Some(Guard { technician: technician.clone(), rate, sessions_at_once: None })
+    }
+
+    /// A request too many. A flood is one record a minute, so that it is seen and does not fill the log.
+    async fn flooded(&self, technician: &TechnicianId, limit: Limit, retry_after_s: u32) -> Problem {
+        let rate = self.settings().config.as_ref().map(|c| c.broker.rate).unwrap_or_default();
+        let problem = rate_problem(limit, retry_after_s, rate);
+        let now = self.clock.now();
+        {
+            let mut floods = self.floods.lock().unwrap_or_else(PoisonError::into_inner);
+            let lately = |at: &DateTime<Utc>| now - *at < chrono::TimeDelta::minutes(1);
+            if floods.get(technician).is_some_and(lately) {
+                return problem;
+            }
+            floods.insert(technician.clone(), now);
+        }
+        let details = records::details([("technician", json!(technician)), ("code", json!(problem.code))]);
+        let change = Change {
+            name: "ledger.flood",
+            at: now,
+            audit: vec![records::record(None, "requests.refused", technician.as_str(), "refused", details)],
+            ..Change::default()
+        };
+        match self.commit(change).await {
+            Ok(()) => problem,
+            Err(error) => ledger_problem(&error),
         }
     }
 
@@ -848,18 +923,10 @@ fn wrong_state(state: State) -> Problem {
     Problem::new(Code::WrongState, detail)
 }
 
-fn limit_problem(limit: Limit, retry_after_s: u32, config: &Config) -> Problem {
-    match limit {
-        Limit::Sessions => {
-            let most = config.broker.sessions_at_once;
-            Problem::new(
-                Code::TooManySessions,
-                format!("You already have {most} sessions open, which is the most."),
-            )
-            .remedy("End one that you no longer need.")
-        }
-        _ => rate_problem(limit, retry_after_s, config.broker.rate),
-    }
+fn sessions_problem(config: &Config) -> Problem {
+    let most = config.broker.sessions_at_once;
+    Problem::new(Code::TooManySessions, format!("You already have {most} sessions open, which is the most."))
+        .remedy("End one that you no longer need.")
 }
 
 fn rate_problem(limit: Limit, retry_after_s: u32, rate: ticketgate_access::config::RateLimits) -> Problem {

@@ -115,9 +115,11 @@ impl Started {
     /// [`StartError::Place`] when the socket cannot be opened.
     pub async fn serve(self, how: Serving<'_>, stop: impl Future<Output = ()>) -> Result<(), StartError> {
         let Serving { socket, on_demand, for_everyone } = how;
-        let listener = listen::listen(socket, for_everyone)
-            .await
-            .map_err(|error| StartError::Place { what: "the socket", path: socket.to_owned(), error })?;
+        let listener = listen::listen(socket, for_everyone).await.map_err(|error| StartError::Place {
+            what: "the socket",
+            path: socket.to_owned(),
+            error,
+        })?;
         let (stopping, told) = watch::channel(false);
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(Arc::clone(&self.broker).run_ends());

@@ -3,6 +3,7 @@
 mod model;
 mod names;
 mod outages;
+mod people;
 mod spellings;
 
 use std::sync::Arc;

@@ -298,9 +298,7 @@ async fn check(State(broker): Shared, Who(caller): Who) -> Answer<Vec<api::Findi
 /// Converges every account now.
 #[utoipa::path(post, path = "/v1/sweep", responses((status = 200, body = Vec<api::Finding>), (status = 403, body = Problem)))]
 async fn sweep(State(broker): Shared, Who(caller): Who) -> Answer<Vec<api::Finding>> {
-    if !caller.administrator {
-        caller.technician()?;
-    }
+    caller.require_own_or_administrator()?;
     Ok(Json(broker.sweep().await?))
 }
 
@@ -315,7 +313,8 @@ async fn events(
     // The first event makes the listener fetch what it may have missed before it listened.
     let stream =
         futures_util::stream::unfold((feed, api.stopping, true), move |(mut feed, mut stopping, first)| {
-            let technician = technician.clone();
+            let (technician, login, broker) =
+                (technician.clone(), caller.login.clone(), Arc::clone(&api.broker));
             async move {
                 if first {
                     return Some((Ok(sse(&api::Event::Resync)), (feed, stopping, false)));
@@ -331,6 +330,12 @@ async fn events(
                         Err(RecvError::Lagged(_)) => api::Event::Resync,
                         Err(RecvError::Closed) => return None,
                     };
+                    // A new configuration may say that this login is another technician, or none.
+                    let snapshot = broker.settings();
+                    let now = Caller::identify(snapshot.config.as_ref(), &login, false);
+                    if now.technician.as_ref() != Some(&technician) {
+                        return None;
+                    }
                     return Some((Ok(sse(&event)), (feed, stopping, false)));
                 }
             }

@@ -61,6 +61,7 @@ impl Connected<IncomingStream<'_, UnixListener>> for Peer {
             // A user without a name, or credentials that cannot be read, is nobody's login.
             login: uid.and_then(login_of).unwrap_or_default(),
             superuser: uid == Some(0),
+            own: uid == Some(nix::unistd::geteuid().as_raw()),
         }
     }
 }

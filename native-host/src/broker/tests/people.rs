@@ -1,0 +1,84 @@
+//! Who may do what, how often, and what is recorded of those who may not.
+
+use super::*;
+
+fn two_technicians() -> String {
+    configuration().replace(
+        "[[technician]]\nid = \"boss\"",
+        "[[technician]]\nid = \"tech2\"\ngroups = [\"tier2\"]\n[[technician]]\nid = \"boss\"",
+    )
+}
+
+fn key(text: &str) -> IdempotencyKey {
+    IdempotencyKey::new(text).unwrap()
+}
+
+#[tokio::test]
+async fn reaching_for_anothers_session_is_recorded_and_tells_nothing() {
+    let world = World::new().await;
+    world.broker.load_settings(&two_technicians()).await.unwrap();
+    let session = world.activate("domain", "k1").await;
+    let other = world.caller("tech2");
+    let nowhere = ticketgate_protocol::ids::SessionId::new("s-none").unwrap();
+    let wish = PasswordWanted { renew: true, once: true };
+    for n in 0..30 {
+        let theirs = [
+            world.broker.end(&other, &key(&format!("e{n}")), &session.id).await.unwrap_err(),
+            world.broker.extend(&other, &key(&format!("x{n}")), &session.id, 60).await.unwrap_err(),
+            world.broker.password(&other, &session.id, wish).await.unwrap_err(),
+        ];
+        let none = world.broker.end(&other, &key(&format!("n{n}")), &nowhere).await.unwrap_err();
+        assert!(theirs.iter().all(|p| *p == none), "{theirs:?}");
+    }
+    assert_eq!(world.session(&session).await.state, State::Active);
+    let actions = world.actions().await;
+    let refused = actions.iter().filter(|a| *a == "session.refused").count();
+    assert_eq!(refused, 20, "as many as a technician has requests in a minute");
+    assert_eq!(actions.iter().filter(|a| *a == "requests.refused").count(), 1, "a flood is one record");
+}
+
+#[tokio::test]
+async fn a_flood_of_good_requests_is_bounded_too_and_an_end_never_is() {
+    let world = World::new().await;
+    let session = world.activate("domain", "k1").await;
+    let caller = world.caller("tech1");
+    let renew = PasswordWanted { renew: true, once: false };
+    let mut refused = 0;
+    for n in 0..15 {
+        let extended = world.broker.extend(&caller, &key(&format!("x{n}")), &session.id, 10).await;
+        let renewed = world.broker.password(&caller, &session.id, renew).await;
+        refused += usize::from(extended.is_err_and(|p| p.code == Code::RateLimited));
+        refused += usize::from(renewed.is_err_and(|p| p.code == Code::RateLimited));
+    }
+    assert_eq!(refused, 30 - 19);
+    let before = world.actions().await.len();
+    for n in 0..50 {
+        assert_eq!(world.try_activate("servers", &format!("f{n}"), 3600).await, Err(Code::RateLimited));
+    }
+    assert_eq!(world.actions().await.len(), before, "a flood does not fill the log");
+    assert_eq!(world.end(&session, "k2").await.state, State::Ended);
+}
+
+#[tokio::test]
+async fn the_brake_in_the_wrong_hand_is_recorded() {
+    let world = World::new().await;
+    let all = EndAll { customer: Some(CustomerId::new("acme").unwrap()), technician: None };
+    world.broker.end_all(&world.caller("tech1"), &all).await.unwrap_err();
+    assert!(world.actions().await.iter().any(|a| a == "end_all.refused"));
+}
+
+#[tokio::test]
+async fn a_stranger_is_not_told_what_is_wrong_with_the_configuration() {
+    let world = World::new().await;
+    world.broker.load_settings("[[policy]]\nid = 3\n").await.unwrap_err();
+    assert!(world.broker.info(&world.caller("mallory")).notices.is_empty());
+    assert!(!world.broker.info(&world.caller("tech1")).notices.is_empty());
+}
+
+#[test]
+fn the_brokers_own_user_may_sweep_and_another_technician_may_not() {
+    let caller = Caller::identify(None, "ticketgate", false);
+    assert!(caller.require_own_or_administrator().is_err());
+    assert!(Caller { own: true, ..caller.clone() }.require_own_or_administrator().is_ok());
+    assert!(Caller { own: true, ..caller }.require_administrator().is_err());
+}
