@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 
+use sha2::{Digest, Sha256};
 use ticketgate_access::config::{self, Config};
 use ticketgate_access::session::Right;
 use ticketgate_directory::Directory;
@@ -56,6 +57,7 @@ impl Broker {
                 let details = records::details([
                     ("policies", snapshot.config.as_ref().map_or(0, |c| c.policies.len()).into()),
                     ("directories", snapshot.directories.len().into()),
+                    ("sha256", hex::encode(Sha256::digest(text)).into()),
                 ]);
                 self.audit_settings("broker.config_loaded", "ok", details).await;
                 self.replace(snapshot);
@@ -80,6 +82,14 @@ impl Broker {
         let snapshot = self.prepare(text).await.inspect_err(|faults| self.refuse_settings(faults))?;
         self.replace(snapshot);
         Ok(())
+    }
+
+    /// The same where the file cannot even be read.
+    pub(super) async fn settings_unreadable(&self, fault: &str) {
+        tracing::error!(%fault, "the configuration cannot be read; the old one stays in force");
+        let details = records::details([("faults", fault.into())]);
+        self.audit_settings("broker.config_refused", "refused", details).await;
+        self.refuse_settings(fault);
     }
 
     /// Keeps what is in force and tells everybody that a newer file was refused.
@@ -111,27 +121,30 @@ impl Broker {
                 self.build.build(directory, rights.collect()).map_err(|e| format!("directory {id}: {e}"))?;
             directories.insert(id.clone(), connector);
         }
-        // A directory that has left the file is still needed for the ends of its sessions.
-        let old = self.settings();
-        let open = self
-            .ledger
-            .sessions(SessionFilter { open: true, ..SessionFilter::default() })
-            .await
-            .unwrap_or_default();
         let mut notices: Vec<_> = config
             .warnings
             .iter()
             .map(|w| Notice { level: "warning".into(), text: format!("Configuration, {w}") })
             .collect();
-        for session in open {
-            if let (false, Some(connector)) =
-                (directories.contains_key(&session.directory), old.directories.get(&session.directory))
-            {
-                notices.push(error(&format!(
-                    "The directory {} has left the configuration while sessions in it are open. It is kept until they have ended.",
-                    session.directory
-                )));
-                directories.insert(session.directory.clone(), Arc::clone(connector));
+        // A directory that has left the file is still needed for the ends of its sessions. Where the ledger cannot say
+        // which have any, each is.
+        let old = self.settings();
+        let open = SessionFilter { open: true, ..SessionFilter::default() };
+        let needed: BTreeSet<_> = match self.ledger.sessions(open).await {
+            Ok(open) => open.into_iter().map(|session| session.directory).collect(),
+            Err(_) => old.directories.keys().cloned().collect(),
+        };
+        for id in needed {
+            if directories.contains_key(&id) {
+                continue;
+            }
+            let left =
+                format!("The directory {id} has left the configuration while sessions in it are open.");
+            if let Some(connector) = old.directories.get(&id) {
+                notices.push(error(&format!("{left} It is kept until they have ended.")));
+                directories.insert(id, Arc::clone(connector));
+            } else {
+                notices.push(error(&format!("{left} They cannot be ended: put it back until they are.")));
             }
         }
         Ok(Snapshot { config: Some(config), directories, notices })

@@ -91,7 +91,13 @@ pub async fn start(places: &Places, role: Role) -> Result<Started, StartError> {
             Role::Serve => broker.load_settings(&text).await,
             Role::Sweep => broker.adopt_settings(&text).await,
         }),
-        Err(error) => broker.refuse_settings(&format!("{} cannot be read: {error}", places.config.display())),
+        Err(error) => {
+            let fault = format!("{} cannot be read: {error}", places.config.display());
+            match role {
+                Role::Serve => broker.settings_unreadable(&fault).await,
+                Role::Sweep => broker.refuse_settings(&fault),
+            }
+        }
     }
     let due = broker.recover().await.map_err(|p| StartError::Ledger(p.to_string()))?;
     Ok(Started { broker, due, config: places.config.clone(), _lock: lock })
@@ -179,7 +185,9 @@ async fn watch_settings(broker: Arc<Broker>, path: PathBuf) {
         match tokio::fs::read_to_string(&path).await {
             // Faults are told to everybody who asks, and are in the log and the audit log.
             Ok(text) => drop(broker.load_settings(&text).await),
-            Err(error) => broker.refuse_settings(&format!("{} cannot be read: {error}", path.display())),
+            Err(error) => {
+                broker.settings_unreadable(&format!("{} cannot be read: {error}", path.display())).await;
+            }
         }
     }
 }

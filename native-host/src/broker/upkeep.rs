@@ -148,11 +148,24 @@ impl Broker {
                     }
                 }
                 _ = checkpoint.tick() => {
+                    self.note_time().await;
                     if let Err(error) = self.ledger.checkpoint(self.clock.now()).await {
                         tracing::error!(%error, "the audit log's heads could not be signed");
                     }
                 }
             }
+        }
+    }
+
+    /// While something is open the ledger knows the time to a minute, so that the next broker notices a clock that was set
+    /// back while none ran.
+    pub(super) async fn note_time(&self) {
+        if self.ends.is_empty() {
+            return;
+        }
+        let change = Change { name: "ledger.time", at: self.clock.now(), ..Change::default() };
+        if let Err(error) = self.commit(change).await {
+            tracing::error!(%error, "the time could not be noted");
         }
     }
 

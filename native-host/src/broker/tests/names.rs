@@ -71,3 +71,41 @@ async fn what_others_changed_is_put_right_and_recorded() {
         assert_eq!(record.details["account"], "ACME\\jit-tech1");
     }
 }
+
+#[tokio::test]
+async fn a_directory_that_left_the_configuration_is_kept_for_its_open_sessions_and_asked_for_after_a_restart()
+{
+    const OTHER: &str = "[[customer]]\nid = \"acme\"\n";
+    let world = World::new().await;
+    let session = world.activate("domain", "k1").await;
+    world.broker.load_settings(OTHER).await.unwrap();
+    let notices = world.broker.settings().notices.clone();
+    assert!(notices.iter().any(|n| n.text.contains("kept until they have ended")), "{notices:?}");
+
+    let broker = Broker::new(
+        world.refusing.clone(),
+        world.clock.clone(),
+        Arc::new(OneDirectory(Arc::clone(&world.directory))),
+    );
+    broker.load_settings(OTHER).await.unwrap();
+    let notices = broker.settings().notices.clone();
+    assert!(notices.iter().any(|n| n.text.contains("put it back")), "{notices:?}");
+
+    let nobody = Caller { administrator: true, ..world.caller("boss") };
+    let ended = world.broker.end(&nobody, &IdempotencyKey::new("k2").unwrap(), &session.id).await.unwrap();
+    assert_eq!(ended.state, State::Ended);
+    world.broker.load_settings(OTHER).await.unwrap();
+    let findings = world.broker.sweep().await.unwrap();
+    assert!(findings.iter().all(|f| f.level == "ok"), "it is not asked for for ever: {findings:?}");
+}
+
+#[tokio::test]
+async fn a_clock_set_back_after_a_quiet_hour_is_noticed_by_the_next_broker() {
+    let world = World::new().await;
+    let session = world.try_activate("domain", "k1", 4 * 3600).await.unwrap();
+    world.clock.pass(3600);
+    world.broker.note_time().await;
+    world.clock.pass(-1800);
+    let world = world.restarted().await;
+    assert_eq!(world.becomes(&session, State::Ended).await.end_cause, Some(EndCause::ClockSetBack));
+}
