@@ -1,6 +1,8 @@
 //! The broker's socket: a file per platform opens it and tells who is at the other end.
 
 #[cfg(unix)]
+mod seats;
+#[cfg(unix)]
 mod unix;
 #[cfg(unix)]
 pub(super) use unix::{listen, remove, serve};

@@ -11,6 +11,7 @@ use axum::serve::IncomingStream;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 
+use super::seats::Seats;
 use crate::broker::Broker;
 use crate::broker::http::{Peer, router};
 
@@ -49,14 +50,14 @@ pub(in crate::broker) async fn serve(
     let stop = async move {
         let _ = told.wait_for(|stopping| *stopping).await;
     };
-    if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(stop).await {
+    if let Err(error) = axum::serve(Seats::of(listener), app).with_graceful_shutdown(stop).await {
         tracing::error!(%error, "the socket failed");
     }
 }
 
-impl Connected<IncomingStream<'_, UnixListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        let uid = stream.io().peer_cred().map(|credentials| credentials.uid()).ok();
+impl Connected<IncomingStream<'_, Seats>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, Seats>) -> Self {
+        let uid = stream.io().uid();
         Self {
             // A user without a name, or credentials that cannot be read, is nobody's login.
             login: uid.and_then(login_of).unwrap_or_default(),
