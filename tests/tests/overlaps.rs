@@ -21,14 +21,17 @@ fn two_sessions_on_one_account_hold_the_union_and_each_ends_alone() -> Outcome {
     let ad = SambaAd::start(Options::default())?;
     let product = Product::start(&Configuration::standard(&ad))?;
     let servers = product.activate("acme-server-admin", &[&REASON[..], &["--for", "4h"]].concat())?;
-    let domain = product.activate("acme-domain-admin", &["--ticket", "4711", "--for", "1h"])?;
-    assert_eq!(servers.account, domain.account);
-    assert_eq!(servers.password, domain.password, "the first session goes on with the password it has");
+    let domain = product.granted(&wish("acme-domain-admin"))?;
+    assert_eq!(json!(servers.account), product.session(&domain)?["account"]);
+    assert!(
+        ad.bind(servers.name(), &servers.password)?.accepted(),
+        "the first goes on with the password it has"
+    );
     let both = ad.look()?.account(servers.name())?.expect("the account is there");
     assert_eq!(both.groups, sorted(vec![ad.group("domain_admins"), ad.group("tier1")]));
     assert!(both.ends_in(4 * HOUR), "the later of both ends: {:?}", both.left());
 
-    product.cli_json(&["end", &domain.id])?;
+    product.cli_json(&["end", &domain])?;
     let one = ad.look()?.account(servers.name())?.expect("the account is there");
     assert!(one.enabled() && one.groups == [ad.group("tier1")], "{one:?}");
     assert!(ad.bind(servers.name(), &servers.password)?.accepted(), "the other session is not disturbed");
@@ -44,12 +47,14 @@ fn ending_the_longer_session_shortens_the_directorys_end_to_the_other_ones() -> 
     let ad = SambaAd::start(Options::default())?;
     let product = Product::start(&Configuration::standard(&ad))?;
     let long = product.activate("acme-server-admin", &[&REASON[..], &["--for", "4h"]].concat())?;
-    let short = product.activate("acme-domain-admin", &["--ticket", "4711", "--for", "30m"])?;
+    let mut short = wish("acme-domain-admin");
+    short["duration_s"] = json!(1800);
+    product.granted(&short)?;
     product.cli_json(&["end", &long.id])?;
-    let account = ad.look()?.account(short.name())?.expect("the account is there");
+    let account = ad.look()?.account(long.name())?.expect("the account is there");
     assert!(account.ends_in(HOUR / 2), "{:?}", account.left());
     assert_eq!(account.groups, [ad.group("domain_admins")]);
-    assert!(ad.bind(short.name(), &short.password)?.accepted());
+    assert!(ad.bind(long.name(), &long.password)?.accepted());
     Ok(())
 }
 
@@ -58,12 +63,12 @@ fn two_sessions_of_one_policy_keep_its_right_until_both_are_over() -> Outcome {
     let ad = SambaAd::start(Options::default())?;
     let product = Product::start(&Configuration::standard(&ad))?;
     let first = product.activate("acme-server-admin", &REASON)?;
-    let second = product.activate("acme-server-admin", &REASON)?;
-    assert_ne!(first.id, second.id);
+    let second = product.granted(&wish("acme-server-admin"))?;
+    assert_ne!(first.id, second);
     product.cli_json(&["end", &first.id])?;
     let account = ad.look()?.account(first.name())?.expect("the account is there");
     assert!(account.enabled() && account.groups == [ad.group("tier1")], "{account:?}");
-    product.cli_json(&["end", &second.id])?;
+    product.cli_json(&["end", &second])?;
     assert!(ad.open_accounts()?.is_empty());
     Ok(())
 }
