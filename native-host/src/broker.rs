@@ -145,7 +145,7 @@ impl Broker {
     fn notices(&self, snapshot: &Snapshot) -> Vec<Notice> {
         let mut notices = snapshot.notices.clone();
         for (directory, skew) in self.skews.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            if skew.abs() > TimeDelta::seconds(60) {
+            if skew.abs() > TimeDelta::seconds(60) && snapshot.directories.contains_key(directory) {
                 notices.push(Notice {
                     level: "warning".into(),
                     text: format!(

@@ -325,6 +325,10 @@ impl Broker {
         now: DateTime<Utc>,
     ) -> Result<(), LedgerError> {
         let mut change = Change { name: "ledger.settled", at: now, ..Change::default() };
+        if account.mode != Mode::Membership && !sessions.iter().any(|s| s.is_live(now)) {
+            // Also where somebody else closed or deleted the account.
+            self.passwords.forget(&account.key);
+        }
         if !corrected.is_empty() {
             change.audit.push(self.about_account(account, sessions, "account.corrected", corrected));
         }

@@ -9,8 +9,25 @@ use tokio::sync::{Notify, Semaphore};
 
 use super::Broker;
 
-/// Accounts worked on at once. More would only queue in the directory.
-const AT_ONCE: usize = 64;
+/// Accounts of one directory worked on at once. More would only queue in the directory; and one that does not answer must
+/// not keep the ends in the others.
+const AT_ONCE: usize = 32;
+
+/// The places to work in, by directory.
+#[derive(Default)]
+struct Rooms(HashMap<String, Arc<Semaphore>>);
+
+impl Rooms {
+    fn of(&mut self, key: &AccountKey) -> Arc<Semaphore> {
+        let directory = key.0.split('/').next().unwrap_or_default();
+        if let Some(room) = self.0.get(directory) {
+            return Arc::clone(room);
+        }
+        let room = Arc::new(Semaphore::new(AT_ONCE));
+        self.0.insert(directory.to_owned(), Arc::clone(&room));
+        room
+    }
+}
 
 /// When each account is due next.
 #[derive(Default)]
@@ -76,12 +93,12 @@ impl Ends {
 impl Broker {
     /// Does what is due, when it is due, for as long as the broker runs.
     pub(super) async fn run_ends(self: Arc<Self>) {
-        let room = Arc::new(Semaphore::new(AT_ONCE));
+        let mut rooms = Rooms::default();
         loop {
             match self.ends.take_due(self.clock.now()) {
                 Ok(due) => {
                     for key in due {
-                        let (broker, room) = (Arc::clone(&self), Arc::clone(&room));
+                        let (broker, room) = (Arc::clone(&self), rooms.of(&key));
                         tokio::spawn(async move {
                             let _place = room.acquire_owned().await;
                             if let Err(problem) = broker.converge(&key).await {
@@ -117,6 +134,15 @@ mod tests {
         assert_eq!(ends.take_due(t), Err(Some(t + TimeDelta::seconds(1))));
         assert_eq!(ends.take_due(t + TimeDelta::seconds(5)), Ok(vec![key("a"), key("b")]));
         assert_eq!(ends.take_due(t + TimeDelta::seconds(9)), Err(None));
+    }
+
+    #[test]
+    fn a_directory_that_does_not_answer_leaves_room_for_the_others() {
+        let mut rooms = Rooms::default();
+        let dead = rooms.of(&AccountKey("dead-ad/dedicated/a".into()));
+        let _all = dead.try_acquire_many(u32::try_from(AT_ONCE).unwrap()).unwrap();
+        assert!(rooms.of(&AccountKey("dead-ad/burner/b".into())).try_acquire().is_err());
+        assert!(rooms.of(&AccountKey("acme-ad/dedicated/a".into())).try_acquire().is_ok());
     }
 
     #[test]

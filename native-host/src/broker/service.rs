@@ -430,27 +430,40 @@ impl Broker {
         let cause = if own { EndCause::Technician } else { EndCause::Administrator };
         let mut work = tokio::task::JoinSet::new();
         let ids: Vec<_> = sessions.iter().map(|s| s.id.clone()).collect();
+        let mut failed = None;
         for session in sessions {
-            for _ in 0..TRIES {
-                let Some(session) = self.ledger.session(&session.id).await.map_err(|e| ledger_problem(&e))?
-                else {
-                    break;
-                };
-                if !matches!(session.state, State::Activating | State::Active)
-                    || self.mark_ending(&session, cause, &caller.actor(), None).await?
-                {
-                    break;
-                }
+            // One that cannot be braked does not save the others.
+            if let Err(problem) = self.brake(&session.id, cause, &caller.actor()).await {
+                failed.get_or_insert(problem);
+                continue;
             }
             let broker = Arc::clone(self);
             work.spawn(async move { broker.converge_patiently(&session.account).await });
         }
         work.join_all().await;
+        if let Some(problem) = failed {
+            return Err(problem);
+        }
         let mut ended = Vec::new();
         for id in ids {
             ended.push(self.seen(&id).await?);
         }
         Ok(ended)
+    }
+
+    /// Writes that a session ends, however often its row changes meanwhile.
+    async fn brake(&self, id: &SessionId, cause: EndCause, actor: &str) -> Result<(), Problem> {
+        for _ in 0..TRIES {
+            let session = self.ledger.session(id).await.map_err(|e| ledger_problem(&e))?;
+            let Some(session) = session.filter(|s| matches!(s.state, State::Activating | State::Active))
+            else {
+                return Ok(());
+            };
+            if self.mark_ending(&session, cause, actor, None).await? {
+                return Ok(());
+            }
+        }
+        Err(ledger_problem(&LedgerError::Conflict(String::new())))
     }
 
     /// Writes that a session ends; `false`: the row changed meanwhile.
@@ -672,21 +685,21 @@ impl Broker {
 
     async fn visible(&self, caller: &Caller, id: &SessionId) -> Result<Session, Problem> {
         let session = self.ledger.session(id).await.map_err(|e| ledger_problem(&e))?;
-        let session = session.ok_or_else(unknown_session)?;
-        if caller.administrator || caller.technician.as_ref() == Some(&session.technician) {
-            return Ok(session);
+        let may = |s: &Session| caller.administrator || caller.technician.as_ref() == Some(&s.technician);
+        match session.filter(may) {
+            Some(session) => Ok(session),
+            None => Err(self.refuse_others(caller, id).await),
         }
-        Err(self.refuse_others(caller, &session).await)
     }
 
-    /// Somebody reached for another's session: recorded, and answered as if there were none.
-    async fn refuse_others(&self, caller: &Caller, session: &Session) -> Problem {
+    /// Somebody reached for a session that is another's, or nobody's. Answer and record are the same in both cases, since
+    /// technicians can read their own records.
+    async fn refuse_others(&self, caller: &Caller, id: &SessionId) -> Problem {
         let problem = unknown_session();
         if let Some(technician) = &caller.technician {
-            let more = records::details([("code", json!(problem.code))]);
-            let record =
-                records::about(session, None, "session.refused", technician.as_str(), "refused", more);
-            // Whatever becomes of the record, the answer is the same: another one would tell that there is one.
+            let details = records::details([("session", json!(id)), ("code", json!(problem.code))]);
+            let record = records::record(None, "session.refused", technician.as_str(), "refused", details);
+            // Whatever becomes of the record, the answer is the same.
             let _ = self.audit_refusal(record, technician).await;
         }
         problem
@@ -696,10 +709,9 @@ impl Broker {
     async fn own(&self, caller: &Caller, id: &SessionId) -> Result<(Session, Account), Problem> {
         let technician = caller.technician()?;
         let session = self.ledger.session(id).await.map_err(|e| ledger_problem(&e))?;
-        let session = session.ok_or_else(unknown_session)?;
-        if session.technician != *technician {
-            return Err(self.refuse_others(caller, &session).await);
-        }
+        let Some(session) = session.filter(|s| s.technician == *technician) else {
+            return Err(self.refuse_others(caller, id).await);
+        };
         let account = self.ledger.account(&session.account).await.map_err(|e| ledger_problem(&e))?;
         account.map(|(account, _)| (session, account)).ok_or_else(unknown_session)
     }

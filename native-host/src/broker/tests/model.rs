@@ -271,6 +271,8 @@ pub(super) struct Refusing {
     pub(super) name: &'static str,
     pub(super) refuses: AtomicBool,
     pub(super) refused: AtomicU32,
+    /// How often, at most.
+    pub(super) times: AtomicU32,
 }
 
 #[async_trait]
@@ -278,6 +280,7 @@ impl ticketgate_ledger::Ledger for Refusing {
     async fn commit(&self, change: ticketgate_ledger::Change) -> Result<(), ticketgate_ledger::LedgerError> {
         if (self.name == "*" || self.name.split(' ').any(|name| name == change.name))
             && self.refuses.load(Ordering::SeqCst)
+            && self.refused.load(Ordering::SeqCst) < self.times.load(Ordering::SeqCst)
         {
             self.refused.fetch_add(1, Ordering::SeqCst);
             return Err(ticketgate_ledger::LedgerError::Unavailable("disk full".into()));

@@ -189,3 +189,19 @@ async fn a_deleted_account_is_made_anew_for_its_session_and_a_persons_of_that_na
     assert_eq!(world.end(&session, "k2").await.state, State::Ended, "there is nothing left of it");
     assert_eq!(world.directory.only(), person);
 }
+
+#[tokio::test]
+async fn an_overlapping_session_that_fails_leaves_the_running_one_as_it_was() {
+    for step in ["directory.grant", "directory.set_end"] {
+        let world = World::new().await;
+        world.activate("domain", "k1").await;
+        let (account, passwords) =
+            (world.directory.only(), world.directory.passwords.lock().unwrap().clone());
+        world.directory.set(Mood::Refuses(step));
+        assert_eq!(world.try_activate("servers", "k2", 7200).await, Err(Code::NotDelegated), "{step}");
+        world.directory.set(Mood::Well);
+        world.broker.sweep().await.unwrap();
+        assert_eq!(world.directory.only(), account, "{step}");
+        assert_eq!(*world.directory.passwords.lock().unwrap(), passwords, "{step}");
+    }
+}

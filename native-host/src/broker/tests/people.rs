@@ -22,13 +22,18 @@ async fn reaching_for_anothers_session_is_recorded_and_tells_nothing() {
     let nowhere = ticketgate_protocol::ids::SessionId::new("s-none").unwrap();
     let wish = PasswordWanted { renew: true, once: true };
     for n in 0..30 {
-        let theirs = [
-            world.broker.end(&other, &key(&format!("e{n}")), &session.id).await.unwrap_err(),
-            world.broker.extend(&other, &key(&format!("x{n}")), &session.id, 60).await.unwrap_err(),
-            world.broker.password(&other, &session.id, wish).await.unwrap_err(),
-        ];
-        let none = world.broker.end(&other, &key(&format!("n{n}")), &nowhere).await.unwrap_err();
-        assert!(theirs.iter().all(|p| *p == none), "{theirs:?}");
+        let mut told = Vec::new();
+        for id in [&session.id, &nowhere] {
+            told.push(world.broker.end(&other, &key(&format!("e{n}")), id).await.unwrap_err());
+            told.push(world.broker.extend(&other, &key(&format!("x{n}")), id, 60).await.unwrap_err());
+            told.push(world.broker.password(&other, id, wish).await.unwrap_err());
+        }
+        assert!(told.iter().all(|p| *p == told[0]), "{told:?}");
+    }
+    let own = AuditQuery { technician: other.technician.clone(), ..AuditQuery::default() };
+    for record in world.ledger.audit(own).await.unwrap() {
+        let text = record.details.to_string();
+        assert!(record.chain == "-" && !text.contains("Outlook") && !text.contains("tech1"), "{record:?}");
     }
     assert_eq!(world.session(&session).await.state, State::Active);
     let actions = world.actions().await;
@@ -81,4 +86,18 @@ fn the_brokers_own_user_may_sweep_and_another_technician_may_not() {
     assert!(caller.require_own_or_administrator().is_err());
     assert!(Caller { own: true, ..caller.clone() }.require_own_or_administrator().is_ok());
     assert!(Caller { own: true, ..caller }.require_administrator().is_err());
+}
+
+#[tokio::test]
+async fn the_brake_ends_what_it_can() {
+    let world = World::with_ledger_refusing("ledger.session_ending").await;
+    let first = world.activate("domain", "k1").await;
+    let second = world.activate("burner", "k2").await;
+    world.refusing.refuses.store(true, Ordering::SeqCst);
+    world.refusing.times.store(1, Ordering::SeqCst);
+    let all = EndAll { customer: Some(CustomerId::new("acme").unwrap()), technician: None };
+    let refused = world.broker.end_all(&world.caller("boss"), &all).await.unwrap_err();
+    assert_eq!(refused.code, Code::LedgerDown, "it does not call the brake a success");
+    let states = [world.session(&first).await.state, world.session(&second).await.state];
+    assert!(states.contains(&State::Ended) && states.contains(&State::Active), "{states:?}");
 }
