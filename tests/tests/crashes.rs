@@ -1,6 +1,6 @@
 //! The broker dies at named points, as in a power cut, while it activates, extends and ends; the next one settles it
 //! right. Whether anything is open is asked of the directory itself, before and after.
-#![allow(clippy::indexing_slicing, reason = "a test may panic: that is how it fails")]
+#![allow(clippy::indexing_slicing, clippy::expect_used, reason = "a test may panic: that is how it fails")]
 
 use serde_json::{Value, json};
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! The technician's minute, from the ticket to the end, in each of the ways in which it can begin. Everything is real:
 //! the ticket system, the browser, the trusted click, the clipboard, the directory.
-#![allow(clippy::indexing_slicing, reason = "a test may panic: that is how it fails")]
+#![allow(clippy::indexing_slicing, clippy::expect_used, reason = "a test may panic: that is how it fails")]
 
 use serde_json::json;
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! What bad input gets from the whole product: a sentence with a remedy, a stable code, a record in the audit log, and
 //! nothing changed. Faulty frames are in the tests of the relay (`native-host/tests/relay`).
-#![allow(clippy::indexing_slicing, reason = "a test may panic: that is how it fails")]
+#![allow(clippy::indexing_slicing, clippy::expect_used, reason = "a test may panic: that is how it fails")]
 
 use serde_json::{Value, json};
 use ticketgate_tests::patience::{LIMIT, until};

@@ -1,6 +1,6 @@
 //! Whoever is not the person tries to begin a session: the page, a compromised renderer, another extension. And a page
 //! with a strict policy, which must not keep the person from it.
-#![allow(clippy::indexing_slicing, reason = "a test may panic: that is how it fails")]
+#![allow(clippy::indexing_slicing, clippy::expect_used, reason = "a test may panic: that is how it fails")]
 
 use serde_json::json;
 use ticketgate_tests::Outcome;

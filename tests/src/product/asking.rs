@@ -74,7 +74,7 @@ impl Product {
     /// # Errors
     /// Nobody answers.
     pub fn sessions(&self) -> Result<Vec<Value>> {
-        list(self.api("GET", "/v1/sessions?open=false", None, &Value::Null)?)
+        list(&self.api("GET", "/v1/sessions?open=false", None, &Value::Null)?)
     }
 
     /// The audit log that the caller may read, oldest first.
@@ -82,7 +82,7 @@ impl Product {
     /// # Errors
     /// Nobody answers.
     pub fn audit(&self) -> Result<Vec<Value>> {
-        let mut records = list(self.api("GET", "/v1/audit?limit=500", None, &Value::Null)?)?;
+        let mut records = list(&self.api("GET", "/v1/audit?limit=500", None, &Value::Null)?)?;
         records.sort_by_key(|record| record.get("position").and_then(Value::as_u64));
         Ok(records)
     }
@@ -98,7 +98,7 @@ impl Product {
     }
 }
 
-fn list(answer: Response) -> Result<Vec<Value>> {
+fn list(answer: &Response) -> Result<Vec<Value>> {
     match (answer.status, answer.json()?) {
         (200, Value::Array(items)) => Ok(items),
         (status, other) => bail!("no list ({status}): {other}"),
