@@ -124,7 +124,9 @@ impl Broker {
             }
             let account = if account.settled {
                 let names: Vec<_> = steps.iter().map(described).collect();
-                match self.note_difference(&account, &sessions, &names).await {
+                let closed = steps.iter().any(|s| matches!(s, Step::Create(_) | Step::Open { .. }));
+                match self.note_difference(&account, &sessions, &names, closed).await {
+                    Ok(_) if closed => continue,
                     Ok(account) => {
                         corrected = names;
                         account
@@ -211,23 +213,27 @@ impl Broker {
     }
 
     /// Nothing is due, and yet the directory is not as it was left: somebody else changed it. Recorded before it is put
-    /// right, and from now on retried like everything that is not settled.
+    /// right, and from now on retried like everything that is not settled. Whoever closed or deleted an account in use wanted
+    /// its sessions to end, so they do: it is not opened again.
     async fn note_difference(
         &self,
         account: &Account,
         sessions: &[Session],
         steps: &[String],
+        closed: bool,
     ) -> Result<Account, LedgerError> {
-        tracing::warn!(account = %account.key.0, ?steps, "somebody else changed the account; putting it right");
+        tracing::warn!(account = %account.key.0, ?steps, closed, "somebody else changed the account");
+        let now = self.clock.now();
         let mut unsettled = Account { settled: false, ..account.clone() };
-        let change = Change {
-            name: "ledger.account_differs",
-            at: self.clock.now(),
-            audit: vec![self.about_account(account, sessions, "account.differs", steps)],
-            accounts: vec![unsettled.clone()],
-            ..Change::default()
-        };
-        self.commit(change).await?;
+        let mut change = Change { at: now, accounts: vec![unsettled.clone()], ..Change::default() };
+        let mut put_right = steps;
+        if closed {
+            let live: Vec<_> = sessions.iter().filter(|s| s.is_live(now)).cloned().collect();
+            change = ending(account.clone(), sessions, &live, EndCause::Administrator, "directory", now);
+            put_right = &[];
+        }
+        change.audit.insert(0, self.about_account(account, sessions, "account.differs", put_right));
+        self.commit(Change { name: "ledger.account_differs", ..change }).await?;
         unsettled.version += 1;
         Ok(unsettled)
     }

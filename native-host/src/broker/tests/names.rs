@@ -109,3 +109,37 @@ async fn a_clock_set_back_after_a_quiet_hour_is_noticed_by_the_next_broker() {
     let world = world.restarted().await;
     assert_eq!(world.becomes(&session, State::Ended).await.end_cause, Some(EndCause::ClockSetBack));
 }
+
+#[tokio::test]
+async fn whoever_closes_the_account_in_the_directory_ends_its_sessions() {
+    for delete in [false, true] {
+        let world = World::new().await;
+        let session = world.activate("domain", "k1").await;
+        if delete {
+            world.directory.accounts.lock().unwrap().clear();
+        } else {
+            world.directory.by_hand("jit-tech1", |a| a.enabled = false);
+        }
+        world.broker.sweep().await.unwrap();
+        let ended = world.session(&session).await;
+        assert_eq!((ended.state, ended.end_cause), (State::Ended, Some(EndCause::Administrator)));
+        if !delete {
+            world.closed("jit-tech1");
+        }
+        assert_eq!(world.activate("domain", "k2").await.state, State::Active, "a new one makes it anew");
+    }
+}
+
+#[tokio::test]
+async fn a_persons_account_in_the_place_of_a_deleted_one_is_not_touched() {
+    let world = World::new().await;
+    let session = world.activate("domain", "k1").await;
+    world.directory.accounts.lock().unwrap().clear();
+    world.directory.person("jit-tech1", &[SERVERS]);
+    let person = world.directory.only();
+    world.broker.sweep().await.unwrap();
+    world.broker.sweep().await.unwrap();
+    assert_eq!(world.session(&session).await.state, State::Ended, "there is nothing left of it");
+    assert_eq!(world.try_activate("domain", "k2", 3600).await, Err(Code::NameClash));
+    assert_eq!(world.directory.only(), person);
+}

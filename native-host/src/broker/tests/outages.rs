@@ -102,12 +102,17 @@ async fn whichever_write_fails_nothing_stays_and_nothing_is_reported_wrongly() {
                 assert!(!(over && open) || shared, "{name} {policy}: {session:?}");
             }
             world.clock.pass(8000);
-            tokio::time::sleep(Duration::from_millis(60)).await;
-            let left: Vec<_> = {
+            let left = || -> Vec<_> {
                 let accounts = world.directory.accounts.lock().unwrap();
                 accounts.values().filter(|a| a.enabled).flat_map(|a| a.rights.clone()).collect()
             };
-            assert!(left.is_empty(), "{name} {policy}: {left:?}");
+            for _ in 0..200 {
+                if left().is_empty() {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            assert!(left().is_empty(), "{name} {policy}: {:?}", left());
             world.refusing.refuses.store(false, Ordering::SeqCst);
             for _ in 0..200 {
                 world.clock.pass(60);
@@ -169,25 +174,6 @@ async fn the_sweep_looks_at_burner_accounts_that_are_in_use() {
     world.directory.by_hand(&name, |a| _ = a.rights.insert(Right(SERVERS.into())));
     world.broker.sweep().await.unwrap();
     assert_eq!(world.directory.only().rights, [Right(ADMINS.into())].into());
-}
-
-#[tokio::test]
-async fn a_deleted_account_is_made_anew_for_its_session_and_a_persons_of_that_name_is_not_touched() {
-    let world = World::new().await;
-    let session = world.activate("domain", "k1").await;
-    let before = world.directory.only();
-    world.directory.accounts.lock().unwrap().clear();
-    world.broker.sweep().await.unwrap();
-    assert_ne!(world.directory.only().identity, before.identity);
-    assert_eq!(world.directory.only().end, DirectoryEnd::At(session.expires_at));
-
-    world.directory.accounts.lock().unwrap().clear();
-    world.directory.person("jit-tech1", &[SERVERS]);
-    let person = world.directory.only();
-    let findings = world.broker.sweep().await.unwrap();
-    assert!(findings.iter().any(|f| f.level == "error"), "{findings:?}");
-    assert_eq!(world.end(&session, "k2").await.state, State::Ended, "there is nothing left of it");
-    assert_eq!(world.directory.only(), person);
 }
 
 #[tokio::test]
