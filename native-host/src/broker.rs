@@ -14,6 +14,7 @@ pub mod http;
 mod listen;
 mod people;
 mod records;
+mod refusals;
 mod service;
 mod settings;
 mod spelling;

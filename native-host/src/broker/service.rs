@@ -1,7 +1,7 @@
 //! What a caller can ask for: each is a decision, one durable write, and then [`Broker::converge`].
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -716,77 +716,6 @@ impl Broker {
         account.map(|(account, _)| (session, account)).ok_or_else(unknown_session)
     }
 
-    /// Audits a refusal, counts it, and answers it; a flood is answered as such.
-    async fn refuse(
-        &self,
-        snapshot: &Snapshot,
-        technician: &TechnicianId,
-        request: &api::Activate,
-        problem: Problem,
-    ) -> Problem {
-        let Ok(config) = Self::config(snapshot) else { return problem };
-        let customer = config.customers.get(&request.customer).map(|c| &c.id);
-        let record = records::refused("activation.refused", technician.as_str(), request, customer, &problem);
-        match self.audit_refusal(record, technician).await {
-            Ok(()) => problem,
-            Err(other) => other,
-        }
-    }
-
-    /// Records a refusal, which counts as a request.
-    async fn audit_refusal(
-        &self,
-        record: ticketgate_ledger::NewAudit,
-        technician: &TechnicianId,
-    ) -> Result<(), Problem> {
-        let change = Change {
-            name: "ledger.refusal",
-            at: self.clock.now(),
-            audit: vec![record],
-            guard: self.counted(technician),
-            ..Change::default()
-        };
-        match self.commit(change).await {
-            Ok(()) => Ok(()),
-            Err(LedgerError::TooMany { limit, retry_after_s }) => {
-                Err(self.flooded(technician, limit, retry_after_s).await)
-            }
-            Err(error) => Err(ledger_problem(&error)),
-        }
-    }
-
-    /// Counts a request of this technician.
-    fn counted(&self, technician: &TechnicianId) -> Option<Guard> {
-        let rate = self.settings().config.as_ref().map(|c| c.broker.rate);
-        Some(Guard { technician: technician.clone(), rate, sessions_at_once: None })
-    }
-
-    /// A request too many. A flood is one record a minute, so that it is seen and does not fill the log.
-    async fn flooded(&self, technician: &TechnicianId, limit: Limit, retry_after_s: u32) -> Problem {
-        let rate = self.settings().config.as_ref().map(|c| c.broker.rate).unwrap_or_default();
-        let problem = rate_problem(limit, retry_after_s, rate);
-        let now = self.clock.now();
-        {
-            let mut floods = self.floods.lock().unwrap_or_else(PoisonError::into_inner);
-            let lately = |at: &DateTime<Utc>| now - *at < chrono::TimeDelta::minutes(1);
-            if floods.get(technician).is_some_and(lately) {
-                return problem;
-            }
-            floods.insert(technician.clone(), now);
-        }
-        let details = records::details([("technician", json!(technician)), ("code", json!(problem.code))]);
-        let change = Change {
-            name: "ledger.flood",
-            at: now,
-            audit: vec![records::record(None, "requests.refused", technician.as_str(), "refused", details)],
-            ..Change::default()
-        };
-        match self.commit(change).await {
-            Ok(()) => problem,
-            Err(error) => ledger_problem(&error),
-        }
-    }
-
     /// Once nothing is open, a wall clock that was set back can be followed again.
     pub(super) async fn follow_clock_when_idle(&self) {
         if self.clock.set_back_by() > chrono::TimeDelta::zero() {
@@ -939,15 +868,4 @@ fn sessions_problem(config: &Config) -> Problem {
     let most = config.broker.sessions_at_once;
     Problem::new(Code::TooManySessions, format!("You already have {most} sessions open, which is the most."))
         .remedy("End one that you no longer need.")
-}
-
-fn rate_problem(limit: Limit, retry_after_s: u32, rate: ticketgate_access::config::RateLimits) -> Problem {
-    let (most, span) = match limit {
-        Limit::Minute => (rate.per_minute, "minute"),
-        Limit::Hour => (rate.per_hour, "hour"),
-        Limit::Day | Limit::Sessions => (rate.per_day, "day"),
-    };
-    Problem::new(Code::RateLimited, format!("That were more than {most} requests in a {span}."))
-        .remedy(format!("Try again in {retry_after_s} seconds."))
-        .retry_after(retry_after_s)
 }
