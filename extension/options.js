@@ -17,7 +17,8 @@ const builtIn = new Set((manifest.content_scripts ?? []).flatMap((script) => scr
 function patternOf(text) {
   const full = text.includes("://") ? text : `https://${text}`;
   const url = URL.canParse(full) ? new URL(full) : undefined;
-  if (!url || !url.hostname || (url.protocol !== "https:" && url.protocol !== "http:")) return undefined;
+  // To the browser's parser a star and a space may stand in a host; to its permissions a star is every site.
+  if (!url || !/^([\w.-]+|\[[\da-f:.]+\])$/.test(url.hostname) || (url.protocol !== "https:" && url.protocol !== "http:")) return undefined;
   return `${url.protocol}//${url.hostname}/*`;
 }
 
@@ -65,7 +66,7 @@ function say(text, bad = true) {
 element("add").addEventListener("submit", async (event) => {
   event.preventDefault();
   const pattern = patternOf(address.value.trim());
-  if (!pattern) return say("Type the address of a web site, such as https://desk.example");
+  if (!pattern) return say("Type the address of one web site, such as https://desk.example");
   try {
     // Asked at once, in the click: the browser wants a gesture.
     const granted = await chrome.permissions.request({ origins: [pattern] });

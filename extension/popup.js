@@ -50,6 +50,7 @@ function draw(view) {
   main.setAttribute("aria-busy", String(view.loading));
   if (announce.textContent !== view.announce) announce.textContent = view.announce;
   foot.textContent = view.foot;
+  const hadKeyboard = main.contains(document.activeElement);
   patch(main, [
     view.trouble && troubleCard(view.trouble),
     ...view.notices.map((note, i) => h("p", { key: `notice${i}`, class: `box ${note.tone}` }, words(note.text))),
@@ -59,6 +60,8 @@ function draw(view) {
     view.form && formCard(view.form),
     view.allow && allowCard(view.allow),
   ]);
+  // What had it went: the next Tab begins where that stood, not at the top of the page.
+  if (hadKeyboard && !main.contains(document.activeElement)) main.focus({ preventScroll: true });
 }
 
 /** @param {Button | null | undefined} button @param {string} [look] */

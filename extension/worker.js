@@ -227,11 +227,14 @@ const effects = {
   tell({ tab, document, message }) {
     return chrome.tabs.sendMessage(tab, message, { documentId: document });
   },
-  async read({ tab, document, ask }) {
+  async read({ tab, document, frame, ask }) {
     /** @type {string | undefined} */
     let facts;
     try {
-      const answer = await chrome.tabs.sendMessage(tab, { read: true }, { documentId: document });
+      const answer = await Promise.race([
+        chrome.tabs.sendMessage(tab, { read: true }, { documentId: document }),
+        nobody(tab, frame),
+      ]);
       facts = answer === undefined || answer === null ? undefined : JSON.stringify(answer);
     } catch {
       // No document there any more: that is the answer.
@@ -300,6 +303,14 @@ function carryOut(effect) {
  * @param {unknown} error */
 function quietly(error) {
   console.debug(String(error));
+}
+
+/** Fails when no script of ours is in the frame, and says nothing otherwise. A document that the browser keeps for
+ * "back" lets a question wait for ever.
+ * @param {number} tab @param {number} frame @returns {Promise<never>} */
+async function nobody(tab, frame) {
+  await chrome.tabs.sendMessage(tab, { there: true }, { frameId: frame });
+  return new Promise(() => {});
 }
 
 /** @param {number} tab */

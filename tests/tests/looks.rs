@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 use ticketgate_tests::chromium::{Chromium, Options, Page};
 use ticketgate_tests::product::ScriptedHost;
-use ticketgate_tests::product::scripted::welcome;
+use ticketgate_tests::product::scripted::{overview, session, welcome};
 use ticketgate_tests::site::{Served, Site};
 use ticketgate_tests::world::{target, workspace};
 use ticketgate_tests::{Outcome, Result};
@@ -64,7 +64,7 @@ struct Stage {
 impl Stage {
     fn open() -> Result<Self> {
         let site = Site::start()?;
-        let host = ScriptedHost::new(&json!({"overview": overview(json!([]))}))?;
+        let host = ScriptedHost::new(&json!({"overview": overview(&json!([]))}))?;
         let at = |name: &str| (name.to_owned(), site.address().to_string());
         let hosts = vec![at("desk.example"), at("other.example")];
         let browser = host.browser(Options { hosts, ..Options::default() })?;
@@ -137,50 +137,6 @@ fn pictures() -> PathBuf {
     target().join("pictures")
 }
 
-fn policy(id: &str, customer: &str, name: &str) -> Value {
-    json!({
-        "id": id, "name": name, "customer": customer, "mode": "dedicated", "default_s": 3600, "max_s": 14400,
-        "choices_s": [1800, 3600, 14400], "ticket_required": true, "one_click": true,
-        "end_guarantee": "The directory itself stops the account at the end, also when Ticketgate is away.",
-        "end_limits": "A connection or a window that was opened before lives on until it is closed.",
-    })
-}
-
-fn overview(sessions: Value) -> Value {
-    json!({"ok": {
-        "technician": "tech1",
-        "now": {"$now": 0},
-        "customers": [
-            {"id": "acme", "name": "Acme Corp", "aliases": ["ACME"]},
-            {"id": "globex", "name": "Globex", "aliases": []},
-        ],
-        "policies": [
-            policy("acme-domain-admin", "acme", "Domain Admin"),
-            policy("globex-server-admin", "globex", "Server Admin"),
-            policy("globex-helpdesk", "globex", "Helpdesk"),
-        ],
-        "sessions": sessions,
-        "notices": [],
-    }})
-}
-
-fn session(id: &str, left_s: i64, more: &Value) -> Value {
-    let mut session = json!({
-        "id": format!("s-01jd8q3v6e8t0k5n2m4p7r9x{id}"), "state": "active", "technician": "tech1", "customer": "acme",
-        "customer_name": "Acme Corp", "policy": "acme-domain-admin", "policy_name": "Domain Admin",
-        "directory": "acme-ad", "mode": "dedicated", "account": "ACME\\jit-tech1", "rights": ["Domain Admins"],
-        "reason": "#4711 Outlook crashes on start (Acme Corp, Reception)",
-        "ticket": {"system": "request-tracker", "number": "4711", "url": "http://desk.example/Ticket/Display.html?id=4711",
-            "summary": "Outlook crashes on start", "customer": "Acme Corp", "contact": "Reception", "status": "new"},
-        "requested_at": {"$in": left_s - 3600}, "from": {"$in": left_s - 3600}, "expires_at": {"$in": left_s},
-        "latest_end": {"$in": left_s + 10800}, "password_held": true, "version": 3
-    });
-    if let (Some(all), Some(more)) = (session.as_object_mut(), more.as_object()) {
-        all.extend(more.clone());
-    }
-    session
-}
-
 fn problem(code: &str, status: u16, detail: &str, remedy: &str) -> Value {
     json!({"code": code, "status": status, "detail": detail, "remedy": remedy})
 }
@@ -225,7 +181,7 @@ fn every_state_of_the_popup_is_clear_in_both_schemes_and_zoomed() -> Outcome {
     assert_ne!(keys[0], keys[1], "a refused activation is over");
     assert_eq!(keys[1], keys[2], "one without an answer is repeated");
 
-    stage.host.answer("overview", overview(json!([session("1a", 3480, &json!({}))])))?;
+    stage.host.answer("overview", overview(&json!([session("1a", 3480, &json!({}))])))?;
     popup.until("document.body.innerText.includes('Ends at')")?;
     stage.picture(
         &popup,
@@ -243,7 +199,7 @@ fn every_state_of_the_popup_is_clear_in_both_schemes_and_zoomed() -> Outcome {
     });
     stage.host.answer(
         "overview",
-        overview(json!([
+        overview(&json!([
             session("1d", 42, &json!({})),
             session("1b", 200, &membership),
             session("1c", 9000, &globex),
@@ -260,7 +216,7 @@ fn every_state_of_the_popup_is_clear_in_both_schemes_and_zoomed() -> Outcome {
         "trouble": {"problem": problem("directory_down", 503, "No domain controller of Acme Corp answers.", ""),
             "attempts": 4, "next_try": {"$in": 45}}
     });
-    stage.host.answer("overview", overview(json!([session("1a", -30, &stuck)])))?;
+    stage.host.answer("overview", overview(&json!([session("1a", -30, &stuck)])))?;
     stage.picture(
         &popup,
         "popup-end-fails",
@@ -268,19 +224,19 @@ fn every_state_of_the_popup_is_clear_in_both_schemes_and_zoomed() -> Outcome {
     )?;
     stage.host.answer(
         "overview",
-        overview(json!([session("1a", 600, &json!({"state": "ending", "version": 6}))])),
+        overview(&json!([session("1a", 600, &json!({"state": "ending", "version": 6}))])),
     )?;
     stage.picture(&popup, "popup-ending", &["Ending"])?;
-    stage.host.answer("overview", overview(json!([])))?;
+    stage.host.answer("overview", overview(&json!([])))?;
     popup.until("!document.body.innerText.includes('Ending')")?;
-    let mut noticed = overview(json!([]));
+    let mut noticed = overview(&json!([]));
     noticed["ok"]["notices"] = json!([
         {"level": "warning", "text": "The clocks of broker and directory acme-ad are 90 seconds apart. Check the time service."},
         {"level": "error", "text": "The configuration file has 2 faults; the one before it is still in force. Run: ticketgate check"},
     ]);
     stage.host.answer("overview", noticed)?;
     stage.picture(&popup, "popup-notices", &["90 seconds apart", "2 faults"])?;
-    stage.host.answer("overview", overview(json!([])))?;
+    stage.host.answer("overview", overview(&json!([])))?;
     popup.until("!document.body.innerText.includes('90 seconds')")?;
     popup.close()?;
 
@@ -341,7 +297,7 @@ fn every_state_of_the_popup_is_clear_in_both_schemes_and_zoomed() -> Outcome {
         stage.picture(&popup, name, &[says, "Try again"])?;
         popup.close()?;
     }
-    stage.host.answer("overview", overview(json!([])))?;
+    stage.host.answer("overview", overview(&json!([])))?;
     for (name, hello, says) in [
         ("popup-extension-too-old", welcome(99), "Update the extension."),
         ("popup-program-too-old", welcome(0), "Update the program."),

@@ -112,11 +112,11 @@ impl Page {
             .with_context(|| format!("in the content script of {}", world.name))
     }
 
-    /// Whether an extension has, or had, a content script in the document that is shown now.
+    /// Whether an extension has a world of its own in the document that is shown now: without one no script of it ran.
     ///
     /// # Errors
     /// The page is gone.
-    pub fn has_content_script(&self, extension_id: &str) -> Result<bool> {
+    pub fn has_world_of(&self, extension_id: &str) -> Result<bool> {
         // Events arrive only along with an answer; those of a script that was there first come before this one.
         self.eval("0")?;
         let origin = format!("chrome-extension://{extension_id}");

@@ -113,3 +113,50 @@ pub fn welcome(protocol: u32) -> Value {
         },
     }})
 }
+
+/// A policy that activates by one click, for tickets.
+pub fn policy(id: &str, customer: &str, name: &str) -> Value {
+    json!({
+        "id": id, "name": name, "customer": customer, "mode": "dedicated", "default_s": 3600, "max_s": 14400,
+        "choices_s": [1800, 3600, 14400], "ticket_required": true, "one_click": true,
+        "end_guarantee": "The directory itself stops the account at the end, also when Ticketgate is away.",
+        "end_limits": "A connection or a window that was opened before lives on until it is closed.",
+    })
+}
+
+/// Two customers, one policy at the first and two at the other, and these sessions.
+pub fn overview(sessions: &Value) -> Value {
+    json!({"ok": {
+        "technician": "tech1",
+        "now": {"$now": 0},
+        "customers": [
+            {"id": "acme", "name": "Acme Corp", "aliases": ["ACME"]},
+            {"id": "globex", "name": "Globex", "aliases": []},
+        ],
+        "policies": [
+            policy("acme-domain-admin", "acme", "Domain Admin"),
+            policy("globex-server-admin", "globex", "Server Admin"),
+            policy("globex-helpdesk", "globex", "Helpdesk"),
+        ],
+        "sessions": sessions,
+        "notices": [],
+    }})
+}
+
+/// An hour of Domain Admin for ticket 4711 with so many seconds left, and whatever `more` says.
+pub fn session(id: &str, left_s: i64, more: &Value) -> Value {
+    let mut session = json!({
+        "id": format!("s-01jd8q3v6e8t0k5n2m4p7r9x{id}"), "state": "active", "technician": "tech1", "customer": "acme",
+        "customer_name": "Acme Corp", "policy": "acme-domain-admin", "policy_name": "Domain Admin",
+        "directory": "acme-ad", "mode": "dedicated", "account": "ACME\\jit-tech1", "rights": ["Domain Admins"],
+        "reason": "#4711 Outlook crashes on start (Acme Corp, Reception)",
+        "ticket": {"system": "request-tracker", "number": "4711", "url": "http://desk.example/Ticket/Display.html?id=4711",
+            "summary": "Outlook crashes on start", "customer": "Acme Corp", "contact": "Reception", "status": "new"},
+        "requested_at": {"$in": left_s - 3600}, "from": {"$in": left_s - 3600}, "expires_at": {"$in": left_s},
+        "latest_end": {"$in": left_s + 10_800}, "password_held": true, "version": 3
+    });
+    if let (Some(all), Some(more)) = (session.as_object_mut(), more.as_object()) {
+        all.extend(more.clone());
+    }
+    session
+}

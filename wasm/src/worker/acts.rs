@@ -281,7 +281,8 @@ impl Worker {
         let until = now + TimeDelta::milliseconds(READ_MS);
         let spoken = self.last.pages.document(tab, document).map(|page| page.spoken);
         self.asked.insert(ask, Asked { tab, document: document.to_owned(), spoken, purpose, until });
-        out.push(Effect::Read { tab, document: document.to_owned(), ask });
+        let frame = self.last.pages.frame_of(tab, document).unwrap_or_default();
+        out.push(Effect::Read { tab, document: document.to_owned(), frame, ask });
     }
 
     pub(super) fn activate_form_now(&mut self, now: DateTime<Utc>, out: &mut Vec<Effect>) {

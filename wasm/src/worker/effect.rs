@@ -95,6 +95,8 @@ pub enum Effect {
         tab: i32,
         /// The document.
         document: String,
+        /// Its frame: one that the browser keeps for "back" does not answer, but nobody is in its frame then.
+        frame: i32,
         /// Number of the question.
         ask: u32,
     },

@@ -252,6 +252,13 @@ impl Pages {
         self.tabs.get(&tab)?.frames.values().find(|page| page.document == document)
     }
 
+    /// The frame that a document of a tab is in.
+    #[must_use]
+    pub(super) fn frame_of(&self, tab: i32, document: &str) -> Option<i32> {
+        let mut frames = self.tabs.get(&tab)?.frames.iter();
+        frames.find(|(_, page)| page.document == document).map(|(frame, _)| *frame)
+    }
+
     /// A document of a tab, to change it.
     pub(super) fn document_mut(&mut self, tab: i32, document: &str) -> Option<&mut Page> {
         self.tabs.get_mut(&tab)?.frames.values_mut().find(|page| page.document == document)
