@@ -5,14 +5,20 @@
 //! the ledger does not already hold.
 
 mod accounts;
+mod activation;
 pub mod clock;
 mod connectors;
 mod converge;
+mod early_end;
 mod ends;
 mod events;
+mod extension;
+mod failures;
 pub mod http;
 mod listen;
+mod password;
 mod people;
+mod problems;
 mod records;
 mod refusals;
 mod service;

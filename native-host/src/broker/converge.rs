@@ -7,37 +7,38 @@ use std::sync::{Arc, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
-use ticketgate_access::desired::{Observed, PlanError, Step, desired, is_ours, plan};
+use ticketgate_access::desired::{Observed, Step, desired, is_ours, plan};
 use ticketgate_access::session::{Account, AccountKey, Session};
 use ticketgate_directory::{Directory, DirectoryError, secret};
 use ticketgate_ledger::{Change, LedgerError, NewAudit};
 use ticketgate_protocol::api::{EndCause, Mode, State};
 use ticketgate_protocol::problem::{Code, Problem};
 
+use super::problems::{directory_problem, plan_problem, skew_problem};
 use super::spelling::alike;
 use super::{Broker, ledger_problem, records};
 
 /// Looks at the directory at most this often in one call. Three suffice when nobody interferes: look, change, verify;
 /// the rest is for lost answers and for a hidden right that shows only after the primary group is put back.
-const PASSES: usize = 6;
+pub(super) const PASSES: usize = 6;
 
 /// Above this difference of the clocks nothing is opened: an end could not be trusted.
-const SKEW_MAX: TimeDelta = TimeDelta::seconds(300);
+pub(super) const SKEW_MAX: TimeDelta = TimeDelta::seconds(300);
 
 /// Pauses between attempts, in seconds; the last one goes on for as long as it takes.
-const PAUSES: [i64; 8] = [1, 2, 5, 10, 30, 60, 120, 300];
+pub(super) const PAUSES: [i64; 8] = [1, 2, 5, 10, 30, 60, 120, 300];
 
 /// A call that never came back is looked after by the queue after this many seconds.
 const WATCHED_AFTER: TimeDelta = TimeDelta::seconds(60);
 
 /// The pause where not even the ledger can say when the next attempt is due.
-const UNRECORDED_PAUSE: TimeDelta = TimeDelta::seconds(5);
+pub(super) const UNRECORDED_PAUSE: TimeDelta = TimeDelta::seconds(5);
 
 /// Why an account could not be brought to its desired state.
-struct Trouble {
-    problem: Problem,
+pub(super) struct Trouble {
+    pub(super) problem: Problem,
     /// Whether a change was sent to the directory in this call.
-    attempted: bool,
+    pub(super) attempted: bool,
 }
 
 impl Broker {
@@ -67,7 +68,7 @@ impl Broker {
     }
 
     /// Look, plan, apply, look again; settled when nothing differs.
-    async fn bring(&self, key: &AccountKey) -> Result<(), Trouble> {
+    pub(super) async fn bring(&self, key: &AccountKey) -> Result<(), Trouble> {
         let mut attempted = false;
         let mut last = None;
         let mut corrected = Vec::new();
@@ -174,7 +175,7 @@ impl Broker {
 
     /// The ledger cannot record that sessions are over. Their ends were recorded when they began, so what they brought goes
     /// now; they are called ended once that can be written.
-    async fn stop_what_is_over(&self, key: &AccountKey) {
+    pub(super) async fn stop_what_is_over(&self, key: &AccountKey) {
         let Ok(Some((account, sessions))) = self.ledger.account(key).await else { return };
         let now = self.clock.now();
         let over = |s: &Session| matches!(s.state, State::Activating | State::Active) && now >= s.until;
@@ -186,7 +187,10 @@ impl Broker {
     }
 
     /// The account and its open sessions, after everything whose time is over was marked as ending.
-    async fn due_marked(&self, key: &AccountKey) -> Result<(Option<Account>, Vec<Session>), LedgerError> {
+    pub(super) async fn due_marked(
+        &self,
+        key: &AccountKey,
+    ) -> Result<(Option<Account>, Vec<Session>), LedgerError> {
         for _ in 0..PASSES {
             let Some((account, sessions)) = self.ledger.account(key).await? else {
                 return Ok((None, Vec::new()));
@@ -215,7 +219,7 @@ impl Broker {
     /// Nothing is due, and yet the directory is not as it was left: somebody else changed it. Recorded before it is put
     /// right, and from now on retried like everything that is not settled. Whoever closed or deleted an account in use wanted
     /// its sessions to end, so they do: it is not opened again.
-    async fn note_difference(
+    pub(super) async fn note_difference(
         &self,
         account: &Account,
         sessions: &[Session],
@@ -239,7 +243,7 @@ impl Broker {
     }
 
     /// A record about an account, in the chain of its directory's customer.
-    fn about_account(
+    pub(super) fn about_account(
         &self,
         account: &Account,
         sessions: &[Session],
@@ -262,7 +266,7 @@ impl Broker {
 
     /// Records what the directory taught about the account: its identity and its full name.
     /// `None`: the ledger's row changed meanwhile, look again.
-    async fn learned(
+    pub(super) async fn learned(
         &self,
         account: &Account,
         live: bool,
@@ -299,7 +303,7 @@ impl Broker {
         }
     }
 
-    async fn apply(
+    pub(super) async fn apply(
         &self,
         directory: &dyn Directory,
         account: &Account,
@@ -322,7 +326,7 @@ impl Broker {
     }
 
     /// Everything is as wanted and was read back: says so in the ledger.
-    async fn settle(
+    pub(super) async fn settle(
         &self,
         account: &Account,
         sessions: &[Session],
@@ -397,182 +401,7 @@ impl Broker {
         self.commit(change).await
     }
 
-    /// Remembers activations whose outcome could not be recorded: they are never completed later, when nobody waits.
-    fn abandon(&self, sessions: &[Session]) {
-        let given_up = sessions.iter().filter(|s| s.state == State::Activating).map(|s| s.id.clone());
-        self.abandoned.lock().unwrap_or_else(PoisonError::into_inner).extend(given_up);
-    }
-
-    /// The ledger knows now that they were given up.
-    fn given_up(&self, sessions: &[Session]) {
-        let mut abandoned = self.abandoned.lock().unwrap_or_else(PoisonError::into_inner);
-        for session in sessions {
-            abandoned.remove(&session.id);
-        }
-    }
-
-    fn abandoned_among(&self, sessions: &[Session]) -> Vec<Session> {
-        let abandoned = self.abandoned.lock().unwrap_or_else(PoisonError::into_inner);
-        let given_up = |s: &&Session| s.state == State::Activating && abandoned.contains(&s.id);
-        sessions.iter().filter(given_up).cloned().collect()
-    }
-
-    /// Closes the account without the ledger: what cannot be recorded must not stand. Best effort; the directory's own end
-    /// remains, and the sessions are taken back as soon as the ledger can be written again.
-    async fn undo(
-        &self,
-        directory: &dyn Directory,
-        account: &Account,
-        sessions: &[Session],
-        now: DateTime<Utc>,
-    ) {
-        // As if they were ending already: what they gave to a person's own account is then known as theirs.
-        let mut sessions = sessions.to_vec();
-        for session in sessions.iter_mut().filter(|s| s.state == State::Activating) {
-            session.state = State::Ending;
-        }
-        for _ in 0..2 {
-            let Ok(observed) = directory.observe(account).await else { return };
-            let (spelled, sessions, observed) = alike(directory, account, &sessions, &observed);
-            let wanted = desired(&spelled, &sessions, now);
-            let Ok(steps) = plan(&spelled, &wanted, &observed, now) else { return };
-            // A running session's account stays open; only what the unrecorded one added goes.
-            let adds =
-                |step: &&Step| matches!(step, Step::Create(_) | Step::Grant { .. } | Step::Open { .. });
-            for step in steps.iter().filter(|step| !adds(step)) {
-                if let Err(error) = self.apply(directory, account, step).await {
-                    tracing::error!(step = step.name(), %error, "an activation that cannot be recorded could not be taken back yet");
-                }
-            }
-        }
-    }
-
-    /// After a failure: activations under way are taken back, and what is left to do is arranged for later.
-    async fn take_back(&self, key: &AccountKey, trouble: Trouble) {
-        match self.give_up_activations(key, &trouble).await {
-            Ok(false) => {}
-            Ok(true) => match self.bring(key).await {
-                Ok(()) => return,
-                Err(again) => return self.retry_later(key, &again.problem).await,
-            },
-            Err(error) => tracing::error!(%error, "a failed activation could not be recorded yet"),
-        }
-        self.retry_later(key, &trouble.problem).await;
-    }
-
-    /// Marks the account's activations as failed; answers whether something may have to be taken back.
-    async fn give_up_activations(&self, key: &AccountKey, trouble: &Trouble) -> Result<bool, LedgerError> {
-        for _ in 0..PASSES {
-            let Some((account, sessions)) = self.ledger.account(key).await? else { return Ok(false) };
-            let now = self.clock.now();
-            let mut given_up: Vec<_> =
-                sessions.iter().filter(|s| s.state == State::Activating).cloned().collect();
-            if given_up.is_empty() {
-                return Ok(false);
-            }
-            // Should that not be recorded now, nobody completes them later.
-            self.abandon(&given_up);
-            for session in &mut given_up {
-                session.trouble = Some(trouble.problem.clone());
-            }
-            let mut change =
-                ending(account.clone(), &sessions, &given_up, EndCause::GrantFailed, "broker", now);
-            if !trouble.attempted {
-                // Nothing was sent to the directory: nothing has to be taken back.
-                change.audit.clear();
-                for session in &mut change.sessions {
-                    session.state = State::Failed;
-                    session.ended_at = Some(now);
-                    let code = records::details([("code", json!(trouble.problem.code))]);
-                    change.audit.push(records::about(
-                        session,
-                        Some(&account),
-                        "activation.failed",
-                        "broker",
-                        "failed",
-                        code,
-                    ));
-                }
-            }
-            match self.commit(Change { name: "ledger.activation_given_up", ..change }).await {
-                Ok(()) => {
-                    self.given_up(&given_up);
-                    return Ok(trouble.attempted);
-                }
-                Err(LedgerError::Conflict(_)) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Err(LedgerError::Conflict(key.0.clone()))
-    }
-
-    /// Notes the failure where people see it and makes the account due again after a growing pause.
-    async fn retry_later(&self, key: &AccountKey, problem: &Problem) {
-        let now = self.clock.now();
-        let Ok(Some((mut account, sessions))) = self.ledger.account(key).await else { return };
-        let waiting: Vec<_> = sessions.into_iter().filter(|s| s.state == State::Ending).collect();
-        if waiting.is_empty() && account.settled {
-            return;
-        }
-        account.attempts = account.attempts.saturating_add(1);
-        account.settled = false;
-        let pause = usize::try_from(account.attempts - 1).ok().and_then(|n| PAUSES.get(n)).or(PAUSES.last());
-        account.next_try = Some(now + TimeDelta::seconds(pause.copied().unwrap_or(300)));
-        let mut change = Change { name: "ledger.retry", at: now, ..Change::default() };
-        // Each doubling is a record: enough to see how long it took, too few to fill the log.
-        let tell = account.attempts.is_power_of_two();
-        for mut session in waiting {
-            session.trouble = Some(problem.clone());
-            if tell {
-                let more =
-                    records::details([("code", json!(problem.code)), ("attempts", json!(account.attempts))]);
-                change.audit.push(records::about(
-                    &session,
-                    Some(&account),
-                    "session.end_retry",
-                    "broker",
-                    "failed",
-                    more,
-                ));
-            }
-            change.sessions.push(session);
-        }
-        change.accounts.push(account);
-        if let Err(error) = self.commit(change).await {
-            tracing::error!(account = %key.0, %error, "a failed attempt could not be recorded");
-        }
-    }
-
-    /// Puts the account's next due time into the queue, from the ledger.
-    pub(super) async fn schedule(&self, key: &AccountKey) {
-        match self.ledger.account(key).await {
-            Ok(Some((account, sessions))) => self.ends.set(key, next_due(&account, &sessions)),
-            Ok(None) => self.ends.set(key, None),
-            Err(_) => self.ends.set(key, Some(self.clock.now() + UNRECORDED_PAUSE)),
-        }
-    }
-
-    /// The same after a failure. What is left to do comes back after a pause, also where the ledger could not be told so.
-    async fn schedule_again(&self, key: &AccountKey) {
-        let now = self.clock.now();
-        let pause = Some(now + UNRECORDED_PAUSE);
-        let due = match self.ledger.account(key).await {
-            Ok(Some((account, sessions))) => {
-                let left = !account.settled || sessions.iter().any(|s| s.state == State::Ending);
-                match next_due(&account, &sessions) {
-                    Some(at) if at > now => Some(at),
-                    Some(_) => pause,
-                    None if left => pause,
-                    None => None,
-                }
-            }
-            Ok(None) => None,
-            Err(_) => pause,
-        };
-        self.ends.set(key, due);
-    }
-
-    fn note_skew(&self, account: &Account, skew: TimeDelta) {
+    pub(super) fn note_skew(&self, account: &Account, skew: TimeDelta) {
         self.skews.lock().unwrap_or_else(PoisonError::into_inner).insert(account.directory.clone(), skew);
     }
 }
@@ -625,79 +454,4 @@ pub(super) fn ending(
     account.next_try = None;
     change.accounts.push(account);
     change
-}
-
-fn skew_problem(skew: TimeDelta) -> Problem {
-    Problem::new(
-        Code::ClockSkew,
-        format!(
-            "The clocks of the broker and of the directory are {} seconds apart; above {} an end cannot be trusted.",
-            skew.num_seconds().abs(),
-            SKEW_MAX.num_seconds()
-        ),
-    )
-    .remedy("Set the clock that is wrong (NTP), then try again.")
-}
-
-fn plan_problem(error: PlanError, account: &Account) -> Problem {
-    match error {
-        PlanError::ForeignAccount => Problem::new(
-            Code::NameClash,
-            format!("The directory already has an account {} that is not a JIT account.", account.name),
-        )
-        .remedy("It was left alone. An administrator can rename it or choose another `account_name`."),
-        PlanError::NoOwnAccount => Problem::new(
-            Code::NotEligible,
-            format!("The directory has no account {} of yours.", account.name),
-        )
-        .remedy("An administrator can name it under `accounts` of your [[technician]]."),
-    }
-}
-
-/// A directory's failure, as people meet it: no server names, no answers of the server.
-pub(super) fn directory_problem(error: &DirectoryError) -> Problem {
-    let (code, detail, remedy) = match error {
-        DirectoryError::Unreachable(_) => (
-            Code::DirectoryDown,
-            "The directory cannot be reached.",
-            "Try again in a moment; if it stays, tell an administrator.",
-        ),
-        DirectoryError::Ambiguous(_) => (
-            Code::DirectoryDown,
-            "The directory did not answer in time.",
-            "Try again in a moment; if it stays, tell an administrator.",
-        ),
-        DirectoryError::Busy(_) => (Code::DirectoryDown, "The directory is busy.", "Try again in a moment."),
-        DirectoryError::Certificate(_) => (
-            Code::CertificateRefused,
-            "The directory's certificate cannot be trusted.",
-            "Tell an administrator: `ticketgate check` says what is wrong with it.",
-        ),
-        DirectoryError::Bind(_) | DirectoryError::NoSecret(_) => (
-            Code::BindRefused,
-            "The directory refused the broker's service account.",
-            "Tell an administrator: `ticketgate check` says why.",
-        ),
-        DirectoryError::NotDelegated(_) => (
-            Code::NotDelegated,
-            "The broker's service account may not grant this right.",
-            "Tell an administrator: `ticketgate check` shows the delegation that is missing.",
-        ),
-        DirectoryError::NoSuchRight(_) => (
-            Code::UnknownRight,
-            "The policy names a right that the directory does not have.",
-            "Tell an administrator: `ticketgate check` names it.",
-        ),
-        DirectoryError::NameTaken(_) => (
-            Code::NameClash,
-            "The directory already has an account of the JIT account's name.",
-            "It was left alone. An administrator can rename it or choose another `account_name`.",
-        ),
-        DirectoryError::NoSuchAccount(_) | DirectoryError::Refused(_) | DirectoryError::BadValue(_) => (
-            Code::DirectoryRefused,
-            "The directory refused the change.",
-            "Tell an administrator: the broker's log says why.",
-        ),
-    };
-    Problem::new(code, detail).remedy(remedy)
 }

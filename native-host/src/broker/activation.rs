@@ -1,0 +1,277 @@
+//! Activation: a decision, the durable session with its end, then the directory.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use ticketgate_access::config::{Config, DirectoryKind};
+use ticketgate_access::decide::{self, DecisionFacts, Granted};
+use ticketgate_access::session::{Account, AccountKey, Right, Session};
+use ticketgate_ledger::{Answer, Answered, Change, Guard, LedgerError, Limit};
+use ticketgate_protocol::api::{self, Mode, State};
+use ticketgate_protocol::ids::{IdempotencyKey, TechnicianId};
+use ticketgate_protocol::problem::{Code, Problem};
+
+use super::problems::directory_problem;
+use super::service::{TRIES, fingerprint};
+use super::{Broker, Caller, Snapshot, ledger_problem, records};
+
+/// The result of one try.
+enum Try {
+    /// It is in the ledger.
+    Done,
+    /// Another request was quicker: read again and decide again.
+    Again,
+    /// The key was answered before.
+    Before(Answered),
+}
+
+impl Broker {
+    /// Grants a session, and answers once it is verified in the directory (or still under way after 25 seconds).
+    ///
+    /// # Errors
+    /// Why it was refused or failed. A failed one was taken back, or is being taken back until it is.
+    pub async fn activate(
+        self: &Arc<Self>,
+        caller: &Caller,
+        key: &IdempotencyKey,
+        request: &api::Activate,
+    ) -> Result<api::Session, Problem> {
+        let technician = caller.technician()?.clone();
+        let fingerprint = fingerprint("activate", request);
+        self.follow_clock_when_idle().await;
+        for _ in 0..TRIES {
+            if let Some(answered) =
+                self.ledger.answered(&technician, key).await.map_err(|e| ledger_problem(&e))?
+            {
+                return self.answer_again(&answered, fingerprint).await;
+            }
+            let snapshot = self.settings();
+            let facts = DecisionFacts { now: self.clock.now() };
+            let granted = match decide::decide(Self::config(&snapshot)?, &technician, request, facts) {
+                Ok(granted) => granted,
+                Err(problem) => return Err(self.refuse(&snapshot, &technician, request, problem).await),
+            };
+            let session = new_session(&technician, &granted, facts.now);
+            let answer = Answer {
+                technician: technician.clone(),
+                key: key.clone(),
+                request: fingerprint,
+                session: session.id.clone(),
+            };
+            match self.begin(&snapshot, &session, answer, request).await? {
+                Try::Done => {
+                    tracing::info!(session = %session.id, technician = %technician, policy = %session.policy, "activating");
+                    let problem = self.converge_patiently(&session.account).await;
+                    let session = self.outcome(&session.id).await?;
+                    // Given up, though even that cannot be recorded now: it is not under way any more.
+                    return match problem {
+                        Some(problem)
+                            if session.state == State::Activating && problem.code != Code::TimedOut =>
+                        {
+                            Err(problem)
+                        }
+                        _ => Ok(session),
+                    };
+                }
+                Try::Before(answered) => return self.answer_again(&answered, fingerprint).await,
+                Try::Again => {}
+            }
+        }
+        Err(ledger_problem(&LedgerError::Conflict(String::new())))
+    }
+
+    /// Makes the session durable, with its end, before anything is granted.
+    async fn begin(
+        &self,
+        snapshot: &Snapshot,
+        session: &Session,
+        answer: Answer,
+        request: &api::Activate,
+    ) -> Result<Try, Problem> {
+        let config = Self::config(snapshot)?;
+        let lock = self.locks.of(&session.account);
+        let _one_at_a_time = lock.lock().await;
+        let known = self.ledger.account(&session.account).await.map_err(|e| ledger_problem(&e))?;
+        let (mut account, others) = known.unwrap_or_else(|| (new_account(config, session), Vec::new()));
+        if !others.iter().any(|s| s.is_live(session.requested_at)) {
+            account.password_generation += 1;
+        }
+        follow_configured_name(&mut account, config, session, &others)?;
+        if account.mode == Mode::Membership {
+            account.standing = self.standing(snapshot, &account, &others, session).await?;
+        }
+        account.settled = false;
+        let change = Change {
+            name: "ledger.session_begin",
+            at: session.requested_at,
+            sessions: vec![session.clone()],
+            audit: vec![records::about(
+                session,
+                Some(&account),
+                "activation.requested",
+                session.technician.as_str(),
+                "ok",
+                records::Details::new(),
+            )],
+            accounts: vec![account],
+            guard: Some(Guard {
+                technician: session.technician.clone(),
+                rate: Some(config.broker.rate),
+                sessions_at_once: Some(config.broker.sessions_at_once),
+            }),
+            answers: Some(answer),
+        };
+        match self.commit(change).await {
+            Ok(()) => {
+                // Due at its end from now on, whatever becomes of the activation.
+                self.ends.at_latest(&session.account, session.until);
+                Ok(Try::Done)
+            }
+            Err(LedgerError::Conflict(_)) => Ok(Try::Again),
+            Err(LedgerError::Seen(answered)) => Ok(Try::Before(answered)),
+            Err(LedgerError::TooMany { limit: Limit::Sessions, .. }) => {
+                let problem = sessions_problem(config);
+                let actor = session.technician.as_str();
+                let record =
+                    records::refused("activation.refused", actor, request, Some(&session.customer), &problem);
+                self.audit_refusal(record, &session.technician).await?;
+                Err(problem)
+            }
+            Err(LedgerError::TooMany { limit, retry_after_s }) => {
+                Err(self.flooded(&session.technician, limit, retry_after_s).await)
+            }
+            Err(error) => Err(ledger_problem(&error)),
+        }
+    }
+
+    /// Which of the session's rights the person's own account already has from elsewhere: no end may take those.
+    async fn standing(
+        &self,
+        snapshot: &Snapshot,
+        account: &Account,
+        others: &[Session],
+        session: &Session,
+    ) -> Result<Vec<Right>, Problem> {
+        let directory = Self::directory(snapshot, &account.directory)?;
+        let key = |right: &Right| directory.right_key(right);
+        let given: BTreeSet<_> = others.iter().flat_map(|s| s.rights.iter()).map(key).collect();
+        let mut standing: BTreeSet<_> =
+            account.standing.iter().filter(|right| given.contains(&key(right))).cloned().collect();
+        let observed = directory.observe(account).await.map_err(|e| directory_problem(&e))?;
+        if let Some(seen) = observed.account {
+            let held: BTreeSet<_> = seen.rights.iter().map(key).collect();
+            let before = |right: &&Right| held.contains(&key(right)) && !given.contains(&key(right));
+            standing.extend(session.rights.iter().filter(before).cloned());
+        }
+        Ok(standing.into_iter().collect())
+    }
+}
+
+fn new_session(technician: &TechnicianId, granted: &Granted, now: DateTime<Utc>) -> Session {
+    let id = crate::random::session_id(now);
+    Session {
+        account: AccountKey::of(&granted.directory, granted.mode, technician, &id),
+        id,
+        state: State::Activating,
+        technician: technician.clone(),
+        customer: granted.customer.clone(),
+        directory: granted.directory.clone(),
+        policy: granted.policy.clone(),
+        policy_name: granted.policy_name.clone(),
+        mode: granted.mode,
+        rights: granted.rights.clone(),
+        reason: granted.reason.clone(),
+        ticket: granted.ticket.clone(),
+        requested_at: now,
+        from: now,
+        until: granted.until,
+        latest_end: granted.latest_end,
+        active_at: None,
+        end_cause: None,
+        ended_at: None,
+        trouble: None,
+        version: 0,
+    }
+}
+
+fn new_account(config: &Config, session: &Session) -> Account {
+    Account {
+        key: session.account.clone(),
+        directory: session.directory.clone(),
+        mode: session.mode,
+        technician: session.technician.clone(),
+        name: account_name(config, session),
+        identity: None,
+        display_name: None,
+        token: crate::random::letters(26),
+        password_generation: 0,
+        standing: Vec::new(),
+        settled: false,
+        attempts: 0,
+        next_try: None,
+        version: 0,
+    }
+}
+
+/// An account that goes by its name goes by the one that is configured now: an old one may be somebody else's. Only while
+/// nothing is open, or what was given under the old name could no longer be taken back.
+fn follow_configured_name(
+    account: &mut Account,
+    config: &Config,
+    session: &Session,
+    others: &[Session],
+) -> Result<(), Problem> {
+    let idle = others.is_empty() && (account.settled || account.version == 0);
+    if account.mode == Mode::Membership && idle {
+        // Looked up anew by its name; while a session is open, by its identity.
+        account.identity = None;
+        account.display_name = None;
+    }
+    let by_name = match account.mode {
+        Mode::Dedicated => account.identity.is_none(),
+        Mode::Membership => true,
+        Mode::Burner => false,
+    };
+    let name = account_name(config, session);
+    if !by_name || account.name == name {
+        return Ok(());
+    }
+    if !idle {
+        return Err(Problem::new(
+            Code::WrongState,
+            "The configuration names another account for you now, and the old one is still in use.",
+        )
+        .remedy("End your sessions in this directory first."));
+    }
+    account.name = name;
+    Ok(())
+}
+
+/// The logon name of a session's account; at most 20 characters, as `sAMAccountName` has it.
+fn account_name(config: &Config, session: &Session) -> String {
+    let technician = &session.technician;
+    let person = config.technicians.get(technician);
+    match session.mode {
+        Mode::Dedicated => {
+            let template = config.directories.get(&session.directory).map(|d| match &d.kind {
+                DirectoryKind::ActiveDirectory(domain) => domain.account_name.as_str(),
+            });
+            template.unwrap_or("jit-{technician}").replace("{technician}", technician.as_str())
+        }
+        Mode::Burner => {
+            let owner: String = technician.as_str().chars().take(9).collect();
+            format!("jit-{owner}-{}", crate::random::letters(6))
+        }
+        Mode::Membership => {
+            let named = person.and_then(|p| p.accounts.get(&session.directory).cloned());
+            named.or_else(|| person.map(|p| p.login.clone())).unwrap_or_else(|| technician.to_string())
+        }
+    }
+}
+
+fn sessions_problem(config: &Config) -> Problem {
+    let most = config.broker.sessions_at_once;
+    Problem::new(Code::TooManySessions, format!("You already have {most} sessions open, which is the most."))
+        .remedy("End one that you no longer need.")
+}

@@ -1,0 +1,149 @@
+//! Early ends: one session, or everything of a technician or at a customer.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use ticketgate_access::session::Session;
+use ticketgate_ledger::{Answer, Change, LedgerError, SessionFilter};
+use ticketgate_protocol::api::{self, EndCause, State};
+use ticketgate_protocol::ids::{IdempotencyKey, SessionId};
+use ticketgate_protocol::problem::{Code, Problem};
+
+use super::converge::ending;
+use super::service::{TRIES, fingerprint};
+use super::{Broker, Caller, ledger_problem, records};
+
+impl Broker {
+    /// Ends a session now. The answer's state says whether it is verified as taken away or still `ending`.
+    ///
+    /// # Errors
+    /// No such session of this caller; already over; ledger down.
+    pub async fn end(
+        self: &Arc<Self>,
+        caller: &Caller,
+        key: &IdempotencyKey,
+        id: &SessionId,
+    ) -> Result<api::Session, Problem> {
+        let fingerprint = fingerprint("end", &id);
+        for _ in 0..TRIES {
+            if let Some(again) = self.repeated(caller, key, fingerprint).await? {
+                return again;
+            }
+            let session = self.visible(caller, id).await?;
+            if !matches!(session.state, State::Activating | State::Active) {
+                // Ending what is ending or over is no mistake: say where it stands.
+                return self.seen(id).await;
+            }
+            let own = caller.technician.as_ref() == Some(&session.technician);
+            let cause = if own { EndCause::Technician } else { EndCause::Administrator };
+            if self
+                .mark_ending(&session, cause, &caller.actor(), self.answer(caller, key, fingerprint, id))
+                .await?
+            {
+                // What cannot be taken away now stays `ending` and is retried; that is the answer then, not an error.
+                self.converge_patiently(&session.account).await;
+                return self.seen(id).await;
+            }
+        }
+        Err(ledger_problem(&LedgerError::Conflict(String::new())))
+    }
+
+    /// The emergency brake: ends every session of a technician or at a customer.
+    ///
+    /// # Errors
+    /// Nobody named; not an administrator (unless it is one's own); ledger down.
+    pub async fn end_all(
+        self: &Arc<Self>,
+        caller: &Caller,
+        which: &api::EndAll,
+    ) -> Result<Vec<api::Session>, Problem> {
+        if which.technician.is_none() && which.customer.is_none() {
+            return Err(Problem::new(
+                Code::MalformedRequest,
+                "Say whose sessions: a technician, a customer, or both.",
+            ));
+        }
+        if (which.technician.is_none() || which.technician != caller.technician)
+            && let Err(problem) = caller.require_administrator()
+        {
+            if let Some(technician) = &caller.technician {
+                let details = records::details([
+                    ("technician", json!(which.technician)),
+                    ("customer", json!(which.customer)),
+                    ("code", json!(problem.code)),
+                ]);
+                let record =
+                    records::record(None, "end_all.refused", technician.as_str(), "refused", details);
+                self.audit_refusal(record, technician).await?;
+            }
+            return Err(problem);
+        }
+        let filter = SessionFilter {
+            technician: which.technician.clone(),
+            customer: which.customer.clone(),
+            open: true,
+            limit: None,
+        };
+        let sessions = self.ledger.sessions(filter.clone()).await.map_err(|e| ledger_problem(&e))?;
+        let own = which.technician.is_some() && which.technician == caller.technician;
+        let cause = if own { EndCause::Technician } else { EndCause::Administrator };
+        let mut work = tokio::task::JoinSet::new();
+        let ids: Vec<_> = sessions.iter().map(|s| s.id.clone()).collect();
+        let mut failed = None;
+        for session in sessions {
+            // One that cannot be braked does not save the others.
+            if let Err(problem) = self.brake(&session.id, cause, &caller.actor()).await {
+                failed.get_or_insert(problem);
+                continue;
+            }
+            let broker = Arc::clone(self);
+            work.spawn(async move { broker.converge_patiently(&session.account).await });
+        }
+        work.join_all().await;
+        if let Some(problem) = failed {
+            return Err(problem);
+        }
+        let mut ended = Vec::new();
+        for id in ids {
+            ended.push(self.seen(&id).await?);
+        }
+        Ok(ended)
+    }
+
+    /// Writes that a session ends, however often its row changes meanwhile.
+    async fn brake(&self, id: &SessionId, cause: EndCause, actor: &str) -> Result<(), Problem> {
+        for _ in 0..TRIES {
+            let session = self.ledger.session(id).await.map_err(|e| ledger_problem(&e))?;
+            let Some(session) = session.filter(|s| matches!(s.state, State::Activating | State::Active))
+            else {
+                return Ok(());
+            };
+            if self.mark_ending(&session, cause, actor, None).await? {
+                return Ok(());
+            }
+        }
+        Err(ledger_problem(&LedgerError::Conflict(String::new())))
+    }
+
+    /// Writes that a session ends; `false`: the row changed meanwhile.
+    async fn mark_ending(
+        &self,
+        session: &Session,
+        cause: EndCause,
+        actor: &str,
+        answers: Option<Answer>,
+    ) -> Result<bool, Problem> {
+        let Some((account, sessions)) =
+            self.ledger.account(&session.account).await.map_err(|e| ledger_problem(&e))?
+        else {
+            return Ok(false);
+        };
+        let change =
+            ending(account, &sessions, std::slice::from_ref(session), cause, actor, self.clock.now());
+        match self.commit(Change { answers, ..change }).await {
+            Ok(()) => Ok(true),
+            Err(LedgerError::Conflict(_) | LedgerError::Seen(_)) => Ok(false),
+            Err(error) => Err(ledger_problem(&error)),
+        }
+    }
+}

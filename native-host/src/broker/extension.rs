@@ -1,0 +1,128 @@
+//! Extension: the later end is durable first; an end that the directory does not take is shown to nobody.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use ticketgate_access::decide::{self};
+use ticketgate_access::session::{Account, Session};
+use ticketgate_ledger::{Change, LedgerError};
+use ticketgate_protocol::api::{self, State};
+use ticketgate_protocol::ids::{IdempotencyKey, SessionId};
+use ticketgate_protocol::problem::Problem;
+
+use super::service::{TRIES, fingerprint};
+use super::{Broker, Caller, ledger_problem, records};
+
+impl Broker {
+    /// Moves a session's end, at most to the policy's maximum.
+    ///
+    /// # Errors
+    /// Why not. The session then ends when it would have.
+    pub async fn extend(
+        self: &Arc<Self>,
+        caller: &Caller,
+        key: &IdempotencyKey,
+        id: &SessionId,
+        by_s: i64,
+    ) -> Result<api::Session, Problem> {
+        let fingerprint = fingerprint("extend", &(id, by_s));
+        for _ in 0..TRIES {
+            if let Some(again) = self.repeated(caller, key, fingerprint).await? {
+                return again;
+            }
+            let (session, account) = self.own(caller, id).await?;
+            let snapshot = self.settings();
+            let now = self.clock.now();
+            let until = match decide::decide_extension(Self::config(&snapshot)?, &session, by_s, now) {
+                Ok(until) => until,
+                Err(problem) => {
+                    let more = records::details([("code", json!(problem.code)), ("by_s", json!(by_s))]);
+                    let actor = caller.actor();
+                    let record = records::about(
+                        &session,
+                        Some(&account),
+                        "session.extension_refused",
+                        &actor,
+                        "refused",
+                        more,
+                    );
+                    self.audit_refusal(record, &session.technician).await?;
+                    return Err(problem);
+                }
+            };
+            let before = session.until;
+            let more = records::details([("by_s", json!(by_s)), ("until_before", json!(before))]);
+            let longer = Session { until, ..session.clone() };
+            let change = Change {
+                name: "ledger.session_extended",
+                at: now,
+                audit: vec![records::about(
+                    &longer,
+                    Some(&account),
+                    "session.extended",
+                    &caller.actor(),
+                    "ok",
+                    more,
+                )],
+                sessions: vec![longer],
+                accounts: vec![Account { settled: false, ..account.clone() }],
+                answers: self.answer(caller, key, fingerprint, id),
+                guard: self.counted(&session.technician),
+            };
+            match self.commit(change).await {
+                Ok(()) => {}
+                Err(LedgerError::Conflict(_)) => continue,
+                Err(LedgerError::Seen(answered)) => return self.answer_again(&answered, fingerprint).await,
+                Err(LedgerError::TooMany { limit, retry_after_s }) => {
+                    return Err(self.flooded(&session.technician, limit, retry_after_s).await);
+                }
+                Err(error) => return Err(ledger_problem(&error)),
+            }
+            if let Some(problem) = self.converge_patiently(&account.key).await {
+                self.shorten_again(id, until, before).await;
+                return Err(problem);
+            }
+            return self.seen(id).await;
+        }
+        Err(ledger_problem(&LedgerError::Conflict(String::new())))
+    }
+
+    /// The directory did not take the later end: nobody may be shown one that it does not keep.
+    async fn shorten_again(self: &Arc<Self>, id: &SessionId, until: DateTime<Utc>, before: DateTime<Utc>) {
+        for _ in 0..TRIES {
+            let Ok(Some(session)) = self.ledger.session(id).await else { break };
+            if session.until != until || session.state != State::Active {
+                return;
+            }
+            let Ok(Some((account, _))) = self.ledger.account(&session.account).await else { break };
+            let shorter = Session { until: before, ..session };
+            let change = Change {
+                name: "ledger.extension_undone",
+                at: self.clock.now(),
+                audit: vec![records::about(
+                    &shorter,
+                    Some(&account),
+                    "session.extension_failed",
+                    "broker",
+                    "failed",
+                    records::Details::new(),
+                )],
+                accounts: vec![Account { settled: false, ..account.clone() }],
+                sessions: vec![shorter],
+                ..Change::default()
+            };
+            match self.commit(change).await {
+                Ok(()) => {
+                    return self.ends.at_latest(
+                        &account.key,
+                        before.min(self.clock.now() + chrono::TimeDelta::seconds(1)),
+                    );
+                }
+                Err(LedgerError::Conflict(_)) => {}
+                Err(_) => break,
+            }
+        }
+        tracing::error!(session = %id, "an extension that the directory did not take could not be undone in the ledger yet");
+    }
+}

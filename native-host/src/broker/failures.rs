@@ -1,0 +1,197 @@
+//! What happens when an account cannot be brought to its desired state: taking back, and trying again for as long as it takes.
+
+use std::sync::PoisonError;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::json;
+use ticketgate_access::desired::{Step, desired, plan};
+use ticketgate_access::session::{Account, AccountKey, Session};
+use ticketgate_directory::Directory;
+use ticketgate_ledger::{Change, LedgerError};
+use ticketgate_protocol::api::{EndCause, State};
+use ticketgate_protocol::problem::Problem;
+
+use super::converge::{PASSES, PAUSES, Trouble, UNRECORDED_PAUSE, ending, next_due};
+use super::spelling::alike;
+use super::{Broker, records};
+
+impl Broker {
+    /// Remembers activations whose outcome could not be recorded: they are never completed later, when nobody waits.
+    pub(super) fn abandon(&self, sessions: &[Session]) {
+        let given_up = sessions.iter().filter(|s| s.state == State::Activating).map(|s| s.id.clone());
+        self.abandoned.lock().unwrap_or_else(PoisonError::into_inner).extend(given_up);
+    }
+
+    /// The ledger knows now that they were given up.
+    pub(super) fn given_up(&self, sessions: &[Session]) {
+        let mut abandoned = self.abandoned.lock().unwrap_or_else(PoisonError::into_inner);
+        for session in sessions {
+            abandoned.remove(&session.id);
+        }
+    }
+
+    pub(super) fn abandoned_among(&self, sessions: &[Session]) -> Vec<Session> {
+        let abandoned = self.abandoned.lock().unwrap_or_else(PoisonError::into_inner);
+        let given_up = |s: &&Session| s.state == State::Activating && abandoned.contains(&s.id);
+        sessions.iter().filter(given_up).cloned().collect()
+    }
+
+    /// Closes the account without the ledger: what cannot be recorded must not stand. Best effort; the directory's own end
+    /// remains, and the sessions are taken back as soon as the ledger can be written again.
+    pub(super) async fn undo(
+        &self,
+        directory: &dyn Directory,
+        account: &Account,
+        sessions: &[Session],
+        now: DateTime<Utc>,
+    ) {
+        // As if they were ending already: what they gave to a person's own account is then known as theirs.
+        let mut sessions = sessions.to_vec();
+        for session in sessions.iter_mut().filter(|s| s.state == State::Activating) {
+            session.state = State::Ending;
+        }
+        for _ in 0..2 {
+            let Ok(observed) = directory.observe(account).await else { return };
+            let (spelled, sessions, observed) = alike(directory, account, &sessions, &observed);
+            let wanted = desired(&spelled, &sessions, now);
+            let Ok(steps) = plan(&spelled, &wanted, &observed, now) else { return };
+            // A running session's account stays open; only what the unrecorded one added goes.
+            let adds =
+                |step: &&Step| matches!(step, Step::Create(_) | Step::Grant { .. } | Step::Open { .. });
+            for step in steps.iter().filter(|step| !adds(step)) {
+                if let Err(error) = self.apply(directory, account, step).await {
+                    tracing::error!(step = step.name(), %error, "an activation that cannot be recorded could not be taken back yet");
+                }
+            }
+        }
+    }
+
+    /// After a failure: activations under way are taken back, and what is left to do is arranged for later.
+    pub(super) async fn take_back(&self, key: &AccountKey, trouble: Trouble) {
+        match self.give_up_activations(key, &trouble).await {
+            Ok(false) => {}
+            Ok(true) => match self.bring(key).await {
+                Ok(()) => return,
+                Err(again) => return self.retry_later(key, &again.problem).await,
+            },
+            Err(error) => tracing::error!(%error, "a failed activation could not be recorded yet"),
+        }
+        self.retry_later(key, &trouble.problem).await;
+    }
+
+    /// Marks the account's activations as failed; answers whether something may have to be taken back.
+    pub(super) async fn give_up_activations(
+        &self,
+        key: &AccountKey,
+        trouble: &Trouble,
+    ) -> Result<bool, LedgerError> {
+        for _ in 0..PASSES {
+            let Some((account, sessions)) = self.ledger.account(key).await? else { return Ok(false) };
+            let now = self.clock.now();
+            let mut given_up: Vec<_> =
+                sessions.iter().filter(|s| s.state == State::Activating).cloned().collect();
+            if given_up.is_empty() {
+                return Ok(false);
+            }
+            // Should that not be recorded now, nobody completes them later.
+            self.abandon(&given_up);
+            for session in &mut given_up {
+                session.trouble = Some(trouble.problem.clone());
+            }
+            let mut change =
+                ending(account.clone(), &sessions, &given_up, EndCause::GrantFailed, "broker", now);
+            if !trouble.attempted {
+                // Nothing was sent to the directory: nothing has to be taken back.
+                change.audit.clear();
+                for session in &mut change.sessions {
+                    session.state = State::Failed;
+                    session.ended_at = Some(now);
+                    let code = records::details([("code", json!(trouble.problem.code))]);
+                    change.audit.push(records::about(
+                        session,
+                        Some(&account),
+                        "activation.failed",
+                        "broker",
+                        "failed",
+                        code,
+                    ));
+                }
+            }
+            match self.commit(Change { name: "ledger.activation_given_up", ..change }).await {
+                Ok(()) => {
+                    self.given_up(&given_up);
+                    return Ok(trouble.attempted);
+                }
+                Err(LedgerError::Conflict(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(LedgerError::Conflict(key.0.clone()))
+    }
+
+    /// Notes the failure where people see it and makes the account due again after a growing pause.
+    pub(super) async fn retry_later(&self, key: &AccountKey, problem: &Problem) {
+        let now = self.clock.now();
+        let Ok(Some((mut account, sessions))) = self.ledger.account(key).await else { return };
+        let waiting: Vec<_> = sessions.into_iter().filter(|s| s.state == State::Ending).collect();
+        if waiting.is_empty() && account.settled {
+            return;
+        }
+        account.attempts = account.attempts.saturating_add(1);
+        account.settled = false;
+        let pause = usize::try_from(account.attempts - 1).ok().and_then(|n| PAUSES.get(n)).or(PAUSES.last());
+        account.next_try = Some(now + TimeDelta::seconds(pause.copied().unwrap_or(300)));
+        let mut change = Change { name: "ledger.retry", at: now, ..Change::default() };
+        // Each doubling is a record: enough to see how long it took, too few to fill the log.
+        let tell = account.attempts.is_power_of_two();
+        for mut session in waiting {
+            session.trouble = Some(problem.clone());
+            if tell {
+                let more =
+                    records::details([("code", json!(problem.code)), ("attempts", json!(account.attempts))]);
+                change.audit.push(records::about(
+                    &session,
+                    Some(&account),
+                    "session.end_retry",
+                    "broker",
+                    "failed",
+                    more,
+                ));
+            }
+            change.sessions.push(session);
+        }
+        change.accounts.push(account);
+        if let Err(error) = self.commit(change).await {
+            tracing::error!(account = %key.0, %error, "a failed attempt could not be recorded");
+        }
+    }
+
+    /// Puts the account's next due time into the queue, from the ledger.
+    pub(super) async fn schedule(&self, key: &AccountKey) {
+        match self.ledger.account(key).await {
+            Ok(Some((account, sessions))) => self.ends.set(key, next_due(&account, &sessions)),
+            Ok(None) => self.ends.set(key, None),
+            Err(_) => self.ends.set(key, Some(self.clock.now() + UNRECORDED_PAUSE)),
+        }
+    }
+
+    /// The same after a failure. What is left to do comes back after a pause, also where the ledger could not be told so.
+    pub(super) async fn schedule_again(&self, key: &AccountKey) {
+        let now = self.clock.now();
+        let pause = Some(now + UNRECORDED_PAUSE);
+        let due = match self.ledger.account(key).await {
+            Ok(Some((account, sessions))) => {
+                let left = !account.settled || sessions.iter().any(|s| s.state == State::Ending);
+                match next_due(&account, &sessions) {
+                    Some(at) if at > now => Some(at),
+                    Some(_) => pause,
+                    None if left => pause,
+                    None => None,
+                }
+            }
+            Ok(None) => None,
+            Err(_) => pause,
+        };
+        self.ends.set(key, due);
+    }
+}

@@ -1,0 +1,107 @@
+//! Handing a session's password over, and setting a new one.
+
+use std::sync::Arc;
+
+use ticketgate_access::session::{Account, Session};
+use ticketgate_ledger::{Change, LedgerError};
+use ticketgate_protocol::api::{self, Mode, State};
+use ticketgate_protocol::ids::SessionId;
+use ticketgate_protocol::problem::{Code, Problem};
+
+use super::service::wrong_state;
+use super::{Broker, Caller, ledger_problem, records};
+use crate::handover::PasswordHandOver;
+
+impl Broker {
+    /// Hands over the password of an open session, or sets a new one first.
+    ///
+    /// # Errors
+    /// Not this technician's session; not open; no password in this mode; no longer held; directory or ledger down.
+    pub async fn password(
+        self: &Arc<Self>,
+        caller: &Caller,
+        id: &SessionId,
+        wish: api::PasswordWanted,
+    ) -> Result<PasswordHandOver, Problem> {
+        let (session, account) = self.own(caller, id).await?;
+        if session.mode == Mode::Membership {
+            return Err(Problem::new(
+                Code::NoPassword,
+                "This session uses your own account, so there is no password of ours.",
+            ));
+        }
+        if session.state != State::Active {
+            return Err(wrong_state(session.state));
+        }
+        let snapshot = self.settings();
+        let account =
+            if wish.renew { self.renew_password(caller, &session, account).await? } else { account };
+        let Some(password) = self.passwords.get(&account.key, account.password_generation) else {
+            return Err(Problem::new(
+                Code::PasswordGone,
+                "The broker no longer holds this session's password.",
+            )
+            .remedy("Ask for a new one; the old one then stops working."));
+        };
+        // No audit, no action: the record is there before the password leaves.
+        let change = Change {
+            name: "ledger.password_delivered",
+            at: self.clock.now(),
+            audit: vec![records::about(
+                &session,
+                Some(&account),
+                "password.delivered",
+                &caller.actor(),
+                "ok",
+                records::Details::new(),
+            )],
+            ..Change::default()
+        };
+        self.commit(change).await.map_err(|e| ledger_problem(&e))?;
+        let clear_after_s = snapshot.config.as_ref().map_or(30, |c| c.broker.clipboard_clear_s);
+        let name = account.display_name.clone().unwrap_or_else(|| account.name.clone());
+        if wish.once {
+            self.passwords.forget(&account.key);
+            self.events.overview();
+        }
+        // Into the reply to the relay or the command line, over a socket that only its owner can open.
+        let password = zeroize::Zeroizing::new(password.expose().to_owned());
+        Ok(PasswordHandOver { account: name, password, clear_after_s })
+    }
+
+    async fn renew_password(
+        self: &Arc<Self>,
+        caller: &Caller,
+        session: &Session,
+        mut account: Account,
+    ) -> Result<Account, Problem> {
+        account.password_generation += 1;
+        account.settled = false;
+        let change = Change {
+            name: "ledger.password_renewed",
+            at: self.clock.now(),
+            audit: vec![records::about(
+                session,
+                Some(&account),
+                "password.renewed",
+                &caller.actor(),
+                "ok",
+                records::Details::new(),
+            )],
+            accounts: vec![account.clone()],
+            guard: self.counted(&session.technician),
+            ..Change::default()
+        };
+        match self.commit(change).await {
+            Ok(()) => {}
+            Err(LedgerError::TooMany { limit, retry_after_s }) => {
+                return Err(self.flooded(&session.technician, limit, retry_after_s).await);
+            }
+            Err(error) => return Err(ledger_problem(&error)),
+        }
+        match self.converge_patiently(&account.key).await {
+            Some(problem) => Err(problem),
+            None => Ok(account),
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What directories and plans fail with, as people meet it: no server names, no answers of a server.
+
+use chrono::TimeDelta;
+use ticketgate_access::desired::PlanError;
+use ticketgate_access::session::Account;
+use ticketgate_directory::DirectoryError;
+use ticketgate_protocol::problem::{Code, Problem};
+
+use super::converge::SKEW_MAX;
+
+pub(super) fn skew_problem(skew: TimeDelta) -> Problem {
+    Problem::new(
+        Code::ClockSkew,
+        format!(
+            "The clocks of the broker and of the directory are {} seconds apart; above {} an end cannot be trusted.",
+            skew.num_seconds().abs(),
+            SKEW_MAX.num_seconds()
+        ),
+    )
+    .remedy("Set the clock that is wrong (NTP), then try again.")
+}
+
+pub(super) fn plan_problem(error: PlanError, account: &Account) -> Problem {
+    match error {
+        PlanError::ForeignAccount => Problem::new(
+            Code::NameClash,
+            format!("The directory already has an account {} that is not a JIT account.", account.name),
+        )
+        .remedy("It was left alone. An administrator can rename it or choose another `account_name`."),
+        PlanError::NoOwnAccount => Problem::new(
+            Code::NotEligible,
+            format!("The directory has no account {} of yours.", account.name),
+        )
+        .remedy("An administrator can name it under `accounts` of your [[technician]]."),
+    }
+}
+
+/// A directory's failure, as people meet it: no server names, no answers of the server.
+pub(super) fn directory_problem(error: &DirectoryError) -> Problem {
+    let (code, detail, remedy) = match error {
+        DirectoryError::Unreachable(_) => (
+            Code::DirectoryDown,
+            "The directory cannot be reached.",
+            "Try again in a moment; if it stays, tell an administrator.",
+        ),
+        DirectoryError::Ambiguous(_) => (
+            Code::DirectoryDown,
+            "The directory did not answer in time.",
+            "Try again in a moment; if it stays, tell an administrator.",
+        ),
+        DirectoryError::Busy(_) => (Code::DirectoryDown, "The directory is busy.", "Try again in a moment."),
+        DirectoryError::Certificate(_) => (
+            Code::CertificateRefused,
+            "The directory's certificate cannot be trusted.",
+            "Tell an administrator: `ticketgate check` says what is wrong with it.",
+        ),
+        DirectoryError::Bind(_) | DirectoryError::NoSecret(_) => (
+            Code::BindRefused,
+            "The directory refused the broker's service account.",
+            "Tell an administrator: `ticketgate check` says why.",
+        ),
+        DirectoryError::NotDelegated(_) => (
+            Code::NotDelegated,
+            "The broker's service account may not grant this right.",
+            "Tell an administrator: `ticketgate check` shows the delegation that is missing.",
+        ),
+        DirectoryError::NoSuchRight(_) => (
+            Code::UnknownRight,
+            "The policy names a right that the directory does not have.",
+            "Tell an administrator: `ticketgate check` names it.",
+        ),
+        DirectoryError::NameTaken(_) => (
+            Code::NameClash,
+            "The directory already has an account of the JIT account's name.",
+            "It was left alone. An administrator can rename it or choose another `account_name`.",
+        ),
+        DirectoryError::NoSuchAccount(_) | DirectoryError::Refused(_) | DirectoryError::BadValue(_) => (
+            Code::DirectoryRefused,
+            "The directory refused the change.",
+            "Tell an administrator: the broker's log says why.",
+        ),
+    };
+    Problem::new(code, detail).remedy(remedy)
+}
