@@ -332,3 +332,44 @@ fn every_state_of_the_popup_is_clear_in_both_schemes_and_zoomed() -> Outcome {
     assert!(stage.wrong.is_empty(), "{}", stage.wrong.join("\n"));
     Ok(())
 }
+
+#[test]
+fn the_settings_and_the_button_in_the_page_are_clear_in_both_schemes() -> Outcome {
+    let mut stage = Stage::open()?;
+    let settings = stage.browser.page(&stage.browser.extension_url("options.html"))?;
+    stage.picture(&settings, "settings", &["http://desk.example", "Alt+Shift+J", "ticketgate doctor"])?;
+    let (page, _) = stage.ticket("desk.example", "4711", "Acme Corp")?;
+    page.to_front()?;
+    for (name, sessions, says) in [
+        ("page-ready", json!([]), "Activate · Acme Corp · Domain Admin 1 h"),
+        ("page-active", json!([session("1a", 3480, &json!({}))]), "Active · Acme Corp · Domain Admin"),
+    ] {
+        stage.host.answer("overview", overview(&sessions))?;
+        page.wait_for_control("button", says)?;
+        for scheme in ["light", "dark"] {
+            page.look(scheme, 900, 420, 1.0)?;
+            page.screenshot_to(&pictures().join(format!("{name}-{scheme}.png")))?;
+        }
+    }
+    assert!(stage.wrong.is_empty(), "{}", stage.wrong.join("\n"));
+    Ok(())
+}
+
+#[test]
+fn every_picture_that_a_guide_shows_is_there() -> Outcome {
+    let guides = std::fs::read_dir(workspace().join("docs"))?.flatten().map(|entry| entry.path());
+    let guides = guides.chain([workspace().join("README.md")]);
+    let mut seen = 0;
+    for guide in guides.filter(|path| path.extension().is_some_and(|end| end == "md")) {
+        let text = std::fs::read_to_string(&guide)?;
+        for shown in text.split("](").skip(1).filter_map(|rest| rest.split([')', ' ']).next()) {
+            if shown.ends_with(".png") && !shown.contains("://") {
+                let file = guide.parent().unwrap_or(&guide).join(shown);
+                assert!(file.exists(), "{} shows {shown}, which is not there", guide.display());
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 0, "the guides show no picture at all: is this looking in the right place?");
+    Ok(())
+}

@@ -45,7 +45,7 @@ impl ScriptedHost {
     /// # Errors
     /// The file cannot be written.
     pub fn answer(&self, method: &str, answer: Value) -> Result<()> {
-        self.answer_all(&json!({method: answer}))
+        self.answer_all(&Value::Object([(method.to_owned(), answer)].into_iter().collect()))
     }
 
     /// Changes these answers.
