@@ -153,6 +153,75 @@ fn every_state_of_the_popup_is_clear_in_both_schemes_and_zoomed() -> Outcome {
         "popup-ready",
         &["Ticket on this page", "Outlook crashes", "Activate Domain Admin for 1 h"],
     )?;
+    popup.close()?;
+
+    // What is in the way.
+    for (name, answer, says) in [
+        (
+            "popup-broker-unreachable",
+            problem(
+                "broker_unreachable",
+                503,
+                "The broker did not answer.",
+                "Find out why with: ticketgate doctor",
+            ),
+            "The broker does not answer",
+        ),
+        (
+            "popup-not-a-technician",
+            problem(
+                "not_a_technician",
+                403,
+                "You are not set up as a technician.",
+                "Ask your administrator to add you.",
+            ),
+            "not set up as a technician",
+        ),
+        (
+            "popup-bad-configuration",
+            problem("bad_configuration", 503, "The configuration has a fault, so nothing is granted.", ""),
+            "configuration has a fault",
+        ),
+    ] {
+        stage.host.answer("overview", json!({"error": answer}))?;
+        let popup = stage.popup(tab)?;
+        stage.picture(&popup, name, &[says, "Try again"])?;
+        popup.close()?;
+    }
+    stage.host.answer("overview", overview(&json!([])))?;
+    for (name, hello, says) in [
+        ("popup-extension-too-old", welcome(99), "Update the extension."),
+        ("popup-program-too-old", welcome(0), "Update the program."),
+    ] {
+        stage.host.answer("hello", hello)?;
+        stage.host.leave()?;
+        let popup = stage.popup(tab)?;
+        popup.until(
+            "document.body.innerText.includes('do not fit together') || document.querySelector('.trouble')",
+        )?;
+        stage.picture(&popup, name, &["Extension and Ticketgate program do not fit together", says])?;
+        popup.close()?;
+    }
+    let manifest = stage.browser.folder().join("NativeMessagingHosts/com.ticketgate.host.json");
+    let good = std::fs::read_to_string(&manifest)?;
+    std::fs::write(&manifest, good.replace(stage.browser.extension_id(), &"a".repeat(32)))?;
+    let popup = stage.popup(tab)?;
+    stage.picture(&popup, "popup-forbidden", &["does not serve this extension", "ticketgate install"])?;
+    popup.close()?;
+    std::fs::remove_file(&manifest)?;
+    let popup = stage.popup(tab)?;
+    stage.picture(
+        &popup,
+        "popup-not-installed",
+        &["not installed on this computer", "ticketgate install", "ticketgate doctor"],
+    )?;
+    // The way out works without opening the popup anew.
+    std::fs::write(&manifest, good)?;
+    stage.host.answer("hello", welcome(1))?;
+    popup.click("button", "Try again")?;
+    popup.until("document.body.innerText.includes('Activate Domain Admin for 1 h')")?;
+
+    // What a click leads to.
     let refusal = problem(
         "directory_down",
         503,
@@ -263,72 +332,6 @@ fn every_state_of_the_popup_is_clear_in_both_schemes_and_zoomed() -> Outcome {
     let popup = stage.popup(there)?;
     stage.picture(&popup, "popup-site-not-allowed", &["other.example", "Allow on this site", "#4713"])?;
     popup.close()?;
-
-    // What is in the way.
-    for (name, answer, says) in [
-        (
-            "popup-broker-unreachable",
-            problem(
-                "broker_unreachable",
-                503,
-                "The broker did not answer.",
-                "Find out why with: ticketgate doctor",
-            ),
-            "The broker does not answer",
-        ),
-        (
-            "popup-not-a-technician",
-            problem(
-                "not_a_technician",
-                403,
-                "You are not set up as a technician.",
-                "Ask your administrator to add you.",
-            ),
-            "not set up as a technician",
-        ),
-        (
-            "popup-bad-configuration",
-            problem("bad_configuration", 503, "The configuration has a fault, so nothing is granted.", ""),
-            "configuration has a fault",
-        ),
-    ] {
-        stage.host.answer("overview", json!({"error": answer}))?;
-        let popup = stage.popup(tab)?;
-        stage.picture(&popup, name, &[says, "Try again"])?;
-        popup.close()?;
-    }
-    stage.host.answer("overview", overview(&json!([])))?;
-    for (name, hello, says) in [
-        ("popup-extension-too-old", welcome(99), "Update the extension."),
-        ("popup-program-too-old", welcome(0), "Update the program."),
-    ] {
-        stage.host.answer("hello", hello)?;
-        stage.host.leave()?;
-        let popup = stage.popup(tab)?;
-        popup.until(
-            "document.body.innerText.includes('do not fit together') || document.querySelector('.trouble')",
-        )?;
-        stage.picture(&popup, name, &["Extension and Ticketgate program do not fit together", says])?;
-        popup.close()?;
-    }
-    let manifest = stage.browser.folder().join("NativeMessagingHosts/com.ticketgate.host.json");
-    let good = std::fs::read_to_string(&manifest)?;
-    std::fs::write(&manifest, good.replace(stage.browser.extension_id(), &"a".repeat(32)))?;
-    let popup = stage.popup(tab)?;
-    stage.picture(&popup, "popup-forbidden", &["does not serve this extension", "ticketgate install"])?;
-    popup.close()?;
-    std::fs::remove_file(&manifest)?;
-    let popup = stage.popup(tab)?;
-    stage.picture(
-        &popup,
-        "popup-not-installed",
-        &["not installed on this computer", "ticketgate install", "ticketgate doctor"],
-    )?;
-    // The way out works without opening the popup anew.
-    std::fs::write(&manifest, good)?;
-    stage.host.answer("hello", welcome(1))?;
-    popup.click("button", "Try again")?;
-    popup.until("document.body.innerText.includes('Activate Domain Admin for 1 h')")?;
     assert!(stage.wrong.is_empty(), "{}", stage.wrong.join("\n"));
     Ok(())
 }
