@@ -380,7 +380,7 @@ pub fn binary() -> Result<PathBuf> {
 /// # Errors
 /// It was not built.
 pub fn extension() -> Result<PathBuf> {
-    built("TICKETGATE_EXTENSION", "extension")
+    built("TICKETGATE_EXTENSION", "extension-dev")
 }
 
 fn built(variable: &str, place: &str) -> Result<PathBuf> {

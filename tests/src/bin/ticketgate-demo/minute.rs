@@ -18,7 +18,7 @@ pub(crate) fn play(stage: &Stage, teller: &Teller) -> Result<()> {
     until("the button to accept a click", LIMIT, || {
         stage.picture(page, "1-ticket")?;
         page.click("button", "Activate")?;
-        Ok(stage.browser.badge_text(None)? != "")
+        Ok(!stage.browser.badge_text(None)?.is_empty())
     })?;
     let badge = stage.badge_becomes("59m or 1h", |text| text == "59m" || text == "1h")?;
     teller.done(&format!("one click in the page, and the session is active: the badge shows {badge}"));
