@@ -1,5 +1,7 @@
 //! The technician's minute, played: activate from the page, log on, extend, end; then a short session that runs out.
 
+use std::time::Duration;
+
 use anyhow::{Context, bail};
 use serde_json::Value;
 use ticketgate_tests::Result;
@@ -14,12 +16,10 @@ pub(crate) fn play(stage: &Stage, teller: &Teller) -> Result<()> {
     let page = &stage.page;
     let button = page.wait_for_control("button", "Activate")?;
     teller.done(&format!("the button is in the page: {}", button.name));
-    // The guard wants it in sight for half a second before a click counts.
-    until("the button to accept a click", LIMIT, || {
-        stage.picture(page, "1-ticket")?;
-        page.click("button", "Activate")?;
-        Ok(!stage.browser.badge_text(None)?.is_empty())
-    })?;
+    stage.picture(page, "1-ticket")?;
+    // The guard wants it in sight for half a second before a click counts; a person needs that long to read it.
+    std::thread::sleep(Duration::from_millis(700));
+    page.click("button", "Activate")?;
     let badge = stage.badge_becomes("59m or 1h", |text| text == "59m" || text == "1h")?;
     teller.done(&format!("one click in the page, and the session is active: the badge shows {badge}"));
     stage.picture(page, "2-active-in-page")?;
