@@ -121,6 +121,9 @@ pub struct Overview {
     /// Things that the person should know.
     #[serde(default)]
     pub notices: Vec<Notice>,
+    /// How a reason is made from a ticket (`#{number} {summary} ({customer}, {contact})`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason_template: Option<String>,
 }
 
 /// A customer, as offered to a technician.

@@ -74,6 +74,7 @@ impl Broker {
             policies,
             sessions,
             notices: self.notices(&snapshot),
+            reason_template: Some(config.broker.reason_template.clone()),
         })
     }
 

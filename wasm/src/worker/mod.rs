@@ -116,6 +116,7 @@ pub struct Worker {
     around: Box<dyn Surroundings>,
     rules: Rules,
     template: Template,
+    managed_template: Option<String>,
     id: String,
     version: String,
     started: bool,
@@ -155,6 +156,7 @@ impl Worker {
             around,
             rules,
             template: Template::default(),
+            managed_template: None,
             id: String::new(),
             version: String::new(),
             started: false,
@@ -253,6 +255,7 @@ impl Worker {
         self.memory = started.local.and_then(|text| saved(&text)).unwrap_or_default();
         self.shown.memory = Some(self.memory.clone());
         self.last = started.session.and_then(|text| saved(&text)).unwrap_or_default();
+        self.choose_template();
         self.last.pages.keep_only(&started.tabs);
         self.next_serial = self.last.form.as_ref().map_or(1, |form| form.serial + 1);
         self.link.restore(std::mem::take(&mut self.last.pending));
@@ -263,10 +266,28 @@ impl Worker {
         self.curious = true;
     }
 
+    /// The browser's policy says how reasons are made, else the broker's configuration does. Reasons that nobody has
+    /// touched follow.
+    fn choose_template(&mut self) {
+        let broker = self.last.overview.as_ref().and_then(|o| o.reason_template.as_ref());
+        let chosen = self.managed_template.as_ref().or(broker);
+        let template = chosen.and_then(|text| text.parse().ok()).unwrap_or_default();
+        if template == self.template {
+            return;
+        }
+        self.template = template;
+        if let Some(form) = self.last.form.as_mut().filter(|form| !form.reason_touched)
+            && let Some(reason) = form.ticket().and_then(|ticket| self.template.reason(&ticket))
+        {
+            form.reason = reason;
+        }
+    }
+
     /// The administrator's settings; a template that is at fault leaves the usual one in force.
     fn administer(&mut self, settings: input::Managed) {
         self.managed = settings.hosts;
-        self.template = settings.template.and_then(|text| text.parse().ok()).unwrap_or_default();
+        self.managed_template = settings.template;
+        self.choose_template();
     }
 
     fn on_time(&mut self, now: DateTime<Utc>, out: &mut Vec<Effect>) {
@@ -336,6 +357,7 @@ impl Worker {
             form.fill(&overview, &self.memory);
         }
         self.last.overview = Some(Overview { sessions: Vec::new(), ..overview });
+        self.choose_template();
         self.last.overview_at = Some(now);
     }
 

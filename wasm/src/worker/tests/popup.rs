@@ -40,6 +40,13 @@ fn without_a_ticket_everything_can_be_typed() {
 }
 
 #[test]
+fn the_brokers_template_makes_the_reason() {
+    let mut play = Play::with(with(overview(&[]), json!({"reason_template": "{customer} #{number}"})));
+    play.show_ticket("4711", "Acme Corp").open_popup();
+    assert_eq!(play.view().form.as_ref().unwrap().reason, "Acme Corp #4711");
+}
+
+#[test]
 fn a_reason_that_cannot_be_used_says_why() {
     let mut play = Play::with(overview(&[]));
     play.show_ticket("4711", "Acme Corp");
