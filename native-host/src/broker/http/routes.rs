@@ -371,3 +371,20 @@ fn session_id(text: String) -> Result<SessionId, Refusal> {
 fn bad_query() -> Refusal {
     Refusal(Problem::new(Code::MalformedRequest, "The query has an unknown or malformed parameter."))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_document_describes_every_route() {
+        let document = Document::openapi();
+        let described: Vec<_> = document.paths.paths.keys().map(String::as_str).collect();
+        let source = include_str!("routes.rs");
+        let served =
+            source.lines().filter_map(|line| line.trim().strip_prefix(".route(\"")?.split('"').next());
+        for route in served.filter(|route| *route != "/v1/openapi.json") {
+            assert!(described.contains(&route), "{route} is not in the OpenAPI document");
+        }
+    }
+}
