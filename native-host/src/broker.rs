@@ -16,6 +16,7 @@ mod extension;
 mod failures;
 pub mod http;
 mod listen;
+mod on_record;
 mod password;
 mod people;
 mod problems;
@@ -38,7 +39,7 @@ use ticketgate_access::config::Config;
 use ticketgate_directory::Directory;
 use ticketgate_ledger::{Change, Ledger, LedgerError};
 use ticketgate_protocol::api::{Notice, Session as SessionView};
-use ticketgate_protocol::ids::{DirectoryId, SessionId, TechnicianId};
+use ticketgate_protocol::ids::{DirectoryId, SessionId};
 use ticketgate_protocol::problem::{Code, Problem};
 
 pub use self::clock::Clock;
@@ -62,7 +63,7 @@ pub struct Broker {
     events: Events,
     skews: Mutex<BTreeMap<DirectoryId, TimeDelta>>,
     abandoned: Mutex<BTreeSet<SessionId>>,
-    floods: Mutex<BTreeMap<TechnicianId, DateTime<Utc>>>,
+    floods: Mutex<BTreeMap<String, DateTime<Utc>>>,
 }
 
 impl Broker {
@@ -131,13 +132,16 @@ impl Broker {
     /// Writes to the ledger and tells every open browser of the technicians concerned.
     async fn commit(&self, change: Change) -> Result<(), LedgerError> {
         let changed: Vec<_> = change.sessions.iter().map(|s| s.id.clone()).collect();
-        let name = change.name;
+        let (name, on_record) = (change.name, !change.audit.is_empty());
         self.ledger.commit(change).await.inspect_err(|error| match error {
             LedgerError::Unavailable(_) => {
                 tracing::error!(write = name, %error, "the ledger refused a write");
             }
             _ => tracing::debug!(write = name, %error, "the ledger refused a write"),
         })?;
+        if on_record {
+            on_record::note();
+        }
         for id in changed {
             match self.view(&id).await {
                 Ok(Some(view)) => self.events.session(view),

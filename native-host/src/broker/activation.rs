@@ -97,9 +97,8 @@ impl Broker {
         if !others.iter().any(|s| s.is_live(session.requested_at)) {
             account.password_generation += 1;
         }
-        follow_configured_name(&mut account, config, session, &others)?;
-        if account.mode == Mode::Membership {
-            account.standing = self.standing(snapshot, &account, &others, session).await?;
+        if let Err(problem) = self.fit_to_person(snapshot, &mut account, &others, session).await {
+            return Err(self.refuse(snapshot, &session.technician, request, problem).await);
         }
         account.settled = false;
         let change = Change {
@@ -143,6 +142,21 @@ impl Broker {
             }
             Err(error) => Err(ledger_problem(&error)),
         }
+    }
+
+    /// Makes the account the one that is configured for this person now, and notes what it has from elsewhere.
+    async fn fit_to_person(
+        &self,
+        snapshot: &Snapshot,
+        account: &mut Account,
+        others: &[Session],
+        session: &Session,
+    ) -> Result<(), Problem> {
+        follow_configured_name(account, Self::config(snapshot)?, session, others)?;
+        if account.mode == Mode::Membership {
+            account.standing = self.standing(snapshot, account, others, session).await?;
+        }
+        Ok(())
     }
 
     /// Which of the session's rights the person's own account already has from elsewhere: no end may take those.

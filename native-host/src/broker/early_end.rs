@@ -61,7 +61,8 @@ impl Broker {
             return Err(Problem::new(
                 Code::MalformedRequest,
                 "Say whose sessions: a technician, a customer, or both.",
-            ));
+            )
+            .remedy("Name at least one of them."));
         }
         if (which.technician.is_none() || which.technician != caller.technician)
             && let Err(problem) = caller.require_administrator()

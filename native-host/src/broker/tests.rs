@@ -103,7 +103,7 @@ impl World {
 
     async fn try_activate(&self, policy: &str, key: &str, seconds: i64) -> Result<Session, Code> {
         let wish = Activate {
-            customer: CustomerId::new("acme").unwrap(),
+            customer: Some(CustomerId::new("acme").unwrap()),
             policy: PolicyId::new(policy).unwrap(),
             duration_s: seconds,
             reason: "#4711 Outlook crashes".into(),

@@ -308,7 +308,7 @@ impl Worker {
         let (Some(customer), Some(policy)) = (&meaning.customer, &meaning.policy) else { return false };
         let Some(reason) = self.template.reason(&meaning.ticket) else { return false };
         let wanted = Activate {
-            customer: customer.clone(),
+            customer: Some(customer.clone()),
             policy: policy.clone(),
             duration_s: i64::from(meaning.duration_s),
             reason,
@@ -330,10 +330,11 @@ impl Worker {
         let Some(key) = key else { return };
         let name = |found: Option<String>, id: &str| found.unwrap_or_else(|| id.to_owned());
         let overview = self.last.overview.as_ref();
-        let customer = overview.and_then(|o| o.customers.iter().find(|c| c.id == wanted.customer));
+        let customer =
+            overview.and_then(|o| o.customers.iter().find(|c| Some(&c.id) == wanted.customer.as_ref()));
         let policy = overview.and_then(|o| o.policies.iter().find(|p| p.id == wanted.policy));
         self.last.job = Some(Job {
-            customer: name(customer.map(|c| c.name.clone()), wanted.customer.as_str()),
+            customer: customer.map(|c| c.name.clone()).unwrap_or_default(),
             policy: name(policy.map(|p| p.name.clone()), wanted.policy.as_str()),
             wanted: wanted.clone(),
             key: key.clone(),
@@ -362,7 +363,8 @@ impl Worker {
                     && let Ok(duration_s) = u32::try_from(wanted.duration_s)
                 {
                     let choice = Choice { policy: wanted.policy.clone(), duration_s };
-                    self.memory.remember(overview.technician.clone(), wanted.customer.clone(), choice);
+                    let customer = activated.session.customer.clone();
+                    self.memory.remember(overview.technician.clone(), customer, choice);
                 }
                 let id = activated.session.id.clone();
                 self.hear(activated.session, now, out);

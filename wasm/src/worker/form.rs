@@ -280,7 +280,7 @@ impl Form {
         }
         let reason = text::line(&self.reason, REASON_MAX).map_err(Missing::Reason)?;
         Ok(Activate {
-            customer,
+            customer: Some(customer),
             policy: policy.id.clone(),
             duration_s: i64::from(self.duration_s),
             reason,

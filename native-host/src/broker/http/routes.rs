@@ -20,7 +20,8 @@ use tokio::sync::broadcast::error::RecvError;
 use utoipa::OpenApi;
 
 use super::{Api, Body, Key, Refusal, Who, WithApi};
-use crate::broker::{Broker, Caller, Delivery, ledger_problem};
+use crate::broker::service::fault;
+use crate::broker::{Broker, Caller, Delivery, ledger_problem, on_record};
 use crate::handover::PasswordHandOver;
 
 type Answer<T> = Result<Json<T>, Refusal>;
@@ -352,8 +353,7 @@ async fn openapi() -> impl IntoResponse {
 async fn to_the_end<T: Send + 'static>(
     work: impl Future<Output = Result<T, Problem>> + Send + 'static,
 ) -> Result<T, Problem> {
-    let fault = |_| Problem::new(Code::Internal, "The broker met a fault of its own.");
-    tokio::spawn(work).await.map_err(fault).flatten()
+    tokio::spawn(on_record::carried(work)).await.map_err(|_| fault()).flatten()
 }
 
 fn sse(event: &api::Event) -> SseEvent {
@@ -365,11 +365,15 @@ fn sse(event: &api::Event) -> SseEvent {
 }
 
 fn session_id(text: String) -> Result<SessionId, Refusal> {
-    SessionId::new(text).map_err(|bad| Refusal(Problem::new(Code::UnknownSession, format!("That is {bad}."))))
+    SessionId::new(text).map_err(|bad| {
+        let problem = Problem::new(Code::UnknownSession, format!("That is {bad}."));
+        Refusal(problem.remedy("`ticketgate sessions` lists yours."))
+    })
 }
 
 fn bad_query() -> Refusal {
-    Refusal(Problem::new(Code::MalformedRequest, "The query has an unknown or malformed parameter."))
+    let problem = Problem::new(Code::MalformedRequest, "The query has an unknown or malformed parameter.");
+    Refusal(problem.remedy("The broker's OpenAPI document (`/v1/openapi.json`) lists them."))
 }
 
 #[cfg(test)]
