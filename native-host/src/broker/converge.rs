@@ -86,6 +86,8 @@ impl Broker {
             let snapshot = self.settings();
             let directory = Self::directory(&snapshot, &account.directory).map_err(trouble)?;
             let observed = directory.observe(&account).await.map_err(|e| trouble(directory_problem(&e)))?;
+            // The directory told its time somewhere between the question and the answer: a slow answer is no skew.
+            let asked = observed.directory_time.clamp(now, self.clock.now().max(now));
             let live = sessions.iter().any(|s| s.is_live(now));
             let account = match self.learned(&account, live, &observed).await {
                 Ok(Some(account)) => account,
@@ -98,10 +100,10 @@ impl Broker {
             };
             let (spelled, spelled_sessions, seen) = alike(directory.as_ref(), &account, &sessions, &observed);
             let wanted = desired(&spelled, &spelled_sessions, now);
-            self.note_skew(&account, observed.directory_time - now);
+            self.note_skew(&account, observed.directory_time - asked);
             let mut steps =
-                plan(&spelled, &wanted, &seen, now).map_err(|e| trouble(plan_problem(e, &account)))?;
-            let skew = observed.directory_time - now;
+                plan(&spelled, &wanted, &seen, asked).map_err(|e| trouble(plan_problem(e, &account)))?;
+            let skew = observed.directory_time - asked;
             if wanted.until.is_some() && skew.abs() > SKEW_MAX {
                 // No end can be trusted, so none is written; what nobody needs any more goes all the same.
                 let planned = steps.len();

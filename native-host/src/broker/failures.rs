@@ -51,10 +51,12 @@ impl Broker {
             session.state = State::Ending;
         }
         for _ in 0..2 {
+            let before = self.clock.now();
             let Ok(observed) = directory.observe(account).await else { return };
+            let asked = observed.directory_time.clamp(before, self.clock.now().max(before));
             let (spelled, sessions, observed) = alike(directory, account, &sessions, &observed);
             let wanted = desired(&spelled, &sessions, now);
-            let Ok(steps) = plan(&spelled, &wanted, &observed, now) else { return };
+            let Ok(steps) = plan(&spelled, &wanted, &observed, asked) else { return };
             // A running session's account stays open; only what the unrecorded one added goes.
             let adds =
                 |step: &&Step| matches!(step, Step::Create(_) | Step::Grant { .. } | Step::Open { .. });

@@ -20,6 +20,8 @@ use crate::broker::{BuildDirectory, Clock};
 pub(super) enum Mood {
     Well,
     Down,
+    /// A look takes this many seconds.
+    Slow(i64),
     /// Steps of this name are refused.
     Refuses(&'static str),
     /// Taking this right away is refused.
@@ -158,8 +160,10 @@ impl Model {
 #[async_trait]
 impl Directory for Model {
     async fn observe(&self, account: &Account) -> Result<Observed, DirectoryError> {
-        if *self.mood.lock().unwrap() == Mood::Down {
-            return Err(DirectoryError::Unreachable("down".into()));
+        match *self.mood.lock().unwrap() {
+            Mood::Down => return Err(DirectoryError::Unreachable("down".into())),
+            Mood::Slow(seconds) => self.clock.pass(seconds),
+            _ => {}
         }
         let seen = match &account.identity {
             Some(id) => self.accounts.lock().unwrap().values().find(|a| a.identity == *id).cloned(),
