@@ -87,6 +87,27 @@ impl Patient {
     }
 }
 
+/// A broker of this version that answers one question after one look at whether it is there.
+fn serve(listener: UnixListener, version: &str) -> std::thread::JoinHandle<()> {
+    use std::io::{Read, Write};
+    let info = format!(
+        r#"{{"version":"{version}","protocol_min":1,"protocol_max":1,"technician":null,"administrator":false,"now":"2026-01-01T00:00:00Z"}}"#
+    );
+    std::thread::spawn(move || {
+        // Connections that were only a look have ended before they ask.
+        for mut asking in listener.incoming().flatten() {
+            if asking.read(&mut [0; 4096]).is_ok_and(|read| read > 0) {
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+                    info.len()
+                );
+                asking.write_all(format!("{head}{info}").as_bytes()).unwrap();
+                return;
+            }
+        }
+    })
+}
+
 fn script(path: &Path, body: &str) {
     fs::write(path, format!("#!/bin/sh\n{body}\n")).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
@@ -201,8 +222,15 @@ fn every_fault_of_the_socket_is_found() {
     let mut patient = Patient::healthy();
     let socket = patient.places.socket.clone();
     let listener = UnixListener::bind(&socket).unwrap();
-    assert!(patient.findings().iter().any(|f| f.subject == "broker" && f.text.contains("answers on")));
+    assert!(patient.trouble("broker").text.contains("hangs"), "who only listens has not answered");
     drop(listener);
+    for (version, said) in [(env!("CARGO_PKG_VERSION"), "answers on"), ("0.0.0", "Version 0.0.0 answers")] {
+        fs::remove_file(&socket).unwrap();
+        let serving = serve(UnixListener::bind(&socket).unwrap(), version);
+        let findings = patient.findings();
+        assert!(findings.iter().any(|f| f.subject == "broker" && f.text.contains(said)), "{findings:#?}");
+        serving.join().unwrap();
+    }
     assert!(patient.trouble("broker").text.contains("Nobody answers"));
     fs::set_permissions(patient.folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
     assert!(patient.trouble("broker").remedy.contains("chmod 700"));
@@ -213,6 +241,13 @@ fn every_fault_of_the_socket_is_found() {
     fs::remove_file(&socket).unwrap();
     patient.around.variables.insert("TICKETGATE_START".into(), "never".into());
     assert!(patient.trouble("broker").text.contains("forbids"));
+}
+
+#[test]
+fn a_system_without_a_broker_is_said() {
+    let mut patient = Patient::healthy();
+    patient.around.system = System::Windows;
+    assert!(patient.trouble("broker").text.contains("does not run on this operating system"));
 }
 
 #[test]
