@@ -211,6 +211,58 @@ fn policies_that_forbid_the_host_are_found() {
 }
 
 #[test]
+fn policies_that_forbid_the_extension_are_found() {
+    let patient = Patient::healthy();
+    let policy = "etc/chromium/policies/managed/a.json";
+    let ours = |mode: &str| format!(r#""{EXTENSION_ID}": {{"installation_mode": "{mode}"}}"#);
+    for (text, forbids) in [
+        (r#"{"ExtensionSettings": {"*": {"installation_mode": "blocked"}}}"#.to_owned(), true),
+        (
+            format!(
+                r#"{{"ExtensionSettings": {{"*": {{"installation_mode": "blocked"}}, {}}}}}"#,
+                ours("allowed")
+            ),
+            false,
+        ),
+        (format!(r#"{{"ExtensionSettings": {{{}}}}}"#, ours("removed")), true),
+        (r#"{"ExtensionInstallBlocklist": ["*"]}"#.to_owned(), true),
+        (
+            format!(
+                r#"{{"ExtensionInstallBlocklist": ["*"], "ExtensionInstallAllowlist": ["{EXTENSION_ID}"]}}"#
+            ),
+            false,
+        ),
+    ] {
+        patient.write(policy, &text);
+        let found = patient.findings().iter().any(|f| f.subject == "Chromium" && f.level == ERROR);
+        assert_eq!(found, forbids, "{text}");
+    }
+}
+
+#[test]
+fn the_manifest_that_the_browser_uses_is_the_one_that_is_judged() {
+    let patient = Patient::healthy();
+    let text = fs::read_to_string(patient.user()).unwrap();
+    patient.write(patient.machine(), &text.replace("\"stdio\"", "\"pipe\""));
+    assert_eq!(patient.trouble("Chromium").level, WARNING, "the user's hides a bad one");
+    patient.write("etc/chromium/policies/managed/a.json", r#"{"NativeMessagingUserLevelHosts": false}"#);
+    let found = patient.trouble("Chromium");
+    assert!(found.text.contains("the type") && found.text.contains("etc/chromium"), "{found:?}");
+}
+
+#[test]
+fn an_extension_that_the_browser_lets_in_and_the_host_does_not_serve_is_found() {
+    let patient = Patient::healthy();
+    let other = "abcdefghijklmnopabcdefghijklmnop";
+    let both = [EXTENSION_ID.to_owned(), other.to_owned()];
+    patient.write(patient.user(), &manifest::render(&patient.around.exe, &both));
+    let found = patient.trouble("Chromium");
+    assert!(found.text.contains(other) && found.remedy.contains("allowed-extensions"), "{found:?}");
+    patient.write("etc/ticketgate/allowed-extensions", other);
+    assert!(patient.findings().iter().all(|f| f.subject != "Chromium" || f.level == OK));
+}
+
+#[test]
 fn a_sandboxed_browser_is_named() {
     let patient = Patient::healthy();
     fs::create_dir_all(patient.folder.path().join("home/snap/chromium")).unwrap();
