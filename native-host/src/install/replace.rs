@@ -45,10 +45,14 @@ fn make_folders(folder: &Path, readers: Readers) -> io::Result<Vec<PathBuf>> {
     let mut missing: Vec<PathBuf> =
         folder.ancestors().take_while(|f| !f.exists()).map(Path::to_owned).collect();
     missing.reverse();
-    let mut builder = fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     for folder in &missing {
+        let builder = fs::DirBuilder::new();
+        #[cfg(unix)]
+        let builder = {
+            let mut closed = builder;
+            std::os::unix::fs::DirBuilderExt::mode(&mut closed, 0o700);
+            closed
+        };
         builder.create(folder)?;
         open_to(folder, readers, true)?;
     }
