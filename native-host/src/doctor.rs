@@ -50,7 +50,7 @@ pub fn command(
     Ok(if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// Everything that can be looked at from here, worst first. Blocks for up to a few seconds.
+/// Everything that can be looked at from here, worst first. Blocks for some seconds when something hangs.
 #[must_use]
 pub fn examine(around: &Surroundings, places: &Places) -> Vec<Finding> {
     let mut findings = browser::look(around);

@@ -2,9 +2,10 @@
 //! Where browsers look is in [`browsers`], the manifest in [`manifest`], what was written in [`receipt`].
 
 pub mod browsers;
+mod entry;
 pub mod manifest;
 mod receipt;
-mod registry;
+pub(crate) mod registry;
 mod replace;
 mod units;
 
@@ -12,12 +13,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use ticketgate_protocol::{EXTENSION_ID, HOST_NAME};
+use ticketgate_protocol::EXTENSION_ID;
 
-use self::browsers::{Browser, Place, Scope};
+use self::browsers::{Browser, Scope};
+use self::entry::Entry;
 use self::receipt::Receipt;
 use crate::places::{Surroundings, System};
-use crate::relay::origin::is_extension_id;
+use crate::relay::origin::{self, is_extension_id};
 
 /// What can be said on the command line, for both commands.
 #[derive(Debug, Clone, clap::Args)]
@@ -127,6 +129,13 @@ pub fn command(out: &mut dyn Write, around: &Surroundings, how: &Options) -> any
         how,
         "No browser of this user was found. Name one with --browser, or use --scope system.",
     )?;
+    for id in how.extension_ids.iter().filter(|id| !origin::serves(id, around)) {
+        writeln!(
+            out,
+            "The browser may now start the host for {id}; the host itself serves it once an administrator lists it:\n    {}",
+            origin::how_to_serve(id, around)
+        )?;
+    }
     if how.service && !how.dry_run {
         writeln!(out, "{}", units::how_to_enable(how.scope))?;
     }
@@ -182,14 +191,14 @@ pub fn install(around: &Surroundings, how: &Options) -> Result<Vec<Step>, Instal
     let text = manifest::render(&host, &ids);
     let mut receipt = Receipt::read(around, how.scope)?;
     let mut steps = Vec::new();
-    for place in manifests(around, how)? {
-        if how.scope == Scope::User && how.browsers.is_empty() && !place.browser_is_used() {
-            continue;
+    let every_browser = how.scope == Scope::System || !how.browsers.is_empty();
+    for entry in entry::all(around, how, |place| every_browser || place.browser_is_used())? {
+        let step = receipt.write(&entry.browsers(), &entry.manifest, &text, how)?;
+        // A key that led to somebody else's manifest would put that before every browser.
+        if !how.dry_run && step.done != Done::Left {
+            entry.places.iter().try_for_each(|place| registry::point(place, how.scope))?;
         }
-        steps.push(receipt.write(&place.browser.to_string(), &place.manifest, &text, how)?);
-        if !how.dry_run {
-            registry::point(&place, how.scope)?;
-        }
+        steps.push(step);
     }
     if how.service {
         for (path, text) in units::files(around, how.scope, &host)? {
@@ -206,11 +215,8 @@ pub fn install(around: &Surroundings, how: &Options) -> Result<Vec<Step>, Instal
 pub fn uninstall(around: &Surroundings, how: &Options) -> Result<Vec<Step>, InstallError> {
     let mut receipt = Receipt::read(around, how.scope)?;
     let mut steps = Vec::new();
-    for place in manifests(around, how)? {
-        let step = receipt.remove(&place.browser.to_string(), &place.manifest, how)?;
-        if step.done == Done::Removed && !how.dry_run {
-            registry::forget(&place, how.scope)?;
-        }
+    for entry in entry::all(around, how, |_| true)? {
+        let step = remove(&mut receipt, around, &entry, how)?;
         if step.done != Done::Absent {
             steps.push(step);
         }
@@ -223,18 +229,27 @@ pub fn uninstall(around: &Surroundings, how: &Options) -> Result<Vec<Step>, Inst
     Ok(steps)
 }
 
-/// The places of the named browsers, or of all. Browsers that share a folder share its line.
-fn manifests(around: &Surroundings, how: &Options) -> Result<Vec<Place>, InstallError> {
-    let browsers = if how.browsers.is_empty() { Browser::ALL } else { &how.browsers };
-    let mut places: Vec<Place> = Vec::new();
-    for browser in browsers {
-        for place in browsers::places(around, *browser, how.scope, HOST_NAME).ok_or(InstallError::NoHome)? {
-            if places.iter().all(|known| known.manifest != place.manifest) {
-                places.push(place);
+/// Removes an entry's keys, then its manifest, unless the key of a browser that was not named still leads to it.
+fn remove(
+    receipt: &mut Receipt,
+    around: &Surroundings,
+    entry: &Entry,
+    how: &Options,
+) -> Result<Step, InstallError> {
+    let browsers = entry.browsers();
+    let would_be = receipt.remove(&browsers, &entry.manifest, &Options { dry_run: true, ..how.clone() })?;
+    if how.dry_run || would_be.done != Done::Removed {
+        return receipt.remove(&browsers, &entry.manifest, how);
+    }
+    entry.places.iter().try_for_each(|place| registry::forget(place, how.scope))?;
+    for other in entry::all(around, &Options { browsers: Vec::new(), ..how.clone() }, |_| true)? {
+        for place in other.places.iter().filter(|place| place.manifest == entry.manifest) {
+            if registry::leads_to(place, how.scope) {
+                return Ok(would_be);
             }
         }
     }
-    Ok(places)
+    receipt.remove(&browsers, &entry.manifest, how)
 }
 
 fn host_path(around: &Surroundings, how: &Options) -> Result<PathBuf, InstallError> {

@@ -35,6 +35,12 @@ impl System {
             Self::Linux
         }
     }
+
+    /// Whether the broker's local socket, which tells it who calls, is there on this system.
+    #[must_use]
+    pub const fn has_broker(self) -> bool {
+        !matches!(self, Self::Windows)
+    }
 }
 
 /// What a process sees around itself. A value, so that tests look at temporary folders instead.

@@ -12,6 +12,7 @@ use ticketgate_protocol::problem::{Code, Problem};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{Client, Endpoint};
+use crate::places::System;
 use crate::platform::{Distrust, Here, Platform};
 
 /// The largest answer read into memory. An overview is some ten kilobytes; a page of audit records some hundred.
@@ -49,6 +50,7 @@ pub(super) fn http(endpoint: &Endpoint) -> Result<reqwest::Client, Problem> {
 impl Client {
     /// Whether the endpoint may be trusted and answers; starts a broker when told to.
     async fn ready(&self) -> Result<(), Problem> {
+        supported(System::here())?;
         let Endpoint::Socket(path) = &self.endpoint;
         let trust = Here::trust_socket(path);
         match (&trust, &self.starter) {
@@ -168,6 +170,15 @@ fn late() -> Problem {
         .retry_after(1)
 }
 
+/// Whether a broker can run here at all: waiting for one that cannot would end in a remedy that helps nobody.
+fn supported(system: System) -> Result<(), Problem> {
+    if system.has_broker() {
+        return Ok(());
+    }
+    Err(Problem::new(Code::Unsupported, "The broker does not run on this operating system yet.")
+        .remedy("Run Ticketgate's broker and browser on Linux."))
+}
+
 fn distrusted(why: &Distrust) -> Problem {
     match why {
         Distrust::Missing => nobody(),
@@ -216,4 +227,17 @@ fn io_kind(error: &reqwest::Error) -> Option<ErrorKind> {
         cause = error.source();
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_system_without_a_broker_is_named_at_once() {
+        assert_eq!(supported(System::Linux), Ok(()));
+        let problem = supported(System::Windows).unwrap_err();
+        assert_eq!(problem.code, Code::Unsupported);
+        assert!(problem.remedy.contains("Linux"), "{problem:?}");
+    }
 }

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use arboard::Error;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::CLEAR_MAX_S;
@@ -19,6 +20,19 @@ pub(super) const NONE: &str = "none";
 const ORDER_MAX: usize = 4096;
 /// How often it is looked whether the text is still ours, where the system does not tell.
 const LOOK: Duration = Duration::from_millis(500);
+/// How long it is tried to look and to clear when the time is over and the clipboard does not let us.
+const CLEAR_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is in the clipboard, as far as it can be known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Holds {
+    /// The text that we put there.
+    Ours,
+    /// Something else, or nothing.
+    Another,
+    /// It cannot be read now: another program has it open, or does not answer. It may still be ours.
+    Unknown,
+}
 
 /// A clipboard, as a file per platform knows it.
 pub(super) trait HoldsText: Sized {
@@ -33,10 +47,10 @@ pub(super) trait HoldsText: Sized {
     fn replaced(&mut self, text: &str, deadline: Instant) -> bool;
 
     /// Whether this text is there now.
-    fn has(&mut self, text: &str) -> bool;
+    fn holds(&mut self, text: &str) -> Holds;
 
-    /// Empties it.
-    fn clear(&mut self);
+    /// Empties it; whether that could be done.
+    fn clear(&mut self) -> bool;
 }
 
 /// Runs as the holder (`ticketgate clipboard-holder`).
@@ -52,22 +66,37 @@ pub fn holder_main() -> ExitCode {
     let deadline = Instant::now() + Duration::from_secs(seconds.into());
     report(if held { HELD } else { NONE });
     let (true, Some(mut board)) = (held, board) else { return ExitCode::FAILURE };
-    hold(&mut board, &text, deadline);
+    hold(&mut board, &text, deadline, CLEAR_PATIENCE);
     ExitCode::SUCCESS
 }
 
 /// Keeps the text until its time is over or somebody copies another; then leaves nothing of it.
-fn hold(board: &mut impl HoldsText, text: &str, deadline: Instant) {
+fn hold(board: &mut impl HoldsText, text: &str, deadline: Instant, patience: Duration) {
     while Instant::now() < deadline {
-        if board.replaced(text, deadline) || !board.has(text) {
+        if board.replaced(text, deadline) || board.holds(text) == Holds::Another {
             return;
         }
-        let left = deadline.saturating_duration_since(Instant::now());
-        std::thread::sleep(left.min(LOOK));
+        sleep_until(deadline);
     }
-    if board.has(text) {
-        board.clear();
+    let last = deadline + patience;
+    loop {
+        let over = Instant::now() >= last;
+        match board.holds(text) {
+            Holds::Another => return,
+            Holds::Ours if board.clear() => return,
+            // What cannot be read for so long may be a password: a lost text of another's is the smaller harm.
+            Holds::Unknown if over => {
+                board.clear();
+                return;
+            }
+            Holds::Ours if over => return,
+            Holds::Ours | Holds::Unknown => sleep_until(last),
+        }
     }
+}
+
+fn sleep_until(end: Instant) {
+    std::thread::sleep(end.saturating_duration_since(Instant::now()).min(LOOK));
 }
 
 /// Reads seconds and text. Nothing of it stays behind in a buffer that is not wiped.
@@ -98,11 +127,16 @@ fn report(word: &str) {
 }
 
 /// What the clipboard answered when asked, wiped after the comparison.
-pub(super) fn same(answer: Option<String>, text: &str) -> bool {
-    let Some(mut answer) = answer else { return false };
-    let same = answer == text;
-    answer.zeroize();
-    same
+pub(super) fn compare(answer: Result<String, Error>, text: &str) -> Holds {
+    match answer {
+        Ok(mut answer) => {
+            let same = answer == text;
+            answer.zeroize();
+            if same { Holds::Ours } else { Holds::Another }
+        }
+        Err(Error::ContentNotAvailable | Error::ConversionFailure) => Holds::Another,
+        Err(_) => Holds::Unknown,
+    }
 }
 
 #[cfg(test)]
@@ -113,6 +147,8 @@ mod tests {
     struct Fake {
         now: Option<String>,
         replaced_at: Option<Instant>,
+        /// So many looks find the clipboard occupied.
+        occupied: u32,
     }
 
     impl HoldsText for Fake {
@@ -129,11 +165,16 @@ mod tests {
             }
             false
         }
-        fn has(&mut self, text: &str) -> bool {
-            self.now.as_deref() == Some(text)
+        fn holds(&mut self, text: &str) -> Holds {
+            if self.occupied > 0 {
+                self.occupied -= 1;
+                return compare(Err(Error::ClipboardOccupied), text);
+            }
+            compare(self.now.clone().ok_or(Error::ContentNotAvailable), text)
         }
-        fn clear(&mut self) {
+        fn clear(&mut self) -> bool {
             self.now = None;
+            true
         }
     }
 
@@ -142,7 +183,7 @@ mod tests {
         let mut board = Fake::default();
         board.put("secret");
         let deadline = Instant::now() + Duration::from_millis(30);
-        hold(&mut board, "secret", deadline);
+        hold(&mut board, "secret", deadline, Duration::ZERO);
         assert!(Instant::now() >= deadline);
         assert_eq!(board.now, None);
     }
@@ -152,9 +193,20 @@ mod tests {
         let mut board = Fake { replaced_at: Some(Instant::now()), ..Fake::default() };
         board.put("secret");
         let started = Instant::now();
-        hold(&mut board, "secret", started + Duration::from_secs(60));
+        hold(&mut board, "secret", started + Duration::from_secs(60), Duration::ZERO);
         assert!(started.elapsed() < Duration::from_secs(1));
         assert_eq!(board.now.as_deref(), Some("another text"));
+    }
+
+    #[test]
+    fn a_clipboard_that_cannot_be_read_is_neither_given_up_nor_forgotten() {
+        for occupied in [1, 2, 1000] {
+            let mut board = Fake { occupied, ..Fake::default() };
+            board.put("secret");
+            let deadline = Instant::now() + Duration::from_millis(30);
+            hold(&mut board, "secret", deadline, Duration::from_millis(600));
+            assert_eq!(board.now, None, "{occupied} looks in vain");
+        }
     }
 
     #[test]

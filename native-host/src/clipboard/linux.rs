@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use arboard::{Clipboard, Error, SetExtLinux};
 use zeroize::Zeroize;
 
-use super::holder::{HoldsText, same};
+use super::holder::{Holds, HoldsText, compare};
 
 /// The X11 or Wayland clipboard.
 pub(super) struct Board {
@@ -25,7 +25,7 @@ impl HoldsText for Board {
     }
 
     fn replaced(&mut self, text: &str, deadline: Instant) -> bool {
-        if !self.tells || !self.has(text) {
+        if !self.tells || self.holds(text) != Holds::Ours {
             return false; // The second put, which the wait needs, never overwrites another's text.
         }
         end_with_the_screen();
@@ -34,13 +34,13 @@ impl HoldsText for Board {
         Instant::now() < deadline
     }
 
-    fn has(&mut self, text: &str) -> bool {
-        same(self.clipboard.get_text().ok(), text)
+    fn holds(&mut self, text: &str) -> Holds {
+        compare(self.clipboard.get_text(), text)
     }
 
-    fn clear(&mut self) {
+    fn clear(&mut self) -> bool {
         // Before the process ends: a clipboard manager would be offered what is still there.
-        let _ = self.clipboard.clear();
+        self.clipboard.clear().is_ok()
     }
 }
 

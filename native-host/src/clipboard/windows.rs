@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use arboard::{Clipboard, SetExtWindows};
 
-use super::holder::{HoldsText, same};
+use super::holder::{Holds, HoldsText, compare};
 
 /// The clipboard of the session.
 pub(super) struct Board(Clipboard);
@@ -23,11 +23,11 @@ impl HoldsText for Board {
         false
     }
 
-    fn has(&mut self, text: &str) -> bool {
-        same(self.0.get_text().ok(), text)
+    fn holds(&mut self, text: &str) -> Holds {
+        compare(self.0.get_text(), text)
     }
 
-    fn clear(&mut self) {
-        let _ = self.0.clear();
+    fn clear(&mut self) -> bool {
+        self.0.clear().is_ok()
     }
 }

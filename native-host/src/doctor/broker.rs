@@ -3,15 +3,28 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
+use std::time::Duration;
 
-use ticketgate_protocol::api::Finding;
+use ticketgate_protocol::api::{BrokerInfo, Finding};
+use ticketgate_protocol::problem::{Code, Problem};
 
 use super::{error, ok, warning};
 use crate::client::starting::START_VARIABLE;
+use crate::client::{Client, Endpoint};
 use crate::places::{Places, Surroundings};
 use crate::platform::{Distrust, Here, Platform};
 
+/// How long a broker may take to say who it is. It answers in milliseconds.
+const PATIENCE: Duration = Duration::from_secs(3);
+
 pub(super) fn look(around: &Surroundings, places: &Places) -> Vec<Finding> {
+    if !around.system.has_broker() {
+        return vec![error(
+            "broker",
+            "The broker does not run on this operating system yet.",
+            "Run Ticketgate's broker and browser on Linux.",
+        )];
+    }
     let mut findings = vec![socket(around, places)];
     findings.extend(closed("state folder", &places.state));
     findings.extend(configuration(&places.config));
@@ -22,7 +35,7 @@ fn socket(around: &Surroundings, places: &Places) -> Finding {
     let socket = places.socket.display();
     let start = "Run: systemctl --user start ticketgate-broker.service (or: ticketgate broker)";
     match Here::trust_socket(&places.socket) {
-        Ok(()) if Here::somebody_listens(&places.socket) => ok("broker", format!("answers on {socket}.")),
+        Ok(()) if Here::somebody_listens(&places.socket) => answer(&places.socket),
         Ok(()) if reachable(&places.socket) == Some(ErrorKind::PermissionDenied) => error(
             "broker",
             format!("This user may not connect to {socket}."),
@@ -55,6 +68,42 @@ fn socket(around: &Surroundings, places: &Places) -> Finding {
             format!("Run: rm '{socket}'"),
         ),
     }
+}
+
+/// Somebody listens; whether it is a broker that works shows only when it is asked.
+fn answer(socket: &Path) -> Finding {
+    let again = "Run: systemctl --user restart ticketgate-broker.service (or end the broker: the next request starts one)";
+    match ask(socket) {
+        Ok(info) if info.version == env!("CARGO_PKG_VERSION") => {
+            ok("broker", format!("answers on {}.", socket.display()))
+        }
+        Ok(info) => warning(
+            "broker",
+            format!("Version {} answers on {}; this is another one.", info.version, socket.display()),
+            again,
+        ),
+        Err(problem) if problem.code == Code::TimedOut => error(
+            "broker",
+            format!(
+                "Something listens on {} and says nothing within {} seconds: the broker hangs.",
+                socket.display(),
+                PATIENCE.as_secs()
+            ),
+            again,
+        ),
+        Err(problem) => error("broker", problem.detail, again),
+    }
+}
+
+/// On a thread of its own, because who asks the doctor may be inside a runtime already.
+fn ask(socket: &Path) -> Result<BrokerInfo, Problem> {
+    let broken = || Problem::new(Code::Internal, "The broker cannot be asked from here.");
+    let client = Client::new(Endpoint::Socket(socket.to_owned()))?.with_limit(PATIENCE);
+    let asking = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.map_err(|_| broken())?.block_on(client.broker())
+    };
+    std::thread::spawn(asking).join().unwrap_or_else(|_| Err(broken()))
 }
 
 #[cfg(unix)]

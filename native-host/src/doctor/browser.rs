@@ -9,11 +9,13 @@ use std::time::{Duration, Instant};
 use ticketgate_protocol::api::Finding;
 use ticketgate_protocol::{EXTENSION_ID, HOST_NAME};
 
-use super::{error, ok, warning};
+use super::{error, ok, policy, warning};
 use crate::install::browsers::{self, Browser, Place, Scope};
 use crate::install::manifest::{HostManifest, origin};
+use crate::install::registry;
 use crate::places::{Surroundings, System};
 use crate::platform::{Here, Platform};
+use crate::relay::origin::{how_to_serve, serves};
 
 /// How long a host may take to say its version.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -25,19 +27,24 @@ pub(super) fn look(around: &Surroundings) -> Vec<Finding> {
         let user = browsers::places(around, *browser, Scope::User, HOST_NAME).unwrap_or_default();
         let system = browsers::places(around, *browser, Scope::System, HOST_NAME).unwrap_or_default();
         let used = user.iter().any(Place::browser_is_used);
-        let there =
-            |places: &[Place]| places.iter().find(|p| p.manifest.exists()).map(|p| p.manifest.clone());
-        // The order in which the browser looks: the user's own first.
-        let (mine, machines) = (there(&user), there(&system));
+        let there = |places: &[Place], scope| places.iter().find_map(|place| registry::found(place, scope));
+        // The order in which the browser looks: the user's own first, unless a policy forbids those.
+        let (mine, machines) = (there(&user, Scope::User), there(&system, Scope::System));
         seen |= used || machines.is_some();
         let name = browser.to_string();
         match (&mine, &machines) {
             (None, None) if used => findings.push(error(
                 &name,
-                "does not find the host: there is no manifest.",
+                match around.system {
+                    System::Windows => "does not find the host: no registry key of it names a manifest.",
+                    System::Linux | System::MacOs => "does not find the host: there is no manifest.",
+                },
                 format!("Run: ticketgate install --browser {}", name.to_lowercase()),
             )),
             (None, None) => {}
+            (Some(_), Some(machines)) if policy::forbids_user_level_hosts(around, *browser) => {
+                findings.extend(judge(around, &name, machines));
+            }
             (Some(mine), Some(machines)) => {
                 findings.push(shadow(&name, mine, machines));
                 findings.extend(judge(around, &name, mine));
@@ -105,7 +112,9 @@ fn judge(around: &Surroundings, name: &str, file: &Path) -> Vec<Finding> {
         bad(format!("{} has the type {:?} instead of stdio.", file.display(), manifest.kind));
     }
     let ours = origin(EXTENSION_ID);
-    if !manifest.allowed_origins.contains(&ours) {
+    if manifest.allowed_origins.contains(&ours) {
+        findings.extend(unserved(around, name, file, &manifest));
+    } else {
         let nearly = manifest.allowed_origins.iter().any(|o| o.contains(EXTENSION_ID));
         let why = if nearly { " (it needs exactly this form, with the slash)" } else { "" };
         bad(format!("{} does not allow the extension {ours}{why}.", file.display()));
@@ -115,6 +124,24 @@ fn judge(around: &Surroundings, name: &str, file: &Path) -> Vec<Finding> {
         findings.push(ok(name, format!("finds the host by {}.", file.display())));
     }
     findings
+}
+
+/// The browser lets an extension in that the host itself turns away.
+fn unserved(around: &Surroundings, name: &str, file: &Path, manifest: &HostManifest) -> Vec<Finding> {
+    let ids = manifest.allowed_origins.iter().filter_map(|o| o.strip_prefix("chrome-extension://"));
+    ids.map(|id| id.trim_end_matches('/'))
+        .filter(|id| !serves(id, around))
+        .map(|id| {
+            warning(
+                name,
+                format!(
+                    "{} lets the extension {id} start the host, which does not serve it.",
+                    file.display()
+                ),
+                format!("An administrator can allow it: {}", how_to_serve(id, around)),
+            )
+        })
+        .collect()
 }
 
 fn judge_path(around: &Surroundings, name: &str, path: &Path, again: &str) -> Option<Finding> {

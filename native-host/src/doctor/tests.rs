@@ -87,6 +87,27 @@ impl Patient {
     }
 }
 
+/// A broker of this version that answers one question after one look at whether it is there.
+fn serve(listener: UnixListener, version: &str) -> std::thread::JoinHandle<()> {
+    use std::io::{Read, Write};
+    let info = format!(
+        r#"{{"version":"{version}","protocol_min":1,"protocol_max":1,"technician":null,"administrator":false,"now":"2026-01-01T00:00:00Z"}}"#
+    );
+    std::thread::spawn(move || {
+        // Connections that were only a look have ended before they ask.
+        for mut asking in listener.incoming().flatten() {
+            if asking.read(&mut [0; 4096]).is_ok_and(|read| read > 0) {
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+                    info.len()
+                );
+                asking.write_all(format!("{head}{info}").as_bytes()).unwrap();
+                return;
+            }
+        }
+    })
+}
+
 fn script(path: &Path, body: &str) {
     fs::write(path, format!("#!/bin/sh\n{body}\n")).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
@@ -190,6 +211,58 @@ fn policies_that_forbid_the_host_are_found() {
 }
 
 #[test]
+fn policies_that_forbid_the_extension_are_found() {
+    let patient = Patient::healthy();
+    let policy = "etc/chromium/policies/managed/a.json";
+    let ours = |mode: &str| format!(r#""{EXTENSION_ID}": {{"installation_mode": "{mode}"}}"#);
+    for (text, forbids) in [
+        (r#"{"ExtensionSettings": {"*": {"installation_mode": "blocked"}}}"#.to_owned(), true),
+        (
+            format!(
+                r#"{{"ExtensionSettings": {{"*": {{"installation_mode": "blocked"}}, {}}}}}"#,
+                ours("allowed")
+            ),
+            false,
+        ),
+        (format!(r#"{{"ExtensionSettings": {{{}}}}}"#, ours("removed")), true),
+        (r#"{"ExtensionInstallBlocklist": ["*"]}"#.to_owned(), true),
+        (
+            format!(
+                r#"{{"ExtensionInstallBlocklist": ["*"], "ExtensionInstallAllowlist": ["{EXTENSION_ID}"]}}"#
+            ),
+            false,
+        ),
+    ] {
+        patient.write(policy, &text);
+        let found = patient.findings().iter().any(|f| f.subject == "Chromium" && f.level == ERROR);
+        assert_eq!(found, forbids, "{text}");
+    }
+}
+
+#[test]
+fn the_manifest_that_the_browser_uses_is_the_one_that_is_judged() {
+    let patient = Patient::healthy();
+    let text = fs::read_to_string(patient.user()).unwrap();
+    patient.write(patient.machine(), &text.replace("\"stdio\"", "\"pipe\""));
+    assert_eq!(patient.trouble("Chromium").level, WARNING, "the user's hides a bad one");
+    patient.write("etc/chromium/policies/managed/a.json", r#"{"NativeMessagingUserLevelHosts": false}"#);
+    let found = patient.trouble("Chromium");
+    assert!(found.text.contains("the type") && found.text.contains("etc/chromium"), "{found:?}");
+}
+
+#[test]
+fn an_extension_that_the_browser_lets_in_and_the_host_does_not_serve_is_found() {
+    let patient = Patient::healthy();
+    let other = "abcdefghijklmnopabcdefghijklmnop";
+    let both = [EXTENSION_ID.to_owned(), other.to_owned()];
+    patient.write(patient.user(), &manifest::render(&patient.around.exe, &both));
+    let found = patient.trouble("Chromium");
+    assert!(found.text.contains(other) && found.remedy.contains("allowed-extensions"), "{found:?}");
+    patient.write("etc/ticketgate/allowed-extensions", other);
+    assert!(patient.findings().iter().all(|f| f.subject != "Chromium" || f.level == OK));
+}
+
+#[test]
 fn a_sandboxed_browser_is_named() {
     let patient = Patient::healthy();
     fs::create_dir_all(patient.folder.path().join("home/snap/chromium")).unwrap();
@@ -201,8 +274,15 @@ fn every_fault_of_the_socket_is_found() {
     let mut patient = Patient::healthy();
     let socket = patient.places.socket.clone();
     let listener = UnixListener::bind(&socket).unwrap();
-    assert!(patient.findings().iter().any(|f| f.subject == "broker" && f.text.contains("answers on")));
+    assert!(patient.trouble("broker").text.contains("hangs"), "who only listens has not answered");
     drop(listener);
+    for (version, said) in [(env!("CARGO_PKG_VERSION"), "answers on"), ("0.0.0", "Version 0.0.0 answers")] {
+        fs::remove_file(&socket).unwrap();
+        let serving = serve(UnixListener::bind(&socket).unwrap(), version);
+        let findings = patient.findings();
+        assert!(findings.iter().any(|f| f.subject == "broker" && f.text.contains(said)), "{findings:#?}");
+        serving.join().unwrap();
+    }
     assert!(patient.trouble("broker").text.contains("Nobody answers"));
     fs::set_permissions(patient.folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
     assert!(patient.trouble("broker").remedy.contains("chmod 700"));
@@ -213,6 +293,13 @@ fn every_fault_of_the_socket_is_found() {
     fs::remove_file(&socket).unwrap();
     patient.around.variables.insert("TICKETGATE_START".into(), "never".into());
     assert!(patient.trouble("broker").text.contains("forbids"));
+}
+
+#[test]
+fn a_system_without_a_broker_is_said() {
+    let mut patient = Patient::healthy();
+    patient.around.system = System::Windows;
+    assert!(patient.trouble("broker").text.contains("does not run on this operating system"));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::browsers::Scope;
+use super::replace::Readers;
 use super::{Done, InstallError, Options, Step, replace};
 use crate::places::{STATE_VARIABLE, Surroundings};
 
@@ -69,7 +70,7 @@ impl Receipt {
             }
         }
         if !how.dry_run {
-            let made = replace::write(path, text).map_err(InstallError::file(path))?;
+            let made = replace::write(path, text, readers(how.scope)).map_err(InstallError::file(path))?;
             self.note(path, text, made)?;
         }
         step(Done::Written)
@@ -134,7 +135,16 @@ impl Receipt {
             };
         }
         let text = serde_json::to_string_pretty(&self.written).unwrap_or_default();
-        replace::write(&self.path, &text).map(drop).map_err(failed)
+        // The user's receipt is in the state folder, which nobody else may enter.
+        replace::write(&self.path, &text, Readers::Owner).map(drop).map_err(failed)
+    }
+}
+
+/// A user's browsers read as that user; the machine's files are for every user's.
+const fn readers(scope: Scope) -> Readers {
+    match scope {
+        Scope::User => Readers::Owner,
+        Scope::System => Readers::Everyone,
     }
 }
 

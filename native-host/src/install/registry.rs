@@ -1,5 +1,7 @@
 //! The registry entries by which browsers on Windows find a manifest. Nothing to do on other systems.
 
+use std::path::PathBuf;
+
 use super::InstallError;
 use super::browsers::{Place, Scope};
 
@@ -15,13 +17,29 @@ pub(super) fn point(place: &Place, scope: Scope) -> Result<(), InstallError> {
 #[cfg(windows)]
 pub(super) fn forget(place: &Place, scope: Scope) -> Result<(), InstallError> {
     let Some(key) = &place.registry_key else { return Ok(()) };
-    let failed =
-        |e: std::io::Error| InstallError::Registry(format!("the registry key {key} cannot be removed: {e}"));
-    let named = native_messaging::install::read_manifest_path_from_reg(theirs(scope), key).map_err(failed)?;
-    if named.as_deref() == Some(place.manifest.as_path()) {
-        native_messaging::install::remove_manifest_reg(theirs(scope), key).map_err(failed)?;
+    if leads_to(place, scope) {
+        native_messaging::install::remove_manifest_reg(theirs(scope), key)
+            .map_err(|e| InstallError::Registry(format!("the registry key {key} cannot be removed: {e}")))?;
     }
     Ok(())
+}
+
+/// Whether the browser has a key here and it names this place's own manifest.
+pub(super) fn leads_to(place: &Place, scope: Scope) -> bool {
+    place.registry_key.is_some() && found(place, scope).as_deref() == Some(place.manifest.as_path())
+}
+
+/// The manifest that the browser finds by this place. A key that cannot be read leads nowhere.
+#[cfg(windows)]
+pub(crate) fn found(place: &Place, scope: Scope) -> Option<PathBuf> {
+    let key = place.registry_key.as_ref()?;
+    native_messaging::install::read_manifest_path_from_reg(theirs(scope), key).ok().flatten()
+}
+
+/// The manifest that the browser finds by this place: the file itself.
+#[cfg(not(windows))]
+pub(crate) fn found(place: &Place, _: Scope) -> Option<PathBuf> {
+    place.manifest.exists().then(|| place.manifest.clone())
 }
 
 #[cfg(windows)]

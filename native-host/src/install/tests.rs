@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use tempfile::TempDir;
+use ticketgate_protocol::HOST_NAME;
 
 use super::manifest::HostManifest;
 use super::*;
@@ -63,6 +64,10 @@ fn how() -> Options {
     }
 }
 
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
 fn done(steps: &[Step]) -> Vec<Done> {
     steps.iter().map(|s| s.done).collect()
 }
@@ -78,7 +83,7 @@ fn only_browsers_that_the_user_has_get_a_manifest() {
     assert_eq!(manifest.path, home.around.exe);
     assert_eq!(manifest.kind, "stdio");
     assert_eq!(manifest.allowed_origins, [manifest::origin(EXTENSION_ID), manifest::origin(id)]);
-    assert_eq!(fs::metadata(home.chromium()).unwrap().permissions().mode() & 0o777, 0o644);
+    assert_eq!(mode(&home.chromium()), 0o600, "a user's manifest is that user's");
 }
 
 #[test]
@@ -175,6 +180,21 @@ fn the_whole_machine_is_served_in_etc() {
 }
 
 #[test]
+fn who_may_read_what_was_written_does_not_depend_on_the_umask() {
+    let home = Home::new();
+    let before = rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o077));
+    install(&home.around, &Options { scope: Scope::System, ..how() }).unwrap();
+    rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o022));
+    install(&home.around, &how()).unwrap();
+    rustix::process::umask(before);
+    let manifest = home.folder.path().join("etc/chromium/native-messaging-hosts/com.ticketgate.host.json");
+    assert_eq!(mode(&manifest), 0o644, "every user's browser reads the machine's");
+    assert_eq!(mode(manifest.parent().unwrap()), 0o755);
+    let state = home.folder.path().join("home/.local/state/ticketgate");
+    assert_eq!((mode(&state), mode(&state.join("installed.json"))), (0o700, 0o600));
+}
+
+#[test]
 fn bad_ids_and_bad_paths_are_refused() {
     for id in ["", "abc", "ABCDEFGHIJKLMNOPABCDEFGHIJKLMNOP", "qbcdefghijklmnopabcdefghijklmnop", "*"] {
         assert!(extension_id(id).is_err(), "{id}");
@@ -209,6 +229,45 @@ fn the_places_on_macos_and_windows_are_those_of_the_makers() {
         place(&around, Browser::Edge, Scope::User).registry_key.as_deref(),
         Some(r"Software\Microsoft\Edge\NativeMessagingHosts\com.ticketgate.host")
     );
+}
+
+#[test]
+fn on_windows_one_manifest_is_written_and_every_browsers_key_leads_to_it() {
+    let mut around = Home::new().around;
+    around.system = System::Windows;
+    for scope in [Scope::User, Scope::System] {
+        let entries = entry::all(&around, &Options { scope, ..how() }, |_| true).unwrap();
+        assert_eq!(entries.len(), 1, "{entries:?}");
+        assert_eq!(entries[0].browsers(), "Chrome, Chromium, Edge, Brave");
+        let keys: std::collections::BTreeSet<_> =
+            entries[0].places.iter().map(|place| place.registry_key.as_deref().unwrap()).collect();
+        assert_eq!(keys.len(), Browser::ALL.len(), "{keys:?}");
+    }
+}
+
+#[test]
+fn a_folder_that_two_browsers_share_is_reported_once_with_both() {
+    let home = Home::new();
+    let steps = install(&home.around, &Options { scope: Scope::System, ..how() }).unwrap();
+    let whose: Vec<&str> = steps.iter().map(|step| step.what.as_str()).collect();
+    assert_eq!(whose, ["Chrome, Brave", "Chromium", "Edge", "Brave"]);
+}
+
+#[test]
+fn an_id_that_the_host_does_not_serve_is_said_with_the_command_that_lists_it() {
+    let home = Home::new();
+    let id = "abcdefghijklmnopabcdefghijklmnop";
+    let how = Options { extension_ids: vec![id.into()], ..how() };
+    let said = || {
+        let mut out = Vec::new();
+        command(&mut out, &home.around, &how).unwrap();
+        String::from_utf8(out).unwrap()
+    };
+    let list = home.folder.path().join("etc/ticketgate/allowed-extensions");
+    assert!(said().contains(&format!("echo {id} >> \"{}\"", list.display())));
+    fs::create_dir_all(list.parent().unwrap()).unwrap();
+    fs::write(&list, id).unwrap();
+    assert!(!said().contains("sudo"), "it is listed already");
 }
 
 #[test]

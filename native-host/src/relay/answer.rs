@@ -18,6 +18,9 @@ use super::{Desk, hello};
 const ACTIVATE_LIMIT: Duration = Duration::from_secs(30);
 /// Everything else.
 const LIMIT: Duration = Duration::from_secs(10);
+/// The broker's part of `hello`. The extension waits 5 seconds and would then say that this program is silent, which hides
+/// that it is the broker; a broker that is being started takes up to 3.
+const BROKER_LIMIT: Duration = Duration::from_secs(4);
 /// The password of a new session: its own limit, so that a slow clipboard never hides that the session is active.
 const PASSWORD_LIMIT: Duration = Duration::from_secs(8);
 
@@ -63,7 +66,7 @@ fn keyed(key: Option<IdempotencyKey>) -> Result<IdempotencyKey, Problem> {
 
 async fn welcome(desk: &Desk, theirs: &Hello) -> Result<Welcome, Problem> {
     let protocol = hello::negotiate(theirs)?;
-    let broker = desk.client.broker().await.and_then(|info| {
+    let broker = desk.client.clone().with_limit(BROKER_LIMIT).broker().await.and_then(|info| {
         hello::negotiate_with_broker(info.protocol_min, info.protocol_max)?;
         Ok(info)
     });

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use ticketgate_protocol::EXTENSION_ID;
 use ticketgate_protocol::problem::{Code, Problem};
 
-use crate::places::Surroundings;
+use crate::places::{Surroundings, System};
 
 /// The file of further ids beside the machine's configuration, one a line, `#` begins a comment.
 const FILE: &str = "allowed-extensions";
@@ -24,16 +24,32 @@ pub fn is_extension_id(id: &str) -> bool {
     id.len() == 32 && id.bytes().all(|b| matches!(b, b'a'..=b'p'))
 }
 
+/// Whether this host serves the extension with this id.
+#[must_use]
+pub fn serves(id: &str, around: &Surroundings) -> bool {
+    is_extension_id(id)
+        && (id == EXTENSION_ID || fs::read_to_string(file(around)).is_ok_and(|list| listed(&list, id)))
+}
+
+/// What an administrator does so that the host serves this extension, too.
+#[must_use]
+pub fn how_to_serve(id: &str, around: &Surroundings) -> String {
+    let (file, folder) = (file(around), around.system_config());
+    match around.system {
+        System::Linux | System::MacOs => {
+            format!("sudo sh -c 'mkdir -p \"{}\" && echo {id} >> \"{}\"'", folder.display(), file.display())
+        }
+        System::Windows => format!("add the line {id} to {}", file.display()),
+    }
+}
+
 /// Checks the origin that the browser put into `argv`.
 ///
 /// # Errors
 /// `origin_refused`.
 pub(super) fn check(origin: &str, around: &Surroundings) -> Result<(), Problem> {
     let id = origin.strip_prefix("chrome-extension://").map(|rest| rest.strip_suffix('/').unwrap_or(rest));
-    let known = id.filter(|id| is_extension_id(id)).is_some_and(|id| {
-        id == EXTENSION_ID || fs::read_to_string(file(around)).is_ok_and(|list| listed(&list, id))
-    });
-    if known {
+    if id.is_some_and(|id| serves(id, around)) {
         return Ok(());
     }
     Err(Problem::new(Code::OriginRefused, "This extension is not served by this host.")

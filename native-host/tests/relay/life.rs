@@ -6,14 +6,17 @@ use serde_json::json;
 
 use crate::fixture::{World, activation, golden};
 
+/// The browser kills a host that lives longer after its port closed (Chromium, `NativeProcessLauncher`).
+const KILLED_AFTER: Duration = Duration::from_secs(2);
+
 #[test]
-fn the_end_of_the_port_ends_the_relay_within_a_second() {
+fn the_end_of_the_port_ends_the_relay_before_the_browser_would_kill_it() {
     let world = World::new();
     let _broker = world.broker();
     let relay = world.greeted();
     let (status, took) = relay.close();
     assert!(status.success());
-    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert!(took < KILLED_AFTER, "{took:?}");
 }
 
 #[test]
@@ -25,7 +28,7 @@ fn a_request_that_hangs_does_not_keep_the_relay() {
     crate::fixture::wait_for("the request", || !world.memory.keys.lock().unwrap().is_empty());
     let (status, took) = relay.close();
     assert!(status.success());
-    assert!(took < Duration::from_millis(1500), "{took:?}");
+    assert!(took < KILLED_AFTER, "{took:?}");
 }
 
 #[test]

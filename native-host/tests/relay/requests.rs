@@ -25,6 +25,16 @@ fn without_a_broker_hello_says_so_with_a_remedy() {
 }
 
 #[test]
+fn a_broker_that_hangs_is_named_before_the_extension_gives_up_this_program() {
+    let world = World::new();
+    let _hung = std::os::unix::net::UnixListener::bind(world.socket()).unwrap();
+    let asked = Instant::now();
+    let welcome = world.relay().greet();
+    assert_eq!(welcome["ok"]["broker_problem"]["code"], "timed_out", "{welcome}");
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+}
+
+#[test]
 fn a_slow_request_does_not_hold_up_the_next() {
     let world = World::new();
     let _broker = world.broker();

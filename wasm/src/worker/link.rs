@@ -20,13 +20,14 @@ const IDLE_S: i64 = 30;
 /// A port that lived this long was a good one: the pauses start from the first again.
 const PROVEN_S: i64 = 10;
 
-/// How long an answer may take, in seconds.
+/// How long an answer may take, in seconds. What changes something waits longer than the relay does, so that the relay's
+/// own answer, which knows more, comes first.
 fn limit_s(method: &Method) -> i64 {
     match method {
-        Method::Activate(_) => 30,
+        Method::Activate(_) => 40,
         Method::End(_) => 20,
         Method::Extend(_) => 15,
-        Method::CopyPassword(_) => 10,
+        Method::CopyPassword(_) => 12,
         _ => 5,
     }
 }
@@ -38,6 +39,8 @@ pub(super) enum Stop {
     NotInstalled,
     /// The host manifest does not list this extension.
     Forbidden,
+    /// The host itself does not serve this extension; the problem says who can change that.
+    Refused(Problem),
     /// Extension and host share no protocol; the problem says which side to update.
     Mismatch(Problem),
 }
@@ -339,14 +342,19 @@ impl Link {
         match frame {
             Frame::Event(event) => vec![Outcome::Told(event)],
             Frame::Ok { id, ok } if id == "hello" => self.greeted(ok, now, out),
-            Frame::Error { id, error } if id == "hello" => match error.code {
+            Frame::Error { id, error } if self.is_about_hello(&id) => match error.code {
                 Code::ProtocolMismatch => self.stop(Stop::Mismatch(error), out),
-                Code::OriginRefused => self.stop(Stop::Forbidden, out),
+                Code::OriginRefused => self.stop(Stop::Refused(error), out),
                 _ => self.lose(Lost::Refused(error), now, out),
             },
             Frame::Ok { id, ok } => self.answered(&id, Ok(ok)),
             Frame::Error { id, error } => self.answered(&id, Err(error)),
         }
+    }
+
+    /// A host that turns the port away has read no request, so its problem names none: it is the answer to `hello`.
+    fn is_about_hello(&self, id: &str) -> bool {
+        id == "hello" || id.is_empty() && matches!(self.state, State::Greeting { .. })
     }
 
     fn greeted(&mut self, ok: Value, now: DateTime<Utc>, out: &mut Vec<Effect>) -> Vec<Outcome> {
@@ -511,7 +519,7 @@ impl Stop {
                 "The Ticketgate program on this computer does not serve this extension.",
             )
             .remedy("Run: ticketgate install"),
-            Self::Mismatch(problem) => problem.clone(),
+            Self::Refused(problem) | Self::Mismatch(problem) => problem.clone(),
         }
     }
 }

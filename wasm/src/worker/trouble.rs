@@ -42,6 +42,13 @@ pub(super) fn of_stop(stop: &Stop, own_id: &str) -> Trouble {
             ],
             button: retry(),
         },
+        Stop::Refused(problem) => Trouble {
+            tone: Tone::Red,
+            title: "The Ticketgate program does not serve this extension".into(),
+            text: format!("{} The extension's id is {own_id}.", problem.detail),
+            steps: remedy_then(problem, ("See which extensions it serves:", "ticketgate doctor")),
+            button: retry(),
+        },
         Stop::Mismatch(problem) => Trouble {
             tone: Tone::Red,
             title: "Extension and Ticketgate program do not fit together".into(),
@@ -67,13 +74,24 @@ pub(super) fn of_stop(stop: &Stop, own_id: &str) -> Trouble {
 
 /// The port was lost and is tried again in `seconds`.
 pub(super) fn of_loss(lost: &Lost, seconds: i64) -> Trouble {
+    let problem = lost.problem();
+    let more = ("If it stays so, find out what is wrong:", "ticketgate doctor");
     Trouble {
         tone: Tone::Amber,
-        title: lost.problem().detail,
+        steps: match lost {
+            Lost::Refused(said) => remedy_then(said, more),
+            _ => vec![step(more.0, more.1)],
+        },
+        title: problem.detail,
         text: if seconds > 0 { format!("Trying again in {seconds} s.") } else { "Trying again now.".into() },
-        steps: vec![step("If it stays so, find out what is wrong:", "ticketgate doctor")],
         button: retry(),
     }
+}
+
+/// The remedy that came with the problem, then where to find out more. The same command is not said twice.
+fn remedy_then(problem: &Problem, more: (&str, &str)) -> Vec<Step> {
+    let remedy = Some(&problem.remedy).filter(|remedy| !remedy.is_empty() && !remedy.contains(more.1));
+    remedy.map(|remedy| step(remedy, "")).into_iter().chain([step(more.0, more.1)]).collect()
 }
 
 /// The relay answers, but the broker refused or failed.
@@ -81,6 +99,9 @@ pub(super) fn of_problem(problem: &Problem) -> Trouble {
     let (tone, title, more) = match problem.code {
         Code::BrokerUnreachable | Code::TimedOut | Code::Stopping => {
             (Tone::Red, "The broker does not answer", ("Find out what is wrong:", "ticketgate doctor"))
+        }
+        Code::Unsupported => {
+            (Tone::Red, "That does not work on this system", ("Find out more:", "ticketgate doctor"))
         }
         Code::NotATechnician => (
             Tone::Amber,
@@ -94,9 +115,7 @@ pub(super) fn of_problem(problem: &Problem) -> Trouble {
         ),
         _ => (Tone::Red, "That did not work", ("Find out what is wrong:", "ticketgate doctor")),
     };
-    // The same command is not said twice.
-    let remedy = Some(&problem.remedy).filter(|remedy| !remedy.is_empty() && !remedy.contains(more.1));
-    let steps = remedy.map(|remedy| step(remedy, "")).into_iter().chain([step(more.0, more.1)]).collect();
+    let steps = remedy_then(problem, more);
     Trouble { tone, title: title.into(), text: problem.detail.clone(), steps, button: retry() }
 }
 

@@ -103,6 +103,31 @@ fn a_protocol_without_overlap_says_which_side_to_update() {
 }
 
 #[test]
+fn a_host_that_does_not_serve_this_extension_is_not_tried_again_and_says_who_can_change_that() {
+    let mut play = Play::new();
+    play.open_popup();
+    play.frame(&json!({"id": "", "error": {"code": "origin_refused", "status": 403, "detail": "Not served.",
+        "remedy": "An administrator can add its id to /etc/ticketgate/allowed-extensions."}}));
+    lose(&mut play, "Native host has exited.");
+    let trouble = play.view().trouble.clone().unwrap();
+    assert!(trouble.title.contains("does not serve"), "{trouble:?}");
+    assert!(trouble.steps.iter().any(|s| s.text.contains("allowed-extensions")), "{trouble:?}");
+    assert!(!trouble.steps.iter().any(|s| s.command.as_deref() == Some("ticketgate install")), "{trouble:?}");
+    assert_eq!(opens(&play.wait(600)), 0);
+}
+
+#[test]
+fn a_problem_without_an_id_during_the_greeting_is_shown_with_its_remedy() {
+    let mut play = Play::new();
+    play.open_popup();
+    play.frame(&json!({"id": "", "error": {"code": "broker_unreachable", "status": 503,
+        "detail": "The broker's place is not known.", "remedy": "Set HOME for the browser."}}));
+    let trouble = play.view().trouble.clone().unwrap();
+    assert_eq!(trouble.title, "The broker's place is not known.");
+    assert_eq!(trouble.steps[0].text, "Set HOME for the browser.");
+}
+
+#[test]
 fn an_unneeded_port_is_closed_after_half_a_minute() {
     let mut play = Play::with(overview(&[]));
     let closes = |effects: &[Effect]| effects.iter().filter(|e| matches!(e, Effect::ClosePort {})).count();
@@ -144,6 +169,8 @@ fn an_activation_whose_reply_was_lost_is_repeated_with_its_key() {
     assert!(first.key.is_some());
     // No answer at all: the person tries again, still with the same key.
     play.wait(31);
+    assert!(play.view().job.as_ref().unwrap().retry.is_none(), "the relay may still answer");
+    play.wait(10);
     assert!(play.view().job.as_ref().unwrap().retry.is_some());
     play.intend(Intent::Retry {});
     assert_eq!(play.last_sent("activate").unwrap().key, first.key);
