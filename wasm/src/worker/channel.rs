@@ -26,8 +26,11 @@ impl Worker {
         match message {
             FromPage::Arrived => {
                 let questions = self.rules.questions(&from.url);
-                if questions.is_some() {
-                    self.last.pages.arrived(&from);
+                if questions.is_some()
+                    && let Some(page) = self.last.pages.arrived(&from)
+                {
+                    // Scripts that are put in anew take the button of those before away.
+                    page.chip = None;
                 }
                 out.push(Effect::Answer { questions });
             }

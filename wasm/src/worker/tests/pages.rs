@@ -23,6 +23,14 @@ fn a_ticket_page_is_asked_recognised_and_gets_its_button() {
 }
 
 #[test]
+fn scripts_that_are_put_in_anew_are_given_the_button_again() {
+    let mut play = Play::with(overview(&[]));
+    play.show_ticket("4711", "Acme Corp");
+    play.page(from_desk(), &json!({"page": "arrived"}));
+    assert!(play.effects.iter().any(|e| matches!(e, Effect::Tell { message: ToPage::Show(_), .. })));
+}
+
+#[test]
 fn one_click_activates_the_ticket_that_was_seen() {
     let mut play = Play::with(overview(&[]));
     play.show_ticket("4711", "acme");
