@@ -258,8 +258,9 @@ impl Worker {
             self.activate_form_now(now, out);
             return;
         };
-        // What the page shows at the click counts: it may have moved on under the popup.
-        self.look(source.tab, &source.document, Purpose::Activate, now, out);
+        // What the page shows at the click counts: it may have moved on under the popup, or been loaded again.
+        let shows = self.last.pages.ticket_of(source.tab).map(|(_, page, _)| page.document.clone());
+        self.look(source.tab, &shows.unwrap_or(source.document), Purpose::Activate, now, out);
     }
 
     /// Whether an activation is under way or about to be.

@@ -202,24 +202,19 @@ impl Worker {
     /// Whether the form may be activated after its page was read again; puts a caution on it if not.
     fn still_holds(&mut self, answered: bool, found: Option<&Found>) -> bool {
         let Some(form) = &mut self.last.form else { return false };
-        let before = form.page.clone();
-        let now_there = found.map(|f| &f.ticket);
-        let is_same = match (&before, now_there) {
-            (Some(a), Some(b)) => a.is_same_as(b),
-            (None, None) => true,
-            _ => false,
+        // The person typed the number: the popup shows all that will be asked for.
+        let Some(before) = form.page.clone().filter(|page| page.number == form.number.trim()) else {
+            return true;
         };
-        // The person typed another number, or the document is gone: the popup shows all that will be asked for.
-        let is_typed = before.as_ref().is_none_or(|page| page.number != form.number.trim());
-        if is_same || !answered || is_typed {
+        let now_there = found.map(|f| &f.ticket);
+        let is_same = now_there.is_some_and(|now| before.is_same_as(now));
+        if is_same && answered {
             return true;
         }
-        if let Some(before) = before {
-            form.caution = Some(changed(&before, now_there));
-            form.touched = true;
-            // The next click is for what is on the screen, whatever the page does.
-            form.source = None;
-        }
+        form.caution = Some(if is_same { unanswered(&before) } else { changed(&before, now_there) });
+        form.touched = true;
+        // The next click is for what is on the screen, whatever the page does.
+        form.source = None;
         false
     }
 
@@ -245,6 +240,14 @@ impl Worker {
             |t: &Ticket| t.number == ticket.number && (t.system == ticket.system || t.system.is_empty());
         self.last.sessions.iter().find(|s| s.ticket.as_ref().is_some_and(is_for))
     }
+}
+
+/// What to tell the person when a page could not be read again at the click.
+fn unanswered(before: &Ticket) -> String {
+    format!(
+        "The page does not answer, so it may have moved on from ticket #{}. Check everything, then activate again.",
+        before.number
+    )
 }
 
 /// What to tell the person when a page no longer shows what was clicked.

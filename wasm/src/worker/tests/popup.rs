@@ -2,10 +2,15 @@
 
 use super::*;
 
+/// The number of the question that was just put to a document.
+fn ask(play: &Play) -> u32 {
+    let asked = |e: &Effect| if let Effect::Read { ask, .. } = e { Some(*ask) } else { None };
+    play.effects.iter().find_map(asked).unwrap()
+}
+
 fn read_again(play: &mut Play, number: &str, queue: &str) {
-    let ask =
-        play.effects.iter().find_map(|e| if let Effect::Read { ask, .. } = e { Some(*ask) } else { None });
-    play.happen(Input::PageRead { ask: ask.unwrap(), facts: Some(facts(number, queue).to_string()) });
+    let ask = ask(play);
+    play.happen(Input::PageRead { ask, facts: Some(facts(number, queue).to_string()) });
 }
 
 #[test]
@@ -73,6 +78,44 @@ fn activate_reads_the_page_again_and_asks_if_it_moved_on() {
     assert_eq!(form.use_page.unwrap().label, "Use ticket #4712");
     // The second click is for what stands on the screen.
     play.press_activate();
+    assert_eq!(play.count_sent("activate"), 1);
+}
+
+#[test]
+fn a_page_that_cannot_be_read_again_is_asked_about_before_anything_is_activated() {
+    for gone in [false, true] {
+        let mut play = Play::with(overview(&[]));
+        play.show_ticket("4711", "Acme Corp");
+        play.open_popup();
+        play.press_activate();
+        if gone {
+            let ask = ask(&play);
+            play.happen(Input::PageRead { ask, facts: None });
+        } else {
+            play.wait(1);
+        }
+        assert_eq!(play.count_sent("activate"), 0, "gone: {gone}");
+        assert!(play.view().form.as_ref().unwrap().caution.is_some(), "gone: {gone}");
+        play.press_activate();
+        assert_eq!(
+            play.count_sent("activate"),
+            1,
+            "gone: {gone}: the second click is for what is on the screen"
+        );
+    }
+}
+
+#[test]
+fn a_page_that_was_loaded_again_is_the_one_that_is_read() {
+    let mut play = Play::with(overview(&[]));
+    play.show_ticket("4711", "Acme Corp");
+    play.open_popup();
+    play.intend(Intent::EditReason { text: "Mine".into() });
+    let anew = Sender { document: Some("doc-2".into()), ..from_desk() };
+    play.page(anew, &json!({"page": "report", "facts": facts("4711", "Acme Corp")}));
+    play.press_activate();
+    assert!(play.effects.iter().any(|e| matches!(e, Effect::Read { document, .. } if document == "doc-2")));
+    read_again(&mut play, "4711", "Acme Corp");
     assert_eq!(play.count_sent("activate"), 1);
 }
 
