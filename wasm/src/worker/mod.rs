@@ -386,6 +386,7 @@ impl Worker {
 
     fn settle(&mut self, now: DateTime<Utc>, out: &mut Vec<Effect>) {
         self.last.sessions.forget_old(now);
+        self.forget_old_job(now);
         self.settle_overview(now, out);
         let needed = self.needs_port();
         let version = self.version.clone();
@@ -478,6 +479,7 @@ impl Worker {
             .chain(self.last.warnings.next(&self.last.sessions).map(|at| at - offset))
             .chain(self.overview_due.filter(|_| self.link.is_open() && !self.link.is_asking("overview")))
             .chain(overdue)
+            .chain(self.last.job.as_ref().and_then(Job::until))
             .min();
         let fine = self
             .last

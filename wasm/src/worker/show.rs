@@ -65,11 +65,12 @@ impl Worker {
             let title = format!("{} · the end does not succeed, tried again", name(stuck));
             return ("!".into(), color::RED, title);
         }
-        if let Some(job) = &self.last.job {
-            let title = format!("{NAME}: not activated: {} at {}", job.policy, job.customer);
-            return ("!".into(), color::RED, title);
-        }
+        let failed =
+            self.last.job.as_ref().map(|job| format!("not activated: {} at {}", job.policy, job.customer));
         let Some(soonest) = self.last.sessions.soonest() else {
+            if let Some(failed) = failed {
+                return ("!".into(), color::RED, format!("{NAME}: {failed}"));
+            }
             return match self
                 .last
                 .sessions
@@ -97,6 +98,10 @@ impl Worker {
             && !matches!(self.link.state(), link::State::Greeting { .. } | link::State::Idle)
         {
             title.push_str(" · the Ticketgate program does not answer");
+        }
+        // The time that runs is worth more than a failure that holds no rights.
+        if let Some(failed) = failed {
+            title.push_str(&format!(" · {failed}"));
         }
         if left == 0 {
             return ("…".into(), color::WORKING, title);
@@ -162,10 +167,7 @@ impl Worker {
     fn chip_texts(&self, meaning: &Meaning, now: DateTime<Utc>) -> Option<(ChipState, String, String, bool)> {
         let overview = self.last.overview.as_ref()?;
         let ticket = &meaning.ticket;
-        let job = self.last.job.as_ref().filter(|job| {
-            job.wanted.ticket.as_ref().is_some_and(|t| t.number == ticket.number && t.system == ticket.system)
-        });
-        if let Some(job) = job {
+        if let Some(job) = self.last.job.as_ref().filter(|job| job.is_for(ticket)) {
             let what = format!("{} · {}", job.customer, job.policy);
             return Some(if job.is_working() {
                 (
@@ -175,7 +177,7 @@ impl Worker {
                     false,
                 )
             } else {
-                let detail = job.failed.as_ref().map(|p| p.detail.clone()).unwrap_or_default();
+                let detail = job.failed.as_ref().map(|f| f.problem.detail.clone()).unwrap_or_default();
                 (ChipState::Attention, format!("Not activated · {what}"), detail, false)
             });
         }

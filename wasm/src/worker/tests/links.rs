@@ -54,7 +54,7 @@ fn terminal_states_are_not_tried_again_until_the_person_asks() {
         lose(&mut play, text);
         assert!(play.view().trouble.is_some());
         assert_eq!(opens(&play.wait(600)), 0, "{text}");
-        play.intend(Intent::Retry {});
+        play.intend(Intent::Reconnect {});
         assert_eq!(opens(&play.effects), 1, "{text}");
     }
 }
@@ -145,11 +145,11 @@ fn an_activation_whose_reply_was_lost_is_repeated_with_its_key() {
     // No answer at all: the person tries again, still with the same key.
     play.wait(31);
     assert!(play.view().job.as_ref().unwrap().retry.is_some());
-    play.intend(Intent::Retry {});
+    play.intend(Intent::RetryJob {});
     assert_eq!(play.last_sent("activate").unwrap().key, first.key);
     // A clear refusal is an answer: the next attempt is a new request.
     play.refuse("activate", "directory_down");
-    play.intend(Intent::Retry {});
+    play.intend(Intent::RetryJob {});
     assert_ne!(play.last_sent("activate").unwrap().key, first.key);
 }
 

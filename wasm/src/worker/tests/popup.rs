@@ -224,6 +224,49 @@ fn a_failed_activation_shows_the_way_out() {
     assert_eq!(play.worker.badge(play.now).0, "");
 }
 
+/// A play whose activation for ticket 4711 was refused, with the popup open.
+fn refused(code: &str) -> Play {
+    let mut play = Play::with(overview(&[]));
+    play.show_ticket("4711", "Acme Corp");
+    play.open_popup();
+    play.press_activate();
+    read_again(&mut play, "4711", "Acme Corp");
+    play.refuse("activate", code);
+    play
+}
+
+#[test]
+fn connecting_again_repeats_no_activation() {
+    let mut play = refused("directory_down");
+    play.intend(Intent::Reconnect {});
+    assert_eq!(play.count_sent("activate"), 1);
+    play.intend(Intent::RetryJob {});
+    assert_eq!(play.count_sent("activate"), 2);
+}
+
+#[test]
+fn what_failed_for_one_ticket_leaves_the_next_its_form_and_cannot_be_repeated_there() {
+    let mut play = refused("directory_down");
+    assert!(play.view().form.is_none());
+    play.show_ticket("4712", "Globex");
+    let view = play.view().clone();
+    assert_eq!(view.form.unwrap().ticket.unwrap().text, "#4712 Outlook crashes");
+    let job = view.job.unwrap();
+    assert_eq!(job.title, "Not activated: Domain Admin at Acme Corp · #4711");
+    assert!(job.retry.is_none());
+    assert_eq!(job.dismiss.unwrap().label, "Dismiss");
+}
+
+#[test]
+fn what_failed_is_forgotten_after_a_while() {
+    let mut play = refused("directory_down");
+    play.happen(Input::Disconnected { port: 1 });
+    play.wait(10 * 60 - 1);
+    assert_eq!(play.worker.badge(play.now).0, "!");
+    play.wait(1);
+    assert_eq!(play.worker.badge(play.now).0, "");
+}
+
 #[test]
 fn the_clipboard_is_told_of_and_forgotten_when_it_is_cleared() {
     let mut play = Play::with(overview(&[session("s-1", 1800)]));
