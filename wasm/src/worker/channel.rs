@@ -104,6 +104,7 @@ impl Worker {
         if chip.view.state == ChipState::Ready
             && is_same
             && chip.meaning.one_click
+            && fresh.is_some_and(|fresh| fresh.one_click)
             && self.activate_meaning(&chip.meaning, now, out)
         {
             return;
@@ -184,8 +185,9 @@ impl Worker {
             Purpose::Look => self.page_changed(asked.tab, now),
             Purpose::Shortcut { meant, window } => {
                 let fresh = found.as_ref().and_then(|found| self.meaning(found));
-                let is_same = fresh.is_some_and(|fresh| fresh.is_same_as(&meant));
-                if is_fresh && is_same && self.activate_meaning(&meant, now, out) {
+                let is_same = fresh.as_ref().is_some_and(|fresh| fresh.is_same_as(&meant));
+                let may = is_fresh && is_same && fresh.is_some_and(|fresh| fresh.one_click);
+                if may && self.activate_meaning(&meant, now, out) {
                     return;
                 }
                 let caution = (!is_same).then(|| changed(&meant.ticket, found.as_ref().map(|f| &f.ticket)));

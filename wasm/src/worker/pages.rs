@@ -86,12 +86,13 @@ pub(super) struct Meaning {
 }
 
 impl Meaning {
-    /// Whether a click that was meant so may be carried out as `other`.
+    /// Whether a click that was meant so may be carried out as `other`. [`Self::one_click`] is another question: it
+    /// depends on where the button stands, too.
     #[must_use]
     pub(super) fn is_same_as(&self, other: &Self) -> bool {
         self.ticket.is_same_as(&other.ticket)
-            && (&self.customer, &self.policy, self.duration_s, self.one_click)
-                == (&other.customer, &other.policy, other.duration_s, other.one_click)
+            && (&self.customer, &self.policy, self.duration_s)
+                == (&other.customer, &other.policy, other.duration_s)
     }
 }
 

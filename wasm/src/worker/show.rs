@@ -11,6 +11,8 @@ use super::sessions::is_stuck;
 use super::{Effect, Worker, link};
 
 const NAME: &str = "Ticketgate";
+/// The browser's number for a tab's outermost document.
+const MAIN_FRAME: i32 = 0;
 
 impl Worker {
     pub(super) fn settle_toolbar(&mut self, now: DateTime<Utc>, out: &mut Vec<Effect>) {
@@ -120,10 +122,13 @@ impl Worker {
             .collect();
         let mut wanted: Vec<(i32, String, Option<Chip>)> = Vec::new();
         for (tab, pages) in self.last.pages.tabs() {
-            for page in pages.frames.values() {
+            for (frame, page) in pages.frames.iter() {
                 let counts = shown_in.contains(&(tab, page.document.clone()));
-                let chip =
-                    page.found.as_ref().filter(|_| counts).and_then(|found| self.chip(page, found, now));
+                let chip = page
+                    .found
+                    .as_ref()
+                    .filter(|_| counts)
+                    .and_then(|found| self.chip(*frame, page, found, now));
                 let is_same = match (&chip, &page.chip) {
                     (Some(a), Some(b)) => a.view == b.view && a.meaning == b.meaning,
                     (None, None) => true,
@@ -151,8 +156,10 @@ impl Worker {
     }
 
     /// The button for a page, with the token of the one that stands there.
-    fn chip(&self, page: &Page, found: &Found, now: DateTime<Utc>) -> Option<Chip> {
+    fn chip(&self, frame: i32, page: &Page, found: &Found, now: DateTime<Utc>) -> Option<Chip> {
         let meaning = self.meaning(found)?;
+        // The page around a frame can cover or move it unseen by the guard inside, so a click there only opens the popup.
+        let meaning = Meaning { one_click: meaning.one_click && frame == MAIN_FRAME, ..meaning };
         let ticket = &found.ticket;
         if self.memory.is_hidden(&page.origin) || page.hidden_for.as_deref() == Some(ticket.number.as_str()) {
             return None;

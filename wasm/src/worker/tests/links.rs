@@ -112,6 +112,17 @@ fn an_unneeded_port_is_closed_after_half_a_minute() {
 }
 
 #[test]
+fn a_host_that_leaves_an_unneeded_port_lets_the_worker_sleep() {
+    for text in ["Native host has exited.", "Specified native messaging host not found."] {
+        let mut play = Play::with(overview(&[]));
+        play.wait(5);
+        lose(&mut play, text);
+        play.wait(60);
+        assert_eq!((play.timer, play.worker.shown.alarm), (None, None), "{text}");
+    }
+}
+
+#[test]
 fn a_live_session_keeps_the_port() {
     let mut play = Play::with(overview(&[session("s-1", 3600)]));
     assert!(!play.wait(600).iter().any(|e| matches!(e, Effect::ClosePort {})));

@@ -89,6 +89,32 @@ fn a_policy_without_one_click_opens_the_popup_filled_in() {
 }
 
 #[test]
+fn in_a_frame_the_button_only_opens_the_popup() {
+    let mut play = Play::with(overview(&[]));
+    let in_frame = || Sender { frame: Some(7), ..from_desk() };
+    play.page(in_frame(), &json!({"page": "report", "facts": facts("4711", "Acme Corp")}));
+    let chip = play.chip().unwrap();
+    assert_eq!((chip.label.as_str(), chip.one_click), ("Activate · Acme Corp · Domain Admin 1 h …", false));
+    let click = json!({"page": "click", "token": chip.token, "facts": facts("4711", "Acme Corp")});
+    play.page(in_frame(), &click);
+    assert!(!activates(&play) && play.opens_popup());
+    play.open_popup();
+    assert!(play.view().form.as_ref().unwrap().caution.is_none(), "nothing changed under the click");
+}
+
+#[test]
+fn a_click_on_a_button_that_shows_a_session_opens_the_popup_without_a_caution() {
+    let ticket = json!({"system": "request-tracker", "number": "4711"});
+    let mut play = Play::with(overview(&[with(session("s-1", 3600), json!({"ticket": ticket}))]));
+    play.show_ticket("4711", "Acme Corp");
+    let token = play.chip().unwrap().token;
+    play.click(&token, "4711", "Acme Corp");
+    assert!(!activates(&play) && play.opens_popup());
+    play.open_popup();
+    assert!(play.view().form.as_ref().unwrap().caution.is_none());
+}
+
+#[test]
 fn a_customer_that_is_not_named_exactly_is_never_guessed() {
     for queue in ["Acme Inc", "Acme Corporation", "Acme Corp and Globex", "General"] {
         let mut play = Play::with(overview(&[]));
