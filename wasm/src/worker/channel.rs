@@ -232,6 +232,7 @@ impl Worker {
             policy: policy.map(|p| p.id.clone()).filter(|_| is_exact),
             duration_s: if is_exact { form.duration_s } else { 0 },
             one_click: is_exact
+                && !found.customer_may_be_chance()
                 && policy.is_some_and(|p| p.one_click && form::durations(p).contains(&form.duration_s)),
         })
     }

@@ -89,6 +89,18 @@ fn a_policy_without_one_click_opens_the_popup_filled_in() {
 }
 
 #[test]
+fn words_that_may_name_a_customer_by_chance_are_never_one_click() {
+    let mut play = Play::with(with(
+        overview(&[]),
+        json!({"policies": [policy("globex-domain-admin", "Domain Admin", "globex", true)]}),
+    ));
+    let (sender, facts) = in_autotask("42", "Globex");
+    play.page(sender, &json!({"page": "report", "facts": facts}));
+    let chip = play.chip().unwrap();
+    assert_eq!((chip.label.as_str(), chip.one_click), ("Activate · Globex · Domain Admin 1 h …", false));
+}
+
+#[test]
 fn in_a_frame_the_button_only_opens_the_popup() {
     let mut play = Play::with(overview(&[]));
     let in_frame = || Sender { frame: Some(7), ..from_desk() };
