@@ -141,6 +141,7 @@ impl Worker {
         if let Some(front) = front {
             if !self.last.pages.has_script(front.id) {
                 // A click on the toolbar allows this one tab; without that it fails and nothing is lost.
+                self.last.sites.point_at(front.id);
                 out.push(Effect::Inject { tab: front.id });
             }
             self.front = Some(front);
@@ -229,9 +230,7 @@ impl Worker {
             }
             Intent::EditReason { text } => {
                 if let Some(form) = self.last.form.as_mut().filter(|_| text.len() <= 8 * REASON_MAX) {
-                    form.reason = text;
-                    form.reason_touched = true;
-                    form.touched = true;
+                    form.write_reason(&text);
                 }
             }
             Intent::EditTicket { text } => self.edit_ticket(text),
