@@ -81,7 +81,7 @@ pub async fn start(places: &Places, role: Role) -> Result<Started, StartError> {
     let ledger = SqliteLedger::open(&places.state.join("ledger.sqlite"), &places.state.join("audit.key"))
         .map_err(|e| StartError::Ledger(e.to_string()))?;
     let ledger = crate::faults::ledger(Arc::new(ledger));
-    let broker = Broker::new(ledger, Arc::new(BrokerClock::new(System)), Arc::new(Connectors));
+    let broker = Broker::new(ledger, Arc::new(BrokerClock::new(System)), Arc::new(Connectors::default()));
     if role == Role::Serve {
         broker.record_life("broker.started").await.map_err(|p| StartError::Ledger(p.to_string()))?;
     }

@@ -139,7 +139,7 @@ impl ActiveDirectory {
 
     /// The account's note. Outside the unit of JIT accounts nobody's note counts: others may write descriptions there.
     pub(super) fn marker_of(&self, entry: &Entry) -> Option<Marker> {
-        let inside = Dn::parse(&entry.dn).is_ok_and(|dn| dn.is_below(&self.unit));
+        let inside = Dn::parse(&entry.dn).is_ok_and(|dn| dn.is_below(self.unit()));
         entry.text("description").filter(|_| inside).and_then(marker::parse)
     }
 
