@@ -30,13 +30,14 @@ pub struct Desired {
     pub password_generation: u64,
     /// Rights that are not taken from a person's own account whatever the sessions say.
     pub standing: BTreeSet<Right>,
-    /// Rights that sessions gave to a person's own account: only these are ever taken from it.
+    /// Rights that sessions gave to a person's own account, lately included: only these are ever taken from it.
     pub managed: BTreeSet<Right>,
 }
 
 /// What an account has to look like at `now`: the union of the live sessions' rights and the latest of their ends.
 ///
-/// `sessions` are the account's; those of other accounts are a caller's mistake and are ignored.
+/// `sessions` are the account's, of a person's own account also those that were over less than [`ANSWERS_FOR`] ago; those of
+/// other accounts are a caller's mistake and are ignored.
 #[must_use]
 pub fn desired(account: &Account, sessions: &[Session], now: DateTime<Utc>) -> Desired {
     let live = || sessions.iter().filter(|s| s.account == account.key && s.is_live(now));
@@ -61,10 +62,18 @@ pub fn desired(account: &Account, sessions: &[Session], now: DateTime<Utc>) -> D
         standing: account.standing.iter().cloned().collect(),
         managed: sessions
             .iter()
-            .filter(|s| s.account == account.key && s.is_open())
+            .filter(|s| s.account == account.key && answers_for_rights(s, now))
             .flat_map(|s| s.rights.iter().cloned())
             .collect(),
     }
+}
+
+/// A right that a session gave to a person's own account can come back after its end: by a domain controller that had not
+/// heard of it yet when it was asked. For so long it is still the session's.
+pub const ANSWERS_FOR: TimeDelta = TimeDelta::hours(24);
+
+fn answers_for_rights(session: &Session, now: DateTime<Utc>) -> bool {
+    session.is_open() || session.ended_at.is_some_and(|at| now - at < ANSWERS_FOR)
 }
 
 /// When the directory itself stops an account.
