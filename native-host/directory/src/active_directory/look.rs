@@ -48,7 +48,7 @@ impl ActiveDirectory {
             Some(entry) => Some(self.account(link, domain, account.mode, &entry, directory_time).await?),
             None => None,
         };
-        Ok(Observed { directory_time, account })
+        Ok(Observed { directory_time, time_limited: domain.time_limited, account })
     }
 
     /// The account's entry: by its identity where that is known, else by its name anywhere in the domain.
