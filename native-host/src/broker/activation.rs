@@ -159,7 +159,8 @@ impl Broker {
         Ok(())
     }
 
-    /// Which of the session's rights the person's own account already has from elsewhere: no end may take those.
+    /// Which of the session's rights the person's own account already has from elsewhere: no end may take those. What a session
+    /// gave that was over lately is not from elsewhere, even where the directory brought it back.
     async fn standing(
         &self,
         snapshot: &Snapshot,
@@ -169,16 +170,16 @@ impl Broker {
     ) -> Result<Vec<Right>, Problem> {
         let directory = Self::directory(snapshot, &account.directory)?;
         let key = |right: &Right| directory.right_key(right);
-        let given: BTreeSet<_> = others.iter().flat_map(|s| s.rights.iter()).map(key).collect();
-        let mut standing: BTreeSet<_> =
-            account.standing.iter().filter(|right| given.contains(&key(right))).cloned().collect();
+        let lately = self.over_lately(account, session.requested_at).await.map_err(|e| ledger_problem(&e))?;
+        let given: BTreeSet<_> =
+            others.iter().chain(&lately).flat_map(|s| s.rights.iter()).map(key).collect();
         let observed = directory.observe(account).await.map_err(|e| directory_problem(&e))?;
-        if let Some(seen) = observed.account {
-            let held: BTreeSet<_> = seen.rights.iter().map(key).collect();
-            let before = |right: &&Right| held.contains(&key(right)) && !given.contains(&key(right));
-            standing.extend(session.rights.iter().filter(before).cloned());
-        }
-        Ok(standing.into_iter().collect())
+        let Some(seen) = observed.account else { return Ok(Vec::new()) };
+        let held: BTreeSet<_> = seen.rights.iter().map(key).collect();
+        let still = account.standing.iter().filter(|right| given.contains(&key(right)));
+        let before = session.rights.iter().filter(|right| !given.contains(&key(right)));
+        let standing: BTreeSet<_> = still.chain(before).filter(|right| held.contains(&key(right))).collect();
+        Ok(standing.into_iter().cloned().collect())
     }
 }
 

@@ -7,10 +7,10 @@ use std::sync::{Arc, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
-use ticketgate_access::desired::{Observed, Step, desired, is_ours, plan};
+use ticketgate_access::desired::{ANSWERS_FOR, Observed, Step, desired, is_ours, plan};
 use ticketgate_access::session::{Account, AccountKey, Session};
 use ticketgate_directory::{Directory, DirectoryError, secret};
-use ticketgate_ledger::{Change, LedgerError, NewAudit};
+use ticketgate_ledger::{Change, LedgerError, NewAudit, SessionFilter};
 use ticketgate_protocol::api::{EndCause, Mode, State};
 use ticketgate_protocol::problem::{Code, Problem};
 
@@ -83,6 +83,7 @@ impl Broker {
             };
             let Some(account) = account else { return Ok(()) };
             let now = self.clock.now();
+            let lately = self.over_lately(&account, now).await.map_err(|e| trouble(ledger_problem(&e)))?;
             let snapshot = self.settings();
             let directory = Self::directory(&snapshot, &account.directory).map_err(trouble)?;
             let observed = directory.observe(&account).await.map_err(|e| trouble(directory_problem(&e)))?;
@@ -98,7 +99,9 @@ impl Broker {
                     return Err(trouble(ledger_problem(&error)));
                 }
             };
-            let (spelled, spelled_sessions, seen) = alike(directory.as_ref(), &account, &sessions, &observed);
+            let answering = [sessions.as_slice(), &lately].concat();
+            let (spelled, spelled_sessions, seen) =
+                alike(directory.as_ref(), &account, &answering, &observed);
             let wanted = desired(&spelled, &spelled_sessions, now);
             self.note_skew(&account, observed.directory_time - asked);
             let mut steps =
@@ -173,6 +176,23 @@ impl Broker {
                 .remedy("Somebody or something else may be changing the account at the same time.")
         });
         Err(Trouble { problem, attempted })
+    }
+
+    /// Sessions of a person's own account that are over but still answer for the rights that they gave.
+    pub(super) async fn over_lately(
+        &self,
+        account: &Account,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Session>, LedgerError> {
+        if account.mode != Mode::Membership {
+            return Ok(Vec::new());
+        }
+        let filter = SessionFilter {
+            account: Some(account.key.clone()),
+            over_since: Some(now - ANSWERS_FOR),
+            ..SessionFilter::default()
+        };
+        self.ledger.sessions(filter).await
     }
 
     /// The ledger cannot record that sessions are over. Their ends were recorded when they began, so what they brought goes

@@ -84,6 +84,7 @@ impl Broker {
             customer: which.customer.clone(),
             open: true,
             limit: None,
+            ..SessionFilter::default()
         };
         let sessions = self.ledger.sessions(filter.clone()).await.map_err(|e| ledger_problem(&e))?;
         let own = which.technician.is_some() && which.technician == caller.technician;

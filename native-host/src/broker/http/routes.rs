@@ -126,7 +126,13 @@ async fn sessions(
     if technician.is_none() || technician != caller.technician {
         caller.require_administrator()?;
     }
-    let filter = SessionFilter { technician, customer: query.customer, open: query.open, limit: Some(1_000) };
+    let filter = SessionFilter {
+        technician,
+        customer: query.customer,
+        open: query.open,
+        limit: Some(1_000),
+        ..SessionFilter::default()
+    };
     Ok(Json(broker.list(filter).await?))
 }
 

@@ -169,7 +169,7 @@ impl Directory for Model {
             Some(id) => self.accounts.lock().unwrap().values().find(|a| a.identity == *id).cloned(),
             _ => self.account(&account.name),
         };
-        Ok(Observed { directory_time: self.now(), account: seen })
+        Ok(Observed { directory_time: self.now(), time_limited: false, account: seen })
     }
 
     async fn apply(
