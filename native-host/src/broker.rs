@@ -24,6 +24,7 @@ mod records;
 mod refusals;
 mod service;
 mod settings;
+mod settle;
 mod spelling;
 mod start;
 #[cfg(test)]

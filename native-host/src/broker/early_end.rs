@@ -9,8 +9,8 @@ use ticketgate_protocol::api::{self, EndCause, State};
 use ticketgate_protocol::ids::{IdempotencyKey, SessionId};
 use ticketgate_protocol::problem::{Code, Problem};
 
-use super::converge::ending;
 use super::service::{TRIES, fingerprint};
+use super::settle::ending;
 use super::{Broker, Caller, ledger_problem, records};
 
 impl Broker {

@@ -11,7 +11,8 @@ use ticketgate_ledger::{Change, LedgerError};
 use ticketgate_protocol::api::{EndCause, State};
 use ticketgate_protocol::problem::Problem;
 
-use super::converge::{PASSES, PAUSES, Trouble, UNRECORDED_PAUSE, ending, next_due};
+use super::converge::{PASSES, PAUSES, Trouble, UNRECORDED_PAUSE, next_due};
+use super::settle::ending;
 use super::spelling::alike;
 use super::{Broker, records};
 
@@ -108,16 +109,19 @@ impl Broker {
                 for session in &mut change.sessions {
                     session.state = State::Failed;
                     session.ended_at = Some(now);
-                    let code = records::details([("code", json!(trouble.problem.code))]);
                     change.audit.push(records::about(
                         session,
                         Some(&account),
                         "activation.failed",
                         "broker",
                         "failed",
-                        code,
+                        records::Details::new(),
                     ));
                 }
+            }
+            for record in &mut change.audit {
+                record.details.insert("code", json!(trouble.problem.code));
+                record.details.insert("steps", json!(trouble.sent));
             }
             match self.commit(Change { name: "ledger.activation_given_up", ..change }).await {
                 Ok(()) => {

@@ -37,8 +37,27 @@ impl Broker {
         record: NewAudit,
         technician: &TechnicianId,
     ) -> Result<(), Problem> {
+        self.record_counted("ledger.refusal", record, technician).await
+    }
+
+    /// Records a request that changes nothing in the ledger but does something all the same.
+    pub(super) async fn record_request(&self, caller: &Caller, record: NewAudit) -> Result<(), Problem> {
+        if let Some(technician) = &caller.technician {
+            return self.record_counted("ledger.request", record, technician).await;
+        }
+        let (name, at) = ("ledger.request", self.clock.now());
+        let change = Change { name, at, audit: vec![record], ..Change::default() };
+        self.commit(change).await.map_err(|error| ledger_problem(&error))
+    }
+
+    async fn record_counted(
+        &self,
+        name: &'static str,
+        record: NewAudit,
+        technician: &TechnicianId,
+    ) -> Result<(), Problem> {
         let change = Change {
-            name: "ledger.refusal",
+            name,
             at: self.clock.now(),
             audit: vec![record],
             guard: self.counted(technician),

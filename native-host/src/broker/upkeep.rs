@@ -11,8 +11,8 @@ use ticketgate_protocol::api::{EndCause, Finding, Mode, State};
 use ticketgate_protocol::ids::DirectoryId;
 use ticketgate_protocol::problem::{Code, Problem};
 
-use super::converge::ending;
-use super::{Broker, ledger_problem, records};
+use super::settle::ending;
+use super::{Broker, Caller, ledger_problem, records};
 
 /// How often every account is compared with the directory though nothing is due: finds rights that somebody added by hand.
 const SWEEP_EVERY: Duration = Duration::from_secs(15 * 60);
@@ -133,8 +133,17 @@ impl Broker {
         findings
     }
 
-    /// Tries everything that sessions will need, changing nothing.
-    pub async fn check(&self) -> Vec<Finding> {
+    /// Tries everything that sessions will need. A directory rehearses with an account that is never enabled, so a check is
+    /// on record and counts as a request.
+    ///
+    /// # Errors
+    /// Neither a technician nor an administrator; too many requests; ledger down.
+    pub async fn check(&self, caller: &Caller) -> Result<Vec<Finding>, Problem> {
+        if !caller.administrator {
+            caller.technician()?;
+        }
+        let record = records::record(None, "broker.checked", &caller.actor(), "ok", records::Details::new());
+        self.record_request(caller, record).await?;
         let snapshot = self.settings();
         let mut findings: Vec<_> = self
             .notices(&snapshot)
@@ -146,7 +155,7 @@ impl Broker {
                 remedy: String::new(),
             })
             .collect();
-        let Some(config) = &snapshot.config else { return findings };
+        let Some(config) = &snapshot.config else { return Ok(findings) };
         for (id, directory) in &snapshot.directories {
             let policies = config.policies.values().filter(|p| p.directory == *id);
             let mut rights: Vec<_> = policies.flat_map(|p| p.rights.iter().cloned()).collect();
@@ -159,7 +168,7 @@ impl Broker {
                 finding
             }));
         }
-        findings
+        Ok(findings)
     }
 
     /// The periodic part, for as long as the broker runs.
