@@ -59,6 +59,8 @@ pub struct Broker {
     build: Arc<dyn BuildDirectory>,
     settings: RwLock<Arc<Snapshot>>,
     passwords: Passwords,
+    /// Held while a configuration is being changed, so that no session begins by one that is gone.
+    reload: tokio::sync::RwLock<()>,
     locks: AccountLocks,
     ends: Ends,
     events: Events,
@@ -77,6 +79,7 @@ impl Broker {
             build,
             settings: RwLock::new(Arc::new(Snapshot::none())),
             passwords: Passwords::default(),
+            reload: tokio::sync::RwLock::default(),
             locks: AccountLocks::default(),
             ends: Ends::default(),
             events: Events::default(),

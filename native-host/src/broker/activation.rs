@@ -20,7 +20,7 @@ use super::{Broker, Caller, Snapshot, ledger_problem, records};
 enum Try {
     /// It is in the ledger.
     Done,
-    /// Another request was quicker: read again and decide again.
+    /// Another request was quicker, or the configuration is another one: read again and decide again.
     Again,
     /// The key was answered before.
     Before(Answered),
@@ -84,7 +84,7 @@ impl Broker {
     /// Makes the session durable, with its end, before anything is granted.
     async fn begin(
         &self,
-        snapshot: &Snapshot,
+        snapshot: &Arc<Snapshot>,
         session: &Session,
         answer: Answer,
         request: &api::Activate,
@@ -101,6 +101,10 @@ impl Broker {
             return Err(self.refuse(snapshot, &session.technician, request, problem).await);
         }
         account.settled = false;
+        let _no_reload = self.reload.read().await;
+        if !Arc::ptr_eq(snapshot, &self.settings()) {
+            return Ok(Try::Again);
+        }
         let change = Change {
             name: "ledger.session_begin",
             at: session.requested_at,

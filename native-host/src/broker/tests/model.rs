@@ -20,6 +20,8 @@ use crate::broker::{BuildDirectory, Clock};
 pub(super) enum Mood {
     Well,
     Down,
+    /// Looks wait for another mood.
+    Held,
     /// A look takes this many seconds.
     Slow(i64),
     /// Steps of this name are refused.
@@ -160,6 +162,9 @@ impl Model {
 #[async_trait]
 impl Directory for Model {
     async fn observe(&self, account: &Account) -> Result<Observed, DirectoryError> {
+        while *self.mood.lock().unwrap() == Mood::Held {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
         match *self.mood.lock().unwrap() {
             Mood::Down => return Err(DirectoryError::Unreachable("down".into())),
             Mood::Slow(seconds) => self.clock.pass(seconds),
