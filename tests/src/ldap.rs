@@ -242,6 +242,32 @@ impl View {
         within(runtime, async { Ok(ldap.with_timeout(LIMIT).add(dn, attributes).await?.rc) })
     }
 
+    /// Password, end and enabling in one write: the least that an activation of an existing account needs. Answers the
+    /// result code.
+    ///
+    /// # Errors
+    /// The directory does not answer.
+    pub fn enable(&mut self, dn: &str, password: &str, expires: SystemTime) -> Result<u32> {
+        let changes = vec![
+            Mod::Replace(bytes("unicodePwd"), HashSet::from([quoted(password)])),
+            Mod::Replace(bytes("accountExpires"), one(&filetime(expires)?.to_string())),
+            Mod::Replace(bytes("userAccountControl"), one("512")),
+        ];
+        self.modify(dn, changes)
+    }
+
+    /// Disables an account and puts its end into the past, in one write. Answers the result code.
+    ///
+    /// # Errors
+    /// The directory does not answer.
+    pub fn disable(&mut self, dn: &str) -> Result<u32> {
+        let changes = vec![
+            Mod::Replace(bytes("userAccountControl"), one("514")),
+            Mod::Replace(bytes("accountExpires"), one("1")),
+        ];
+        self.modify(dn, changes)
+    }
+
     /// Deletes an entry. Answers the result code.
     ///
     /// # Errors

@@ -48,7 +48,7 @@ struct Bench {
     run: fn(&Tree, &mut Steps) -> Result<Vec<Measure>>,
 }
 
-const BENCHES: [Bench; 2] = [
+const BENCHES: [Bench; 3] = [
     Bench {
         name: "size",
         what: "what the browser loads: the WASM core beside the extension's JavaScript",
@@ -58,6 +58,11 @@ const BENCHES: [Bench; 2] = [
         name: "recognition",
         what: "recognising a ticket from a page's facts, natively",
         run: recognition,
+    },
+    Bench {
+        name: "activation",
+        what: "activation and end at the broker's API beside bare LDAP and samba-tool, on a private domain controller",
+        run: activation,
     },
 ];
 
@@ -155,6 +160,22 @@ fn recognition(tree: &Tree, steps: &mut Steps) -> Result<Vec<Measure>> {
         .join(format!("measure_recognition{}", std::env::consts::EXE_SUFFIX));
     let mut run = Command::new(built);
     let printed = steps.work("recognition", || Ok((output(&mut run)?, String::new())))?;
+    printed.lines().map(|line| read_measure(Path::new(EXAMPLE), line)).collect()
+}
+
+/// The end-to-end tests' own example; the release binary is what it measures.
+fn activation(tree: &Tree, steps: &mut Steps) -> Result<Vec<Measure>> {
+    const EXAMPLE: &str = "tests/examples/measure_activation.rs";
+    setup::ensure(tree, steps, setup::Purpose::Demo)?;
+    let mut build = native(tree);
+    build.args(["build", "--release", "--package", "ticketgate", "--package", "ticketgate-tests"]);
+    build.args(["--bin", "ticketgate", "--example", "measure_activation"]);
+    steps.program("ticketgate and its bench (release build)", &mut build, "")?;
+    let release = tree.target().join("release");
+    let mut run =
+        Command::new(release.join(format!("examples/measure_activation{}", std::env::consts::EXE_SUFFIX)));
+    run.env("TICKETGATE_BIN", release.join(format!("ticketgate{}", std::env::consts::EXE_SUFFIX)));
+    let printed = steps.work("activation", || Ok((output(&mut run)?, String::new())))?;
     printed.lines().map(|line| read_measure(Path::new(EXAMPLE), line)).collect()
 }
 
