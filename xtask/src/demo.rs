@@ -23,7 +23,7 @@ pub(crate) struct Args {
     headless: bool,
 }
 
-/// Makes everything ready and hands over to the demo. Its exit code is ours.
+/// Makes everything ready and becomes the demo, so that a Ctrl-C is for the demo alone, which takes its world down.
 pub(crate) fn run(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<ExitCode> {
     setup::ensure(tree, steps, setup::Purpose::Demo)?;
     steps.heading("build");
@@ -38,6 +38,18 @@ pub(crate) fn run(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<ExitCod
     if args.headless {
         demo.arg("--headless");
     }
+    become_it(&mut demo)
+}
+
+#[cfg(unix)]
+fn become_it(demo: &mut Command) -> Result<ExitCode> {
+    use std::os::unix::process::CommandExt;
+    let error = demo.exec();
+    Err(error).with_context(|| format!("cannot start {demo:?}"))
+}
+
+#[cfg(not(unix))]
+fn become_it(demo: &mut Command) -> Result<ExitCode> {
     let status = demo.status().with_context(|| format!("cannot start {demo:?}"))?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
