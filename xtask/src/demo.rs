@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 
 use crate::build::{self, Native};
 use crate::cargo::native;
+use crate::ports::Ports;
 use crate::setup;
 use crate::steps::Steps;
 use crate::tree::Tree;
@@ -25,6 +26,10 @@ pub(crate) struct Args {
 
 /// Makes everything ready and becomes the demo, so that a Ctrl-C is for the demo alone, which takes its world down.
 pub(crate) fn run(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<ExitCode> {
+    let ports = Ports::find()?;
+    if !args.headless {
+        ports.reach(std::env::var("DISPLAY").ok().as_deref())?;
+    }
     setup::ensure(tree, steps, setup::Purpose::Demo)?;
     steps.heading("build");
     let binary = build::binary(tree, steps, Native::Debug)?;
@@ -33,7 +38,10 @@ pub(crate) fn run(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<ExitCod
     cargo.args(["build", "--package", "ticketgate-tests", "--bin", "ticketgate-demo", "--locked"]);
     steps.program("the demo", &mut cargo, "")?;
     steps.heading("demo");
-    let mut demo = Command::new(tree.target().join("debug").join("ticketgate-demo"));
+    if let Some(note) = ports.note() {
+        steps.note(note);
+    }
+    let mut demo = ports.command(tree.target().join("debug").join("ticketgate-demo"));
     demo.env("TICKETGATE_BIN", binary).env("TICKETGATE_EXTENSION", extension);
     if args.headless {
         demo.arg("--headless");
