@@ -16,6 +16,7 @@ mod extension;
 mod failures;
 pub mod http;
 mod listen;
+mod on_record;
 mod password;
 mod people;
 mod problems;
@@ -23,6 +24,7 @@ mod records;
 mod refusals;
 mod service;
 mod settings;
+mod settle;
 mod spelling;
 mod start;
 #[cfg(test)]
@@ -38,7 +40,7 @@ use ticketgate_access::config::Config;
 use ticketgate_directory::Directory;
 use ticketgate_ledger::{Change, Ledger, LedgerError};
 use ticketgate_protocol::api::{Notice, Session as SessionView};
-use ticketgate_protocol::ids::{DirectoryId, SessionId, TechnicianId};
+use ticketgate_protocol::ids::{DirectoryId, SessionId};
 use ticketgate_protocol::problem::{Code, Problem};
 
 pub use self::clock::Clock;
@@ -57,12 +59,14 @@ pub struct Broker {
     build: Arc<dyn BuildDirectory>,
     settings: RwLock<Arc<Snapshot>>,
     passwords: Passwords,
+    /// Held while a configuration is being changed, so that no session begins by one that is gone.
+    reload: tokio::sync::RwLock<()>,
     locks: AccountLocks,
     ends: Ends,
     events: Events,
     skews: Mutex<BTreeMap<DirectoryId, TimeDelta>>,
     abandoned: Mutex<BTreeSet<SessionId>>,
-    floods: Mutex<BTreeMap<TechnicianId, DateTime<Utc>>>,
+    floods: Mutex<BTreeMap<String, DateTime<Utc>>>,
 }
 
 impl Broker {
@@ -75,6 +79,7 @@ impl Broker {
             build,
             settings: RwLock::new(Arc::new(Snapshot::none())),
             passwords: Passwords::default(),
+            reload: tokio::sync::RwLock::default(),
             locks: AccountLocks::default(),
             ends: Ends::default(),
             events: Events::default(),
@@ -131,13 +136,16 @@ impl Broker {
     /// Writes to the ledger and tells every open browser of the technicians concerned.
     async fn commit(&self, change: Change) -> Result<(), LedgerError> {
         let changed: Vec<_> = change.sessions.iter().map(|s| s.id.clone()).collect();
-        let name = change.name;
+        let (name, on_record) = (change.name, !change.audit.is_empty());
         self.ledger.commit(change).await.inspect_err(|error| match error {
             LedgerError::Unavailable(_) => {
                 tracing::error!(write = name, %error, "the ledger refused a write");
             }
             _ => tracing::debug!(write = name, %error, "the ledger refused a write"),
         })?;
+        if on_record {
+            on_record::note();
+        }
         for id in changed {
             match self.view(&id).await {
                 Ok(Some(view)) => self.events.session(view),

@@ -4,6 +4,7 @@
 mod arguments;
 mod audit;
 mod broker;
+mod secret;
 mod sessions;
 mod text;
 
@@ -100,6 +101,7 @@ fn run(arguments: Arguments, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         Command::Sessions(which) => runtime.block_on(sessions::list(&mut terminal, which)),
         Command::Password(which) => runtime.block_on(sessions::password(&mut terminal, which)),
         Command::Audit(what) => runtime.block_on(audit::run(&mut terminal, what)),
+        Command::Secret(what) => secret::run(&mut terminal, what),
         Command::Install(how) => crate::install::command(terminal.out, &terminal.around, &how),
         Command::Uninstall(how) => crate::install::uninstall_command(terminal.out, &terminal.around, &how),
         Command::Doctor(how) => {

@@ -172,8 +172,9 @@ pub struct Policy {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Activate {
-    /// For which customer; must be the policy's.
-    pub customer: CustomerId,
+    /// For which customer; must be the policy's. Left out by whoever only names the policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer: Option<CustomerId>,
     /// By which policy.
     pub policy: PolicyId,
     /// For how long, in seconds.

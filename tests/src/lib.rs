@@ -9,12 +9,14 @@
 //! - [`samba`]: an Active Directory domain controller; [`ldap`]: an independent look into it.
 //! - [`rt`]: Request Tracker with tickets of three customers; [`site`]: pages of our own; [`http`]: asking either.
 //! - [`chromium`]: the browser, driven over its DevTools protocol; [`xvfb`]: a display with a clipboard.
+//! - [`keyring`]: a desktop's key store.
 //! - [`product`]: the program under test, with its configuration.
 //! - [`workplace`]: all of that at once, with a ticket open.
 
 pub mod chromium;
 pub mod http;
 pub mod interrupt;
+pub mod keyring;
 pub mod ldap;
 pub mod leash;
 pub mod outcome;

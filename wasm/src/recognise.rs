@@ -53,8 +53,10 @@ pub enum Certainty {
     /// The page does not say; the person types it.
     #[default]
     Missing,
-    /// Read from a place that often but not always means this (a queue as the customer).
+    /// Read from a place that often but not always means this (the last words in parentheses as the customer).
     Guessed,
+    /// The same, but where the place says a configured customer's exact name, that is hardly chance (a queue).
+    Likely,
     /// Read from the place that the system has for it.
     Sure,
 }

@@ -73,19 +73,21 @@ pub fn decide(
     facts: DecisionFacts,
 ) -> Result<Granted, Problem> {
     let technician = known_technician(config, technician)?;
-    let customer = config
-        .customers
-        .get(&wish.customer)
-        .filter(|customer| serves(config, technician, &customer.id))
-        .ok_or_else(|| unknown_customer(&wish.customer))?;
-    let (policy, owner) = config
+    let named = match &wish.customer {
+        Some(id) => {
+            let customer = config.customers.get(id).filter(|c| serves(config, technician, &c.id));
+            Some(customer.ok_or_else(|| unknown_customer(id))?)
+        }
+        None => None,
+    };
+    let (policy, customer) = config
         .policies
         .get(&wish.policy)
         .and_then(|policy| Some((policy, config.customer_of(policy)?)))
         .filter(|(_, owner)| serves(config, technician, &owner.id))
         .ok_or_else(|| unknown_policy(&wish.policy))?;
-    if owner.id != customer.id {
-        return Err(wrong_customer(policy, owner, customer));
+    if let Some(named) = named.filter(|named| named.id != customer.id) {
+        return Err(wrong_customer(policy, customer, named));
     }
     may_use(policy, technician)?;
     let duration_s = duration(&policy.duration, wish.duration_s)?;

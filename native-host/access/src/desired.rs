@@ -30,13 +30,14 @@ pub struct Desired {
     pub password_generation: u64,
     /// Rights that are not taken from a person's own account whatever the sessions say.
     pub standing: BTreeSet<Right>,
-    /// Rights that sessions gave to a person's own account: only these are ever taken from it.
+    /// Rights that sessions gave to a person's own account, lately included: only these are ever taken from it.
     pub managed: BTreeSet<Right>,
 }
 
 /// What an account has to look like at `now`: the union of the live sessions' rights and the latest of their ends.
 ///
-/// `sessions` are the account's; those of other accounts are a caller's mistake and are ignored.
+/// `sessions` are the account's, of a person's own account also those that were over less than [`ANSWERS_FOR`] ago; those of
+/// other accounts are a caller's mistake and are ignored.
 #[must_use]
 pub fn desired(account: &Account, sessions: &[Session], now: DateTime<Utc>) -> Desired {
     let live = || sessions.iter().filter(|s| s.account == account.key && s.is_live(now));
@@ -61,10 +62,18 @@ pub fn desired(account: &Account, sessions: &[Session], now: DateTime<Utc>) -> D
         standing: account.standing.iter().cloned().collect(),
         managed: sessions
             .iter()
-            .filter(|s| s.account == account.key && s.is_open())
+            .filter(|s| s.account == account.key && answers_for_rights(s, now))
             .flat_map(|s| s.rights.iter().cloned())
             .collect(),
     }
+}
+
+/// A right that a session gave to a person's own account can come back after its end: by a domain controller that had not
+/// heard of it yet when it was asked. For so long it is still the session's.
+pub const ANSWERS_FOR: TimeDelta = TimeDelta::hours(24);
+
+fn answers_for_rights(session: &Session, now: DateTime<Utc>) -> bool {
+    session.is_open() || session.ended_at.is_some_and(|at| now - at < ANSWERS_FOR)
 }
 
 /// When the directory itself stops an account.
@@ -95,6 +104,8 @@ pub struct Marker {
 pub struct Observed {
     /// The directory's own clock at the answer.
     pub directory_time: DateTime<Utc>,
+    /// Whether the directory can take a right away by itself (time-limited membership).
+    pub time_limited: bool,
     /// The account; `None` when there is none.
     pub account: Option<ObservedAccount>,
 }
@@ -210,7 +221,7 @@ pub fn plan(
     let seen = observed.account.as_ref();
     if account.mode == Mode::Membership {
         return match (seen, end) {
-            (Some(seen), _) => Ok(membership_plan(desired, seen, &needed)),
+            (Some(seen), _) => Ok(membership_plan(desired, observed, seen, &needed)),
             (None, Some(_)) => Err(PlanError::NoOwnAccount),
             (None, None) => Ok(Vec::new()),
         };
@@ -231,11 +242,12 @@ pub fn plan(
         (None, None) => Vec::new(),
         (None, Some(seen)) => closing_plan(desired, seen, observed.directory_time, marker(generation, None)),
         (Some(end), Some(seen)) => {
-            opening_plan(desired, seen, &needed, end, marker(generation, desired.until))
+            let marker = marker(generation, desired.until);
+            opening_plan(desired, seen, missing(&needed, observed), end, marker)
         }
         (Some(end), None) => {
             let mut steps = vec![Step::Create(marker(0, None))];
-            steps.extend(grants(&needed, None));
+            steps.extend(missing(&needed, observed));
             steps.push(Step::Open { until: end, marker: marker(generation, desired.until) });
             steps
         }
@@ -253,7 +265,7 @@ pub fn is_ours(account: &Account, seen: &ObservedAccount) -> bool {
 fn opening_plan(
     desired: &Desired,
     seen: &ObservedAccount,
-    needed: &BTreeMap<Right, DateTime<Utc>>,
+    grants: Vec<Step>,
     end: DateTime<Utc>,
     marker: Marker,
 ) -> Vec<Step> {
@@ -271,7 +283,7 @@ fn opening_plan(
     if !seen.ordinary_primary_group {
         steps.push(Step::ResetPrimaryGroup);
     }
-    steps.extend(grants(needed, Some(seen)));
+    steps.extend(grants);
     if !stays_open {
         steps.push(Step::Open { until: end, marker });
     }
@@ -306,6 +318,7 @@ fn closing_plan(
 /// A person's own account: only what sessions added, never what the person had before.
 fn membership_plan(
     desired: &Desired,
+    observed: &Observed,
     seen: &ObservedAccount,
     needed: &BTreeMap<Right, DateTime<Utc>>,
 ) -> Vec<Step> {
@@ -316,16 +329,20 @@ fn membership_plan(
         .cloned()
         .map(Step::Revoke)
         .collect();
-    steps.extend(grants(needed, Some(seen)));
+    steps.extend(missing(needed, observed));
     steps
 }
 
-/// Rights that are missing, or whose own end in the directory is another than wanted.
-fn grants(needed: &BTreeMap<Right, DateTime<Utc>>, seen: Option<&ObservedAccount>) -> Vec<Step> {
+/// Grants of rights that are missing, or whose own end in the directory is another than wanted. Where the directory can end a
+/// right by itself, one that it holds for good is as wrong as one with another end.
+fn missing(needed: &BTreeMap<Right, DateTime<Utc>>, observed: &Observed) -> Vec<Step> {
     let timely = |right: &Right, end: DateTime<Utc>| {
-        seen.is_some_and(|s| {
-            s.rights.contains(right)
-                && s.right_ends.iter().all(|(r, at)| r != right || (*at - end).abs() <= END_TOLERANCE)
+        observed.account.as_ref().is_some_and(|seen| {
+            let mut ends = seen.right_ends.iter().filter(|(r, _)| r == right).peekable();
+            let ended_by_itself = ends.peek().is_some() || !observed.time_limited;
+            seen.rights.contains(right)
+                && ended_by_itself
+                && ends.all(|(_, at)| (*at - end).abs() <= END_TOLERANCE)
         })
     };
     needed

@@ -20,7 +20,6 @@ mod tls;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -32,20 +31,15 @@ use ticketgate_protocol::api::{Finding, Mode};
 use self::dn::Dn;
 use self::domain::Domain;
 use self::link::Link;
-use self::server::{Server, Servers};
+use self::server::Servers;
 use crate::{Directory, DirectoryError, MachineSecrets, Promises, ReadSecret, Secret};
 
 /// An Active Directory domain.
 pub struct ActiveDirectory {
-    servers: Servers,
-    unit: Dn,
+    servers: Arc<Servers>,
     /// Rights of the configuration, by the text that all spellings of one DN share.
     known: BTreeMap<String, Right>,
-    name: String,
-    bind_dn: String,
     domain: tokio::sync::OnceCell<Arc<Domain>>,
-    /// Whether the forest is known to take memberships away by itself. Until a server said so: no.
-    time_limited: AtomicBool,
 }
 
 impl ActiveDirectory {
@@ -71,22 +65,34 @@ impl ActiveDirectory {
         known_rights: BTreeSet<Right>,
         secrets: Arc<dyn ReadSecret>,
     ) -> Result<Self, DirectoryError> {
-        for server in &config.servers {
-            Server::parse(server)?;
-        }
+        Self::on(Arc::new(Servers::new(config.clone(), secrets)?), known_rights)
+    }
+
+    /// The same domain for a configuration that was read anew: which server took the last write is still known. `None` when
+    /// the configuration describes another one.
+    ///
+    /// # Errors
+    /// [`DirectoryError::BadValue`] when a right cannot be read.
+    pub fn reread(
+        &self,
+        config: &config::ActiveDirectory,
+        known_rights: BTreeSet<Right>,
+    ) -> Result<Option<Self>, DirectoryError> {
+        let same = self.servers.config() == config;
+        same.then(|| Self::on(Arc::clone(&self.servers), known_rights)).transpose()
+    }
+
+    fn on(servers: Arc<Servers>, known_rights: BTreeSet<Right>) -> Result<Self, DirectoryError> {
         let known = known_rights
             .into_iter()
             .map(|right| Ok((parsed(&right.0)?.key(), right)))
             .collect::<Result<_, DirectoryError>>()?;
-        Ok(Self {
-            servers: Servers::new(config.clone(), secrets),
-            unit: parsed(&config.account_unit)?,
-            known,
-            name: config.servers.first().cloned().unwrap_or_default(),
-            bind_dn: config.bind_dn.clone(),
-            domain: tokio::sync::OnceCell::new(),
-            time_limited: AtomicBool::new(false),
-        })
+        Ok(Self { servers, known, domain: tokio::sync::OnceCell::new() })
+    }
+
+    /// The unit of JIT accounts.
+    fn unit(&self) -> &Dn {
+        self.servers.unit()
     }
 
     /// How far the directory's clock is ahead of `now` (negative: behind), to a second. The broker decides what that means:
@@ -114,7 +120,6 @@ impl ActiveDirectory {
 
     async fn domain_by(&self, link: &Link) -> Result<Arc<Domain>, DirectoryError> {
         let domain = self.domain.get_or_try_init(|| async { domain::read(link).await.map(Arc::new) }).await?;
-        self.time_limited.store(domain.time_limited, Ordering::Relaxed);
         Ok(domain.clone())
     }
 
@@ -180,7 +185,8 @@ impl Directory for ActiveDirectory {
     }
 
     fn promises(&self, mode: Mode) -> Promises {
-        let time_limited = self.time_limited.load(Ordering::Relaxed);
+        // Until a server said that the forest takes memberships away by itself: no.
+        let time_limited = self.domain.get().is_some_and(|domain| domain.time_limited);
         let guarantee = match mode {
             Mode::Dedicated | Mode::Burner => {
                 "At the end Active Directory itself refuses every new logon of this account, even when no broker runs."

@@ -3,6 +3,7 @@
 
 pub mod active_directory;
 mod generate;
+pub mod keyring;
 mod read_secret;
 pub mod secret;
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use ticketgate_access::config::SecretRef;
 use zeroize::Zeroizing;
 
-use crate::{DirectoryError, Secret};
+use crate::{DirectoryError, Secret, keyring};
 
 /// Reads a secret each time that it is needed, so that a changed one counts without a restart.
 pub trait ReadSecret: Send + Sync {
@@ -17,7 +17,7 @@ pub trait ReadSecret: Send + Sync {
     fn read(&self, place: &SecretRef) -> Result<Secret, DirectoryError>;
 }
 
-/// The places that this machine offers: files, environment variables, and credentials of the service manager.
+/// The places that this machine offers: files, environment variables, credentials of the service manager, the key store.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct MachineSecrets;
 
@@ -48,9 +48,7 @@ impl ReadSecret for MachineSecrets {
                     )),
                 }
             }
-            SecretRef::Keyring(name) => none(format!(
-                "the operating system's key store ({name}) is not available in this build; use file, env or credential"
-            )),
+            SecretRef::Keyring(name) => keyring::read(name).map_err(DirectoryError::NoSecret),
         }
     }
 }
@@ -131,9 +129,6 @@ mod tests {
         assert!(read(&SecretRef::File("/nowhere/at/all".into())).is_err());
         assert!(
             read(&SecretRef::Env("TICKETGATE_NOT_SET".into())).unwrap_err().contains("TICKETGATE_NOT_SET")
-        );
-        assert!(
-            read(&SecretRef::Keyring("acme".into())).unwrap_err().contains("not available in this build")
         );
         assert!(read(&SecretRef::Credential("../x".into())).is_err());
     }

@@ -181,8 +181,12 @@ pub struct SessionFilter {
     pub technician: Option<TechnicianId>,
     /// At this customer.
     pub customer: Option<CustomerId>,
+    /// Of this account.
+    pub account: Option<AccountKey>,
     /// Only those that are not over (`pending` … `ending`).
     pub open: bool,
+    /// Only those that were over after this time.
+    pub over_since: Option<DateTime<Utc>>,
     /// At most so many.
     pub limit: Option<u32>,
 }

@@ -20,7 +20,7 @@ use super::{Broker, Caller, Snapshot, ledger_problem, records};
 enum Try {
     /// It is in the ledger.
     Done,
-    /// Another request was quicker: read again and decide again.
+    /// Another request was quicker, or the configuration is another one: read again and decide again.
     Again,
     /// The key was answered before.
     Before(Answered),
@@ -84,7 +84,7 @@ impl Broker {
     /// Makes the session durable, with its end, before anything is granted.
     async fn begin(
         &self,
-        snapshot: &Snapshot,
+        snapshot: &Arc<Snapshot>,
         session: &Session,
         answer: Answer,
         request: &api::Activate,
@@ -97,11 +97,14 @@ impl Broker {
         if !others.iter().any(|s| s.is_live(session.requested_at)) {
             account.password_generation += 1;
         }
-        follow_configured_name(&mut account, config, session, &others)?;
-        if account.mode == Mode::Membership {
-            account.standing = self.standing(snapshot, &account, &others, session).await?;
+        if let Err(problem) = self.fit_to_person(snapshot, &mut account, &others, session).await {
+            return Err(self.refuse(snapshot, &session.technician, request, problem).await);
         }
         account.settled = false;
+        let _no_reload = self.reload.read().await;
+        if !Arc::ptr_eq(snapshot, &self.settings()) {
+            return Ok(Try::Again);
+        }
         let change = Change {
             name: "ledger.session_begin",
             at: session.requested_at,
@@ -145,7 +148,23 @@ impl Broker {
         }
     }
 
-    /// Which of the session's rights the person's own account already has from elsewhere: no end may take those.
+    /// Makes the account the one that is configured for this person now, and notes what it has from elsewhere.
+    async fn fit_to_person(
+        &self,
+        snapshot: &Snapshot,
+        account: &mut Account,
+        others: &[Session],
+        session: &Session,
+    ) -> Result<(), Problem> {
+        follow_configured_name(account, Self::config(snapshot)?, session, others)?;
+        if account.mode == Mode::Membership {
+            account.standing = self.standing(snapshot, account, others, session).await?;
+        }
+        Ok(())
+    }
+
+    /// Which of the session's rights the person's own account already has from elsewhere: no end may take those. What a session
+    /// gave that was over lately is not from elsewhere, even where the directory brought it back.
     async fn standing(
         &self,
         snapshot: &Snapshot,
@@ -155,16 +174,16 @@ impl Broker {
     ) -> Result<Vec<Right>, Problem> {
         let directory = Self::directory(snapshot, &account.directory)?;
         let key = |right: &Right| directory.right_key(right);
-        let given: BTreeSet<_> = others.iter().flat_map(|s| s.rights.iter()).map(key).collect();
-        let mut standing: BTreeSet<_> =
-            account.standing.iter().filter(|right| given.contains(&key(right))).cloned().collect();
+        let lately = self.over_lately(account, session.requested_at).await.map_err(|e| ledger_problem(&e))?;
+        let given: BTreeSet<_> =
+            others.iter().chain(&lately).flat_map(|s| s.rights.iter()).map(key).collect();
         let observed = directory.observe(account).await.map_err(|e| directory_problem(&e))?;
-        if let Some(seen) = observed.account {
-            let held: BTreeSet<_> = seen.rights.iter().map(key).collect();
-            let before = |right: &&Right| held.contains(&key(right)) && !given.contains(&key(right));
-            standing.extend(session.rights.iter().filter(before).cloned());
-        }
-        Ok(standing.into_iter().collect())
+        let Some(seen) = observed.account else { return Ok(Vec::new()) };
+        let held: BTreeSet<_> = seen.rights.iter().map(key).collect();
+        let still = account.standing.iter().filter(|right| given.contains(&key(right)));
+        let before = session.rights.iter().filter(|right| !given.contains(&key(right)));
+        let standing: BTreeSet<_> = still.chain(before).filter(|right| held.contains(&key(right))).collect();
+        Ok(standing.into_iter().cloned().collect())
     }
 }
 

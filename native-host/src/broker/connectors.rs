@@ -1,17 +1,44 @@
 //! Makes directory connectors from the configuration.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use ticketgate_access::config::{self, DirectoryKind};
 use ticketgate_access::session::Right;
-use ticketgate_directory::Directory;
-use ticketgate_directory::active_directory::ActiveDirectory;
+use ticketgate_directory::{ActiveDirectory, Directory, DirectoryError};
 
 use super::BuildDirectory;
 
-/// The connectors of this build.
-pub(super) struct Connectors;
+/// The connectors of this build, with those that it made before: what they know of their servers outlives a new configuration.
+#[derive(Default)]
+pub(super) struct Connectors {
+    made: Mutex<Vec<Weak<ActiveDirectory>>>,
+}
+
+impl Connectors {
+    fn active_directory(
+        &self,
+        settings: &config::ActiveDirectory,
+        known_rights: BTreeSet<Right>,
+    ) -> Result<Arc<ActiveDirectory>, DirectoryError> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        made.retain(|connector| connector.strong_count() > 0);
+        let mut found = None;
+        for before in made.iter().filter_map(Weak::upgrade) {
+            found = before.reread(settings, known_rights.clone())?;
+            if found.is_some() {
+                break;
+            }
+        }
+        let connector = match found {
+            Some(connector) => connector,
+            None => ActiveDirectory::new(settings, known_rights)?,
+        };
+        let connector = Arc::new(connector);
+        made.push(Arc::downgrade(&connector));
+        Ok(connector)
+    }
+}
 
 impl BuildDirectory for Connectors {
     fn build(
@@ -21,8 +48,8 @@ impl BuildDirectory for Connectors {
     ) -> Result<Arc<dyn Directory>, String> {
         match &directory.kind {
             DirectoryKind::ActiveDirectory(settings) => {
-                let connector = ActiveDirectory::new(settings, known_rights).map_err(|e| e.to_string())?;
-                Ok(crate::faults::directory(Arc::new(connector)))
+                let connector = self.active_directory(settings, known_rights).map_err(|e| e.to_string())?;
+                Ok(crate::faults::directory(connector))
             }
         }
     }

@@ -6,17 +6,17 @@
 use std::sync::{Arc, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::json;
-use ticketgate_access::desired::{Observed, Step, desired, is_ours, plan};
+use ticketgate_access::desired::{ANSWERS_FOR, Step, desired, plan};
 use ticketgate_access::session::{Account, AccountKey, Session};
 use ticketgate_directory::{Directory, DirectoryError, secret};
-use ticketgate_ledger::{Change, LedgerError, NewAudit};
+use ticketgate_ledger::{Change, LedgerError, SessionFilter};
 use ticketgate_protocol::api::{EndCause, Mode, State};
 use ticketgate_protocol::problem::{Code, Problem};
 
 use super::problems::{directory_problem, plan_problem, skew_problem};
+use super::settle::ending;
 use super::spelling::alike;
-use super::{Broker, ledger_problem, records};
+use super::{Broker, ledger_problem};
 
 /// Looks at the directory at most this often in one call. Three suffice when nobody interferes: look, change, verify;
 /// the rest is for lost answers and for a hidden right that shows only after the primary group is put back.
@@ -37,8 +37,23 @@ pub(super) const UNRECORDED_PAUSE: TimeDelta = TimeDelta::seconds(5);
 /// Why an account could not be brought to its desired state.
 pub(super) struct Trouble {
     pub(super) problem: Problem,
-    /// Whether a change was sent to the directory in this call.
+    /// Whether the directory may have been changed in this call.
     pub(super) attempted: bool,
+    /// The changes that were sent, in order; the last may not have been done.
+    pub(super) sent: Vec<String>,
+}
+
+fn trouble(problem: Problem, sent: &[String]) -> Trouble {
+    Trouble { problem, attempted: !sent.is_empty(), sent: sent.to_vec() }
+}
+
+/// How far a plan got.
+enum Carried {
+    Whole,
+    /// The last step may or may not have been done: look again.
+    Unknown(Problem),
+    /// Something was not done.
+    Refused(Problem),
 }
 
 impl Broker {
@@ -69,11 +84,11 @@ impl Broker {
 
     /// Look, plan, apply, look again; settled when nothing differs.
     pub(super) async fn bring(&self, key: &AccountKey) -> Result<(), Trouble> {
-        let mut attempted = false;
+        let mut sent = Vec::new();
         let mut last = None;
         let mut corrected = Vec::new();
         for _ in 0..PASSES {
-            let trouble = |problem| Trouble { problem, attempted };
+            let trouble = |problem| trouble(problem, &sent);
             let (account, sessions) = match self.due_marked(key).await {
                 Ok(found) => found,
                 Err(error) => {
@@ -83,9 +98,12 @@ impl Broker {
             };
             let Some(account) = account else { return Ok(()) };
             let now = self.clock.now();
+            let lately = self.over_lately(&account, now).await.map_err(|e| trouble(ledger_problem(&e)))?;
             let snapshot = self.settings();
             let directory = Self::directory(&snapshot, &account.directory).map_err(trouble)?;
             let observed = directory.observe(&account).await.map_err(|e| trouble(directory_problem(&e)))?;
+            // The directory told its time somewhere between the question and the answer: a slow answer is no skew.
+            let asked = observed.directory_time.clamp(now, self.clock.now().max(now));
             let live = sessions.iter().any(|s| s.is_live(now));
             let account = match self.learned(&account, live, &observed).await {
                 Ok(Some(account)) => account,
@@ -96,12 +114,14 @@ impl Broker {
                     return Err(trouble(ledger_problem(&error)));
                 }
             };
-            let (spelled, spelled_sessions, seen) = alike(directory.as_ref(), &account, &sessions, &observed);
+            let answering = [sessions.as_slice(), &lately].concat();
+            let (spelled, spelled_sessions, seen) =
+                alike(directory.as_ref(), &account, &answering, &observed);
             let wanted = desired(&spelled, &spelled_sessions, now);
-            self.note_skew(&account, observed.directory_time - now);
+            self.note_skew(&account, observed.directory_time - asked);
             let mut steps =
-                plan(&spelled, &wanted, &seen, now).map_err(|e| trouble(plan_problem(e, &account)))?;
-            let skew = observed.directory_time - now;
+                plan(&spelled, &wanted, &seen, asked).map_err(|e| trouble(plan_problem(e, &account)))?;
+            let skew = observed.directory_time - asked;
             if wanted.until.is_some() && skew.abs() > SKEW_MAX {
                 // No end can be trusted, so none is written; what nobody needs any more goes all the same.
                 let planned = steps.len();
@@ -119,7 +139,7 @@ impl Broker {
                         // The outcome cannot be recorded, so it must not stand.
                         self.abandon(&sessions);
                         self.undo(directory.as_ref(), &account, &sessions, now).await;
-                        Err(Trouble { problem: ledger_problem(&error), attempted: true })
+                        Err(Trouble { problem: ledger_problem(&error), attempted: true, sent })
                     }
                 };
             }
@@ -138,39 +158,64 @@ impl Broker {
             } else {
                 account
             };
-            let mut refused = None;
-            for step in &steps {
-                if refused.is_some() && !takes_away(step) {
-                    continue;
-                }
-                attempted = true;
-                match self.apply(directory.as_ref(), &account, step).await {
-                    Ok(()) => {}
-                    Err(error) if error.is_ambiguous() => {
-                        tracing::warn!(step = step.name(), %error, "a step's outcome is not known; looking again");
-                        last = Some(directory_problem(&error));
-                        break;
-                    }
-                    Err(error) => {
-                        tracing::warn!(step = step.name(), account = %account.key.0, %error, "a step failed");
-                        let problem = directory_problem(&error);
-                        if error.is_passing() {
-                            return Err(Trouble { problem, attempted });
-                        }
-                        // What cannot be taken away does not keep the rest; but nothing is given on top of it.
-                        refused.get_or_insert(problem);
-                    }
-                }
-            }
-            if let Some(problem) = refused {
-                return Err(Trouble { problem, attempted });
+            match self.carry_out(directory.as_ref(), &account, &steps, &mut sent).await {
+                Carried::Whole => {}
+                Carried::Unknown(problem) => last = Some(problem),
+                Carried::Refused(problem) => return Err(Trouble { problem, attempted: true, sent }),
             }
         }
         let problem = last.unwrap_or_else(|| {
             Problem::new(Code::DirectoryRefused, "The directory does not keep what is written to it.")
                 .remedy("Somebody or something else may be changing the account at the same time.")
         });
-        Err(Trouble { problem, attempted })
+        Err(trouble(problem, &sent))
+    }
+
+    /// Carries out a plan as far as it can be. What cannot be taken away does not keep the rest; but nothing is given on
+    /// top of it.
+    async fn carry_out(
+        &self,
+        directory: &dyn Directory,
+        account: &Account,
+        steps: &[Step],
+        sent: &mut Vec<String>,
+    ) -> Carried {
+        let mut refused = None;
+        for step in steps {
+            if refused.is_some() && !takes_away(step) {
+                continue;
+            }
+            sent.push(described(step));
+            let Err(error) = self.apply(directory, account, step).await else { continue };
+            let problem = directory_problem(&error);
+            if error.is_ambiguous() {
+                tracing::warn!(step = step.name(), %error, "a step's outcome is not known; looking again");
+                return Carried::Unknown(problem);
+            }
+            tracing::warn!(step = step.name(), account = %account.key.0, %error, "a step failed");
+            if error.is_passing() {
+                return Carried::Refused(problem);
+            }
+            refused.get_or_insert(problem);
+        }
+        refused.map_or(Carried::Whole, Carried::Refused)
+    }
+
+    /// Sessions of a person's own account that are over but still answer for the rights that they gave.
+    pub(super) async fn over_lately(
+        &self,
+        account: &Account,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Session>, LedgerError> {
+        if account.mode != Mode::Membership {
+            return Ok(Vec::new());
+        }
+        let filter = SessionFilter {
+            account: Some(account.key.clone()),
+            over_since: Some(now - ANSWERS_FOR),
+            ..SessionFilter::default()
+        };
+        self.ledger.sessions(filter).await
     }
 
     /// The ledger cannot record that sessions are over. Their ends were recorded when they began, so what they brought goes
@@ -216,93 +261,6 @@ impl Broker {
         Err(LedgerError::Conflict(key.0.clone()))
     }
 
-    /// Nothing is due, and yet the directory is not as it was left: somebody else changed it. Recorded before it is put
-    /// right, and from now on retried like everything that is not settled. Whoever closed or deleted an account in use wanted
-    /// its sessions to end, so they do: it is not opened again.
-    pub(super) async fn note_difference(
-        &self,
-        account: &Account,
-        sessions: &[Session],
-        steps: &[String],
-        closed: bool,
-    ) -> Result<Account, LedgerError> {
-        tracing::warn!(account = %account.key.0, ?steps, closed, "somebody else changed the account");
-        let now = self.clock.now();
-        let mut unsettled = Account { settled: false, ..account.clone() };
-        let mut change = Change { at: now, accounts: vec![unsettled.clone()], ..Change::default() };
-        let mut put_right = steps;
-        if closed {
-            let live: Vec<_> = sessions.iter().filter(|s| s.is_live(now)).cloned().collect();
-            change = ending(account.clone(), sessions, &live, EndCause::Administrator, "directory", now);
-            put_right = &[];
-        }
-        change.audit.insert(0, self.about_account(account, sessions, "account.differs", put_right));
-        self.commit(Change { name: "ledger.account_differs", ..change }).await?;
-        unsettled.version += 1;
-        Ok(unsettled)
-    }
-
-    /// A record about an account, in the chain of its directory's customer.
-    pub(super) fn about_account(
-        &self,
-        account: &Account,
-        sessions: &[Session],
-        action: &'static str,
-        steps: &[String],
-    ) -> NewAudit {
-        let snapshot = self.settings();
-        let configured = snapshot.config.as_ref().and_then(|c| c.directories.get(&account.directory));
-        let customer = configured.map(|d| &d.customer).or(sessions.first().map(|s| &s.customer));
-        let details = records::details([
-            ("account", json!(account.display_name.as_ref().unwrap_or(&account.name))),
-            ("technician", json!(account.technician)),
-            ("directory", json!(account.directory)),
-            ("mode", json!(account.mode)),
-            ("sessions", json!(sessions.iter().map(|s| &s.id).collect::<Vec<_>>())),
-            ("steps", json!(steps)),
-        ]);
-        records::record(customer, action, "broker", "ok", details)
-    }
-
-    /// Records what the directory taught about the account: its identity and its full name.
-    /// `None`: the ledger's row changed meanwhile, look again.
-    pub(super) async fn learned(
-        &self,
-        account: &Account,
-        live: bool,
-        observed: &Observed,
-    ) -> Result<Option<Account>, LedgerError> {
-        let mut known = account.clone();
-        match &observed.account {
-            Some(seen) if account.mode == Mode::Membership || is_ours(account, seen) => {
-                known.identity = Some(seen.identity.clone());
-                known.display_name = Some(seen.display_name.clone());
-            }
-            // An account that an administrator deleted is made anew under its name. While none is needed its identity is
-            // kept: one that comes back (a restored object, a server that had not heard of it yet) is known again.
-            // A person's own account is not replaced by another one of its name.
-            None if live && account.mode != Mode::Membership => known.identity = None,
-            None | Some(_) => {}
-        }
-        if known == *account {
-            return Ok(Some(known));
-        }
-        let change = Change {
-            name: "ledger.account_known",
-            at: self.clock.now(),
-            accounts: vec![known.clone()],
-            ..Change::default()
-        };
-        match self.commit(change).await {
-            Ok(()) => {
-                known.version += 1;
-                Ok(Some(known))
-            }
-            Err(LedgerError::Conflict(_)) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
     pub(super) async fn apply(
         &self,
         directory: &dyn Directory,
@@ -323,82 +281,6 @@ impl Broker {
             self.passwords.forget(&account.key);
         }
         result
-    }
-
-    /// Everything is as wanted and was read back: says so in the ledger.
-    pub(super) async fn settle(
-        &self,
-        account: &Account,
-        sessions: &[Session],
-        observed: &Observed,
-        corrected: &[String],
-        now: DateTime<Utc>,
-    ) -> Result<(), LedgerError> {
-        let mut change = Change { name: "ledger.settled", at: now, ..Change::default() };
-        if account.mode != Mode::Membership && !sessions.iter().any(|s| s.is_live(now)) {
-            // Also where somebody else closed or deleted the account.
-            self.passwords.forget(&account.key);
-        }
-        if !corrected.is_empty() {
-            change.audit.push(self.about_account(account, sessions, "account.corrected", corrected));
-        }
-        for session in sessions {
-            let mut session = session.clone();
-            match session.state {
-                State::Activating if session.is_live(now) => {
-                    change.name = "ledger.session_active";
-                    session.state = State::Active;
-                    session.active_at = Some(now);
-                    session.trouble = None;
-                    let more = records::details([(
-                        "directory_end",
-                        json!(observed.account.as_ref().map(|a| format!("{:?}", a.end))),
-                    )]);
-                    change.audit.push(records::about(
-                        &session,
-                        Some(account),
-                        "activation.granted",
-                        "broker",
-                        "ok",
-                        more,
-                    ));
-                }
-                State::Ending => {
-                    change.name = "ledger.session_ended";
-                    let failed = session.end_cause == Some(EndCause::GrantFailed);
-                    session.state = if failed { State::Failed } else { State::Ended };
-                    session.ended_at = Some(now);
-                    if !failed {
-                        session.trouble = None;
-                    }
-                    let more = records::details([
-                        ("cause", json!(session.end_cause)),
-                        ("held_s", json!(session.active_at.map(|from| (now - from).num_seconds()))),
-                        ("late_ms", json!((now - session.until).num_milliseconds().max(0))),
-                        ("code", json!(session.trouble.as_ref().map(|p| p.code))),
-                    ]);
-                    let (action, outcome) =
-                        if failed { ("activation.failed", "failed") } else { ("session.ended", "ok") };
-                    change.audit.push(records::about(
-                        &session,
-                        Some(account),
-                        action,
-                        "broker",
-                        outcome,
-                        more,
-                    ));
-                }
-                _ => continue,
-            }
-            change.sessions.push(session);
-        }
-        if !account.settled || account.attempts > 0 || !change.sessions.is_empty() {
-            change.accounts.push(Account { settled: true, attempts: 0, next_try: None, ..account.clone() });
-        }
-        if change.accounts.is_empty() {
-            return Ok(());
-        }
-        self.commit(change).await
     }
 
     pub(super) fn note_skew(&self, account: &Account, skew: TimeDelta) {
@@ -424,34 +306,4 @@ pub(super) fn next_due(account: &Account, sessions: &[Session]) -> Option<DateTi
     let ends =
         sessions.iter().filter(|s| matches!(s.state, State::Activating | State::Active)).map(|s| s.until);
     ends.chain(account.next_try.filter(|_| !account.settled)).min()
-}
-
-/// The change that marks `going` as ending. When no session is left, the password becomes another one.
-pub(super) fn ending(
-    mut account: Account,
-    sessions: &[Session],
-    going: &[Session],
-    cause: EndCause,
-    actor: &str,
-    now: DateTime<Utc>,
-) -> Change {
-    let mut change = Change { name: "ledger.session_ending", at: now, ..Change::default() };
-    for session in going {
-        let mut session = session.clone();
-        session.state = State::Ending;
-        session.end_cause = Some(cause);
-        session.until = session.until.min(now).max(session.from);
-        let more = records::details([("cause", json!(cause))]);
-        change.audit.push(records::about(&session, Some(&account), "session.ending", actor, "ok", more));
-        change.sessions.push(session);
-    }
-    let stays = |s: &&Session| s.is_live(now) && !going.iter().any(|g| g.id == s.id);
-    if sessions.iter().find(stays).is_none() {
-        account.password_generation += 1;
-    }
-    account.settled = false;
-    account.attempts = 0;
-    account.next_try = None;
-    change.accounts.push(account);
-    change
 }

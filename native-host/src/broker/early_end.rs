@@ -9,8 +9,8 @@ use ticketgate_protocol::api::{self, EndCause, State};
 use ticketgate_protocol::ids::{IdempotencyKey, SessionId};
 use ticketgate_protocol::problem::{Code, Problem};
 
-use super::converge::ending;
 use super::service::{TRIES, fingerprint};
+use super::settle::ending;
 use super::{Broker, Caller, ledger_problem, records};
 
 impl Broker {
@@ -61,7 +61,8 @@ impl Broker {
             return Err(Problem::new(
                 Code::MalformedRequest,
                 "Say whose sessions: a technician, a customer, or both.",
-            ));
+            )
+            .remedy("Name at least one of them."));
         }
         if (which.technician.is_none() || which.technician != caller.technician)
             && let Err(problem) = caller.require_administrator()
@@ -83,6 +84,7 @@ impl Broker {
             customer: which.customer.clone(),
             open: true,
             limit: None,
+            ..SessionFilter::default()
         };
         let sessions = self.ledger.sessions(filter.clone()).await.map_err(|e| ledger_problem(&e))?;
         let own = which.technician.is_some() && which.technician == caller.technician;

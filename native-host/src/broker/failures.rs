@@ -11,7 +11,8 @@ use ticketgate_ledger::{Change, LedgerError};
 use ticketgate_protocol::api::{EndCause, State};
 use ticketgate_protocol::problem::Problem;
 
-use super::converge::{PASSES, PAUSES, Trouble, UNRECORDED_PAUSE, ending, next_due};
+use super::converge::{PASSES, PAUSES, Trouble, UNRECORDED_PAUSE, next_due};
+use super::settle::ending;
 use super::spelling::alike;
 use super::{Broker, records};
 
@@ -51,10 +52,12 @@ impl Broker {
             session.state = State::Ending;
         }
         for _ in 0..2 {
+            let before = self.clock.now();
             let Ok(observed) = directory.observe(account).await else { return };
+            let asked = observed.directory_time.clamp(before, self.clock.now().max(before));
             let (spelled, sessions, observed) = alike(directory, account, &sessions, &observed);
             let wanted = desired(&spelled, &sessions, now);
-            let Ok(steps) = plan(&spelled, &wanted, &observed, now) else { return };
+            let Ok(steps) = plan(&spelled, &wanted, &observed, asked) else { return };
             // A running session's account stays open; only what the unrecorded one added goes.
             let adds =
                 |step: &&Step| matches!(step, Step::Create(_) | Step::Grant { .. } | Step::Open { .. });
@@ -106,16 +109,19 @@ impl Broker {
                 for session in &mut change.sessions {
                     session.state = State::Failed;
                     session.ended_at = Some(now);
-                    let code = records::details([("code", json!(trouble.problem.code))]);
                     change.audit.push(records::about(
                         session,
                         Some(&account),
                         "activation.failed",
                         "broker",
                         "failed",
-                        code,
+                        records::Details::new(),
                     ));
                 }
+            }
+            for record in &mut change.audit {
+                record.details.insert("code", json!(trouble.problem.code));
+                record.details.insert("steps", json!(trouble.sent));
             }
             match self.commit(Change { name: "ledger.activation_given_up", ..change }).await {
                 Ok(()) => {

@@ -1,6 +1,7 @@
 //! The broker's API: HTTP and JSON on a local socket. Translates requests into [`Broker`] calls and problems into
 //! answers; decides nothing. The caller is the operating system's user at the other end of the socket.
 
+mod recording;
 pub mod routes;
 
 use std::sync::Arc;
@@ -16,13 +17,16 @@ use axum::response::{IntoResponse, Response};
 use ticketgate_protocol::ids::IdempotencyKey;
 use ticketgate_protocol::problem::{Code, Problem};
 
-use super::{Broker, Caller};
+use super::{Broker, Caller, records};
 
 /// The largest body: the same as a native frame.
 const BODY_MAX: usize = ticketgate_protocol::native::FRAME_IN_MAX;
 
 /// The longest that any answer but a stream takes. An activation waits 25 seconds for its directory.
 const ANSWER_WITHIN: Duration = Duration::from_secs(40);
+
+/// What a request that nobody here understands is most often about.
+const OTHER_VERSION: &str = "If the extension or the command line sent this, it and the broker are of different versions: update the older one.";
 
 /// Who is at the other end of a connection, as the operating system tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,10 +56,16 @@ impl FromRef<Api> for Arc<Broker> {
 pub fn router(broker: Arc<Broker>, stopping: tokio::sync::watch::Receiver<bool>) -> Router {
     let api = Api { broker, stopping };
     routes::all()
-        .fallback(|| async { Refusal(Problem::new(Code::UnknownMethod, "The broker has no such route.")) })
+        .fallback(unknown_route)
+        .method_not_allowed_fallback(unknown_route)
+        .layer(middleware::from_fn_with_state(api.clone(), recording::recorded))
         .layer(middleware::from_fn(traced))
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .with_state(api)
+}
+
+async fn unknown_route() -> Refusal {
+    Refusal(Problem::new(Code::UnknownMethod, "The broker has no such route.").remedy(OTHER_VERSION))
 }
 
 /// Gives each request an id, a time limit and a line in the log. Bodies are never logged.
@@ -65,7 +75,11 @@ async fn traced(request: Request, next: Next) -> Response {
     let started = std::time::Instant::now();
     let mut response = match tokio::time::timeout(ANSWER_WITHIN, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => Refusal(Problem::new(Code::TimedOut, "The broker did not answer in time.")).into_response(),
+        Err(_) => Refusal(
+            Problem::new(Code::TimedOut, "The broker did not answer in time.")
+                .remedy("Look at your sessions, then try again."),
+        )
+        .into_response(),
     };
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert("x-request-id", value);
@@ -92,6 +106,7 @@ impl IntoResponse for Refusal {
             members.insert("title".into(), self.0.code.as_str().replace('_', " ").into());
         }
         let mut response = (status, axum::Json(body)).into_response();
+        response.extensions_mut().insert(self.0.clone());
         response
             .headers_mut()
             .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
@@ -116,14 +131,21 @@ where
         match axum::Json::<T>::from_request(request, state).await {
             Ok(axum::Json(body)) => Ok(Self(body)),
             Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(Refusal(
-                Problem::new(Code::TooLarge, format!("The body is larger than {BODY_MAX} bytes.")),
+                Problem::new(Code::TooLarge, format!("The body is larger than {BODY_MAX} bytes."))
+                    .remedy("Shorten the reason and the ticket's texts."),
             )),
-            Err(_) => Err(Refusal(Problem::new(
-                Code::MalformedRequest,
-                "The body is not the JSON that this request takes.",
-            ))),
+            Err(rejection) => Err(Refusal(malformed(&rejection))),
         }
     }
+}
+
+/// What is wrong with a body, in the words of whoever read it: they name the field and repeat only what was sent.
+fn malformed(rejection: &JsonRejection) -> Problem {
+    let text = rejection.body_text();
+    let why = text.split_once(": ").map_or(text.as_str(), |(_, why)| why);
+    let why: String = records::printable(why).chars().take(200).collect();
+    Problem::new(Code::MalformedRequest, format!("The body is not the JSON that this request takes: {why}."))
+        .remedy(OTHER_VERSION)
 }
 
 /// The caller, identified under the configuration in force.
@@ -134,12 +156,17 @@ impl FromRequestParts<Api> for Who {
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refusal> {
         let ConnectInfo(peer) = ConnectInfo::<Peer>::from_request_parts(parts, api).await.map_err(|_| {
-            Refusal(Problem::new(Code::NotATechnician, "The operating system does not say who is calling."))
+            let detail = "The operating system does not say who is calling.";
+            Refusal(Problem::new(Code::NotATechnician, detail).remedy("Connect to the broker's own socket."))
         })?;
-        let snapshot = api.broker.settings();
-        let caller = Caller::identify(snapshot.config.as_ref(), &peer.login, peer.superuser);
-        Ok(Self(Caller { own: peer.own, ..caller }))
+        Ok(Self(caller_of(api, &peer)))
     }
+}
+
+fn caller_of(api: &Api, peer: &Peer) -> Caller {
+    let snapshot = api.broker.settings();
+    let caller = Caller::identify(snapshot.config.as_ref(), &peer.login, peer.superuser);
+    Caller { own: peer.own, ..caller }
 }
 
 /// The `Idempotency-Key` header, which every mutating request carries.
@@ -151,10 +178,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Key {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
         let key = parts.headers.get("idempotency-key").and_then(|v| v.to_str().ok());
         key.and_then(|k| IdempotencyKey::new(k).ok()).map(Self).ok_or_else(|| {
-            Refusal(Problem::new(
-                Code::MalformedRequest,
-                "The request needs an Idempotency-Key header: 1 to 64 of a-z, 0-9, '-', '_', '.'.",
-            ))
+            let detail = "The request needs an Idempotency-Key header: 1 to 64 of a-z, 0-9, '-', '_', '.'.";
+            Refusal(Problem::new(Code::MalformedRequest, detail).remedy(OTHER_VERSION))
         })
     }
 }

@@ -28,7 +28,8 @@ impl Broker {
             return Err(Problem::new(
                 Code::NoPassword,
                 "This session uses your own account, so there is no password of ours.",
-            ));
+            )
+            .remedy("Log on with your own password."));
         }
         if session.state != State::Active {
             return Err(wrong_state(session.state));

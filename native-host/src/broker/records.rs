@@ -80,7 +80,7 @@ pub(super) fn refused(
 }
 
 /// What somebody sent, safe to keep and to print: escaped and bounded.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.chars()
         .take(600)
         .flat_map(|c| {

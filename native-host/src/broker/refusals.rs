@@ -2,14 +2,14 @@
 
 use std::sync::PoisonError;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use serde_json::json;
 use ticketgate_ledger::{Change, Guard, LedgerError, Limit, NewAudit};
 use ticketgate_protocol::api;
 use ticketgate_protocol::ids::TechnicianId;
 use ticketgate_protocol::problem::{Code, Problem};
 
-use super::{Broker, Snapshot, ledger_problem, records};
+use super::{Broker, Caller, Snapshot, ledger_problem, records};
 
 impl Broker {
     /// Audits a refusal, counts it, and answers it; a flood is answered as such.
@@ -21,7 +21,9 @@ impl Broker {
         problem: Problem,
     ) -> Problem {
         let Ok(config) = Self::config(snapshot) else { return problem };
-        let customer = config.customers.get(&request.customer).map(|c| &c.id);
+        let named = request.customer.as_ref().and_then(|id| config.customers.get(id));
+        let customer =
+            named.or_else(|| config.customer_of(config.policies.get(&request.policy)?)).map(|c| &c.id);
         let record = records::refused("activation.refused", technician.as_str(), request, customer, &problem);
         match self.audit_refusal(record, technician).await {
             Ok(()) => problem,
@@ -35,8 +37,27 @@ impl Broker {
         record: NewAudit,
         technician: &TechnicianId,
     ) -> Result<(), Problem> {
+        self.record_counted("ledger.refusal", record, technician).await
+    }
+
+    /// Records a request that changes nothing in the ledger but does something all the same.
+    pub(super) async fn record_request(&self, caller: &Caller, record: NewAudit) -> Result<(), Problem> {
+        if let Some(technician) = &caller.technician {
+            return self.record_counted("ledger.request", record, technician).await;
+        }
+        let (name, at) = ("ledger.request", self.clock.now());
+        let change = Change { name, at, audit: vec![record], ..Change::default() };
+        self.commit(change).await.map_err(|error| ledger_problem(&error))
+    }
+
+    async fn record_counted(
+        &self,
+        name: &'static str,
+        record: NewAudit,
+        technician: &TechnicianId,
+    ) -> Result<(), Problem> {
         let change = Change {
-            name: "ledger.refusal",
+            name,
             at: self.clock.now(),
             audit: vec![record],
             guard: self.counted(technician),
@@ -57,6 +78,45 @@ impl Broker {
         Some(Guard { technician: technician.clone(), rate, sessions_at_once: None })
     }
 
+    /// Records a refusal that nobody recorded, with as little as is known of the request.
+    ///
+    /// # Errors
+    /// What the caller is told instead: the rate limit; ledger down.
+    pub(super) async fn record_unheard(
+        &self,
+        caller: &Caller,
+        request: &str,
+        problem: &Problem,
+    ) -> Result<(), Problem> {
+        let details = records::details([
+            ("request", json!(request)),
+            ("code", json!(problem.code)),
+            ("detail", json!(records::printable(&problem.detail))),
+        ]);
+        let outcome = if problem.status >= 500 { "failed" } else { "refused" };
+        let record = records::record(None, "request.refused", &caller.actor(), outcome, details);
+        match &caller.technician {
+            Some(technician) => self.audit_refusal(record, technician).await,
+            // Strangers have no budget of requests: one record a minute of each.
+            None if self.was_flooding(&caller.actor()) => Ok(()),
+            None => {
+                let at = self.clock.now();
+                let change = Change { name: "ledger.refusal", at, audit: vec![record], ..Change::default() };
+                self.commit(change).await.map_err(|error| ledger_problem(&error))
+            }
+        }
+    }
+
+    /// Whether a flood of this actor was recorded within the last minute; if not, it is going to be.
+    fn was_flooding(&self, actor: &str) -> bool {
+        let now = self.clock.now();
+        let mut floods = self.floods.lock().unwrap_or_else(PoisonError::into_inner);
+        floods.retain(|_, at| now - *at < TimeDelta::minutes(1));
+        let before = floods.contains_key(actor);
+        floods.entry(actor.to_owned()).or_insert(now);
+        before
+    }
+
     /// A request too many. A flood is one record a minute, so that it is seen and does not fill the log.
     pub(super) async fn flooded(
         &self,
@@ -66,19 +126,13 @@ impl Broker {
     ) -> Problem {
         let rate = self.settings().config.as_ref().map(|c| c.broker.rate).unwrap_or_default();
         let problem = rate_problem(limit, retry_after_s, rate);
-        let now = self.clock.now();
-        {
-            let mut floods = self.floods.lock().unwrap_or_else(PoisonError::into_inner);
-            let lately = |at: &DateTime<Utc>| now - *at < TimeDelta::minutes(1);
-            if floods.get(technician).is_some_and(lately) {
-                return problem;
-            }
-            floods.insert(technician.clone(), now);
+        if self.was_flooding(technician.as_str()) {
+            return problem;
         }
         let details = records::details([("technician", json!(technician)), ("code", json!(problem.code))]);
         let change = Change {
             name: "ledger.flood",
-            at: now,
+            at: self.clock.now(),
             audit: vec![records::record(None, "requests.refused", technician.as_str(), "refused", details)],
             ..Change::default()
         };

@@ -125,12 +125,13 @@ impl Broker {
         match tokio::time::timeout(PATIENCE, work).await {
             Ok(Ok(Ok(()))) => None,
             Ok(Ok(Err(problem))) => Some(problem),
-            Ok(Err(_)) => Some(Problem::new(Code::Internal, "The broker met a fault of its own.")),
+            Ok(Err(_)) => Some(fault()),
             Err(_) => Some(
                 Problem::new(
                     Code::TimedOut,
                     "The directory has not answered yet; the broker goes on trying.",
                 )
+                .remedy("Look at your sessions in a moment.")
                 .retry_after(5),
             ),
         }
@@ -154,7 +155,8 @@ impl Broker {
         fingerprint: [u8; 32],
     ) -> Result<api::Session, Problem> {
         if answered.request != fingerprint {
-            return Err(Problem::new(Code::KeyReused, "This idempotency key was used for another request."));
+            return Err(Problem::new(Code::KeyReused, "This idempotency key was used for another request.")
+                .remedy("Try again; a new request gets a new key."));
         }
         let Some(session) = self.ledger.session(&answered.session).await.map_err(|e| ledger_problem(&e))?
         else {
@@ -261,6 +263,12 @@ pub(super) fn fingerprint(method: &str, request: &impl Serialize) -> [u8; 32] {
     Sha256::new().chain_update(method).chain_update([0]).chain_update(body).finalize().into()
 }
 
+/// Work that panicked: its account is due again, and the log has the rest.
+pub(super) fn fault() -> Problem {
+    Problem::new(Code::Internal, "The broker met a fault of its own.")
+        .remedy("Look at your sessions, then try again; the broker's log says more.")
+}
+
 pub(super) fn unknown_session() -> Problem {
     Problem::new(Code::UnknownSession, "There is no such session of yours.")
         .remedy("`ticketgate sessions` lists them.")
@@ -271,5 +279,5 @@ pub(super) fn wrong_state(state: State) -> Problem {
         State::Activating => "The session is not ready yet.",
         _ => "The session is over.",
     };
-    Problem::new(Code::WrongState, detail)
+    Problem::new(Code::WrongState, detail).remedy("`ticketgate sessions` shows where it stands.")
 }

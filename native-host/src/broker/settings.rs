@@ -52,6 +52,7 @@ impl Broker {
     /// # Errors
     /// The faults, as text for people. The old configuration is then still in force.
     pub async fn load_settings(&self, text: &str) -> Result<(), String> {
+        let _alone = self.reload.write().await;
         match self.prepare(text).await {
             Ok(snapshot) => {
                 let details = records::details([
@@ -79,6 +80,7 @@ impl Broker {
     /// # Errors
     /// The faults, as text for people.
     pub(super) async fn adopt_settings(&self, text: &str) -> Result<(), String> {
+        let _alone = self.reload.write().await;
         let snapshot = self.prepare(text).await.inspect_err(|faults| self.refuse_settings(faults))?;
         self.replace(snapshot);
         Ok(())

@@ -49,6 +49,8 @@ pub struct Started {
     /// Accounts that were not settled and are due now.
     pub due: usize,
     config: PathBuf,
+    /// The file's stamp before it was read: a change right after that is noticed.
+    seen: Stamp,
     _lock: File,
 }
 
@@ -81,10 +83,14 @@ pub async fn start(places: &Places, role: Role) -> Result<Started, StartError> {
     let ledger = SqliteLedger::open(&places.state.join("ledger.sqlite"), &places.state.join("audit.key"))
         .map_err(|e| StartError::Ledger(e.to_string()))?;
     let ledger = crate::faults::ledger(Arc::new(ledger));
-    let broker = Broker::new(ledger, Arc::new(BrokerClock::new(System)), Arc::new(Connectors));
+    let broker = Broker::new(ledger, Arc::new(BrokerClock::new(System)), Arc::new(Connectors::default()));
     if role == Role::Serve {
-        broker.record_life("broker.started").await.map_err(|p| StartError::Ledger(p.to_string()))?;
+        // A ledger that cannot be written lets nothing begin; what is over has to end all the same.
+        if let Err(problem) = broker.record_life("broker.started").await {
+            tracing::error!(%problem, "the start could not be recorded");
+        }
     }
+    let seen = stamp(&places.config);
     match std::fs::read_to_string(&places.config) {
         // Its faults are told to everybody who asks; a broker without policies still ends what is open.
         Ok(text) => drop(match role {
@@ -100,7 +106,7 @@ pub async fn start(places: &Places, role: Role) -> Result<Started, StartError> {
         }
     }
     let due = broker.recover().await.map_err(|p| StartError::Ledger(p.to_string()))?;
-    Ok(Started { broker, due, config: places.config.clone(), _lock: lock })
+    Ok(Started { broker, due, config: places.config.clone(), seen, _lock: lock })
 }
 
 /// How a broker serves.
@@ -130,7 +136,7 @@ impl Started {
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(Arc::clone(&self.broker).run_ends());
         tasks.spawn(Arc::clone(&self.broker).run_upkeep());
-        tasks.spawn(watch_settings(Arc::clone(&self.broker), self.config.clone()));
+        tasks.spawn(watch_settings(Arc::clone(&self.broker), self.config.clone(), self.seen));
         tracing::info!(socket = %socket.display(), due = self.due, "the broker is ready");
         let server = tokio::spawn(listen::serve(listener, Arc::clone(&self.broker), told));
         tokio::select! {
@@ -169,15 +175,10 @@ async fn idle(broker: &Broker) {
 }
 
 /// Reads the configuration again when its file changed.
-async fn watch_settings(broker: Arc<Broker>, path: PathBuf) {
-    let look = |path: &Path| -> Option<(SystemTime, u64)> {
-        let meta = std::fs::metadata(path).ok()?;
-        Some((meta.modified().ok()?, meta.len()))
-    };
-    let mut seen = look(&path);
+async fn watch_settings(broker: Arc<Broker>, path: PathBuf, mut seen: Stamp) {
     loop {
         tokio::time::sleep(WATCH_EVERY).await;
-        let now = look(&path);
+        let now = stamp(&path);
         if now == seen {
             continue;
         }
@@ -190,6 +191,14 @@ async fn watch_settings(broker: Arc<Broker>, path: PathBuf) {
             }
         }
     }
+}
+
+/// When a file was last written, and its size; `None`: it is not there.
+type Stamp = Option<(SystemTime, u64)>;
+
+fn stamp(path: &Path) -> Stamp {
+    let meta = std::fs::metadata(path).ok()?;
+    Some((meta.modified().ok()?, meta.len()))
 }
 
 /// Makes a folder that only its owner can enter.

@@ -1,20 +1,24 @@
 //! What the broker does without being asked: recovery at the start, the periodic sweep, and `check`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use ticketgate_access::session::{Account, AccountKey};
+use ticketgate_access::session::Account;
 use ticketgate_ledger::{Change, LedgerError, SessionFilter};
 use ticketgate_protocol::api::{EndCause, Finding, Mode, State};
-use ticketgate_protocol::problem::Problem;
+use ticketgate_protocol::ids::DirectoryId;
+use ticketgate_protocol::problem::{Code, Problem};
 
-use super::converge::ending;
-use super::{Broker, ledger_problem, records};
+use super::settle::ending;
+use super::{Broker, Caller, ledger_problem, records};
 
 /// How often every account is compared with the directory though nothing is due: finds rights that somebody added by hand.
 const SWEEP_EVERY: Duration = Duration::from_secs(15 * 60);
+
+/// Accounts of one directory that a sweep looks at side by side.
+const AT_ONCE: usize = 16;
 
 /// How often the audit log's heads are signed.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
@@ -48,10 +52,14 @@ impl Broker {
             else {
                 continue;
             };
-            let change = ending(account, &sessions, &[session], cause, "broker", now);
+            let change = ending(account, &sessions, std::slice::from_ref(&session), cause, "broker", now);
             match self.commit(Change { name: "ledger.recovered", ..change }).await {
                 Ok(()) | Err(LedgerError::Conflict(_)) => {}
-                Err(error) => return Err(ledger_problem(&error)),
+                // A full disk must not keep rights: what is given up or over is taken away, and recorded when it can be.
+                Err(error) => {
+                    tracing::error!(%error, session = %session.id, "what became of a session could not be recorded yet");
+                    self.abandon(&[session]);
+                }
             }
         }
         let mut due = 0;
@@ -79,17 +87,14 @@ impl Broker {
         let snapshot = self.settings();
         // Nothing can be left of a deleted account, and nothing be asked of a directory that is no longer configured.
         let over = |a: &Account| a.mode == Mode::Burner || !snapshot.directories.contains_key(&a.directory);
-        let keys: Vec<_> = accounts
-            .into_iter()
-            .filter(|a| !a.settled || in_use.contains(&a.key) || !over(a))
-            .map(|a| a.key)
-            .collect();
-        let count = keys.len();
-        let mut findings = Vec::new();
-        for batch in keys.chunks(16) {
-            let work = batch.iter().map(|key| self.converged(key));
-            findings.extend(futures_util::future::join_all(work).await.into_iter().flatten());
+        let mut rounds: BTreeMap<DirectoryId, Vec<Account>> = BTreeMap::new();
+        let mut count = 0;
+        for account in accounts.into_iter().filter(|a| !a.settled || in_use.contains(&a.key) || !over(a)) {
+            rounds.entry(account.directory.clone()).or_default().push(account);
+            count += 1;
         }
+        let work = rounds.into_iter().map(|(directory, accounts)| self.round(directory, accounts));
+        let mut findings = futures_util::future::join_all(work).await.concat();
         if findings.is_empty() {
             findings.push(finding(
                 "ok",
@@ -100,15 +105,45 @@ impl Broker {
         Ok(findings)
     }
 
-    async fn converged(self: &Arc<Self>, key: &AccountKey) -> Option<Finding> {
-        let problem = self.converge(key).await.err()?;
-        let mut finding = finding("error", &format!("account {}", key.0), &problem.detail);
-        finding.remedy = problem.remedy;
-        Some(finding)
+    /// One directory's part of a sweep: what is due first. A directory that cannot be reached is left at once, so that
+    /// neither the other directories nor the next sweep wait for it.
+    async fn round(self: &Arc<Self>, directory: DirectoryId, mut accounts: Vec<Account>) -> Vec<Finding> {
+        accounts.sort_by_key(|account| account.settled);
+        let mut findings = Vec::new();
+        let mut left = accounts.len();
+        for batch in accounts.chunks(AT_ONCE) {
+            left -= batch.len();
+            let work = batch.iter().map(async |account| (account, self.converge(&account.key).await));
+            let mut away = false;
+            for (account, result) in futures_util::future::join_all(work).await {
+                let Err(problem) = result else { continue };
+                away |= problem.code == Code::DirectoryDown;
+                let mut found = finding("error", &format!("account {}", account.key.0), &problem.detail);
+                found.remedy = problem.remedy;
+                findings.push(found);
+            }
+            if away && left > 0 {
+                let text = format!(
+                    "{left} more accounts were not looked at; what is due of them is retried by itself."
+                );
+                findings.push(finding("warning", &format!("directory {directory}"), &text));
+                break;
+            }
+        }
+        findings
     }
 
-    /// Tries everything that sessions will need, changing nothing.
-    pub async fn check(&self) -> Vec<Finding> {
+    /// Tries everything that sessions will need. A directory rehearses with an account that is never enabled, so a check is
+    /// on record and counts as a request.
+    ///
+    /// # Errors
+    /// Neither a technician nor an administrator; too many requests; ledger down.
+    pub async fn check(&self, caller: &Caller) -> Result<Vec<Finding>, Problem> {
+        if !caller.administrator {
+            caller.technician()?;
+        }
+        let record = records::record(None, "broker.checked", &caller.actor(), "ok", records::Details::new());
+        self.record_request(caller, record).await?;
         let snapshot = self.settings();
         let mut findings: Vec<_> = self
             .notices(&snapshot)
@@ -120,7 +155,7 @@ impl Broker {
                 remedy: String::new(),
             })
             .collect();
-        let Some(config) = &snapshot.config else { return findings };
+        let Some(config) = &snapshot.config else { return Ok(findings) };
         for (id, directory) in &snapshot.directories {
             let policies = config.policies.values().filter(|p| p.directory == *id);
             let mut rights: Vec<_> = policies.flat_map(|p| p.rights.iter().cloned()).collect();
@@ -133,26 +168,32 @@ impl Broker {
                 finding
             }));
         }
-        findings
+        Ok(findings)
     }
 
     /// The periodic part, for as long as the broker runs.
     pub(super) async fn run_upkeep(self: Arc<Self>) {
-        let mut sweep = tokio::time::interval(SWEEP_EVERY);
-        let mut checkpoint = tokio::time::interval(CHECKPOINT_EVERY);
+        // A sweep can take as long as its slowest directory; time and checkpoints do not wait for it.
+        tokio::join!(self.run_sweeps(), self.run_checkpoints());
+    }
+
+    async fn run_sweeps(self: &Arc<Self>) {
+        let mut due = tokio::time::interval(SWEEP_EVERY);
         loop {
-            tokio::select! {
-                _ = sweep.tick() => {
-                    if let Err(problem) = self.sweep().await {
-                        tracing::error!(%problem, "the sweep could not be made");
-                    }
-                }
-                _ = checkpoint.tick() => {
-                    self.note_time().await;
-                    if let Err(error) = self.ledger.checkpoint(self.clock.now()).await {
-                        tracing::error!(%error, "the audit log's heads could not be signed");
-                    }
-                }
+            due.tick().await;
+            if let Err(problem) = self.sweep().await {
+                tracing::error!(%problem, "the sweep could not be made");
+            }
+        }
+    }
+
+    async fn run_checkpoints(&self) {
+        let mut due = tokio::time::interval(CHECKPOINT_EVERY);
+        loop {
+            due.tick().await;
+            self.note_time().await;
+            if let Err(error) = self.ledger.checkpoint(self.clock.now()).await {
+                tracing::error!(%error, "the audit log's heads could not be signed");
             }
         }
     }

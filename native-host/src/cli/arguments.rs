@@ -59,6 +59,9 @@ pub(super) enum Command {
     /// Reads, checks and exports the audit log.
     #[command(subcommand)]
     Audit(Audit),
+    /// Keeps the directories' passwords in the operating system's key store, for `password = { keyring = "NAME" }`.
+    #[command(subcommand)]
+    Secret(Secret),
     /// Tries the configuration and every directory without changing anything.
     Check,
     /// Takes away whatever is over; for a timer of the operating system when no broker runs.
@@ -163,6 +166,20 @@ pub(super) enum Audit {
         #[arg(long, default_value = "jsonl", value_parser = ["jsonl", "csv"])]
         format: String,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Secret {
+    /// Asks for a password, without showing it, and keeps it; from a pipe the first line is taken.
+    Set(SecretName),
+    /// Forgets a password.
+    Remove(SecretName),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SecretName {
+    /// The name after `keyring =` in the configuration.
+    pub(super) name: String,
 }
 
 #[derive(Debug, Args)]

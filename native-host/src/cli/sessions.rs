@@ -11,6 +11,9 @@ use super::arguments::{Activate, EndAll, Extend, One, Password, Sessions, by_beg
 use super::{Terminal, text};
 use crate::client::{Client, SessionFilter};
 
+/// Asked for where no policy says what to offer: the refusal that follows does not depend on it.
+const DURATION_S: i64 = 3600;
+
 pub(super) async fn status(terminal: &mut Terminal<'_>) -> anyhow::Result<ExitCode> {
     let client = terminal.client()?;
     let info = client.broker().await?;
@@ -26,10 +29,7 @@ pub(super) async fn status(terminal: &mut Terminal<'_>) -> anyhow::Result<ExitCo
 pub(super) async fn activate(terminal: &mut Terminal<'_>, wish: Activate) -> anyhow::Result<ExitCode> {
     let client = terminal.client()?;
     let overview = client.overview().await?;
-    let policy = overview.policies.iter().find(|p| p.id == wish.policy).ok_or_else(|| {
-        Problem::new(Code::UnknownPolicy, format!("There is no policy {} for you.", wish.policy))
-            .remedy(format!("Yours are: {}.", text::list(overview.policies.iter().map(|p| p.id.as_str()))))
-    })?;
+    let policy = overview.policies.iter().find(|p| p.id == wish.policy);
     let ticket = wish.ticket.map(|number| Ticket {
         number,
         url: wish.ticket_url,
@@ -38,9 +38,10 @@ pub(super) async fn activate(terminal: &mut Terminal<'_>, wish: Activate) -> any
     });
     let reason = wish.reason.or_else(|| ticket.as_ref().map(text::reason)).unwrap_or_default();
     let request = api::Activate {
-        customer: policy.customer.clone(),
-        policy: policy.id.clone(),
-        duration_s: wish.duration.unwrap_or_else(|| policy.default_s.into()),
+        customer: None,
+        // One that is not offered is refused by the broker, in its own words and on its record.
+        duration_s: wish.duration.or(policy.map(|p| p.default_s.into())).unwrap_or(DURATION_S),
+        policy: wish.policy,
         reason,
         ticket,
     };
@@ -50,7 +51,11 @@ pub(super) async fn activate(terminal: &mut Terminal<'_>, wish: Activate) -> any
         terminal.answer(&preview, || text::preview(&preview))?;
         return Ok(if granted { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
-    let session = client.activate(&request, &key()?).await?;
+    let session = client.activate(&request, &key()?).await.map_err(|problem| match problem.code {
+        Code::UnknownPolicy => problem
+            .remedy(format!("Yours are: {}.", text::list(overview.policies.iter().map(|p| p.id.as_str())))),
+        _ => problem,
+    })?;
     terminal.answer(&session, || text::activated(&session))?;
     Ok(if session.state == State::Active { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

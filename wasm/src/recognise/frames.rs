@@ -24,7 +24,7 @@ fn fields_known(found: &Recognised) -> usize {
         .into_iter()
         .map(|field| match field {
             Certainty::Missing => 0,
-            Certainty::Guessed => 1,
+            Certainty::Guessed | Certainty::Likely => 1,
             Certainty::Sure => 2,
         })
         .sum()

@@ -6,6 +6,8 @@ use regex_lite::Regex;
 use serde::Deserialize;
 use ticketgate_protocol::page::{FOUND_MAX, Label, Read};
 
+use super::Certainty;
+
 /// How one system's ticket pages are recognised.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -138,6 +140,9 @@ pub(super) struct Candidate {
     /// Often, not always, what the field means.
     #[serde(default)]
     pub(super) guess: bool,
+    /// A guess that counts as read where it is a configured customer's exact name.
+    #[serde(default)]
+    pub(super) unless_named: bool,
     /// Zeros in front do not belong to it.
     #[serde(default)]
     pub(super) strip_zeros: bool,
@@ -145,6 +150,17 @@ pub(super) struct Candidate {
 
 fn one() -> u8 {
     1
+}
+
+impl Candidate {
+    /// How far what it finds can be trusted to mean what the field's name says.
+    pub(super) fn certainty(&self) -> Certainty {
+        match (self.guess, self.unless_named) {
+            (false, _) => Certainty::Sure,
+            (true, true) => Certainty::Likely,
+            (true, false) => Certainty::Guessed,
+        }
+    }
 }
 
 impl Rule {
@@ -197,6 +213,9 @@ fn candidate_fault(candidate: &Candidate) -> Option<String> {
     }
     if candidate.source.trim().is_empty() {
         return Some("a candidate needs a source".into());
+    }
+    if candidate.unless_named && !candidate.guess {
+        return Some("unless_named: only a guess needs it".into());
     }
     if candidate.many == 0 || usize::from(candidate.many) > FOUND_MAX {
         return Some(format!("many: 1 to {FOUND_MAX}"));

@@ -219,7 +219,7 @@ impl Asked {
                 (None, None) => vec![facts.title.clone()],
             };
             let text = texts.iter().find_map(|text| reader.read(candidate, text, limit))?;
-            Some((text, if candidate.guess { Certainty::Guessed } else { Certainty::Sure }))
+            Some((text, candidate.certainty()))
         })
     }
 
@@ -319,6 +319,7 @@ mod tests {
             (r#"["x.example"]"#, r#"["*"]"#, "page fact"),
             (r#"["x.example"]"#, "[]", "never applies"),
             (r#""address":"number""#, r#""address":"number","title":true"#, "one of"),
+            (r#""address":"number""#, r#""address":"number","unless_named":true"#, "only a guess"),
             (r#""path":"#, r#""decoder":"lzma","path":"#, "no decoder"),
             ("[0-9]+", "[0-9", "address"),
             (r#""name":"X""#, r#""name":"X","script":"1""#, "unknown field"),

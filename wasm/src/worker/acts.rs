@@ -7,6 +7,7 @@ use ticketgate_protocol::ids::{IdempotencyKey, SessionId};
 use ticketgate_protocol::native::{Activated, Clipboard, CopyPassword, EndSession, ExtendSession, Method};
 use ticketgate_protocol::problem::{Code, Problem};
 use ticketgate_protocol::text::{NUMBER_MAX, REASON_MAX};
+use ticketgate_protocol::ticket::Ticket;
 
 use super::form::{Form, Source};
 use super::memory::Choice;
@@ -16,6 +17,8 @@ use super::view::{Note, Tone};
 use super::warnings::{self, About};
 use super::{Asked, Effect, Intent, Purpose, READ_MS, Sender, Tab, Worker};
 
+/// How long a failed activation is shown and can be repeated, in minutes.
+const FAILED_MIN: i64 = 10;
 /// How long "done" stays on a session's card, in seconds.
 const DONE_S: i64 = 6;
 
@@ -30,14 +33,33 @@ pub(super) struct Job {
     pub(super) customer: String,
     /// The policy's name.
     pub(super) policy: String,
-    /// Why it failed, if it did.
-    pub(super) failed: Option<Problem>,
+    /// How it failed, if it did.
+    pub(super) failed: Option<Failure>,
+}
+
+/// How an activation failed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Failure {
+    /// Why.
+    pub(super) problem: Problem,
+    /// When.
+    at: DateTime<Utc>,
 }
 
 impl Job {
     /// Whether its answer is still awaited.
     pub(super) fn is_working(&self) -> bool {
         self.failed.is_none()
+    }
+
+    /// Whether it is for this ticket.
+    pub(super) fn is_for(&self, ticket: &Ticket) -> bool {
+        self.wanted.ticket.as_ref().is_some_and(|wanted| wanted.is_same_as(ticket))
+    }
+
+    /// When a failed one is no news any more.
+    pub(super) fn until(&self) -> Option<DateTime<Utc>> {
+        self.failed.as_ref().map(|failure| failure.at + TimeDelta::minutes(FAILED_MIN))
     }
 }
 
@@ -119,6 +141,7 @@ impl Worker {
         if let Some(front) = front {
             if !self.last.pages.has_script(front.id) {
                 // A click on the toolbar allows this one tab; without that it fails and nothing is lost.
+                self.last.sites.point_at(front.id);
                 out.push(Effect::Inject { tab: front.id });
             }
             self.front = Some(front);
@@ -164,7 +187,7 @@ impl Worker {
 
     pub(super) fn new_form(
         &mut self,
-        ticket: Option<ticketgate_protocol::ticket::Ticket>,
+        ticket: Option<Ticket>,
         source: Option<Source>,
         caution: Option<String>,
     ) {
@@ -207,9 +230,7 @@ impl Worker {
             }
             Intent::EditReason { text } => {
                 if let Some(form) = self.last.form.as_mut().filter(|_| text.len() <= 8 * REASON_MAX) {
-                    form.reason = text;
-                    form.reason_touched = true;
-                    form.touched = true;
+                    form.write_reason(&text);
                 }
             }
             Intent::EditTicket { text } => self.edit_ticket(text),
@@ -217,7 +238,8 @@ impl Worker {
                 self.last.form = None;
                 self.prepare_form(now);
             }
-            Intent::Retry {} => self.retry(now, out),
+            Intent::Reconnect {} => self.reconnect(now),
+            Intent::RetryJob {} => self.retry_job(now, out),
             Intent::Dismiss {} => {
                 if self.last.job.as_ref().is_some_and(|job| !job.is_working()) {
                     self.last.job = None;
@@ -258,8 +280,16 @@ impl Worker {
             self.activate_form_now(now, out);
             return;
         };
-        // What the page shows at the click counts: it may have moved on under the popup.
-        self.look(source.tab, &source.document, Purpose::Activate, now, out);
+        // What the page shows at the click counts: it may have moved on under the popup, or been loaded again.
+        let shows = self.last.pages.ticket_of(source.tab).map(|(_, page, _)| page.document.clone());
+        self.look(source.tab, &shows.unwrap_or(source.document), Purpose::Activate, now, out);
+    }
+
+    /// Forgets a failed activation that is no news any more.
+    pub(super) fn forget_old_job(&mut self, now: DateTime<Utc>) {
+        if self.last.job.as_ref().and_then(Job::until).is_some_and(|until| until <= now) {
+            self.last.job = None;
+        }
     }
 
     /// Whether an activation is under way or about to be.
@@ -308,7 +338,7 @@ impl Worker {
         let (Some(customer), Some(policy)) = (&meaning.customer, &meaning.policy) else { return false };
         let Some(reason) = self.template.reason(&meaning.ticket) else { return false };
         let wanted = Activate {
-            customer: customer.clone(),
+            customer: Some(customer.clone()),
             policy: policy.clone(),
             duration_s: i64::from(meaning.duration_s),
             reason,
@@ -322,7 +352,10 @@ impl Worker {
         let old = self.last.job.take();
         let key = match old {
             // The same wish again after an attempt that may have succeeded: the broker finds the first result.
-            Some(job) if job.wanted == wanted && job.failed.as_ref().is_some_and(may_have_happened) => {
+            Some(job)
+                if job.wanted == wanted
+                    && job.failed.as_ref().is_some_and(|f| may_have_happened(&f.problem)) =>
+            {
                 Some(job.key)
             }
             _ => self.new_idempotency_key(),
@@ -330,10 +363,11 @@ impl Worker {
         let Some(key) = key else { return };
         let name = |found: Option<String>, id: &str| found.unwrap_or_else(|| id.to_owned());
         let overview = self.last.overview.as_ref();
-        let customer = overview.and_then(|o| o.customers.iter().find(|c| c.id == wanted.customer));
+        let customer =
+            overview.and_then(|o| o.customers.iter().find(|c| Some(&c.id) == wanted.customer.as_ref()));
         let policy = overview.and_then(|o| o.policies.iter().find(|p| p.id == wanted.policy));
         self.last.job = Some(Job {
-            customer: name(customer.map(|c| c.name.clone()), wanted.customer.as_str()),
+            customer: customer.map(|c| c.name.clone()).unwrap_or_default(),
             policy: name(policy.map(|p| p.name.clone()), wanted.policy.as_str()),
             wanted: wanted.clone(),
             key: key.clone(),
@@ -362,7 +396,8 @@ impl Worker {
                     && let Ok(duration_s) = u32::try_from(wanted.duration_s)
                 {
                     let choice = Choice { policy: wanted.policy.clone(), duration_s };
-                    self.memory.remember(overview.technician.clone(), wanted.customer.clone(), choice);
+                    let customer = activated.session.customer.clone();
+                    self.memory.remember(overview.technician.clone(), customer, choice);
                 }
                 let id = activated.session.id.clone();
                 self.hear(activated.session, now, out);
@@ -371,7 +406,10 @@ impl Worker {
             }
             Err(problem) => {
                 if let Some(job) = self.last.job.as_mut().filter(|_| is_current) {
-                    job.failed = Some(problem);
+                    if self.popups.is_empty() {
+                        out.push(warnings::not_activated(&job.policy, &job.customer, &problem));
+                    }
+                    job.failed = Some(Failure { problem, at: now });
                 }
             }
         }
@@ -514,10 +552,13 @@ impl Worker {
         }
     }
 
-    fn retry(&mut self, now: DateTime<Utc>, out: &mut Vec<Effect>) {
+    fn reconnect(&mut self, now: DateTime<Utc>) {
         self.link.retry();
         self.overview_due = Some(now);
         self.overview_failures = 0;
+    }
+
+    fn retry_job(&mut self, now: DateTime<Utc>, out: &mut Vec<Effect>) {
         let failed = self.last.job.as_ref().filter(|job| !job.is_working()).map(|job| job.wanted.clone());
         if let Some(wanted) = failed {
             self.activate(wanted, now, out);

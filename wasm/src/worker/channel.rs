@@ -19,15 +19,18 @@ impl Worker {
         out: &mut Vec<Effect>,
     ) {
         let Some(from) = Known::from(sender, &self.id) else { return };
-        if !self.last.pages.may_speak(from.tab, now) {
+        if !self.last.pages.may_speak(from.tab, now) || self.is_taken_back(&from) {
             return;
         }
         let Ok(message) = FromPage::from_json(message) else { return };
         match message {
             FromPage::Arrived => {
                 let questions = self.rules.questions(&from.url);
-                if questions.is_some() {
-                    self.last.pages.arrived(&from);
+                if questions.is_some()
+                    && let Some(page) = self.last.pages.arrived(&from)
+                {
+                    // Scripts that are put in anew take the button of those before away.
+                    page.chip = None;
                 }
                 out.push(Effect::Answer { questions });
             }
@@ -63,7 +66,7 @@ impl Worker {
     }
 
     /// A popup that is open follows the page, unless the person has begun to type.
-    fn page_changed(&mut self, tab: i32, now: DateTime<Utc>) {
+    pub(super) fn page_changed(&mut self, tab: i32, now: DateTime<Utc>) {
         if !self.popups.is_empty()
             && self.front.as_ref().is_some_and(|front| front.id == tab)
             && self.last.form.as_ref().is_none_or(|form| !form.touched)
@@ -101,6 +104,7 @@ impl Worker {
         if chip.view.state == ChipState::Ready
             && is_same
             && chip.meaning.one_click
+            && fresh.is_some_and(|fresh| fresh.one_click)
             && self.activate_meaning(&chip.meaning, now, out)
         {
             return;
@@ -181,8 +185,9 @@ impl Worker {
             Purpose::Look => self.page_changed(asked.tab, now),
             Purpose::Shortcut { meant, window } => {
                 let fresh = found.as_ref().and_then(|found| self.meaning(found));
-                let is_same = fresh.is_some_and(|fresh| fresh.is_same_as(&meant));
-                if is_fresh && is_same && self.activate_meaning(&meant, now, out) {
+                let is_same = fresh.as_ref().is_some_and(|fresh| fresh.is_same_as(&meant));
+                let may = is_fresh && is_same && fresh.is_some_and(|fresh| fresh.one_click);
+                if may && self.activate_meaning(&meant, now, out) {
                     return;
                 }
                 let caution = (!is_same).then(|| changed(&meant.ticket, found.as_ref().map(|f| &f.ticket)));
@@ -199,24 +204,19 @@ impl Worker {
     /// Whether the form may be activated after its page was read again; puts a caution on it if not.
     fn still_holds(&mut self, answered: bool, found: Option<&Found>) -> bool {
         let Some(form) = &mut self.last.form else { return false };
-        let before = form.page.clone();
-        let now_there = found.map(|f| &f.ticket);
-        let is_same = match (&before, now_there) {
-            (Some(a), Some(b)) => a.is_same_as(b),
-            (None, None) => true,
-            _ => false,
+        // The person typed the number: the popup shows all that will be asked for.
+        let Some(before) = form.page.clone().filter(|page| page.number == form.number.trim()) else {
+            return true;
         };
-        // The person typed another number, or the document is gone: the popup shows all that will be asked for.
-        let is_typed = before.as_ref().is_none_or(|page| page.number != form.number.trim());
-        if is_same || !answered || is_typed {
+        let now_there = found.map(|f| &f.ticket);
+        let is_same = now_there.is_some_and(|now| before.is_same_as(now));
+        if is_same && answered {
             return true;
         }
-        if let Some(before) = before {
-            form.caution = Some(changed(&before, now_there));
-            form.touched = true;
-            // The next click is for what is on the screen, whatever the page does.
-            form.source = None;
-        }
+        form.caution = Some(if is_same { unanswered(&before) } else { changed(&before, now_there) });
+        form.touched = true;
+        // The next click is for what is on the screen, whatever the page does.
+        form.source = None;
         false
     }
 
@@ -232,6 +232,7 @@ impl Worker {
             policy: policy.map(|p| p.id.clone()).filter(|_| is_exact),
             duration_s: if is_exact { form.duration_s } else { 0 },
             one_click: is_exact
+                && !found.customer_may_be_chance()
                 && policy.is_some_and(|p| p.one_click && form::durations(p).contains(&form.duration_s)),
         })
     }
@@ -242,6 +243,14 @@ impl Worker {
             |t: &Ticket| t.number == ticket.number && (t.system == ticket.system || t.system.is_empty());
         self.last.sessions.iter().find(|s| s.ticket.as_ref().is_some_and(is_for))
     }
+}
+
+/// What to tell the person when a page could not be read again at the click.
+fn unanswered(before: &Ticket) -> String {
+    format!(
+        "The page does not answer, so it may have moved on from ticket #{}. Check everything, then activate again.",
+        before.number
+    )
 }
 
 /// What to tell the person when a page no longer shows what was clicked.

@@ -7,7 +7,7 @@ use ticketgate_protocol::problem::Code;
 use ticketgate_protocol::text::REASON_MAX;
 use ticketgate_protocol::ticket::Ticket;
 
-use super::acts::{Act, Doing, Job};
+use super::acts::{Act, Doing, Failure, Job};
 use super::form::{Chosen, Form, durations, policies_of};
 use super::sessions::is_stuck;
 use super::view::{
@@ -32,13 +32,18 @@ impl Worker {
     fn view(&self, now: DateTime<Utc>) -> View {
         let trouble = self.trouble(now);
         let sessions = self.cards(now);
-        let job = self.last.job.as_ref().map(job_view);
         let overview = self.last.overview.as_ref();
         let knows = overview.is_some() && !self.is_shut_out();
+        let job = self.last.job.as_ref();
+        // What failed for one ticket does not stand in the way of another.
+        let is_aside = job.is_some_and(|job| self.is_for_another(job));
         let form = match (overview, &self.last.form) {
-            (Some(overview), Some(form)) if knows && job.is_none() => Some(self.form_view(form, overview)),
+            (Some(overview), Some(form)) if knows && (job.is_none() || is_aside) => {
+                Some(self.form_view(form, overview))
+            }
             _ => None,
         };
+        let job = job.map(|job| if is_aside { job_aside(job) } else { job_view(job) });
         let loading = trouble.is_none() && overview.is_none() && job.is_none();
         View {
             announce: self.announce(trouble.as_ref(), &sessions, job.as_ref()),
@@ -51,6 +56,12 @@ impl Worker {
             foot: self.foot(),
             loading,
         }
+    }
+
+    /// Whether an activation failed for another ticket than the form's.
+    fn is_for_another(&self, job: &Job) -> bool {
+        let page = self.last.form.as_ref().and_then(|form| form.page.as_ref());
+        !job.is_working() && page.is_some_and(|page| !job.is_for(page))
     }
 
     /// Whether what was known before is no longer ours to offer.
@@ -311,7 +322,7 @@ impl Worker {
     fn allow(&self) -> Option<Allow> {
         let front = self.front.as_ref()?;
         let url = front.url.as_deref()?;
-        if hosts::is_allowed(&self.origins, url)
+        if hosts::is_allowed(self.last.sites.granted(), url)
             || self.last.pages.ticket_of(front.id).is_none() && !self.is_suggested(url)
         {
             return None;
@@ -359,14 +370,14 @@ fn job_view(job: &Job) -> JobView {
             retry: None,
             dismiss: None,
         },
-        Some(problem) => JobView {
+        Some(Failure { problem, .. }) => JobView {
             tone: Tone::Red,
             title: format!("Not activated: {what}"),
             text: problem.detail.clone(),
             steps: trouble::steps_after(problem),
             retry: Some(Button {
                 label: "Try again".into(),
-                intent: Intent::Retry {},
+                intent: Intent::RetryJob {},
                 disabled: None,
                 busy: false,
             }),
@@ -378,6 +389,14 @@ fn job_view(job: &Job) -> JobView {
             }),
         },
     }
+}
+
+/// An activation that failed for another ticket: told, but not repeated from here.
+fn job_aside(job: &Job) -> JobView {
+    let view = job_view(job);
+    let ticket = job.wanted.ticket.as_ref().map(|t| format!(" · #{}", t.number)).unwrap_or_default();
+    let dismiss = view.dismiss.map(|button| Button { label: "Dismiss".into(), ..button });
+    JobView { title: view.title + &ticket, retry: None, steps: Vec::new(), dismiss, ..view }
 }
 
 fn over_card(session: &Session) -> Card {
@@ -449,7 +468,7 @@ fn customer_mark(form: &Form, overview: &Overview, is_guessed: bool) -> Option<N
     let amber = |text: String| Some(Note { tone: Tone::Amber, text });
     match form.customer_by {
         Chosen::Guess => amber("the only one, not named by the ticket: check".into()),
-        Chosen::Ticket if is_guessed => amber("read from the ticket's queue: check".into()),
+        Chosen::Ticket if is_guessed => amber("taken for the customer: check".into()),
         Chosen::Ticket => Some(Note { tone: Tone::Good, text: "from the ticket".into() }),
         Chosen::Nobody => {
             let said = form.page.as_ref().and_then(|t| t.customer.as_deref());

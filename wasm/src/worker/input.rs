@@ -235,8 +235,10 @@ pub enum Intent {
     },
     /// Take the ticket that the page shows now.
     UsePageTicket {},
-    /// Connect again, or repeat what failed.
-    Retry {},
+    /// Connect and ask the broker again.
+    Reconnect {},
+    /// Repeat the activation that failed.
+    RetryJob {},
     /// Put a failed activation aside and show the form again.
     Dismiss {},
     /// Bring the in-page button back on this site.

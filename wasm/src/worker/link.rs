@@ -416,6 +416,7 @@ impl Link {
         let problem = stop.problem();
         self.state = State::Stopped(stop);
         self.attempts = 0;
+        self.unneeded_since = None;
         let failed = std::mem::take(&mut self.pending);
         failed
             .into_iter()
@@ -435,6 +436,7 @@ impl Link {
             State::Idle | State::Waiting { .. } | State::Stopped(_) => return Vec::new(),
         }
         out.push(Effect::ClosePort {});
+        self.unneeded_since = None;
         let pause = PAUSES_S.get(self.attempts).copied().unwrap_or(LATER_S);
         self.attempts += 1;
         self.state = State::Waiting { until: now + TimeDelta::seconds(pause), why: why.clone() };
@@ -499,7 +501,7 @@ impl Link {
             State::Waiting { until, .. } if needed || self.is_busy() => Some(*until),
             _ => None,
         };
-        let idle = self.unneeded_since.map(|since| since + TimeDelta::seconds(IDLE_S));
+        let idle = self.unneeded_since.filter(|_| self.has_port()).map(|at| at + TimeDelta::seconds(IDLE_S));
         self.pending.iter().map(|p| p.deadline).chain(state).chain(idle).min()
     }
 }

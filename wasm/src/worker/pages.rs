@@ -37,7 +37,8 @@ impl From<&Recognised> for Found {
         let level = |c: Certainty| match c {
             Certainty::Missing => 0,
             Certainty::Guessed => 1,
-            Certainty::Sure => 2,
+            Certainty::Likely => 2,
+            Certainty::Sure => 3,
         };
         Self {
             ticket: found.ticket.clone(),
@@ -52,21 +53,37 @@ impl Found {
     /// Whether the customer was read from a place that only often means the customer.
     #[must_use]
     pub(super) fn customer_is_guessed(&self) -> bool {
-        self.certainty[2] == 1
+        matches!(self.customer_certainty(), Certainty::Guessed | Certainty::Likely)
+    }
+
+    /// Whether a customer of exactly the name that was read may be one by chance.
+    #[must_use]
+    pub(super) fn customer_may_be_chance(&self) -> bool {
+        self.customer_certainty() == Certainty::Guessed
+    }
+
+    fn customer_certainty(&self) -> Certainty {
+        let [_, _, customer, _, _] = self.certainty;
+        certainty_of(customer)
     }
 
     fn recognition(&self) -> Recognition {
-        let [number, summary, customer, contact, status] = self.certainty.map(|level| match level {
-            0 => Certainty::Missing,
-            1 => Certainty::Guessed,
-            _ => Certainty::Sure,
-        });
+        let [number, summary, customer, contact, status] = self.certainty.map(certainty_of);
         Recognition::Ticket(Box::new(Recognised {
             ticket: self.ticket.clone(),
             system_name: self.system_name.clone(),
             certainty: FieldCertainty { number, summary, customer, contact, status },
             shown: self.shown,
         }))
+    }
+}
+
+fn certainty_of(level: u8) -> Certainty {
+    match level {
+        0 => Certainty::Missing,
+        1 => Certainty::Guessed,
+        2 => Certainty::Likely,
+        _ => Certainty::Sure,
     }
 }
 
@@ -86,12 +103,13 @@ pub(super) struct Meaning {
 }
 
 impl Meaning {
-    /// Whether a click that was meant so may be carried out as `other`.
+    /// Whether a click that was meant so may be carried out as `other`. [`Self::one_click`] is another question: it
+    /// depends on where the button stands, too.
     #[must_use]
     pub(super) fn is_same_as(&self, other: &Self) -> bool {
         self.ticket.is_same_as(&other.ticket)
-            && (&self.customer, &self.policy, self.duration_s, self.one_click)
-                == (&other.customer, &other.policy, other.duration_s, other.one_click)
+            && (&self.customer, &self.policy, self.duration_s)
+                == (&other.customer, &other.policy, other.duration_s)
     }
 }
 

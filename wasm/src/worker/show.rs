@@ -11,6 +11,8 @@ use super::sessions::is_stuck;
 use super::{Effect, Worker, link};
 
 const NAME: &str = "Ticketgate";
+/// The browser's number for a tab's outermost document.
+const MAIN_FRAME: i32 = 0;
 
 impl Worker {
     pub(super) fn settle_toolbar(&mut self, now: DateTime<Utc>, out: &mut Vec<Effect>) {
@@ -65,11 +67,12 @@ impl Worker {
             let title = format!("{} · the end does not succeed, tried again", name(stuck));
             return ("!".into(), color::RED, title);
         }
-        if let Some(job) = &self.last.job {
-            let title = format!("{NAME}: not activated: {} at {}", job.policy, job.customer);
-            return ("!".into(), color::RED, title);
-        }
+        let failed =
+            self.last.job.as_ref().map(|job| format!("not activated: {} at {}", job.policy, job.customer));
         let Some(soonest) = self.last.sessions.soonest() else {
+            if let Some(failed) = failed {
+                return ("!".into(), color::RED, format!("{NAME}: {failed}"));
+            }
             return match self
                 .last
                 .sessions
@@ -98,6 +101,10 @@ impl Worker {
         {
             title.push_str(" · the Ticketgate program does not answer");
         }
+        // The time that runs is worth more than a failure that holds no rights.
+        if let Some(failed) = failed {
+            title.push_str(&format!(" · {failed}"));
+        }
         if left == 0 {
             return ("…".into(), color::WORKING, title);
         }
@@ -115,10 +122,13 @@ impl Worker {
             .collect();
         let mut wanted: Vec<(i32, String, Option<Chip>)> = Vec::new();
         for (tab, pages) in self.last.pages.tabs() {
-            for page in pages.frames.values() {
+            for (frame, page) in pages.frames.iter() {
                 let counts = shown_in.contains(&(tab, page.document.clone()));
-                let chip =
-                    page.found.as_ref().filter(|_| counts).and_then(|found| self.chip(page, found, now));
+                let chip = page
+                    .found
+                    .as_ref()
+                    .filter(|_| counts)
+                    .and_then(|found| self.chip(*frame, page, found, now));
                 let is_same = match (&chip, &page.chip) {
                     (Some(a), Some(b)) => a.view == b.view && a.meaning == b.meaning,
                     (None, None) => true,
@@ -146,8 +156,10 @@ impl Worker {
     }
 
     /// The button for a page, with the token of the one that stands there.
-    fn chip(&self, page: &Page, found: &Found, now: DateTime<Utc>) -> Option<Chip> {
+    fn chip(&self, frame: i32, page: &Page, found: &Found, now: DateTime<Utc>) -> Option<Chip> {
         let meaning = self.meaning(found)?;
+        // The page around a frame can cover or move it unseen by the guard inside, so a click there only opens the popup.
+        let meaning = Meaning { one_click: meaning.one_click && frame == MAIN_FRAME, ..meaning };
         let ticket = &found.ticket;
         if self.memory.is_hidden(&page.origin) || page.hidden_for.as_deref() == Some(ticket.number.as_str()) {
             return None;
@@ -162,10 +174,7 @@ impl Worker {
     fn chip_texts(&self, meaning: &Meaning, now: DateTime<Utc>) -> Option<(ChipState, String, String, bool)> {
         let overview = self.last.overview.as_ref()?;
         let ticket = &meaning.ticket;
-        let job = self.last.job.as_ref().filter(|job| {
-            job.wanted.ticket.as_ref().is_some_and(|t| t.number == ticket.number && t.system == ticket.system)
-        });
-        if let Some(job) = job {
+        if let Some(job) = self.last.job.as_ref().filter(|job| job.is_for(ticket)) {
             let what = format!("{} · {}", job.customer, job.policy);
             return Some(if job.is_working() {
                 (
@@ -175,7 +184,7 @@ impl Worker {
                     false,
                 )
             } else {
-                let detail = job.failed.as_ref().map(|p| p.detail.clone()).unwrap_or_default();
+                let detail = job.failed.as_ref().map(|f| f.problem.detail.clone()).unwrap_or_default();
                 (ChipState::Attention, format!("Not activated · {what}"), detail, false)
             });
         }

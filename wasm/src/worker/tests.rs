@@ -228,6 +228,18 @@ fn from_desk() -> Sender {
     }
 }
 
+/// An Autotask page whose title bar ends in these words in parentheses.
+fn in_autotask(number: &str, last: &str) -> (Sender, Value) {
+    let url = format!("https://ww5.autotask.net/Mvc/ServiceDesk/TicketDetail.mvc?ticketId={number}");
+    let questions = Rules::built_in().questions(&url).unwrap();
+    let q = questions.ask.iter().find(|q| q.selector == ".TitleBarItem.Title .SecondaryText").unwrap().q;
+    let facts = json!({
+        "rules": questions.rules, "address": url, "title": "", "shown": true,
+        "answers": [{"q": q, "found": [format!("T20261123.0042 - Printer is out ({last})")]}],
+    });
+    (Sender { url: Some(url), origin: Some("https://ww5.autotask.net".into()), ..from_desk() }, facts)
+}
+
 fn facts(number: &str, queue: &str) -> Value {
     let url = format!("{DESK}/Ticket/Display.html?id={number}");
     let questions = Rules::built_in().questions(&url).unwrap();

@@ -8,7 +8,7 @@ use super::link::{Lost, Stop};
 use super::view::{Button, Step, Tone, Trouble};
 
 fn retry() -> Option<Button> {
-    Some(Button { label: "Try again".into(), intent: Intent::Retry {}, disabled: None, busy: false })
+    Some(Button { label: "Try again".into(), intent: Intent::Reconnect {}, disabled: None, busy: false })
 }
 
 fn step(text: &str, command: &str) -> Step {

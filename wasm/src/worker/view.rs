@@ -187,7 +187,7 @@ pub struct FormView {
     pub number_required: bool,
     /// Customers.
     pub customers: Vec<Choice>,
-    /// A mark beside the customer (`from the queue: check`).
+    /// A mark beside the customer (`taken for the customer: check`).
     pub customer_mark: Option<Note>,
     /// Policies of the customer.
     pub policies: Vec<Choice>,

@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use ticketgate_protocol::api::{EndCause, Overview, Session, State};
 use ticketgate_protocol::ids::SessionId;
+use ticketgate_protocol::problem::Problem;
 
 use super::Effect;
 use super::remaining;
@@ -82,7 +83,7 @@ pub(super) fn about(id: &str) -> Option<About> {
     let (what, session) = id.split_once(' ')?;
     match what {
         "warning" => SessionId::new(session).ok().map(About::Ending),
-        "end" => Some(About::Look),
+        "end" | "activation" => Some(About::Look),
         _ => None,
     }
 }
@@ -188,6 +189,17 @@ fn warning(session: &Session, left: i64, overview: Option<&Overview>) -> Effect 
         ),
         buttons: buttons(session, overview).into_iter().map(|(_, label)| label).collect(),
         stay: true,
+    }
+}
+
+/// An activation failed where no popup shows it.
+pub(super) fn not_activated(policy: &str, customer: &str, problem: &Problem) -> Effect {
+    Effect::Notify {
+        id: "activation failed".into(),
+        title: format!("Not activated: {policy} at {customer}"),
+        message: problem.detail.replace('`', ""),
+        buttons: Vec::new(),
+        stay: false,
     }
 }
 

@@ -75,7 +75,7 @@ const WEB_TOOLCHAIN: [Package; 6] = [
 ];
 
 /// All groups.
-const NEEDS: [Need; 8] = [
+const NEEDS: [Need; 9] = [
     Need {
         name: "WASM toolchain",
         why: "compiles the extension's core; spared by `rustup target add wasm32-unknown-unknown`",
@@ -109,6 +109,13 @@ const NEEDS: [Need; 8] = [
         packages: &[package("request-tracker5"), package("rt5-db-sqlite"), package("rt5-standalone")],
         unless_target: None,
         purposes: &[Purpose::Demo],
+    },
+    Need {
+        name: "key store",
+        why: "a desktop's key store, as a place of directories' passwords",
+        packages: &[package("gnome-keyring")],
+        unless_target: None,
+        purposes: &[Purpose::Test],
     },
     Need {
         name: "display",

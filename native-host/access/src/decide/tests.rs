@@ -90,7 +90,7 @@ fn technician(id: &str) -> TechnicianId {
 
 fn wish(customer: &str, policy: &str, duration_s: i64) -> Activate {
     Activate {
-        customer: customer.parse().unwrap(),
+        customer: Some(customer.parse().unwrap()),
         policy: policy.parse().unwrap(),
         duration_s,
         reason: "#4711 Outlook crashes on start".into(),
@@ -303,6 +303,14 @@ fn an_extension_asks_the_policy_again() {
     assert_eq!(decide_extension(&longer, &active, 86_400, later), Ok(active.latest_end));
 }
 
+#[test]
+fn whoever_names_only_the_policy_means_its_own_customer_and_learns_no_more() {
+    let unnamed = |policy| Activate { customer: None, ..wish("acme", policy, 60) };
+    assert_eq!(ask("tech1", &unnamed("acme-printers")).unwrap().customer.as_str(), "acme");
+    assert_eq!(refusal("tech1", &unnamed("no-such")), Code::UnknownPolicy);
+    assert_eq!(refusal("outsider", &unnamed("acme-printers")), Code::UnknownPolicy);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
@@ -321,7 +329,7 @@ proptest! {
         if let Ok(granted) = decide(&config, &technician(who), &wish, DecisionFacts { now: now() }) {
             let policy = config.policies.get(&granted.policy).unwrap();
             prop_assert!(is_eligible(&config, &technician(who), policy) && policy.unmet.is_empty());
-            prop_assert_eq!(&config.customer_of(policy).unwrap().id, &wish.customer);
+            prop_assert_eq!(Some(&config.customer_of(policy).unwrap().id), wish.customer.as_ref());
             prop_assert_eq!(&granted.rights, &policy.rights);
             prop_assert_eq!((granted.until - now()).num_seconds(), wish.duration_s);
             prop_assert!(now() < granted.until && granted.until <= granted.latest_end);

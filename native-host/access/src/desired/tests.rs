@@ -256,7 +256,7 @@ impl World {
                 let by = needed + self.directory.skew + tolerance();
                 assert!(
                     self.standing().contains(right)
-                        || end.is_none_or(|end| end <= by && end >= by - tolerance() - tolerance()),
+                        || end.is_some_and(|end| end <= by && end >= by - tolerance() - tolerance()),
                     "{right:?} stays until {end:?}"
                 );
             }

@@ -50,7 +50,8 @@ impl Findings {
 
 /// The contract of [`crate::Directory::check`].
 pub(super) async fn check(directory: &ActiveDirectory, rights: &[Right]) -> Vec<Finding> {
-    let mut findings = Findings { subject: format!("directory {}", directory.name), found: Vec::new() };
+    let mut findings =
+        Findings { subject: format!("directory {}", directory.servers.name()), found: Vec::new() };
     let mut first = None;
     for (server, opened) in directory.servers.each().await {
         match opened {
@@ -131,7 +132,7 @@ async fn service(
         "accountExpires",
         "msDS-UserPasswordExpiryTimeComputed",
     ];
-    let bind = directory.bind_dn.as_str();
+    let bind = directory.servers.config().bind_dn.as_str();
     let found = match Dn::parse(bind) {
         Ok(dn) => link.entry(&dn.to_string(), WANTED, Vec::new()).await,
         Err(_) => {
@@ -186,7 +187,7 @@ fn time_limited(findings: &mut Findings, domain: &Domain) {
 }
 
 async fn unit(directory: &ActiveDirectory, findings: &mut Findings, link: &Link, service: &Service) -> bool {
-    let (unit, name) = (&directory.unit, directory.unit.to_string());
+    let (unit, name) = (directory.unit(), directory.unit().to_string());
     match link.entry(&name, &["allowedChildClassesEffective"], Vec::new()).await {
         Err(trouble) => findings.failed(&trouble.reading(&name)),
         Ok(None) => findings.add(
@@ -227,10 +228,10 @@ async fn rehearsal(directory: &ActiveDirectory, findings: &mut Findings, service
         let remedy = match &error {
             DirectoryError::NotDelegated(_) if need == Need::Password => {
                 let [password, note] = [Need::Password, Need::Description]
-                    .map(|n| delegation::on_unit(&directory.unit, service, n));
+                    .map(|n| delegation::on_unit(directory.unit(), service, n));
                 format!("{password}  {note}")
             }
-            DirectoryError::NotDelegated(_) => delegation::on_unit(&directory.unit, service, need),
+            DirectoryError::NotDelegated(_) => delegation::on_unit(directory.unit(), service, need),
             other => remedy(other).into(),
         };
         findings.add(

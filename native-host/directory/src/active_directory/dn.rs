@@ -74,6 +74,11 @@ impl Dn {
         above > 0 && self.0.iter().skip(above).map(Rdn::key).eq(other.0.iter().map(Rdn::key))
     }
 
+    /// Whether this is the very domain that the other name is in, not one above it: all its `DC=` steps are this name.
+    pub(crate) fn is_domain_of(&self, other: &Self) -> bool {
+        other.is_below(self) && other.dns().eq_ignore_ascii_case(&self.dns())
+    }
+
     /// The first step's value, unescaped: what people call the entry.
     pub(crate) fn name(&self) -> Option<&str> {
         match self.0.first()?.0.first()? {

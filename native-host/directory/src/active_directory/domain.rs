@@ -6,6 +6,7 @@ use ldap3::controls::RawControl;
 
 use super::clock::generalized_time;
 use super::dn::Dn;
+use super::entry::Entry;
 use super::filter::{FilterValue, equals};
 use super::link::Link;
 use crate::DirectoryError;
@@ -36,6 +37,21 @@ impl Domain {
     }
 }
 
+/// The DN of the domain that a server is a controller of.
+///
+/// # Errors
+/// [`DirectoryError`]
+pub(crate) async fn served(link: &Link) -> Result<Dn, DirectoryError> {
+    let root = link.entry("", &["defaultNamingContext"], Vec::new()).await;
+    naming_context(&root.map_err(|t| t.reading("rootDSE"))?.unwrap_or_default(), "defaultNamingContext")
+}
+
+fn naming_context(root: &Entry, attribute: &str) -> Result<Dn, DirectoryError> {
+    Dn::parse(root.text(attribute).unwrap_or_default()).map_err(|_| {
+        DirectoryError::Refused(format!("the server is no domain controller: it has no {attribute}"))
+    })
+}
+
 /// Reads all that.
 ///
 /// # Errors
@@ -44,13 +60,8 @@ pub(crate) async fn read(link: &Link) -> Result<Domain, DirectoryError> {
     let wanted = ["defaultNamingContext", "configurationNamingContext", "supportedControl"];
     let root =
         link.entry("", &wanted, Vec::new()).await.map_err(|t| t.reading("rootDSE"))?.unwrap_or_default();
-    let named = |attribute: &str| {
-        let text = root.text(attribute).unwrap_or_default();
-        Dn::parse(text).map_err(|_| {
-            DirectoryError::Refused(format!("the server is no domain controller: it has no {attribute}"))
-        })
-    };
-    let (base, configuration) = (named("defaultNamingContext")?, named("configurationNamingContext")?);
+    let base = naming_context(&root, "defaultNamingContext")?;
+    let configuration = naming_context(&root, "configurationNamingContext")?;
     let partitions = configuration.child("CN", "Partitions").to_string();
     let this_domain = equals("nCName", &FilterValue::text(&base.to_string()));
     let found = link.search(&partitions, Scope::OneLevel, &this_domain, &["nETBIOSName"], Vec::new()).await;

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use super::entry::{Entry, Part};
 use super::failure::{Trouble, code, connecting};
 use super::filter;
-use super::server::Server;
+use super::server::{LastWrite, Server};
 use crate::{DirectoryError, Secret};
 
 /// A bound connection. Clones share it; the last one to go closes it.
@@ -22,6 +22,7 @@ pub(crate) struct Link {
     ldap: Ldap,
     timeout: Duration,
     shared: Arc<Shared>,
+    wrote: Arc<LastWrite>,
 }
 
 struct Shared {
@@ -103,7 +104,19 @@ impl Link {
         if said.rc != 0 {
             return Err(super::failure::Refusal::from(said).of_bind(bind_dn));
         }
-        Ok(Self { ldap, timeout, shared: Arc::new(shared) })
+        Ok(Self { ldap, timeout, shared: Arc::new(shared), wrote: Arc::default() })
+    }
+
+    /// The same connection, telling of its writes.
+    pub(crate) fn telling(mut self, wrote: Arc<LastWrite>) -> Self {
+        self.wrote = wrote;
+        self
+    }
+
+    /// For a write: the handle to send it by. One without an answer counts, since it may have been made.
+    fn writing(&self) -> Ldap {
+        self.wrote.goes_to(self.server(), Instant::now());
+        self.ldap.clone()
     }
 
     /// Which of the configured servers this is.
@@ -216,7 +229,7 @@ impl Link {
     pub(crate) async fn add(&self, dn: &str, attributes: &[(&str, &[u8])]) -> Result<(), Trouble> {
         let attributes =
             attributes.iter().map(|(name, value)| (name.as_bytes(), HashSet::from([*value]))).collect();
-        let mut ldap = self.ldap.clone();
+        let mut ldap = self.writing();
         let result = ldap.with_timeout(self.timeout).add(dn, attributes).await;
         self.note(result.and_then(ldap3::LdapResult::success).map(drop).map_err(Trouble::from_ldap))
     }
@@ -236,7 +249,7 @@ impl Link {
                 Change::Remove(name, value) => Mod::Delete(name.as_bytes(), HashSet::from([*value])),
             })
             .collect();
-        let mut ldap = self.ldap.clone();
+        let mut ldap = self.writing();
         if !controls.is_empty() {
             ldap.with_controls(controls);
         }
@@ -246,7 +259,7 @@ impl Link {
 
     /// Deletes an entry.
     pub(crate) async fn delete(&self, dn: &str) -> Result<(), Trouble> {
-        let mut ldap = self.ldap.clone();
+        let mut ldap = self.writing();
         let result = ldap.with_timeout(self.timeout).delete(dn).await;
         self.note(result.and_then(ldap3::LdapResult::success).map(drop).map_err(Trouble::from_ldap))
     }

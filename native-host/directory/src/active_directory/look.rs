@@ -48,7 +48,7 @@ impl ActiveDirectory {
             Some(entry) => Some(self.account(link, domain, account.mode, &entry, directory_time).await?),
             None => None,
         };
-        Ok(Observed { directory_time, account })
+        Ok(Observed { directory_time, time_limited: domain.time_limited, account })
     }
 
     /// The account's entry: by its identity where that is known, else by its name anywhere in the domain.
@@ -139,7 +139,7 @@ impl ActiveDirectory {
 
     /// The account's note. Outside the unit of JIT accounts nobody's note counts: others may write descriptions there.
     pub(super) fn marker_of(&self, entry: &Entry) -> Option<Marker> {
-        let inside = Dn::parse(&entry.dn).is_ok_and(|dn| dn.is_below(&self.unit));
+        let inside = Dn::parse(&entry.dn).is_ok_and(|dn| dn.is_below(self.unit()));
         entry.text("description").filter(|_| inside).and_then(marker::parse)
     }
 

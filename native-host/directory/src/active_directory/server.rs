@@ -1,19 +1,21 @@
 //! The servers of a directory: which one is asked, and when another one is.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use ticketgate_access::config;
 use tokio::sync::Mutex;
 
+use super::dn::Dn;
 use super::link::{Health, Link};
-use super::tls;
+use super::{domain, tls};
 use crate::read_secret::ReadSecret;
 use crate::{DirectoryError, Secret};
 
-/// After a fail-over the other server is kept for so long: it has the writes, the first one gets them by replication later.
-const STAY: Duration = Duration::from_secs(300);
+/// The server that took the last write is kept for so long: the others get it by replication, and until then would show what
+/// was before it. Within a site that takes seconds, between sites an hour as a rule.
+const STAY: Duration = Duration::from_secs(3600);
 /// A server that did not answer is asked last for so long.
 const AVOID: Duration = Duration::from_secs(30);
 /// A connection is made anew after this time, so that a changed password or authority counts.
@@ -72,11 +74,30 @@ impl fmt::Display for Server {
     }
 }
 
+/// Which server took the last write, and when. Every connection of a directory shares it.
+#[derive(Debug, Default)]
+pub(crate) struct LastWrite(std::sync::Mutex<Option<(usize, Instant)>>);
+
+impl LastWrite {
+    /// A write goes to this server now.
+    pub(crate) fn goes_to(&self, server: usize, now: Instant) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((server, now));
+    }
+
+    /// The server that the others may still be behind.
+    fn ahead(&self, now: Instant) -> Option<usize> {
+        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.filter(|(_, at)| now.duration_since(*at) < STAY).map(|(server, _)| server)
+    }
+}
+
 /// All servers of one directory, with one connection kept warm.
 pub(crate) struct Servers {
     config: config::ActiveDirectory,
+    unit: Dn,
     secrets: Arc<dyn ReadSecret>,
     timeout: Duration,
+    wrote: Arc<LastWrite>,
     state: Mutex<State>,
 }
 
@@ -84,15 +105,38 @@ pub(crate) struct Servers {
 struct State {
     warm: Option<Link>,
     used: Option<Instant>,
-    stay: Option<(usize, Instant)>,
     avoid: Vec<(usize, Instant)>,
     refused: Option<(Secret, Instant, String)>,
 }
 
 impl Servers {
-    pub(crate) fn new(config: config::ActiveDirectory, secrets: Arc<dyn ReadSecret>) -> Self {
+    /// # Errors
+    /// [`DirectoryError::BadValue`] when a server's address or the unit cannot be read.
+    pub(crate) fn new(
+        config: config::ActiveDirectory,
+        secrets: Arc<dyn ReadSecret>,
+    ) -> Result<Self, DirectoryError> {
+        for server in &config.servers {
+            Server::parse(server)?;
+        }
+        let unit = super::parsed(&config.account_unit)?;
         let timeout = Duration::from_secs(u64::from(config.timeout_s.max(1)));
-        Self { config, secrets, timeout, state: Mutex::default() }
+        Ok(Self { config, unit, secrets, timeout, wrote: Arc::default(), state: Mutex::default() })
+    }
+
+    /// As configured.
+    pub(crate) fn config(&self) -> &config::ActiveDirectory {
+        &self.config
+    }
+
+    /// What people call the directory: its first server.
+    pub(crate) fn name(&self) -> &str {
+        self.config.servers.first().map_or("", String::as_str)
+    }
+
+    /// The unit of JIT accounts.
+    pub(crate) fn unit(&self) -> &Dn {
+        &self.unit
     }
 
     /// A connection that works as far as is known: the warm one, or a new one.
@@ -135,12 +179,7 @@ impl Servers {
         let mut found = Vec::new();
         for (index, url) in self.config.servers.iter().enumerate() {
             let link = match self.credentials().await {
-                Ok((trust, password)) => match Server::parse(url) {
-                    Ok(server) => {
-                        Link::open(&server, index, trust, self.timeout, &self.config.bind_dn, &password).await
-                    }
-                    Err(error) => Err(error),
-                },
+                Ok((trust, password)) => self.open(url, index, trust, &password).await,
                 Err(error) => Err(error),
             };
             // A second wrong password in a row brings the account nearer to its lock-out and tells nothing new.
@@ -163,22 +202,11 @@ impl Servers {
             return Err(DirectoryError::Bind(said.clone()));
         }
         state.avoid.retain(|(_, since)| now.duration_since(*since) < AVOID);
-        state.stay = state.stay.filter(|(_, since)| now.duration_since(*since) < STAY);
         let mut worst = DirectoryError::Unreachable("no server is configured".into());
-        for index in order(self.config.servers.len(), state.stay.map(|(index, _)| index), &state.avoid) {
+        for index in order(self.config.servers.len(), self.wrote.ahead(now), &state.avoid) {
             let Some(url) = self.config.servers.get(index) else { continue };
-            let opened = match Server::parse(url) {
-                Ok(server) => {
-                    Link::open(&server, index, trust.clone(), self.timeout, &self.config.bind_dn, &password)
-                        .await
-                }
-                Err(error) => Err(error),
-            };
-            match opened {
+            match self.open(url, index, trust.clone(), &password).await {
                 Ok(link) => {
-                    if index != 0 {
-                        state.stay = Some((index, Instant::now()));
-                    }
                     state.refused = None;
                     return Ok(link);
                 }
@@ -199,6 +227,27 @@ impl Servers {
         Err(worst)
     }
 
+    /// A connection to one server, which has to be one of the domain that the unit is in: in another one nothing of ours would
+    /// be found, and all of it would seem to be gone.
+    async fn open(
+        &self,
+        url: &str,
+        index: usize,
+        trust: Arc<rustls::ClientConfig>,
+        password: &Secret,
+    ) -> Result<Link, DirectoryError> {
+        let server = Server::parse(url)?;
+        let link = Link::open(&server, index, trust, self.timeout, &self.config.bind_dn, password).await?;
+        let served = domain::served(&link).await?;
+        if served.is_domain_of(&self.unit) {
+            return Ok(link.telling(Arc::clone(&self.wrote)));
+        }
+        Err(DirectoryError::BadValue(format!(
+            "{server} serves the domain {served}, in which the unit {} is not; correct servers or account_unit",
+            self.unit
+        )))
+    }
+
     /// What a connection needs, read from files anew.
     async fn credentials(&self) -> Result<(Arc<rustls::ClientConfig>, Secret), DirectoryError> {
         let (secrets, place, ca) =
@@ -215,12 +264,12 @@ impl Servers {
     }
 }
 
-/// In which order servers are tried: where the last writes went, then as configured; those that failed lately at the end.
-fn order(count: usize, stay: Option<usize>, avoid: &[(usize, Instant)]) -> Vec<usize> {
+/// In which order servers are tried: the one that took the last write, then as configured; those that failed lately at the end.
+fn order(count: usize, ahead: Option<usize>, avoid: &[(usize, Instant)]) -> Vec<usize> {
     let mut order: Vec<_> = (0..count).collect();
     order.sort_by_key(|index| {
         let avoided = avoid.iter().any(|(avoided, _)| avoided == index);
-        (avoided, stay != Some(*index), *index)
+        (avoided, ahead != Some(*index), *index)
     });
     order
 }
@@ -260,6 +309,19 @@ mod tests {
         ] {
             assert!(matches!(Server::parse(bad), Err(DirectoryError::BadValue(_))), "{bad}");
         }
+    }
+
+    #[test]
+    fn each_write_renews_how_long_its_server_is_kept() {
+        let (wrote, start) = (LastWrite::default(), Instant::now());
+        assert_eq!(wrote.ahead(start), None);
+        wrote.goes_to(1, start);
+        let second = start + STAY - Duration::from_secs(1);
+        wrote.goes_to(1, second);
+        assert_eq!(wrote.ahead(second + STAY - Duration::from_secs(1)), Some(1));
+        assert_eq!(wrote.ahead(second + STAY), None);
+        wrote.goes_to(0, second);
+        assert_eq!(wrote.ahead(second), Some(0));
     }
 
     #[test]

@@ -131,7 +131,7 @@ impl ActiveDirectory {
 
     async fn create(&self, work: &Work<'_>, marker: &Marker) -> Result<(), DirectoryError> {
         let name = logon_name(&work.account.name)?;
-        let dn = self.unit.child("CN", name).to_string();
+        let dn = self.unit().child("CN", name).to_string();
         let principal = format!("{name}@{}", work.domain.base.dns());
         let note = marker::format(marker)?;
         // A new account without a password would be one that needs none.
@@ -164,7 +164,7 @@ impl ActiveDirectory {
             }
             Err(trouble) if trouble.is(&[code::NO_SUCH_OBJECT]) => Err(DirectoryError::Refused(format!(
                 "the unit {} does not exist, or the service account cannot see it",
-                self.unit
+                self.unit()
             ))),
             Err(trouble) => Err(trouble.writing(&dn)),
         }

@@ -22,12 +22,12 @@ use ticketgate_protocol::api::Mode;
 
 use server::{ACCOUNT, GROUP, LINK_TTL, Server, Writes};
 
-fn directory(server: &Server) -> ActiveDirectory {
+fn config(server: &Server) -> config::ActiveDirectory {
     use std::os::unix::fs::PermissionsExt;
     let secret = server.folder.path().join("secret");
     std::fs::write(&secret, "password\n").unwrap();
     std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
-    let config = config::ActiveDirectory {
+    config::ActiveDirectory {
         servers: vec![server.url.clone()],
         bind_dn: "CN=svc,DC=acme,DC=test".into(),
         password: SecretRef::File(secret.display().to_string()),
@@ -35,8 +35,11 @@ fn directory(server: &Server) -> ActiveDirectory {
         account_unit: "OU=JIT,DC=acme,DC=test".into(),
         account_name: "jit-{technician}".into(),
         timeout_s: 1,
-    };
-    ActiveDirectory::new(&config, BTreeSet::from([Right(GROUP.into())])).unwrap()
+    }
+}
+
+fn directory(server: &Server) -> ActiveDirectory {
+    ActiveDirectory::new(&config(server), BTreeSet::from([Right(GROUP.into())])).unwrap()
 }
 
 fn account() -> Account {
@@ -131,4 +134,32 @@ async fn a_referral_a_limit_and_a_busy_server_are_told_apart() {
         assert!(error.to_string().contains(word), "{code}: {error}");
         assert_eq!(error.is_passing(), passing, "{code}: {error}");
     }
+}
+
+#[tokio::test]
+async fn a_server_of_another_domain_is_refused_before_anything_seems_to_be_gone() {
+    // Of another forest, and of the domain above, under which the unit's name also ends.
+    for domain in ["DC=globex,DC=test", "DC=test"] {
+        let server = Server::start();
+        server.state.lock().unwrap().domain = Some(domain);
+        let directory = directory(&server);
+        let error = directory.observe(&account()).await.unwrap_err();
+        assert!(matches!(error, DirectoryError::BadValue(_)), "{error}");
+        assert!(error.to_string().contains(&format!("serves the domain {domain}")), "{error}");
+        let findings = directory.check(&[]).await;
+        assert!(matches!(findings.as_slice(), [only] if only.text.contains(domain)), "{findings:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_configuration_read_anew_goes_on_with_the_servers_unless_it_describes_others() {
+    let server = Server::start();
+    let directory = directory(&server);
+    grant(&directory, 60).await.unwrap();
+    let mut config = config(&server);
+    let again = directory.reread(&config, BTreeSet::from([Right(GROUP.into())])).unwrap().unwrap();
+    assert!(again.time().await.is_ok());
+    assert_eq!(server.state.lock().unwrap().connections, 1, "the warm connection serves both");
+    config.servers.push("ldaps://dc2.acme.test".into());
+    assert!(directory.reread(&config, BTreeSet::new()).unwrap().is_none());
 }

@@ -34,6 +34,10 @@ pub struct State {
     pub member: Option<u32>,
     /// Values written to `member`, `+` added and `-` taken away, one modify each.
     pub modifies: Vec<Vec<String>>,
+    /// The domain that it is a controller of, where that is not `DC=acme,DC=test`.
+    pub domain: Option<&'static str>,
+    /// Connections that it took.
+    pub connections: u32,
     /// OIDs of controls that came with writes.
     pub controls: Vec<String>,
 }
@@ -71,6 +75,7 @@ impl Server {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (config, state) = (config.clone(), shared.clone());
+                state.lock().unwrap().connections += 1;
                 std::thread::spawn(move || serve(stream, config, &state));
             }
         });
@@ -121,7 +126,7 @@ fn search(body: &[(u8, Vec<u8>)], state: &State) -> Vec<Vec<u8>> {
                 "",
                 &[
                     ("currentTime", &[&now]),
-                    ("defaultNamingContext", &["DC=acme,DC=test"]),
+                    ("defaultNamingContext", &[state.domain.unwrap_or("DC=acme,DC=test")]),
                     ("configurationNamingContext", &["CN=Configuration,DC=acme,DC=test"]),
                     ("supportedControl", &[LINK_TTL]),
                 ],

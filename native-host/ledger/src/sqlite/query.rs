@@ -31,8 +31,14 @@ pub(super) fn sessions(connection: &Connection, filter: &SessionFilter) -> Resul
     if let Some(customer) = &filter.customer {
         wanted.and("customer = ?", [customer.as_str().to_owned().into()]);
     }
+    if let Some(account) = &filter.account {
+        wanted.and("account = ?", [account.0.clone().into()]);
+    }
     if filter.open {
         wanted.and(OPEN, []);
+    }
+    if let Some(since) = filter.over_since {
+        wanted.and("ended_at > ?", [time_text(since)?.into()]);
     }
     let limit = filter.limit.map_or(-1, i64::from);
     let sql = format!("SELECT {SESSION} FROM sessions{} ORDER BY until, id LIMIT {limit}", wanted.sql);

@@ -20,7 +20,8 @@ use tokio::sync::broadcast::error::RecvError;
 use utoipa::OpenApi;
 
 use super::{Api, Body, Key, Refusal, Who, WithApi};
-use crate::broker::{Broker, Caller, Delivery, ledger_problem};
+use crate::broker::service::fault;
+use crate::broker::{Broker, Caller, Delivery, ledger_problem, on_record};
 use crate::handover::PasswordHandOver;
 
 type Answer<T> = Result<Json<T>, Refusal>;
@@ -125,7 +126,13 @@ async fn sessions(
     if technician.is_none() || technician != caller.technician {
         caller.require_administrator()?;
     }
-    let filter = SessionFilter { technician, customer: query.customer, open: query.open, limit: Some(1_000) };
+    let filter = SessionFilter {
+        technician,
+        customer: query.customer,
+        open: query.open,
+        limit: Some(1_000),
+        ..SessionFilter::default()
+    };
     Ok(Json(broker.list(filter).await?))
 }
 
@@ -286,13 +293,10 @@ async fn audit_verify(State(broker): Shared, Who(caller): Who) -> Answer<api::Au
     Ok(Json(broker.ledger().verify(None).await.map_err(|e| ledger_problem(&e))?))
 }
 
-/// Tries everything that sessions will need, without changing anything.
+/// Tries everything that sessions will need; where accounts are made, one that is never enabled is made and deleted.
 #[utoipa::path(get, path = "/v1/check", responses((status = 200, body = Vec<api::Finding>), (status = 403, body = Problem)))]
 async fn check(State(broker): Shared, Who(caller): Who) -> Answer<Vec<api::Finding>> {
-    if !caller.administrator {
-        caller.technician()?;
-    }
-    Ok(Json(broker.check().await))
+    Ok(Json(broker.check(&caller).await?))
 }
 
 /// Converges every account now.
@@ -352,8 +356,7 @@ async fn openapi() -> impl IntoResponse {
 async fn to_the_end<T: Send + 'static>(
     work: impl Future<Output = Result<T, Problem>> + Send + 'static,
 ) -> Result<T, Problem> {
-    let fault = |_| Problem::new(Code::Internal, "The broker met a fault of its own.");
-    tokio::spawn(work).await.map_err(fault).flatten()
+    tokio::spawn(on_record::carried(work)).await.map_err(|_| fault()).flatten()
 }
 
 fn sse(event: &api::Event) -> SseEvent {
@@ -365,11 +368,15 @@ fn sse(event: &api::Event) -> SseEvent {
 }
 
 fn session_id(text: String) -> Result<SessionId, Refusal> {
-    SessionId::new(text).map_err(|bad| Refusal(Problem::new(Code::UnknownSession, format!("That is {bad}."))))
+    SessionId::new(text).map_err(|bad| {
+        let problem = Problem::new(Code::UnknownSession, format!("That is {bad}."));
+        Refusal(problem.remedy("`ticketgate sessions` lists yours."))
+    })
 }
 
 fn bad_query() -> Refusal {
-    Refusal(Problem::new(Code::MalformedRequest, "The query has an unknown or malformed parameter."))
+    let problem = Problem::new(Code::MalformedRequest, "The query has an unknown or malformed parameter.");
+    Refusal(problem.remedy("The broker's OpenAPI document (`/v1/openapi.json`) lists them."))
 }
 
 #[cfg(test)]

@@ -20,6 +20,10 @@ use crate::broker::{BuildDirectory, Clock};
 pub(super) enum Mood {
     Well,
     Down,
+    /// Looks wait for another mood.
+    Held,
+    /// A look takes this many seconds.
+    Slow(i64),
     /// Steps of this name are refused.
     Refuses(&'static str),
     /// Taking this right away is refused.
@@ -158,14 +162,19 @@ impl Model {
 #[async_trait]
 impl Directory for Model {
     async fn observe(&self, account: &Account) -> Result<Observed, DirectoryError> {
-        if *self.mood.lock().unwrap() == Mood::Down {
-            return Err(DirectoryError::Unreachable("down".into()));
+        while *self.mood.lock().unwrap() == Mood::Held {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        match *self.mood.lock().unwrap() {
+            Mood::Down => return Err(DirectoryError::Unreachable("down".into())),
+            Mood::Slow(seconds) => self.clock.pass(seconds),
+            _ => {}
         }
         let seen = match &account.identity {
             Some(id) => self.accounts.lock().unwrap().values().find(|a| a.identity == *id).cloned(),
             _ => self.account(&account.name),
         };
-        Ok(Observed { directory_time: self.now(), account: seen })
+        Ok(Observed { directory_time: self.now(), time_limited: false, account: seen })
     }
 
     async fn apply(

@@ -143,3 +143,18 @@ async fn a_persons_account_in_the_place_of_a_deleted_one_is_not_touched() {
     assert_eq!(world.try_activate("domain", "k2", 3600).await, Err(Code::NameClash));
     assert_eq!(world.directory.only(), person);
 }
+
+#[tokio::test]
+async fn nothing_begins_by_a_configuration_that_was_replaced_meanwhile() {
+    let world = World::new().await;
+    world.directory.person("tech1", &[]);
+    world.directory.set(Mood::Held);
+    let (granted, ()) = tokio::join!(world.try_activate("own", "k1", 3600), async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let without = configuration().replace("id = \"own\"", "id = \"gone\"");
+        world.broker.load_settings(&without).await.unwrap();
+        world.directory.set(Mood::Well);
+    });
+    assert_eq!(granted, Err(Code::UnknownPolicy));
+    assert!(world.directory.only().rights.is_empty());
+}

@@ -191,3 +191,46 @@ async fn an_overlapping_session_that_fails_leaves_the_running_one_as_it_was() {
         assert_eq!(*world.directory.passwords.lock().unwrap(), passwords, "{step}");
     }
 }
+
+#[tokio::test]
+async fn a_slow_look_is_no_difference_of_the_clocks() {
+    let world = World::new().await;
+    let session = world.activate("domain", "k1").await;
+    world.directory.set(Mood::Slow(20));
+    world.broker.sweep().await.unwrap();
+    assert_eq!(world.directory.only().end, DirectoryEnd::At(session.expires_at));
+    assert!(!world.actions().await.contains(&"account.differs".to_owned()));
+}
+
+#[tokio::test]
+async fn a_broker_that_starts_on_a_ledger_that_cannot_be_written_takes_back_what_was_under_way() {
+    let world = World::with_ledger_refusing("ledger.session_active ledger.activation_given_up").await;
+    world.refusing.refuses.store(true, Ordering::SeqCst);
+    assert_eq!(world.try_activate("domain", "k1", 3600).await, Err(Code::LedgerDown));
+    // As if the process had died right after the grant.
+    world.directory.by_hand("jit-tech1", |a| {
+        a.enabled = true;
+        a.rights.insert(Right(ADMINS.into()));
+    });
+    let next = World::on(world.folder, world.clock, world.directory, "*").await;
+    next.refusing.refuses.store(true, Ordering::SeqCst);
+    assert!(next.broker.record_life("broker.started").await.is_err());
+    assert_eq!(next.broker.recover().await.unwrap(), 1);
+    next.broker.sweep().await.unwrap();
+    next.closed("jit-tech1");
+    next.refusing.refuses.store(false, Ordering::SeqCst);
+    next.broker.sweep().await.unwrap();
+    let sessions = next.ledger.sessions(SessionFilter::default()).await.unwrap();
+    assert_eq!(sessions.iter().map(|s| s.state).collect::<Vec<_>>(), [State::Failed]);
+}
+
+#[tokio::test]
+async fn a_wish_that_the_directory_cannot_even_be_asked_about_is_on_record() {
+    for (policy, record) in [("own", "activation.refused"), ("domain", "activation.failed")] {
+        let world = World::new().await;
+        world.directory.set(Mood::Down);
+        assert_eq!(world.try_activate(policy, "k1", 3600).await, Err(Code::DirectoryDown));
+        let actions = world.actions().await;
+        assert_eq!(actions.iter().filter(|a| *a == record).count(), 1, "{policy}: {actions:?}");
+    }
+}

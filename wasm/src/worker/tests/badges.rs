@@ -62,6 +62,19 @@ fn work_and_trouble_come_before_time() {
 }
 
 #[test]
+fn a_failed_activation_hides_no_time_that_runs_and_is_told_where_no_popup_is_open() {
+    let mut play = Play::with(overview(&[session("s-1", 3599)]));
+    play.show_ticket("4712", "Acme Corp");
+    let token = play.chip().unwrap().token;
+    play.click(&token, "4712", "Acme Corp");
+    play.refuse("activate", "directory_down");
+    assert_eq!(notices(&play.effects), ["Not activated: Domain Admin at Acme Corp"]);
+    let (text, _, title) = play.worker.badge(play.now);
+    assert_eq!(text, "59m");
+    assert!(title.ends_with("not activated: Domain Admin at Acme Corp"), "{title}");
+}
+
+#[test]
 fn a_ticket_lights_the_icon_of_its_tab_and_sets_no_badge() {
     let mut play = Play::with(overview(&[]));
     play.show_ticket("4711", "Acme Corp");

@@ -54,7 +54,7 @@ fn terminal_states_are_not_tried_again_until_the_person_asks() {
         lose(&mut play, text);
         assert!(play.view().trouble.is_some());
         assert_eq!(opens(&play.wait(600)), 0, "{text}");
-        play.intend(Intent::Retry {});
+        play.intend(Intent::Reconnect {});
         assert_eq!(opens(&play.effects), 1, "{text}");
     }
 }
@@ -137,6 +137,17 @@ fn an_unneeded_port_is_closed_after_half_a_minute() {
 }
 
 #[test]
+fn a_host_that_leaves_an_unneeded_port_lets_the_worker_sleep() {
+    for text in ["Native host has exited.", "Specified native messaging host not found."] {
+        let mut play = Play::with(overview(&[]));
+        play.wait(5);
+        lose(&mut play, text);
+        play.wait(60);
+        assert_eq!((play.timer, play.worker.shown.alarm), (None, None), "{text}");
+    }
+}
+
+#[test]
 fn a_live_session_keeps_the_port() {
     let mut play = Play::with(overview(&[session("s-1", 3600)]));
     assert!(!play.wait(600).iter().any(|e| matches!(e, Effect::ClosePort {})));
@@ -172,11 +183,11 @@ fn an_activation_whose_reply_was_lost_is_repeated_with_its_key() {
     assert!(play.view().job.as_ref().unwrap().retry.is_none(), "the relay may still answer");
     play.wait(10);
     assert!(play.view().job.as_ref().unwrap().retry.is_some());
-    play.intend(Intent::Retry {});
+    play.intend(Intent::RetryJob {});
     assert_eq!(play.last_sent("activate").unwrap().key, first.key);
     // A clear refusal is an answer: the next attempt is a new request.
     play.refuse("activate", "directory_down");
-    play.intend(Intent::Retry {});
+    play.intend(Intent::RetryJob {});
     assert_ne!(play.last_sent("activate").unwrap().key, first.key);
 }
 

@@ -23,6 +23,14 @@ fn a_ticket_page_is_asked_recognised_and_gets_its_button() {
 }
 
 #[test]
+fn scripts_that_are_put_in_anew_are_given_the_button_again() {
+    let mut play = Play::with(overview(&[]));
+    play.show_ticket("4711", "Acme Corp");
+    play.page(from_desk(), &json!({"page": "arrived"}));
+    assert!(play.effects.iter().any(|e| matches!(e, Effect::Tell { message: ToPage::Show(_), .. })));
+}
+
+#[test]
 fn one_click_activates_the_ticket_that_was_seen() {
     let mut play = Play::with(overview(&[]));
     play.show_ticket("4711", "acme");
@@ -78,6 +86,44 @@ fn a_policy_without_one_click_opens_the_popup_filled_in() {
     let form = play.view().form.clone().unwrap();
     assert_eq!(form.activate.label, "Activate Careful Admin for 1 h");
     assert!(form.activate.disabled.is_none() && form.caution.is_none());
+}
+
+#[test]
+fn words_that_may_name_a_customer_by_chance_are_never_one_click() {
+    let mut play = Play::with(with(
+        overview(&[]),
+        json!({"policies": [policy("globex-domain-admin", "Domain Admin", "globex", true)]}),
+    ));
+    let (sender, facts) = in_autotask("42", "Globex");
+    play.page(sender, &json!({"page": "report", "facts": facts}));
+    let chip = play.chip().unwrap();
+    assert_eq!((chip.label.as_str(), chip.one_click), ("Activate · Globex · Domain Admin 1 h …", false));
+}
+
+#[test]
+fn in_a_frame_the_button_only_opens_the_popup() {
+    let mut play = Play::with(overview(&[]));
+    let in_frame = || Sender { frame: Some(7), ..from_desk() };
+    play.page(in_frame(), &json!({"page": "report", "facts": facts("4711", "Acme Corp")}));
+    let chip = play.chip().unwrap();
+    assert_eq!((chip.label.as_str(), chip.one_click), ("Activate · Acme Corp · Domain Admin 1 h …", false));
+    let click = json!({"page": "click", "token": chip.token, "facts": facts("4711", "Acme Corp")});
+    play.page(in_frame(), &click);
+    assert!(!activates(&play) && play.opens_popup());
+    play.open_popup();
+    assert!(play.view().form.as_ref().unwrap().caution.is_none(), "nothing changed under the click");
+}
+
+#[test]
+fn a_click_on_a_button_that_shows_a_session_opens_the_popup_without_a_caution() {
+    let ticket = json!({"system": "request-tracker", "number": "4711"});
+    let mut play = Play::with(overview(&[with(session("s-1", 3600), json!({"ticket": ticket}))]));
+    play.show_ticket("4711", "Acme Corp");
+    let token = play.chip().unwrap().token;
+    play.click(&token, "4711", "Acme Corp");
+    assert!(!activates(&play) && play.opens_popup());
+    play.open_popup();
+    assert!(play.view().form.as_ref().unwrap().caution.is_none());
 }
 
 #[test]
@@ -158,6 +204,57 @@ fn a_flood_is_ignored_after_its_share() {
     play.now += TimeDelta::seconds(11);
     play.page(from_desk(), &json!({"page": "report", "facts": facts("2", "Globex")}));
     assert_eq!(play.worker.recognised_ticket(1).unwrap().number, "2");
+}
+
+fn allow(play: &mut Play, patterns: &[&str]) {
+    play.happen(Input::Origins { origins: patterns.iter().map(|&p| p.to_owned()).collect() });
+}
+
+fn stops(play: &Play) -> bool {
+    play.effects.iter().any(|e| matches!(e, Effect::Tell { message: ToPage::Stop(true), .. }))
+}
+
+#[test]
+fn scripts_on_a_site_that_was_taken_back_are_stopped_and_not_heard_any_more() {
+    let mut play = Play::with(overview(&[]));
+    allow(&mut play, &["https://desk.example/*"]);
+    play.show_ticket("4711", "Acme Corp");
+    let token = play.chip().unwrap().token;
+    allow(&mut play, &[]);
+    assert!(stops(&play));
+    assert!(play.worker.recognised_ticket(1).is_none());
+    // One that the browser kept for "back" was not told.
+    play.show_ticket("4711", "Acme Corp");
+    play.click(&token, "4711", "Acme Corp");
+    assert!(play.worker.recognised_ticket(1).is_none() && !activates(&play) && !play.opens_popup());
+    // A click on the toolbar is the person's word again, and so is the site's return.
+    play.open_popup();
+    assert!(play.effects.contains(&Effect::Inject { tab: 1 }));
+    play.show_ticket("4711", "Acme Corp");
+    assert!(play.chip().is_some());
+    allow(&mut play, &["https://desk.example/*"]);
+    assert!(!stops(&play));
+}
+
+#[test]
+fn a_site_that_was_taken_back_while_the_worker_slept_is_stopped_when_it_wakes() {
+    let mut play = Play::with(overview(&[]));
+    allow(&mut play, &["https://desk.example/*"]);
+    play.show_ticket("4711", "Acme Corp");
+    let mut next = Play::unstarted();
+    next.start(play.saved.clone(), play.memory.clone());
+    assert!(stops(&next));
+    assert!(next.worker.recognised_ticket(1).is_none());
+}
+
+#[test]
+fn taking_one_site_back_leaves_a_page_alone_that_was_pointed_at_elsewhere() {
+    let mut play = Play::with(overview(&[]));
+    allow(&mut play, &["https://other.example/*"]);
+    play.show_ticket("4711", "Acme Corp");
+    allow(&mut play, &[]);
+    assert!(!stops(&play));
+    assert!(play.chip().is_some());
 }
 
 #[test]

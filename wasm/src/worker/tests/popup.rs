@@ -2,10 +2,15 @@
 
 use super::*;
 
+/// The number of the question that was just put to a document.
+fn ask(play: &Play) -> u32 {
+    let asked = |e: &Effect| if let Effect::Read { ask, .. } = e { Some(*ask) } else { None };
+    play.effects.iter().find_map(asked).unwrap()
+}
+
 fn read_again(play: &mut Play, number: &str, queue: &str) {
-    let ask =
-        play.effects.iter().find_map(|e| if let Effect::Read { ask, .. } = e { Some(*ask) } else { None });
-    play.happen(Input::PageRead { ask: ask.unwrap(), facts: Some(facts(number, queue).to_string()) });
+    let ask = ask(play);
+    play.happen(Input::PageRead { ask, facts: Some(facts(number, queue).to_string()) });
 }
 
 #[test]
@@ -61,6 +66,18 @@ fn a_reason_that_cannot_be_used_says_why() {
 }
 
 #[test]
+fn pasted_lines_become_one_reason() {
+    let mut play = Play::with(overview(&[]));
+    play.show_ticket("4711", "Acme Corp");
+    play.open_popup();
+    play.intend(Intent::EditReason { text: "Mail is down\r\nsince noon\n".into() });
+    play.press_activate();
+    read_again(&mut play, "4711", "Acme Corp");
+    let Method::Activate(wanted) = &play.last_sent("activate").unwrap().method else { panic!() };
+    assert_eq!(wanted.reason, "Mail is down since noon");
+}
+
+#[test]
 fn activate_reads_the_page_again_and_asks_if_it_moved_on() {
     let mut play = Play::with(overview(&[]));
     play.show_ticket("4711", "Acme Corp");
@@ -73,6 +90,44 @@ fn activate_reads_the_page_again_and_asks_if_it_moved_on() {
     assert_eq!(form.use_page.unwrap().label, "Use ticket #4712");
     // The second click is for what stands on the screen.
     play.press_activate();
+    assert_eq!(play.count_sent("activate"), 1);
+}
+
+#[test]
+fn a_page_that_cannot_be_read_again_is_asked_about_before_anything_is_activated() {
+    for gone in [false, true] {
+        let mut play = Play::with(overview(&[]));
+        play.show_ticket("4711", "Acme Corp");
+        play.open_popup();
+        play.press_activate();
+        if gone {
+            let ask = ask(&play);
+            play.happen(Input::PageRead { ask, facts: None });
+        } else {
+            play.wait(1);
+        }
+        assert_eq!(play.count_sent("activate"), 0, "gone: {gone}");
+        assert!(play.view().form.as_ref().unwrap().caution.is_some(), "gone: {gone}");
+        play.press_activate();
+        assert_eq!(
+            play.count_sent("activate"),
+            1,
+            "gone: {gone}: the second click is for what is on the screen"
+        );
+    }
+}
+
+#[test]
+fn a_page_that_was_loaded_again_is_the_one_that_is_read() {
+    let mut play = Play::with(overview(&[]));
+    play.show_ticket("4711", "Acme Corp");
+    play.open_popup();
+    play.intend(Intent::EditReason { text: "Mine".into() });
+    let anew = Sender { document: Some("doc-2".into()), ..from_desk() };
+    play.page(anew, &json!({"page": "report", "facts": facts("4711", "Acme Corp")}));
+    play.press_activate();
+    assert!(play.effects.iter().any(|e| matches!(e, Effect::Read { document, .. } if document == "doc-2")));
+    read_again(&mut play, "4711", "Acme Corp");
     assert_eq!(play.count_sent("activate"), 1);
 }
 
@@ -178,6 +233,49 @@ fn a_failed_activation_shows_the_way_out() {
     assert_eq!(play.worker.badge(play.now).0, "!");
     play.intend(Intent::Dismiss {});
     assert!(play.view().form.is_some());
+    assert_eq!(play.worker.badge(play.now).0, "");
+}
+
+/// A play whose activation for ticket 4711 was refused, with the popup open.
+fn refused(code: &str) -> Play {
+    let mut play = Play::with(overview(&[]));
+    play.show_ticket("4711", "Acme Corp");
+    play.open_popup();
+    play.press_activate();
+    read_again(&mut play, "4711", "Acme Corp");
+    play.refuse("activate", code);
+    play
+}
+
+#[test]
+fn connecting_again_repeats_no_activation() {
+    let mut play = refused("directory_down");
+    play.intend(Intent::Reconnect {});
+    assert_eq!(play.count_sent("activate"), 1);
+    play.intend(Intent::RetryJob {});
+    assert_eq!(play.count_sent("activate"), 2);
+}
+
+#[test]
+fn what_failed_for_one_ticket_leaves_the_next_its_form_and_cannot_be_repeated_there() {
+    let mut play = refused("directory_down");
+    assert!(play.view().form.is_none());
+    play.show_ticket("4712", "Globex");
+    let view = play.view().clone();
+    assert_eq!(view.form.unwrap().ticket.unwrap().text, "#4712 Outlook crashes");
+    let job = view.job.unwrap();
+    assert_eq!(job.title, "Not activated: Domain Admin at Acme Corp · #4711");
+    assert!(job.retry.is_none());
+    assert_eq!(job.dismiss.unwrap().label, "Dismiss");
+}
+
+#[test]
+fn what_failed_is_forgotten_after_a_while() {
+    let mut play = refused("directory_down");
+    play.happen(Input::Disconnected { port: 1 });
+    play.wait(10 * 60 - 1);
+    assert_eq!(play.worker.badge(play.now).0, "!");
+    play.wait(1);
     assert_eq!(play.worker.badge(play.now).0, "");
 }
 

@@ -92,6 +92,23 @@ fn a_short_sessions_right_does_not_wait_for_a_longer_sessions_end() {
 }
 
 #[test]
+fn a_membership_for_good_gets_its_end_where_the_forest_has_ends() {
+    for mode in [Mode::Dedicated, Mode::Membership] {
+        let mut world = World::new(mode, 0, true);
+        world.start(&[right("R1")], 600);
+        assert!(world.converge(usize::MAX));
+        world.directory.account.as_mut().unwrap().rights.insert(right("R1"), None);
+        assert!(
+            matches!(steps(&mut world).as_slice(), [Step::Grant { until: Some(_), .. }]),
+            "{:?}",
+            steps(&mut world)
+        );
+        world.directory.ends_rights = false;
+        assert_eq!(steps(&mut world), []);
+    }
+}
+
+#[test]
 fn rights_that_the_person_had_before_are_neither_given_nor_taken() {
     let mut world = World::new(Mode::Membership, 0, false);
     world.start(&[right("R0"), right("R1")], 600);
@@ -121,7 +138,7 @@ fn foreign() -> ObservedAccount {
 #[test]
 fn an_account_that_is_not_ours_is_never_touched_and_holds_up_no_end() {
     let mut world = World::new(Mode::Dedicated, 0, false);
-    let observed = Observed { directory_time: start(), account: Some(foreign()) };
+    let observed = Observed { directory_time: start(), time_limited: false, account: Some(foreign()) };
     let planned = |world: &World| {
         plan(&world.account, &desired(&world.account, &world.open(), world.now), &observed, world.now)
     };

@@ -32,6 +32,7 @@ impl Model {
         self.expire(now);
         Observed {
             directory_time: floor_to_second(self.time(now)),
+            time_limited: self.ends_rights,
             account: self.account.as_ref().map(|a| ObservedAccount {
                 identity: a.identity.clone(),
                 display_name: "ACME\\jit-tech1".into(),
