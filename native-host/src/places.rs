@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 pub const CONFIG_VARIABLE: &str = "TICKETGATE_CONFIG";
 /// Names another state folder.
 pub const STATE_VARIABLE: &str = "TICKETGATE_STATE";
-/// Names another socket (on Windows: another pipe).
+/// Names another socket.
 pub const SOCKET_VARIABLE: &str = "TICKETGATE_SOCKET";
 
 /// The operating systems that places differ by. A value, so that each can be looked at on any of them.
@@ -154,7 +154,7 @@ pub struct Places {
     pub config: PathBuf,
     /// The folder of the ledger, the audit log, keys and logs.
     pub state: PathBuf,
-    /// The broker's socket (on Windows: its pipe).
+    /// The broker's socket.
     pub socket: PathBuf,
 }
 

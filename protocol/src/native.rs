@@ -169,7 +169,7 @@ pub enum Clipboard {
     Unknown,
 }
 
-/// Answer to `diagnose`: what the popup's help page shows.
+/// Answer to `diagnose`: what `ticketgate doctor` finds, for whoever speaks to the host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Diagnosis {
     /// The host's version.

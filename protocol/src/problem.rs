@@ -1,5 +1,6 @@
 //! Errors as people and programs meet them: a stable code, a plain sentence, a remedy (RFC 9457 problem details).
-//! Internals (server answers, paths, stack traces) never stand in a problem; they go to the broker's log.
+//! The broker's internals (server answers, paths, stack traces) never stand in a problem; they go to its log. Relay and
+//! command line may name files on the person's own computer, which that person can mend.
 
 use serde::{Deserialize, Serialize};
 

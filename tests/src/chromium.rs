@@ -264,7 +264,7 @@ fn command(options: &Options, profile: &Profile) -> Result<Command> {
         command.arg("--ignore-certificate-errors");
     }
     match &options.display {
-        Some(display) => command.env("DISPLAY", display),
+        Some(display) => command.env("DISPLAY", display).envs(x_authority()),
         None => command.env_remove("DISPLAY"),
     };
     command.env_remove("WAYLAND_DISPLAY");
@@ -275,6 +275,13 @@ fn command(options: &Options, profile: &Profile) -> Result<Command> {
     command.env("XDG_CONFIG_HOME", folder.join("config")).env("XDG_CACHE_HOME", folder.join("cache"));
     command.envs(options.environment.iter().cloned()).arg("about:blank");
     Ok(command)
+}
+
+/// What opens a person's display. By custom it is in the home folder, and the browser gets another one.
+fn x_authority() -> Option<(&'static str, PathBuf)> {
+    let named = std::env::var_os("XAUTHORITY").map(PathBuf::from);
+    let in_home = || std::env::home_dir().map(|home| home.join(".Xauthority"));
+    named.or_else(in_home).filter(|file| file.exists()).map(|file| ("XAUTHORITY", file))
 }
 
 fn register(profile: &Profile, host: &NativeHost, extension: &str) -> Result<()> {

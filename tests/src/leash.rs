@@ -96,7 +96,7 @@ impl Leashed {
     /// It goes on.
     pub fn wait(&mut self, limit: Duration) -> Result<Exit> {
         let what = format!("process {} to end", self.pid());
-        patience::wait_for(&what, limit, || self.exited())
+        patience::wait_in_any_case(&what, limit, || self.exited())
     }
 
     /// Sends a signal to the program alone.

@@ -5,6 +5,7 @@
 //! - [`world`]: where state lives on disk; templates that are made once.
 //! - [`leash`]: child processes that cannot outlive their owner.
 //! - [`outcome`]: how a test ends; [`patience`]: waiting for something, with a limit and a sentence.
+//! - [`interrupt`]: Ctrl-C, for the demo.
 //! - [`samba`]: an Active Directory domain controller; [`ldap`]: an independent look into it.
 //! - [`rt`]: Request Tracker with tickets of three customers; [`site`]: pages of our own; [`http`]: asking either.
 //! - [`chromium`]: the browser, driven over its DevTools protocol; [`xvfb`]: a display with a clipboard.
@@ -14,6 +15,7 @@
 
 pub mod chromium;
 pub mod http;
+pub mod interrupt;
 pub mod keyring;
 pub mod ldap;
 pub mod leash;

@@ -1,6 +1,6 @@
 //! Waiting for something that another process does: ask again and again, with a limit, and fail with a sentence.
 
-use crate::Result;
+use crate::{Result, interrupt};
 use anyhow::bail;
 use std::time::{Duration, Instant};
 
@@ -12,8 +12,23 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// Asks until there is an answer. `what` completes the sentence "waited 20 s for …".
 ///
 /// # Errors
-/// The limit is reached, or `look` itself fails.
+/// The limit is reached, or `look` itself fails, or somebody asked for the end.
 pub fn wait_for<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    wait_in_any_case(what, limit, || {
+        interrupt::check()?;
+        look()
+    })
+}
+
+/// [`wait_for`] also when somebody asked for the end: for what has to be gone before its place is cleared.
+///
+/// # Errors
+/// The limit is reached, or `look` itself fails.
+pub(crate) fn wait_in_any_case<T>(
+    what: &str,
+    limit: Duration,
+    mut look: impl FnMut() -> Result<Option<T>>,
+) -> Result<T> {
     let started = Instant::now();
     loop {
         if let Some(found) = look()? {

@@ -321,7 +321,7 @@ fn free_address() -> Result<Ipv4Addr> {
             Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {}
             // 127.64.0.0 with all bits zero or one is no host address.
             Err(error) if error.kind() == std::io::ErrorKind::AddrNotAvailable => {}
-            Err(error) => return Err(error).context("cannot serve LDAPS on loopback; run this as root"),
+            Err(error) => return Err(error).context("this user may not serve LDAPS on loopback; `cargo xtask test` and `cargo xtask demo` find a way"),
         }
     }
     bail!("no loopback address is free for a directory")

@@ -33,16 +33,22 @@ pub fn fixture(name: &str) -> PathBuf {
 const RUN_FOLDER_MAX: usize = 62;
 
 /// Where instances live: `target/world/run/`, or a private folder of the temporary one where that would be too long.
-fn run_folder() -> Result<PathBuf> {
-    let inside = target().join("world/run");
-    let run = if inside.as_os_str().len() <= RUN_FOLDER_MAX {
-        inside
-    } else {
-        std::env::temp_dir().join(format!("ticketgate-{}", rustix::process::geteuid().as_raw()))
-    };
+///
+/// # Errors
+/// It cannot be made.
+pub fn run_folder() -> Result<PathBuf> {
+    let run = run_folder_of(&target());
     fs::create_dir_all(&run)?;
     private(&run)?;
     Ok(run)
+}
+
+fn run_folder_of(target: &Path) -> PathBuf {
+    let inside = target.join("world/run");
+    if inside.as_os_str().len() <= RUN_FOLDER_MAX {
+        return inside;
+    }
+    std::env::temp_dir().join(format!("ticketgate-{}", rustix::process::geteuid().as_raw()))
 }
 
 /// A folder of one instance. Dropping it removes it, but not while a test is failing: then its logs stay to be read
@@ -68,7 +74,7 @@ impl Folder {
         if path.exists() {
             fs::remove_dir_all(&path)?;
         }
-        let in_use = File::create(path.with_extension("lock"))?;
+        let in_use = lock_file(&run, &path)?;
         in_use.lock()?;
         fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
         private(&path)?;
@@ -107,6 +113,19 @@ impl Drop for Folder {
     }
 }
 
+/// Another process may just have removed the folder of instances, when its last one went.
+fn lock_file(run: &Path, instance: &Path) -> Result<File> {
+    let file = instance.with_extension("lock");
+    match File::create(&file) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            fs::create_dir_all(run)?;
+            private(run)?;
+            Ok(File::create(&file)?)
+        }
+        other => Ok(other?),
+    }
+}
+
 fn private(path: &Path) -> Result<()> {
     use std::os::unix::fs::PermissionsExt;
     Ok(fs::set_permissions(path, fs::Permissions::from_mode(0o700))?)
@@ -116,6 +135,10 @@ fn private(path: &Path) -> Result<()> {
 fn remove(folder: &Path) {
     let _ = fs::remove_dir_all(folder);
     let _ = fs::remove_file(folder.with_extension("lock"));
+    // The last one takes the folder of instances along; with others in it, this does nothing.
+    if let Some(run) = folder.parent() {
+        let _ = fs::remove_dir(run);
+    }
 }
 
 /// Removes what killed or failed runs left: folders whose lock nobody holds.
@@ -186,4 +209,39 @@ pub fn run(command: &mut Command) -> Result<Vec<u8>> {
         bail!("{program} failed: {}", String::from_utf8_lossy(&said).trim());
     }
     Ok(output.stdout)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instances_live_where_a_sockets_address_can_name_them() {
+        assert_eq!(
+            run_folder_of(Path::new("/src/ticketgate/target")),
+            Path::new("/src/ticketgate/target/world/run")
+        );
+        let long = run_folder_of(Path::new("/home/somebody/with/a/very/long/path/to/the/checkout/target"));
+        assert!(
+            long.starts_with(std::env::temp_dir()) && long.as_os_str().len() <= RUN_FOLDER_MAX,
+            "{long:?}"
+        );
+    }
+
+    #[test]
+    fn the_last_instance_takes_the_folder_of_instances_along() {
+        let run = target().join("tmp").join(format!("run-{}", std::process::id()));
+        let (first, second) = (run.join("a"), run.join("b"));
+        for folder in [&first, &second] {
+            fs::create_dir_all(folder).unwrap();
+            lock_file(&run, folder).unwrap();
+        }
+        remove(&first);
+        assert!(second.exists());
+        remove(&second);
+        assert!(!run.exists());
+        lock_file(&run, &first).unwrap();
+        remove(&first);
+        assert!(!run.exists());
+    }
 }

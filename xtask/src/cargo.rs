@@ -8,6 +8,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
+use crate::ports::Ports;
 use crate::tree::{Tree, program};
 
 /// The WASM core's target.
@@ -23,7 +24,12 @@ const DEBIAN_LLD: &str = "/usr/bin/rust-lld";
 
 /// Cargo for this machine.
 pub(crate) fn native(tree: &Tree) -> Command {
-    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    native_on(tree, &Ports::Allowed)
+}
+
+/// The same, for what starts servers.
+pub(crate) fn native_on(tree: &Tree, ports: &Ports) -> Command {
+    let mut command = ports.command(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     clean(&mut command);
     command.current_dir(tree.root());
     command

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 
 use crate::build::{self, Native};
 use crate::cargo::native;
+use crate::ports::Ports;
 use crate::setup;
 use crate::steps::Steps;
 use crate::tree::Tree;
@@ -23,8 +24,12 @@ pub(crate) struct Args {
     headless: bool,
 }
 
-/// Makes everything ready and hands over to the demo. Its exit code is ours.
+/// Makes everything ready and becomes the demo, so that a Ctrl-C is for the demo alone, which takes its world down.
 pub(crate) fn run(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<ExitCode> {
+    let ports = Ports::find()?;
+    if !args.headless {
+        ports.reach(std::env::var("DISPLAY").ok().as_deref())?;
+    }
     setup::ensure(tree, steps, setup::Purpose::Demo)?;
     steps.heading("build");
     let binary = build::binary(tree, steps, Native::Debug)?;
@@ -33,11 +38,26 @@ pub(crate) fn run(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<ExitCod
     cargo.args(["build", "--package", "ticketgate-tests", "--bin", "ticketgate-demo", "--locked"]);
     steps.program("the demo", &mut cargo, "")?;
     steps.heading("demo");
-    let mut demo = Command::new(tree.target().join("debug").join("ticketgate-demo"));
+    if let Some(note) = ports.note() {
+        steps.note(note);
+    }
+    let mut demo = ports.command(tree.target().join("debug").join("ticketgate-demo"));
     demo.env("TICKETGATE_BIN", binary).env("TICKETGATE_EXTENSION", extension);
     if args.headless {
         demo.arg("--headless");
     }
+    become_it(&mut demo)
+}
+
+#[cfg(unix)]
+fn become_it(demo: &mut Command) -> Result<ExitCode> {
+    use std::os::unix::process::CommandExt;
+    let error = demo.exec();
+    Err(error).with_context(|| format!("cannot start {demo:?}"))
+}
+
+#[cfg(not(unix))]
+fn become_it(demo: &mut Command) -> Result<ExitCode> {
     let status = demo.status().with_context(|| format!("cannot start {demo:?}"))?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -15,6 +15,7 @@ mod extension;
 mod fingerprint;
 mod lint;
 mod manifest;
+mod ports;
 mod setup;
 mod steps;
 mod test;

@@ -5,8 +5,9 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
 
-use crate::cargo::{PRODUCT, native};
+use crate::cargo::{PRODUCT, native, native_on};
 use crate::lint::{self, FAULT_POINTS};
+use crate::ports::Ports;
 use crate::steps::Steps;
 use crate::tree::{Tree, program};
 use crate::wasm::Core;
@@ -36,6 +37,7 @@ const THREADS: &str = "2";
 
 /// Runs the chore. The runner's exit code is ours.
 pub(crate) fn run(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<ExitCode> {
+    let ports = Ports::find()?;
     setup::ensure(tree, steps, setup::Purpose::Test)?;
     steps.heading("build");
     let extension = build::extension(tree, steps, Core::Small)?;
@@ -50,7 +52,10 @@ pub(crate) fn run(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<ExitCod
     }
     steps.table();
     steps.heading("test");
-    let mut runner = runner(tree, args);
+    if let Some(note) = ports.note() {
+        steps.note(note);
+    }
+    let mut runner = runner(tree, args, &ports);
     runner.env("TICKETGATE_BIN", binary).env("TICKETGATE_EXTENSION", extension);
     let status = runner.status().with_context(|| format!("cannot start {runner:?}"))?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -65,8 +70,8 @@ fn everything(tree: &Tree, steps: &mut Steps) -> Result<PathBuf> {
     Ok(tree.target().join("debug").join(format!("ticketgate{}", std::env::consts::EXE_SUFFIX)))
 }
 
-fn runner(tree: &Tree, args: &Args) -> Command {
-    let mut cargo = native(tree);
+fn runner(tree: &Tree, args: &Args, ports: &Ports) -> Command {
+    let mut cargo = native_on(tree, ports);
     let nextest = program("cargo-nextest").is_some();
     cargo.args(if nextest { ["nextest", "run"].as_slice() } else { ["test", "--no-fail-fast"].as_slice() });
     match &args.package {

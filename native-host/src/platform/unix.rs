@@ -122,13 +122,12 @@ mod tests {
 
     #[test]
     fn a_socket_of_another_user_is_not_trusted() {
-        if !rustix::process::geteuid().is_root() {
-            return; // Only root can give a file away.
-        }
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("broker.sock");
         let _listener = UnixListener::bind(&socket).unwrap();
-        std::os::unix::fs::chown(&socket, Some(4242), None).unwrap();
+        if std::os::unix::fs::chown(&socket, Some(4242), None).is_err() {
+            return; // Only root can give a file away, and in a user namespace not even that one.
+        }
         assert_eq!(trust_socket(&socket), Err(Distrust::ForeignOwner { owner: 4242 }));
     }
 }

@@ -1,6 +1,6 @@
 //! Dependencies: the lock file is in step, licences and sources are allowed, banned crates stay out, doubled versions
 //! are listed, and `docs/dependencies.md` gives each crate its reason. The rules stand in `deny.toml`, whose format is
-//! cargo-deny's: with a network, `cargo deny check` reads the same file and knows advisories too.
+//! cargo-deny's; known advisories are asked of cargo-deny itself where it is installed and its database can be reached.
 //!
 //! Own code instead of cargo-deny itself: building it took more than five minutes of processor time here, a sixth of
 //! what the whole test run may take, for what `cargo metadata` and these lines answer in a second.
@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use crate::cargo::native;
 use crate::steps::{Steps, output};
-use crate::tree::{Tree, read};
+use crate::tree::{Tree, program, read};
 
 /// The parts of `deny.toml` that are checked here.
 #[derive(Deserialize)]
@@ -80,10 +80,31 @@ pub(crate) fn check(tree: &Tree, steps: &mut Steps) -> Result<()> {
         }
         Ok((doubled(&metadata.packages), format!("{} crates", metadata.packages.len())))
     })?;
+    advisories(tree, steps)?;
     if !doubled.is_empty() {
         steps.note(&format!("in more than one major version: {}", doubled.join(", ")));
     }
     Ok(())
+}
+
+/// Where advisories cannot be known, that is said: an unchecked list must not look like a clean one.
+fn advisories(tree: &Tree, steps: &mut Steps) -> Result<()> {
+    const TITLE: &str = "dependencies: known advisories";
+    if program("cargo-deny").is_none() {
+        steps.skipped(TITLE, "NOT CHECKED, there is no cargo-deny (cargo install cargo-deny)");
+        return Ok(());
+    }
+    let deny = |arguments: &[&str]| {
+        let mut cargo = native(tree);
+        cargo.arg("deny").args(arguments);
+        cargo
+    };
+    if output(&mut deny(&["fetch", "db"])).is_err() {
+        steps.skipped(TITLE, "NOT CHECKED, the advisory database cannot be reached");
+        return Ok(());
+    }
+    let mend = "update the crate, or give deny.toml the reason why it does not concern us";
+    steps.program(TITLE, &mut deny(&["--offline", "check", "advisories"]), mend)
 }
 
 fn faults_of(package: &Package, rules: &Rules, root: &str) -> Vec<String> {

@@ -8,11 +8,16 @@ mod stage;
 use std::process::ExitCode;
 
 use anyhow::bail;
+use ticketgate_tests::interrupt;
 
 use crate::stage::{Stage, Teller};
 
 fn main() -> ExitCode {
     match run() {
+        _ if interrupt::asked() => {
+            eprintln!("Everything has ended.");
+            interrupt::exit_code()
+        }
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("\nThe demo stopped: {error:#}");
@@ -30,6 +35,7 @@ fn run() -> anyhow::Result<()> {
         }
     }
     let display = std::env::var("DISPLAY").ok().filter(|display| !display.is_empty() && !headless);
+    interrupt::listen()?;
     let teller = Teller::new();
     let stage = Stage::set(&teller, display)?;
     let played = if stage.is_for_a_person() {
@@ -37,7 +43,9 @@ fn run() -> anyhow::Result<()> {
     } else {
         minute::play(&stage, &teller)
     };
-    if played.is_err() {
+    if interrupt::asked() {
+        eprintln!("\nEnding everything …");
+    } else if played.is_err() {
         stage.leave_evidence();
     }
     played

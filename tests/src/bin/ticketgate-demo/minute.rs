@@ -52,35 +52,20 @@ pub(crate) fn play(stage: &Stage, teller: &Teller) -> Result<()> {
     until("the session to end", LIMIT, || Ok(open_sessions(stage)?.is_empty()))?;
     teller.done("ended from the popup");
     stage.picture(&popup, "5-ended")?;
-    let refusal = stage.acme.bind(name, &password)?;
-    if refusal.accepted() {
-        bail!("the directory still accepts the password after the end");
-    }
-    let account = stage.acme.look()?.account(name)?.context("the JIT account is gone")?;
-    if account.enabled() || !account.groups.is_empty() {
-        bail!("the account is not closed: {account:?}");
-    }
-    teller.done(&format!(
-        "the directory refuses the password (LDAP result {}, {}); the account is disabled and in no group",
-        refusal.code, refusal.reason
-    ));
+    teller.done(&closed(stage, name, &password)?);
 
-    let short = stage.product.cli_json(&[
-        "activate",
-        "acme-domain-admin",
-        "--ticket",
-        "4",
-        "--summary",
-        "Backup of FS01 failed twice",
-        "--for",
-        SHORT,
-    ])?;
-    teller.done(&format!("a session of {SHORT} from the command line: {}", text(&short, "id")));
+    let ticket = ["--ticket", "4", "--summary", "Backup of FS01 failed twice", "--for", SHORT];
+    let short = stage.product.activate("acme-domain-admin", &ticket)?;
+    if !stage.acme.bind(name, &short.password)?.accepted() {
+        bail!("the directory does not accept the short session's password");
+    }
+    teller.done(&format!("a session of {SHORT} from the command line: {}; its password works", short.id));
     let badge = stage.badge_becomes("seconds", |text| text.ends_with('s'))?;
     stage.picture(&stage.page, "6-short")?;
     teller.note(&format!("the badge shows {badge}"));
+    teller.begins(&format!("it runs out by itself, {SHORT} after its begin"));
     until("the session to run out", LIMIT, || Ok(open_sessions(stage)?.is_empty()))?;
-    teller.done("it ran out: disabled, rights gone, password changed");
+    teller.done(&format!("it ran out: {}", closed(stage, name, &short.password)?));
     let verdict = stage.product.cli_json(&["audit", "verify"])?;
     if verdict.pointer("/whole") != Some(&Value::Bool(true)) {
         bail!("the audit log is not whole: {verdict}");
@@ -91,6 +76,22 @@ pub(crate) fn play(stage: &Stage, teller: &Teller) -> Result<()> {
     ));
     teller.note("Pictures: target/demo/");
     Ok(())
+}
+
+/// What the directory itself says of an account after the end of its session.
+fn closed(stage: &Stage, name: &str, password: &str) -> Result<String> {
+    let refusal = stage.acme.bind(name, password)?;
+    if refusal.accepted() {
+        bail!("the directory still accepts the password after the end");
+    }
+    let account = stage.acme.look()?.account(name)?.context("the JIT account is gone")?;
+    if account.enabled() || !account.groups.is_empty() {
+        bail!("the account is not closed: {account:?}");
+    }
+    Ok(format!(
+        "the directory refuses the password (LDAP result {}, {}); the account is disabled and in no group",
+        refusal.code, refusal.reason
+    ))
 }
 
 /// The password that the relay put into the clipboard.

@@ -9,7 +9,7 @@ use ticketgate_tests::patience::{LIMIT, until};
 use ticketgate_tests::product::{Configuration, Policy, Product, configuration};
 use ticketgate_tests::rt::RequestTracker;
 use ticketgate_tests::samba::{self, SambaAd};
-use ticketgate_tests::{Result, world, xvfb::Xvfb};
+use ticketgate_tests::{Result, interrupt, world, xvfb::Xvfb};
 
 /// Prints each step with the time since the start, and what the step took.
 pub(crate) struct Teller {
@@ -21,6 +21,11 @@ impl Teller {
     pub(crate) fn new() -> Self {
         println!("    at    took   step");
         Self { start: Instant::now(), last: std::cell::Cell::new(Instant::now()) }
+    }
+
+    /// Says what comes now and takes longer than a person would look at nothing.
+    pub(crate) fn begins(&self, what: &str) {
+        println!("                    … {what}");
     }
 
     /// Says what was just done.
@@ -53,10 +58,18 @@ impl Stage {
     pub(crate) fn set(teller: &Teller, display: Option<String>) -> Result<Self> {
         let pictures = world::target().join("demo");
         std::fs::create_dir_all(&pictures)?;
-        let directory = |customer| SambaAd::start(samba::Options { customer, ..samba::Options::default() });
+        let directory = |customer: &'static str| -> Result<SambaAd> {
+            teller
+                .begins(&format!("a domain for {customer}; the first run makes it, which takes about 10 s"));
+            let directory = SambaAd::start(samba::Options { customer, ..samba::Options::default() })?;
+            teller.done(&format!(
+                "Active Directory {customer}.test (Samba), with a JIT unit and a least-privileged service account"
+            ));
+            Ok(directory)
+        };
         let acme = directory("acme")?;
         let others = [directory("globex")?, directory("initech")?];
-        teller.done("three Active Directory domains (Samba), each with a JIT unit and a least-privileged service account");
+        teller.begins("a ticket system; the first run fills it, which takes about 10 s");
         let tickets = RequestTracker::start()?;
         teller.done(&format!("Request Tracker with tickets of three customers at {}", tickets.url()));
         let [globex, initech] = &others;
@@ -120,7 +133,7 @@ impl Stage {
         ));
         teller.note(&format!("Command line: export TICKETGATE_SOCKET={}", self.product.socket().display()));
         teller.note("Close the browser, or press Ctrl-C here, to end everything.");
-        while self.browser.targets().is_ok_and(|targets| !targets.is_empty()) {
+        while !interrupt::asked() && self.browser.targets().is_ok_and(|targets| !targets.is_empty()) {
             std::thread::sleep(Duration::from_millis(500));
         }
         Ok(())
