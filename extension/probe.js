@@ -322,7 +322,9 @@
 
   /** @type {Listener} */
   function onMessage(message, sender, respond) {
-    if (sender.id === runtime.id && message && message.read === true) respond(read());
+    if (sender.id !== runtime.id || !message) return;
+    if (message.read === true) respond(read());
+    else if (message.stop === true) stop();
   }
 
   /** @type {EventTarget | undefined} */

@@ -237,6 +237,8 @@ pub enum ToPage {
     Hide(bool),
     /// Read the page now and respond with the facts. Always `true`.
     Read(bool),
+    /// The person took the site back: take the button away, read nothing more. Always `true`.
+    Stop(bool),
 }
 
 /// The in-page button as it is to be drawn. No decision is made from it.
@@ -487,6 +489,7 @@ mod tests {
                 "placement": {"corner": "bottom_right", "x": 24, "y": 24}}})
         );
         assert_eq!(serde_json::to_value(ToPage::Hide(true)).unwrap(), json!({"hide": true}));
+        assert_eq!(serde_json::to_value(ToPage::Stop(true)).unwrap(), json!({"stop": true}));
     }
 
     proptest! {

@@ -191,6 +191,26 @@ fn a_click_on_the_toolbar_reads_that_one_page_and_no_other() -> Outcome {
 }
 
 #[test]
+fn the_button_stays_when_the_site_of_a_page_that_was_pointed_at_is_allowed() -> Outcome {
+    let desk = Desk::open()?;
+    let ticket = desk.browser.page(&desk.ticket("desk.example", "Acme Corp")?)?;
+    ticket.to_front()?;
+    desk.browser.click_toolbar(&ticket)?;
+    let popup = desk.browser.popup()?;
+    ticket.wait_for_control("button", "Activate · Acme Corp")?;
+    ticket.eval_in_content_script(desk.browser.extension_id(), "ticketgatePage.before = true")?;
+    desk.browser.grant_host(DESK)?;
+    popup.click("button", "Allow on this site")?;
+    until("the scripts for the site", LIMIT, || Ok(desk.registered()? == json!([DESK])))?;
+    until("the scripts to be put in anew", LIMIT, || {
+        let id = desk.browser.extension_id();
+        Ok(ticket.eval_in_content_script(id, "ticketgatePage?.before === undefined")? == true)
+    })?;
+    ticket.wait_for_control("button", "Activate · Acme Corp")?;
+    Ok(())
+}
+
+#[test]
 fn where_the_browser_refuses_the_popup_a_window_opens_filled_in() -> Outcome {
     let mut asks = overview(&json!([]));
     asks["ok"]["policies"][0]["one_click"] = json!(false);
@@ -384,7 +404,7 @@ fn the_popup_works_with_the_keyboard_alone_and_speaks_to_a_screen_reader() -> Ou
     popup.until("document.getElementById('announce').textContent.includes('Ended')")?;
     assert_ne!(focused(&popup)?, "nothing", "the button went, the keyboard stays in the popup");
 
-    // The form: arrows choose, Enter activates.
+    // The form: arrows choose, Enter activates, in the reason as everywhere.
     popup.wait_for_control("group", "For")?;
     popup.wait_for_control("combobox", "Customer")?;
     popup.wait_for_control("textbox", "Reason")?;
@@ -393,7 +413,7 @@ fn the_popup_works_with_the_keyboard_alone_and_speaks_to_a_screen_reader() -> Ou
     popup.press(Key::RIGHT)?;
     popup.wait_for_control("button", "Activate Domain Admin for 4 h")?;
     popup.until("document.querySelector('input[name=duration]:checked').labels[0].innerText === '4 h'")?;
-    tab_to(&popup, "Activate Domain Admin for 4 h")?;
+    tab_to(&popup, "Reason")?;
     popup.press(Key::ENTER)?;
     let wish = wait_for("the activation", LIMIT, || Ok(desk.host.heard("activate")?.pop()))?;
     assert_eq!(wish["params"]["duration_s"], 14_400, "{wish}");

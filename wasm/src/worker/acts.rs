@@ -141,6 +141,7 @@ impl Worker {
         if let Some(front) = front {
             if !self.last.pages.has_script(front.id) {
                 // A click on the toolbar allows this one tab; without that it fails and nothing is lost.
+                self.last.sites.point_at(front.id);
                 out.push(Effect::Inject { tab: front.id });
             }
             self.front = Some(front);

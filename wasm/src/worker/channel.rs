@@ -19,7 +19,7 @@ impl Worker {
         out: &mut Vec<Effect>,
     ) {
         let Some(from) = Known::from(sender, &self.id) else { return };
-        if !self.last.pages.may_speak(from.tab, now) {
+        if !self.last.pages.may_speak(from.tab, now) || self.is_taken_back(&from) {
             return;
         }
         let Ok(message) = FromPage::from_json(message) else { return };
@@ -66,7 +66,7 @@ impl Worker {
     }
 
     /// A popup that is open follows the page, unless the person has begun to type.
-    fn page_changed(&mut self, tab: i32, now: DateTime<Utc>) {
+    pub(super) fn page_changed(&mut self, tab: i32, now: DateTime<Utc>) {
         if !self.popups.is_empty()
             && self.front.as_ref().is_some_and(|front| front.id == tab)
             && self.last.form.as_ref().is_none_or(|form| !form.touched)

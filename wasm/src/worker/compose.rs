@@ -322,7 +322,7 @@ impl Worker {
     fn allow(&self) -> Option<Allow> {
         let front = self.front.as_ref()?;
         let url = front.url.as_deref()?;
-        if hosts::is_allowed(&self.origins, url)
+        if hosts::is_allowed(self.last.sites.granted(), url)
             || self.last.pages.ticket_of(front.id).is_none() && !self.is_suggested(url)
         {
             return None;

@@ -18,6 +18,7 @@ pub mod remaining;
 mod sessions;
 mod shelf;
 mod show;
+mod sites;
 mod trouble;
 pub mod view;
 mod warnings;
@@ -39,6 +40,7 @@ use memory::Memory;
 use pages::Pages;
 use sessions::{Change, Sessions};
 use shelf::Shelf;
+use sites::Sites;
 use warnings::Warnings;
 
 use crate::reason::Template;
@@ -72,6 +74,7 @@ struct Lasting {
     sessions: Sessions,
     warnings: Warnings,
     pages: Pages,
+    sites: Sites,
     form: Option<Form>,
     job: Option<Job>,
     pending: Vec<Saved>,
@@ -127,8 +130,6 @@ pub struct Worker {
     popups: Vec<u32>,
     /// The tab that the popup is about.
     front: Option<Tab>,
-    /// The tab in front of the person, for what it shows.
-    origins: Vec<String>,
     managed: Vec<String>,
     curious: bool,
     overview_problem: Option<Problem>,
@@ -166,7 +167,6 @@ impl Worker {
             doing: Shelf::default(),
             popups: Vec::new(),
             front: None,
-            origins: Vec::new(),
             managed: Vec::new(),
             curious: false,
             overview_problem: None,
@@ -195,7 +195,7 @@ impl Worker {
 
     fn take(&mut self, input: Input, now: DateTime<Utc>, out: &mut Vec<Effect>) {
         match input {
-            Input::Started(started) => self.start(started),
+            Input::Started(started) => self.start(started, now, out),
             Input::Installed {} => out.push(Effect::InjectInto { patterns: None }),
             Input::Page { sender, message } => self.hear_page(&sender, &message, now, out),
             Input::PageRead { ask, facts } => self.page_read(ask, facts.as_deref(), now, out),
@@ -229,27 +229,19 @@ impl Worker {
             Input::TabUpdated { tab } => self.tab_updated(tab, now, out),
             Input::TabRemoved { tab } => {
                 self.last.pages.forget(tab);
+                self.last.sites.forget(tab);
                 self.shown.icons.remove(&tab);
             }
-            Input::Origins { origins } => {
-                let fresh: Vec<String> =
-                    hosts::to_register(&origins).into_iter().filter(|p| !self.origins.contains(p)).collect();
-                self.origins = origins;
-                self.settle_hosts(out);
-                if !fresh.is_empty() {
-                    out.push(Effect::InjectInto { patterns: Some(fresh) });
-                }
-            }
+            Input::Origins { origins } => self.hear_sites(origins, now, out),
             Input::Managed { settings } => self.administer(settings),
             Input::UpdateAvailable {} => self.update_waits = true,
         }
     }
 
-    fn start(&mut self, started: Started) {
+    fn start(&mut self, started: Started, now: DateTime<Utc>, out: &mut Vec<Effect>) {
         self.started = true;
         self.id = started.id;
         self.version = started.version;
-        self.origins = started.origins;
         self.administer(started.managed);
         // What cannot be read was written by another version: begin anew, the broker has the truth.
         self.memory = started.local.and_then(|text| saved(&text)).unwrap_or_default();
@@ -257,6 +249,8 @@ impl Worker {
         self.last = started.session.and_then(|text| saved(&text)).unwrap_or_default();
         self.choose_template();
         self.last.pages.keep_only(&started.tabs);
+        // The change of permissions that woke the worker is in these already.
+        self.hear_sites(started.origins, now, out);
         self.next_serial = self.last.form.as_ref().map_or(1, |form| form.serial + 1);
         self.link.restore(std::mem::take(&mut self.last.pending));
         if self.last.job.as_ref().is_some_and(Job::is_working) && !self.link.is_asking("activate") {
@@ -448,14 +442,6 @@ impl Worker {
         self.overview_failures += 1;
         self.overview_problem = Some(problem);
         self.overview_due = Some(now + TimeDelta::seconds(pause));
-    }
-
-    fn settle_hosts(&mut self, out: &mut Vec<Effect>) {
-        let wanted = hosts::to_register(&self.origins);
-        if self.shown.registered.as_ref() != Some(&wanted) {
-            out.push(Effect::Register { patterns: wanted.clone() });
-            self.shown.registered = Some(wanted);
-        }
     }
 
     fn settle_times(&mut self, now: DateTime<Utc>, out: &mut Vec<Effect>) {

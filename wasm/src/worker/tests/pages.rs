@@ -206,6 +206,57 @@ fn a_flood_is_ignored_after_its_share() {
     assert_eq!(play.worker.recognised_ticket(1).unwrap().number, "2");
 }
 
+fn allow(play: &mut Play, patterns: &[&str]) {
+    play.happen(Input::Origins { origins: patterns.iter().map(|&p| p.to_owned()).collect() });
+}
+
+fn stops(play: &Play) -> bool {
+    play.effects.iter().any(|e| matches!(e, Effect::Tell { message: ToPage::Stop(true), .. }))
+}
+
+#[test]
+fn scripts_on_a_site_that_was_taken_back_are_stopped_and_not_heard_any_more() {
+    let mut play = Play::with(overview(&[]));
+    allow(&mut play, &["https://desk.example/*"]);
+    play.show_ticket("4711", "Acme Corp");
+    let token = play.chip().unwrap().token;
+    allow(&mut play, &[]);
+    assert!(stops(&play));
+    assert!(play.worker.recognised_ticket(1).is_none());
+    // One that the browser kept for "back" was not told.
+    play.show_ticket("4711", "Acme Corp");
+    play.click(&token, "4711", "Acme Corp");
+    assert!(play.worker.recognised_ticket(1).is_none() && !activates(&play) && !play.opens_popup());
+    // A click on the toolbar is the person's word again, and so is the site's return.
+    play.open_popup();
+    assert!(play.effects.contains(&Effect::Inject { tab: 1 }));
+    play.show_ticket("4711", "Acme Corp");
+    assert!(play.chip().is_some());
+    allow(&mut play, &["https://desk.example/*"]);
+    assert!(!stops(&play));
+}
+
+#[test]
+fn a_site_that_was_taken_back_while_the_worker_slept_is_stopped_when_it_wakes() {
+    let mut play = Play::with(overview(&[]));
+    allow(&mut play, &["https://desk.example/*"]);
+    play.show_ticket("4711", "Acme Corp");
+    let mut next = Play::unstarted();
+    next.start(play.saved.clone(), play.memory.clone());
+    assert!(stops(&next));
+    assert!(next.worker.recognised_ticket(1).is_none());
+}
+
+#[test]
+fn taking_one_site_back_leaves_a_page_alone_that_was_pointed_at_elsewhere() {
+    let mut play = Play::with(overview(&[]));
+    allow(&mut play, &["https://other.example/*"]);
+    play.show_ticket("4711", "Acme Corp");
+    allow(&mut play, &[]);
+    assert!(!stops(&play));
+    assert!(play.chip().is_some());
+}
+
 #[test]
 fn a_hidden_button_stays_away_until_it_is_wanted_again() {
     let mut play = Play::with(overview(&[]));
