@@ -83,6 +83,8 @@ mod tests {
             .map(|m| m.as_str().unwrap())
             .collect();
         assert_eq!(matches, BUILT_IN);
+        // Without these, open tabs of theirs get no scripts after an update. They add nothing to the browser's warning.
+        assert_eq!(manifest["host_permissions"], manifest["content_scripts"][0]["matches"]);
     }
 
     #[test]
