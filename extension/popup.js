@@ -339,8 +339,17 @@ function reasonField(form) {
       serial: form.serial,
       value: form.reason,
       oninput: (/** @type {any} */ event) => send({ edit_reason: { text: event.target.value } }),
+      onkeydown: submitByEnter,
     }),
   );
+}
+
+/** The reason is one line that wraps: Enter activates there as in every other field of the form.
+ * @param {KeyboardEvent} event */
+function submitByEnter(event) {
+  if (event.key !== "Enter" || event.isComposing) return;
+  event.preventDefault();
+  /** @type {HTMLTextAreaElement} */ (event.currentTarget).form?.requestSubmit();
 }
 
 /** @param {import("./view.js").Allow} allow */

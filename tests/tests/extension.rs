@@ -144,6 +144,8 @@ fn a_site_is_added_and_removed_in_the_settings() -> Outcome {
     settings.until(&format!("!{list}.includes('http://desk.example')"))?;
     until("no scripts", LIMIT, || Ok(desk.registered()? == json!([])))?;
     ticket.to_front()?;
+    until("the open page to be let go", LIMIT, || Ok(!desk.has_script(&ticket)?))?;
+    assert!(ticket.control("button", "Activate")?.is_none(), "its button went without a reload");
     // The browser tells its page processes of it a moment later than it says so itself.
     until("nothing of ours to run there any more", LIMIT, || {
         ticket.reload()?;

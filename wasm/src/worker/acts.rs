@@ -230,9 +230,7 @@ impl Worker {
             }
             Intent::EditReason { text } => {
                 if let Some(form) = self.last.form.as_mut().filter(|_| text.len() <= 8 * REASON_MAX) {
-                    form.reason = text;
-                    form.reason_touched = true;
-                    form.touched = true;
+                    form.write_reason(&text);
                 }
             }
             Intent::EditTicket { text } => self.edit_ticket(text),

@@ -237,6 +237,14 @@ impl Form {
         }
     }
 
+    /// The person changed the reason. Pasted lines become one: it is a line in the audit log.
+    pub(super) fn write_reason(&mut self, text: &str) {
+        let parts: Vec<&str> = text.split(['\n', '\r', '\t']).filter(|part| !part.is_empty()).collect();
+        self.reason = parts.join(" ");
+        self.reason_touched = true;
+        self.touched = true;
+    }
+
     /// The policy that is chosen.
     #[must_use]
     pub(super) fn policy_in<'a>(&self, overview: &'a Overview) -> Option<&'a Policy> {

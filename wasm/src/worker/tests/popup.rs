@@ -66,6 +66,18 @@ fn a_reason_that_cannot_be_used_says_why() {
 }
 
 #[test]
+fn pasted_lines_become_one_reason() {
+    let mut play = Play::with(overview(&[]));
+    play.show_ticket("4711", "Acme Corp");
+    play.open_popup();
+    play.intend(Intent::EditReason { text: "Mail is down\r\nsince noon\n".into() });
+    play.press_activate();
+    read_again(&mut play, "4711", "Acme Corp");
+    let Method::Activate(wanted) = &play.last_sent("activate").unwrap().method else { panic!() };
+    assert_eq!(wanted.reason, "Mail is down since noon");
+}
+
+#[test]
 fn activate_reads_the_page_again_and_asks_if_it_moved_on() {
     let mut play = Play::with(overview(&[]));
     play.show_ticket("4711", "Acme Corp");
