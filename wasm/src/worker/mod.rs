@@ -483,7 +483,7 @@ impl Worker {
             .next()
             .into_iter()
             .chain(self.asked.values().map(|a| a.until))
-            .chain(self.doing.values().filter_map(Doing::next))
+            .chain(self.doing.values().filter_map(|doing| doing.next(now)))
             .chain((!self.popups.is_empty()).then(|| now + self.next_second(now)))
             .chain(important)
             .min();

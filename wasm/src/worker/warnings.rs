@@ -77,13 +77,17 @@ fn end_id(id: &SessionId) -> String {
     format!("end {id}")
 }
 
+fn ready_id(id: &SessionId) -> String {
+    format!("ready {id}")
+}
+
 /// What the notification with this id is about.
 #[must_use]
 pub(super) fn about(id: &str) -> Option<About> {
     let (what, session) = id.split_once(' ')?;
     match what {
         "warning" => SessionId::new(session).ok().map(About::Ending),
-        "end" | "activation" => Some(About::Look),
+        "end" | "ready" | "activation" => Some(About::Look),
         _ => None,
     }
 }
@@ -124,7 +128,9 @@ impl Warnings {
     /// A session is over: says so, unless the person just ended it in front of an open popup.
     pub(super) fn over(&mut self, session: &Session, watched: bool, out: &mut Vec<Effect>) {
         let had = self.said.remove(&session.id).is_some();
-        out.push(Effect::ClearNotice { id: warning_id(&session.id) });
+        for id in [warning_id(&session.id), ready_id(&session.id)] {
+            out.push(Effect::ClearNotice { id });
+        }
         if !had || session.state != State::Ended {
             return;
         }
@@ -189,6 +195,22 @@ fn warning(session: &Session, left: i64, overview: Option<&Overview>) -> Effect 
         ),
         buttons: buttons(session, overview).into_iter().map(|(_, label)| label).collect(),
         stay: true,
+    }
+}
+
+/// An account is ready where no button says so, or its password has to be fetched.
+pub(super) fn ready(session: &Session, title: &str, password_is_missing: bool) -> Effect {
+    let message = if password_is_missing {
+        format!("The clipboard cannot be reached. Run: ticketgate password {}", session.id)
+    } else {
+        name(session)
+    };
+    Effect::Notify {
+        id: ready_id(&session.id),
+        title: title.to_owned(),
+        message,
+        buttons: Vec::new(),
+        stay: password_is_missing,
     }
 }
 
