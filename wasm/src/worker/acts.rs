@@ -470,9 +470,13 @@ impl Worker {
         doing.until = until;
     }
 
+    /// By how long Extend moves a session's end now, in seconds.
+    fn extends_by(&self, session: &SessionId) -> Option<i64> {
+        warnings::extension(self.last.sessions.get(session)?, self.last.overview.as_ref())
+    }
+
     fn extend(&mut self, session: &SessionId, now: DateTime<Utc>, out: &mut Vec<Effect>) {
-        let Some(found) = self.last.sessions.get(session) else { return };
-        let Some(by_s) = warnings::extension(found, self.last.overview.as_ref()) else { return };
+        let Some(by_s) = self.extends_by(session) else { return };
         let method = Method::Extend(ExtendSession { session: session.clone(), by_s });
         self.act(session, Act::Extend(by_s), method, now, out);
     }
@@ -627,28 +631,25 @@ impl Worker {
         out: &mut Vec<Effect>,
     ) {
         out.push(Effect::ClearNotice { id: id.to_owned() });
-        let pressed = match (warnings::about(id), button) {
+        match (warnings::about(id), button) {
             (Some(About::Ending(session)), Some(index)) => {
-                let buttons = self
-                    .last
-                    .sessions
-                    .get(&session)
-                    .map(|s| warnings::buttons(s, self.last.overview.as_ref()));
-                let index = usize::try_from(index).unwrap_or(usize::MAX);
-                buttons.and_then(|all| all.get(index).map(|(b, _)| *b)).map(|b| (session, b))
+                match self.last.warnings.pressed(&session, index) {
+                    Some(warnings::Button::End) => self.end(&session, now, out),
+                    Some(warnings::Button::Extend(by)) if self.extends_by(&session) == Some(by) => {
+                        self.extend(&session, now, out);
+                    }
+                    // The policy has changed since: the popup says what it allows now.
+                    Some(warnings::Button::Extend(_)) | None => self.open_popup(out),
+                }
             }
-            (Some(_), _) => {
-                let tab = self.front.as_ref().map(|tab| tab.id);
-                out.push(Effect::OpenPopup { tab, window: None });
-                None
-            }
-            (None, _) => None,
-        };
-        match pressed {
-            Some((session, warnings::Button::Extend)) => self.extend(&session, now, out),
-            Some((session, warnings::Button::End)) => self.end(&session, now, out),
-            None => {}
+            (Some(_), _) => self.open_popup(out),
+            (None, _) => {}
         }
+    }
+
+    fn open_popup(&self, out: &mut Vec<Effect>) {
+        let tab = self.front.as_ref().map(|tab| tab.id);
+        out.push(Effect::OpenPopup { tab, window: None });
     }
 
     pub(super) fn tab_updated(&mut self, tab: i32, now: DateTime<Utc>, out: &mut Vec<Effect>) {
