@@ -182,6 +182,25 @@ fn a_click_on_a_button_that_shows_a_session_opens_the_popup_without_a_caution() 
 }
 
 #[test]
+fn a_session_is_shown_on_its_own_ticket_and_not_on_one_of_that_number_elsewhere() {
+    let here = format!("{DESK}/Ticket/Display.html?id=4711");
+    for (ticket, expected) in [
+        (json!({"system": "request-tracker", "number": "4711", "url": here}), ChipState::Active),
+        (json!({"system": "request-tracker", "number": "4711"}), ChipState::Active),
+        (json!({"number": "4711"}), ChipState::Active),
+        (
+            json!({"system": "request-tracker", "number": "4711", "url": "https://rt.example/Ticket/Display.html?id=4711"}),
+            ChipState::Ready,
+        ),
+        (json!({"system": "halopsa", "number": "4711"}), ChipState::Ready),
+    ] {
+        let mut play = Play::with(overview(&[with(session("s-1", 3600), json!({"ticket": ticket}))]));
+        play.show_ticket("4711", "Acme Corp");
+        assert_eq!(play.chip().unwrap().state, expected, "{ticket}");
+    }
+}
+
+#[test]
 fn a_customer_that_is_not_named_exactly_is_never_guessed() {
     for queue in ["Acme Inc", "Acme Corporation", "Acme Corp and Globex", "General"] {
         let mut play = Play::with(overview(&[]));
