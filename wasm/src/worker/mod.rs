@@ -233,7 +233,7 @@ impl Worker {
                 self.last.sites.forget(tab);
                 self.shown.icons.remove(&tab);
             }
-            Input::Origins { origins } => self.hear_sites(origins, now, out),
+            Input::Origins { origins } => self.hear_sites(&origins, now, out),
             Input::Managed { settings } => self.administer(settings),
             Input::UpdateAvailable {} => self.update_waits = true,
         }
@@ -251,7 +251,7 @@ impl Worker {
         self.choose_template();
         self.last.pages.keep_only(&started.tabs);
         // The change of permissions that woke the worker is in these already.
-        self.hear_sites(started.origins, now, out);
+        self.hear_sites(&started.origins, now, out);
         self.next_serial = self.last.form.as_ref().map_or(1, |form| form.serial + 1);
         self.link.restore(std::mem::take(&mut self.last.pending));
         if self.last.job.as_ref().is_some_and(Job::is_working) && !self.link.is_asking("activate") {

@@ -52,7 +52,7 @@ pub fn badge(seconds: i64) -> String {
 pub fn closeness(seconds: i64) -> Closeness {
     match seconds {
         ..60 => Closeness::Last,
-        ..=AMBER_S => Closeness::Near,
+        60..=AMBER_S => Closeness::Near,
         _ => Closeness::Far,
     }
 }
@@ -73,7 +73,7 @@ pub fn until_change(until: DateTime<Utc>, now: DateTime<Utc>) -> TimeDelta {
     let left = seconds(until, now);
     let holds_from = match left {
         ..60 => left,
-        ..=AMBER_S => left / 60 * 60,
+        60..=AMBER_S => left / 60 * 60,
         _ => (left / 60 * 60).max(AMBER_S + 1),
     };
     // The text holds while `seconds` is at least `holds_from`; one second less is shown when so much is left.
