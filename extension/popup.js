@@ -151,7 +151,7 @@ function sessionCard(card) {
         intentButton(card.end, "danger"),
       ),
     card.ticket &&
-      h("p", { class: "sub" }, card.ticket.url ? link(card.ticket.url, card.ticket.text) : card.ticket.text),
+      h("p", { class: "sub" }, ticketLine(card.ticket)),
     (card.rights.length > 0 || card.limits) &&
       h(
         "details",
@@ -196,9 +196,9 @@ function ring(left) {
   );
 }
 
-/** @param {string} url @param {string} text */
-function link(url, text) {
-  return h("a", { href: url, target: "_blank", rel: "noreferrer" }, text);
+/** @param {import("./view.js").TicketLine} ticket */
+function ticketLine({ url, text }) {
+  return url ? h("a", { href: url, target: "_blank", rel: "noreferrer" }, text) : text;
 }
 
 /** @param {FormView} form */
@@ -231,7 +231,7 @@ function formBody(form) {
           "div",
           { key: "ticket" },
           !form.folded && h("p", { class: "sub" }, form.title),
-          h("p", { class: "ticket" }, form.ticket.text),
+          h("p", { class: "ticket" }, ticketLine(form.ticket)),
           form.said && h("p", { class: "sub" }, form.said),
         )
       : !form.folded && h("p", { key: "title", class: "sub" }, form.title),

@@ -171,6 +171,8 @@ fn a_click_on_the_toolbar_reads_that_one_page_and_no_other() -> Outcome {
     desk.browser.click_toolbar(&ticket)?;
     let popup = desk.browser.popup()?;
     popup.until("document.querySelector('.ticket')?.innerText === '#4711 Outlook crashes on start'")?;
+    let link = popup.eval("document.querySelector('.ticket a').href")?;
+    assert!(link.as_str().is_some_and(|url| url.ends_with("/Ticket/Display.html?id=4711")), "{link}");
     popup.wait_for_control("button", "Allow on this site")?;
     popup.close()?;
     for page in [&plain, &second] {

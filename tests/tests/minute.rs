@@ -55,6 +55,7 @@ fn one_click_in_the_page_opens_an_account_that_the_popup_extends_and_ends() -> O
     let button = work.page.wait_for_control("button", "Activate")?;
     assert!(button.name.starts_with("Activate · Acme Corp · Domain Admin 1 h. "), "{}", button.name);
     work.click_in_page()?;
+    work.page.wait_for_control("button", "ACME\\jit-tech1 is ready · password copied")?;
     let (id, password) = is_usable(&work)?;
 
     let popup = work.browser.open_popup()?;

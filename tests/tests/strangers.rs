@@ -3,19 +3,24 @@
 #![allow(clippy::indexing_slicing, clippy::expect_used, reason = "a test may panic: that is how it fails")]
 
 use serde_json::json;
-use ticketgate_tests::Outcome;
+use ticketgate_tests::chromium::Key;
 use ticketgate_tests::patience::{LIMIT, until};
 use ticketgate_tests::site::Served;
 use ticketgate_tests::workplace::{Workplace, saved_ticket, settings};
+use ticketgate_tests::{Outcome, Result};
 
 /// Scripts, styles and frames of nobody.
 const STRICT: &str = "default-src 'none'; script-src 'self'; style-src 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
-/// Every message that somebody who read the source would try.
+/// Every message that somebody who read the source would try. Where our own probe is within reach it says the facts, so
+/// that what stops a message is not their shape.
 const FORGED: &str = r#"
-    const facts = { rules: 1, address: location.href, title: document.title, found: [] };
+    const facts = globalThis.ticketgatePage?.read()
+        ?? { rules: 1, address: location.href, title: document.title, shown: true, answers: [] };
     const forged = [
-        { page: 'click', token: '', facts }, { click: { token: 'x', facts } }, { page: 'click', token: 'x', facts },
+        { page: 'arrived' }, { page: 'report', facts }, { page: 'click', token: '', facts }, { page: 'click', token: 'x', facts },
+        { page: 'refused_click', why: 'covered' }, { page: 'placement', placement: { corner: 'top_left', x: 9, y: 9 } },
+        { page: 'click', token: 'x', facts: { ...facts, title: '' } }, { click: { token: 'x', facts } },
         { activate: { serial: 0 } }, { activate: { serial: 1 } }, { intent: { activate: { serial: 0 } } },
         { method: 'activate', params: { customer: 'acme', policy: 'acme-domain-admin', duration_s: 3600, reason: 'x' } },
         { id: '1', method: 'activate', params: {} }, { shortcut: { tab: { id: 1 } } }, { native: { method: 'hello' } },
@@ -24,11 +29,22 @@ const FORGED: &str = r#"
     ];
 "#;
 
+/// How often anybody asked the broker for rights.
+fn requests(work: &Workplace) -> Result<usize> {
+    Ok(work.product.audit()?.iter().filter(|record| record["action"] == "activation.requested").count())
+}
+
+/// What was forged went the same way before the person's own wish, and the broker has heard that one now.
+fn only_the_person_asked(work: &Workplace) -> Outcome {
+    work.active_session()?;
+    assert_eq!(requests(work)?, 1, "{:?}", work.product.audit()?);
+    Ok(())
+}
+
 #[test]
 fn nothing_that_a_page_can_send_begins_a_session() -> Outcome {
     let work = Workplace::quick()?;
     work.page.wait_for_control("button", "Activate")?;
-    let audit = work.product.audit()?.len();
     // In the page's own world there is nothing of the extension to talk to.
     assert_eq!(work.page.eval("typeof chrome?.runtime?.sendMessage")?, "undefined");
     work.page.eval(&format!(
@@ -55,13 +71,8 @@ fn nothing_that_a_page_can_send_begins_a_session() -> Outcome {
         for (const name of ['click', 'submit']) removeEventListener(name, stay, {{ capture: true }});
         }}"
     ))?;
-    // A real click afterwards is the first that counts: everything above was handled before it, and did nothing.
-    assert!(work.open_sessions()?.is_empty());
-    assert_eq!(work.product.audit()?.len(), audit, "nobody even asked");
     work.click_in_page()?;
-    work.active_session()?;
-    assert_eq!(work.open_sessions()?.len(), 1);
-    Ok(())
+    only_the_person_asked(&work)
 }
 
 #[test]
@@ -75,8 +86,26 @@ fn a_button_that_the_page_draws_like_ours_does_nothing() -> Outcome {
     for _ in 0..5 {
         work.page.click_node(&fake)?;
     }
-    work.browser.worker()?.eval("new Promise(done => setTimeout(done, 500))")?;
-    assert!(work.open_sessions()?.is_empty());
+    // The person's own way stands open on such a page too: the popup, with everything typed.
+    let popup = work.browser.open_popup()?;
+    popup.until(
+        "document.body.innerText.includes('No ticket recognised on this page') || document.body.innerText",
+    )?;
+    popup.eval(
+        "{ const customer = document.getElementById('customer');
+           customer.value = [...customer.options].find((one) => one.label === 'Acme Corp').value;
+           customer.dispatchEvent(new Event('change')); }",
+    )?;
+    popup.wait_for_control("button", "Activate Domain Admin for 1 h")?;
+    for (field, text) in [("number", "815"), ("reason", "Mail is down")] {
+        popup.eval(&format!("document.getElementById('{field}').focus()"))?;
+        popup.type_text(text)?;
+    }
+    popup.until("!document.getElementById('missing') || document.getElementById('missing').innerText")?;
+    popup.press(Key::ENTER)?;
+    only_the_person_asked(&work)?;
+    let session = work.open_sessions()?.remove(0);
+    assert_eq!((&session["ticket"]["number"], &session["reason"]), (&json!("815"), &json!("Mail is down")));
     Ok(())
 }
 
@@ -108,8 +137,15 @@ fn a_content_script_gone_bad_cannot_speak_as_the_popup_or_as_the_worker() -> Out
         "Promise.all(['local', 'session'].map(area => chrome.storage?.[area]?.get(null).then(() => 'read', () => 'refused') ?? 'refused'))",
     )?;
     assert_eq!(stored, json!(["refused", "refused"]), "what the extension keeps is not the page's");
-    assert!(work.open_sessions()?.is_empty());
-    Ok(())
+    // It was heard, and could do what a page may: hide the button.
+    work.page.eval_in_content_script(
+        extension,
+        "chrome.runtime.sendMessage({ page: 'hide_button', for: 'page' }).then(() => true)",
+    )?;
+    until("the button to go", LIMIT, || Ok(work.page.control("button", "Activate")?.is_none()))?;
+    let popup = work.browser.open_popup()?;
+    popup.click("button", "Activate Domain Admin for 1 h")?;
+    only_the_person_asked(&work)
 }
 
 #[test]
@@ -191,13 +227,12 @@ fn a_relay_started_for_another_extension_answers_nothing_but_no() -> Outcome {
     let product = ticketgate_tests::product::Product::start(&settings(&ad))?;
     let mut relay = product.relay("abcdefghijklmnopabcdefghijklmnop")?;
     relay.send(&json!({"id": "1", "method": "hello", "params": {"protocol_min": 1, "protocol_max": 1, "extension_version": "0.1.0"}}))?;
+    let mut answers = 0;
     while let Some(answer) = relay.receive(LIMIT)? {
-        assert_eq!(
-            answer.pointer("/error/code").or(answer.pointer("/err/code")),
-            Some(&json!("origin_refused")),
-            "{answer}"
-        );
+        assert_eq!(answer.pointer("/error/code"), Some(&json!("origin_refused")), "{answer}");
+        answers += 1;
     }
+    assert_eq!(answers, 1, "it says no before it leaves");
     relay.wait(LIMIT)?;
     Ok(())
 }

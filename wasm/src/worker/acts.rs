@@ -19,6 +19,8 @@ use super::{Asked, Effect, Intent, Purpose, READ_MS, Sender, Tab, Worker};
 
 /// How long a failed activation is shown and can be repeated, in minutes.
 const FAILED_MIN: i64 = 10;
+/// How long the button in the page says that the account is ready, in seconds.
+const READY_S: i64 = 10;
 /// How long "done" stays on a session's card, in seconds.
 const DONE_S: i64 = 6;
 
@@ -74,6 +76,8 @@ pub(super) struct Doing {
     pub(super) note: Option<Note>,
     /// When the note goes.
     until: Option<DateTime<Utc>>,
+    /// That the account is ready, for the button in the page, and until when it says so.
+    ready: Option<(String, DateTime<Utc>)>,
 }
 
 /// Something done with a session.
@@ -89,12 +93,18 @@ pub(super) enum Act {
 
 impl Doing {
     fn nothing() -> Self {
-        Self { busy: None, retry_key: None, note: None, until: None }
+        Self { busy: None, retry_key: None, note: None, until: None, ready: None }
     }
 
-    /// When its note goes.
-    pub(super) fn next(&self) -> Option<DateTime<Utc>> {
-        self.until
+    /// When what it says changes next.
+    pub(super) fn next(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let ready = self.ready.as_ref().map(|(_, until)| *until);
+        self.until.into_iter().chain(ready).filter(|until| now < *until).min()
+    }
+
+    /// That the account is ready, right after the activation.
+    pub(super) fn ready_at(&self, now: DateTime<Utc>) -> Option<&str> {
+        self.ready.as_ref().filter(|(_, until)| now < *until).map(|(text, _)| text.as_str())
     }
 
     /// The note, while it is shown.
@@ -399,9 +409,10 @@ impl Worker {
                     let customer = activated.session.customer.clone();
                     self.memory.remember(overview.technician.clone(), customer, choice);
                 }
-                let id = activated.session.id.clone();
-                self.hear(activated.session, now, out);
-                self.say_clipboard(&id, activated.clipboard, now);
+                let Activated { session, clipboard } = activated;
+                self.hear(session.clone(), now, out);
+                self.say_ready(&session, &clipboard, now, out);
+                self.say_clipboard(&session.id, clipboard, now);
                 self.prepare_form(now);
             }
             Err(problem) => {
@@ -413,6 +424,30 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// Says in the page, where the person clicked, which account is ready and whether its password is at hand; where no
+    /// button shows it, or the password has to be fetched, a notification does.
+    fn say_ready(
+        &mut self,
+        session: &Session,
+        clipboard: &Clipboard,
+        now: DateTime<Utc>,
+        out: &mut Vec<Effect>,
+    ) {
+        let who = session.account.as_ref().unwrap_or(&session.policy_name);
+        let text = match clipboard {
+            Clipboard::Copied { .. } => format!("{who} is ready · password copied"),
+            Clipboard::Unavailable { .. } => format!("{who} is ready · password not copied"),
+            Clipboard::NotNeeded | Clipboard::Unknown => format!("{who} is ready"),
+        };
+        let is_told = session.ticket.as_ref().is_some_and(|ticket| self.last.pages.has_button_for(ticket));
+        let is_missing = matches!(clipboard, Clipboard::Unavailable { .. });
+        if self.popups.is_empty() && (is_missing || !is_told) {
+            out.push(warnings::ready(session, &text, is_missing));
+        }
+        let doing = self.doing.or_insert_with(session.id.clone(), Doing::nothing);
+        doing.ready = Some((text, now + TimeDelta::seconds(READY_S)));
     }
 
     fn say_clipboard(&mut self, session: &SessionId, clipboard: Clipboard, now: DateTime<Utc>) {
@@ -437,9 +472,13 @@ impl Worker {
         doing.until = until;
     }
 
+    /// By how long Extend moves a session's end now, in seconds.
+    fn extends_by(&self, session: &SessionId) -> Option<i64> {
+        warnings::extension(self.last.sessions.get(session)?, self.last.overview.as_ref())
+    }
+
     fn extend(&mut self, session: &SessionId, now: DateTime<Utc>, out: &mut Vec<Effect>) {
-        let Some(found) = self.last.sessions.get(session) else { return };
-        let Some(by_s) = warnings::extension(found, self.last.overview.as_ref()) else { return };
+        let Some(by_s) = self.extends_by(session) else { return };
         let method = Method::Extend(ExtendSession { session: session.clone(), by_s });
         self.act(session, Act::Extend(by_s), method, now, out);
     }
@@ -594,28 +633,25 @@ impl Worker {
         out: &mut Vec<Effect>,
     ) {
         out.push(Effect::ClearNotice { id: id.to_owned() });
-        let pressed = match (warnings::about(id), button) {
+        match (warnings::about(id), button) {
             (Some(About::Ending(session)), Some(index)) => {
-                let buttons = self
-                    .last
-                    .sessions
-                    .get(&session)
-                    .map(|s| warnings::buttons(s, self.last.overview.as_ref()));
-                let index = usize::try_from(index).unwrap_or(usize::MAX);
-                buttons.and_then(|all| all.get(index).map(|(b, _)| *b)).map(|b| (session, b))
+                match self.last.warnings.pressed(&session, index) {
+                    Some(warnings::Button::End) => self.end(&session, now, out),
+                    Some(warnings::Button::Extend(by)) if self.extends_by(&session) == Some(by) => {
+                        self.extend(&session, now, out);
+                    }
+                    // The policy has changed since: the popup says what it allows now.
+                    Some(warnings::Button::Extend(_)) | None => self.open_popup(out),
+                }
             }
-            (Some(_), _) => {
-                let tab = self.front.as_ref().map(|tab| tab.id);
-                out.push(Effect::OpenPopup { tab, window: None });
-                None
-            }
-            (None, _) => None,
-        };
-        match pressed {
-            Some((session, warnings::Button::Extend)) => self.extend(&session, now, out),
-            Some((session, warnings::Button::End)) => self.end(&session, now, out),
-            None => {}
+            (Some(_), _) => self.open_popup(out),
+            (None, _) => {}
         }
+    }
+
+    fn open_popup(&self, out: &mut Vec<Effect>) {
+        let tab = self.front.as_ref().map(|tab| tab.id);
+        out.push(Effect::OpenPopup { tab, window: None });
     }
 
     pub(super) fn tab_updated(&mut self, tab: i32, now: DateTime<Utc>, out: &mut Vec<Effect>) {

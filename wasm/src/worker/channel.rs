@@ -239,8 +239,8 @@ impl Worker {
 
     /// The session that runs for a ticket.
     pub(super) fn session_for(&self, ticket: &Ticket) -> Option<&ticketgate_protocol::api::Session> {
-        let is_for =
-            |t: &Ticket| t.number == ticket.number && (t.system == ticket.system || t.system.is_empty());
+        // One begun by hand names the number alone.
+        let is_for = |t: &Ticket| t.is_same_as(ticket) || (t.system.is_empty() && t.number == ticket.number);
         self.last.sessions.iter().find(|s| s.ticket.as_ref().is_some_and(is_for))
     }
 }

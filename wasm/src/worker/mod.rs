@@ -48,8 +48,9 @@ use crate::recognise::Rules;
 
 /// Pauses before the overview is asked for again after a refusal, in seconds.
 const AGAIN_S: [i64; 5] = [1, 2, 5, 15, 30];
-/// How old an overview may be for a button on a page, in minutes.
-const FRESH_MIN: i64 = 10;
+/// How old an overview may be while a ticket is open, in minutes. A session begun elsewhere is found by the next one, so
+/// this is shorter than the first warning's five.
+const FRESH_MIN: i64 = 4;
 /// How long a document may take to say what it shows, in milliseconds.
 const READ_MS: i64 = 800;
 /// The shortest alarm that the browser keeps, in seconds.
@@ -232,7 +233,7 @@ impl Worker {
                 self.last.sites.forget(tab);
                 self.shown.icons.remove(&tab);
             }
-            Input::Origins { origins } => self.hear_sites(origins, now, out),
+            Input::Origins { origins } => self.hear_sites(&origins, now, out),
             Input::Managed { settings } => self.administer(settings),
             Input::UpdateAvailable {} => self.update_waits = true,
         }
@@ -250,7 +251,7 @@ impl Worker {
         self.choose_template();
         self.last.pages.keep_only(&started.tabs);
         // The change of permissions that woke the worker is in these already.
-        self.hear_sites(started.origins, now, out);
+        self.hear_sites(&started.origins, now, out);
         self.next_serial = self.last.form.as_ref().map_or(1, |form| form.serial + 1);
         self.link.restore(std::mem::take(&mut self.last.pending));
         if self.last.job.as_ref().is_some_and(Job::is_working) && !self.link.is_asking("activate") {
@@ -367,7 +368,15 @@ impl Worker {
     }
 
     fn overview_is_old(&self, now: DateTime<Utc>) -> bool {
-        self.last.overview_at.is_none_or(|at| now - at > TimeDelta::minutes(FRESH_MIN) || at > now)
+        self.last.overview_at.is_none_or(|at| now - at >= TimeDelta::minutes(FRESH_MIN) || at > now)
+    }
+
+    /// Whether an open ticket is worth a look at the broker from time to time.
+    fn keeps_looking(&self) -> bool {
+        self.last.pages.any_ticket()
+            && self.overview_problem.is_none()
+            && !matches!(self.link.state(), link::State::Stopped(_))
+            && !self.link.tried_often()
     }
 
     /// Whether something needs the port.
@@ -411,12 +420,7 @@ impl Worker {
     }
 
     fn settle_overview(&mut self, now: DateTime<Utc>, out: &mut Vec<Effect>) {
-        if self.last.pages.any_ticket()
-            && self.overview_is_old(now)
-            && self.overview_problem.is_none()
-            && !matches!(self.link.state(), link::State::Stopped(_))
-            && !self.link.tried_often()
-        {
+        if self.keeps_looking() && self.overview_is_old(now) {
             self.curious = true;
         }
         if !self.link.is_open() || self.link.is_asking("overview") {
@@ -429,7 +433,7 @@ impl Worker {
         let patient = self.overview_asked.is_some_and(|at| now - at < TimeDelta::seconds(5));
         let due = self.overview_due.is_some_and(|at| at <= now)
             || (overdue && !patient)
-            || (self.curious && self.overview_asked.is_none());
+            || (self.curious && self.overview_due.is_none() && !patient);
         if due {
             self.overview_due = None;
             self.overview_asked = Some(now);
@@ -460,7 +464,13 @@ impl Worker {
             .soonest()
             .filter(|_| self.link.is_open())
             .map(|s| (s.expires_at - offset + TimeDelta::seconds(3)).max(now + TimeDelta::seconds(5)));
+        let look = self
+            .last
+            .overview_at
+            .filter(|_| !self.curious && self.keeps_looking())
+            .map(|at| at + TimeDelta::minutes(FRESH_MIN));
         let important = running
+            .chain(look)
             .chain(self.link.next(needed))
             .chain(self.last.warnings.next(&self.last.sessions).map(|at| at - offset))
             .chain(self.overview_due.filter(|_| self.link.is_open() && !self.link.is_asking("overview")))
@@ -473,7 +483,7 @@ impl Worker {
             .next()
             .into_iter()
             .chain(self.asked.values().map(|a| a.until))
-            .chain(self.doing.values().filter_map(Doing::next))
+            .chain(self.doing.values().filter_map(|doing| doing.next(now)))
             .chain((!self.popups.is_empty()).then(|| now + self.next_second(now)))
             .chain(important)
             .min();

@@ -314,6 +314,14 @@ impl Pages {
         self.tabs.iter().map(|(id, pages)| (*id, pages))
     }
 
+    /// Whether a button for this ticket stands in any page.
+    #[must_use]
+    pub(super) fn has_button_for(&self, ticket: &Ticket) -> bool {
+        let chips =
+            self.tabs.values().flat_map(|pages| pages.frames.values()).filter_map(|p| p.chip.as_ref());
+        chips.into_iter().any(|chip| chip.meaning.ticket.is_same_as(ticket))
+    }
+
     /// Whether any tab shows a ticket.
     #[must_use]
     pub(super) fn any_ticket(&self) -> bool {

@@ -3,8 +3,8 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// Minutes from which on the badge is amber.
-const AMBER_MINUTES: i64 = 5;
+/// Seconds left from which on the badge is amber.
+const AMBER_S: i64 = 300;
 
 /// Badge colours; each keeps white text above a contrast of 4.5 : 1.
 pub mod color {
@@ -52,7 +52,7 @@ pub fn badge(seconds: i64) -> String {
 pub fn closeness(seconds: i64) -> Closeness {
     match seconds {
         ..60 => Closeness::Last,
-        s if s / 60 <= AMBER_MINUTES => Closeness::Near,
+        60..=AMBER_S => Closeness::Near,
         _ => Closeness::Far,
     }
 }
@@ -67,11 +67,15 @@ pub fn badge_color(seconds: i64) -> &'static str {
     }
 }
 
-/// In how long [`words`] says something else, and so at the latest [`badge`]; never zero.
+/// In how long [`words`] says something else, and so at the latest [`badge`], or the colour changes; never zero.
 #[must_use]
 pub fn until_change(until: DateTime<Utc>, now: DateTime<Utc>) -> TimeDelta {
     let left = seconds(until, now);
-    let holds_from = if left < 60 { left } else { left / 60 * 60 };
+    let holds_from = match left {
+        ..60 => left,
+        60..=AMBER_S => left / 60 * 60,
+        _ => (left / 60 * 60).max(AMBER_S + 1),
+    };
     // The text holds while `seconds` is at least `holds_from`; one second less is shown when so much is left.
     let change = until - TimeDelta::seconds((holds_from - 1).max(0));
     (change - now).max(TimeDelta::milliseconds(1))
@@ -125,7 +129,7 @@ mod tests {
             (3600, "1h", color::CALM),
             (3599, "59m", color::CALM),
             (360, "6m", color::CALM),
-            (359, "5m", color::AMBER),
+            (301, "5m", color::CALM),
             (300, "5m", color::AMBER),
             (299, "4m", color::AMBER),
             (60, "1m", color::AMBER),
@@ -156,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn badge_and_words_hold_until_the_next_change_and_the_words_change_there() {
+    fn badge_and_words_hold_until_the_next_change_and_they_or_the_colour_change_there() {
         let until = at(8_000_000);
         let mut now = at(0);
         let mut changes = 0;
@@ -164,13 +168,14 @@ mod tests {
             let left = seconds(until, now);
             let wait = until_change(until, now);
             let before = seconds(until, now + wait - TimeDelta::milliseconds(1));
-            assert_eq!((badge(before), words(before)), (badge(left), words(left)), "before, at {now}");
+            let shown = |left: i64| (badge(left), words(left), badge_color(left));
+            assert_eq!(shown(before), shown(left), "before, at {now}");
             now += wait;
-            assert_ne!(words(seconds(until, now)), words(left), "after, at {now}");
+            assert_ne!(shown(seconds(until, now)), shown(left), "after, at {now}");
             changes += 1;
         }
-        // 8,000 s: 133 whole minutes, then 59 seconds, then over.
-        assert_eq!(changes, 133 + 59);
+        // 8,000 s: 133 whole minutes, amber in one of them, then 59 seconds, then over.
+        assert_eq!(changes, 133 + 1 + 59);
     }
 
     #[test]

@@ -233,12 +233,10 @@ impl Worker {
             State::Active => {
                 let left = remaining::seconds(session.expires_at, self.broker_now(now));
                 let time = remaining::words(left);
-                (
-                    ChipState::Active,
-                    format!("Active · {what} · {time}"),
-                    format!("{time} left. {open}"),
-                    false,
-                )
+                let ready = self.doing.get(&session.id).and_then(|doing| doing.ready_at(now));
+                let label = ready.map_or_else(|| format!("Active · {what} · {time}"), str::to_owned);
+                let log_on = session.account.as_ref().map(|a| format!("Log on as {a}. ")).unwrap_or_default();
+                (ChipState::Active, label, format!("{log_on}{time} left. {open}"), false)
             }
             State::Ending if is_stuck(session) => (
                 ChipState::Attention,

@@ -55,8 +55,8 @@ impl Sites {
         self.pointed_at.retain(|id| *id != tab);
     }
 
-    fn hear(&mut self, granted: Vec<String>) -> Change {
-        let Some(before) = self.granted.replace(granted.clone()) else { return Change::default() };
+    fn hear(&mut self, granted: &[String]) -> Change {
+        let Some(before) = self.granted.replace(granted.to_owned()) else { return Change::default() };
         let gained = granted.iter().filter(|pattern| !before.contains(pattern)).cloned().collect();
         let lost: Vec<String> = before.into_iter().filter(|pattern| !granted.contains(pattern)).collect();
         self.taken_back.retain(|pattern| !granted.contains(pattern));
@@ -70,7 +70,7 @@ impl Sites {
 
 impl Worker {
     /// The host permissions as they are now: scripts begin where a site was gained and stop where one was lost.
-    pub(super) fn hear_sites(&mut self, granted: Vec<String>, now: DateTime<Utc>, out: &mut Vec<Effect>) {
+    pub(super) fn hear_sites(&mut self, granted: &[String], now: DateTime<Utc>, out: &mut Vec<Effect>) {
         let change = self.last.sites.hear(granted);
         self.settle_hosts(out);
         let gained = hosts::to_register(&change.gained);

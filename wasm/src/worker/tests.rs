@@ -13,7 +13,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use ticketgate_protocol::EXTENSION_ID;
 use ticketgate_protocol::native::Method;
-use ticketgate_protocol::page::{ChipView, ToPage};
+use ticketgate_protocol::page::{ChipState, ChipView, ToPage};
 
 use super::view::View;
 use super::*;

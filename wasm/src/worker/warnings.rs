@@ -28,12 +28,14 @@ struct Said {
     /// The nearest threshold that needs no more warning, in seconds.
     warned_at: i64,
     stuck: bool,
+    /// The buttons of the warning that stands, in order.
+    buttons: Vec<Button>,
 }
 
 /// What a click on a notification is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum About {
-    /// A session that runs out; its buttons are those of [`buttons`].
+    /// A session that runs out; its buttons: [`Warnings::pressed`].
     Ending(SessionId),
     /// Something to look at in the popup.
     Look,
@@ -50,23 +52,30 @@ pub(super) fn extension(session: &Session, overview: Option<&Overview>) -> Optio
     (session.state == State::Active && by >= EXTEND_MIN_S).then_some(by)
 }
 
-/// Buttons of a warning, in order.
-#[must_use]
-pub(super) fn buttons(session: &Session, overview: Option<&Overview>) -> Vec<(Button, String)> {
-    let extend = extension(session, overview).map(|by| {
-        let by = u32::try_from(by).unwrap_or_default();
-        (Button::Extend, format!("Extend by {}", remaining::duration(by)))
-    });
-    extend.into_iter().chain([(Button::End, "End now".to_owned())]).collect()
-}
-
 /// A button of a warning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Button {
-    /// Move the end.
-    Extend,
+    /// Move the end by so many seconds.
+    Extend(i64),
     /// End now.
     End,
+}
+
+impl Button {
+    /// Those of a warning, in order.
+    fn of(session: &Session, overview: Option<&Overview>) -> Vec<Self> {
+        extension(session, overview).map(Self::Extend).into_iter().chain([Self::End]).collect()
+    }
+
+    fn label(self) -> String {
+        match self {
+            Self::Extend(by) => {
+                format!("Extend by {}", remaining::duration(u32::try_from(by).unwrap_or_default()))
+            }
+            Self::End => "End now".to_owned(),
+        }
+    }
 }
 
 fn warning_id(id: &SessionId) -> String {
@@ -77,13 +86,17 @@ fn end_id(id: &SessionId) -> String {
     format!("end {id}")
 }
 
+fn ready_id(id: &SessionId) -> String {
+    format!("ready {id}")
+}
+
 /// What the notification with this id is about.
 #[must_use]
 pub(super) fn about(id: &str) -> Option<About> {
     let (what, session) = id.split_once(' ')?;
     match what {
         "warning" => SessionId::new(session).ok().map(About::Ending),
-        "end" | "activation" => Some(About::Look),
+        "end" | "ready" | "activation" => Some(About::Look),
         _ => None,
     }
 }
@@ -110,7 +123,8 @@ impl Warnings {
                 let due = WARN_AT_S.into_iter().filter(|at| left <= *at).min();
                 if let Some(at) = due.filter(|at| *at < said.warned_at && left > 0) {
                     said.warned_at = at;
-                    out.push(warning(session, left, overview));
+                    said.buttons = Button::of(session, overview);
+                    out.push(warning(session, left, &said.buttons));
                 }
             } else if is_stuck(session) && !said.stuck {
                 said.stuck = true;
@@ -124,7 +138,9 @@ impl Warnings {
     /// A session is over: says so, unless the person just ended it in front of an open popup.
     pub(super) fn over(&mut self, session: &Session, watched: bool, out: &mut Vec<Effect>) {
         let had = self.said.remove(&session.id).is_some();
-        out.push(Effect::ClearNotice { id: warning_id(&session.id) });
+        for id in [warning_id(&session.id), ready_id(&session.id)] {
+            out.push(Effect::ClearNotice { id });
+        }
         if !had || session.state != State::Ended {
             return;
         }
@@ -148,6 +164,13 @@ impl Warnings {
         });
     }
 
+    /// The button of a session's warning at this place, as it stands on the screen: what the policy allows by now may
+    /// be something else.
+    #[must_use]
+    pub(super) fn pressed(&self, session: &SessionId, index: u32) -> Option<Button> {
+        self.said.get(session)?.buttons.get(usize::try_from(index).ok()?).copied()
+    }
+
     /// When [`Self::settle`] has something to say next, by the broker's clock.
     #[must_use]
     pub(super) fn next(&self, sessions: &Sessions) -> Option<DateTime<Utc>> {
@@ -165,7 +188,7 @@ impl Said {
     /// four minutes needs no word that five are left, nor does one that is seen again after a browser start.
     fn first(session: &Session, left: i64) -> Self {
         let warned_at = WARN_AT_S.into_iter().filter(|at| left <= *at).min().unwrap_or(i64::MAX);
-        Self { until: session.expires_at, warned_at, stuck: false }
+        Self { until: session.expires_at, warned_at, stuck: false, buttons: Vec::new() }
     }
 }
 
@@ -173,7 +196,7 @@ fn name(session: &Session) -> String {
     format!("{} · {}", session.customer_name, session.policy_name)
 }
 
-fn warning(session: &Session, left: i64, overview: Option<&Overview>) -> Effect {
+fn warning(session: &Session, left: i64, buttons: &[Button]) -> Effect {
     // Timers are a few milliseconds late: `300` and `299` are both five minutes to a person.
     let left = if left >= 55 {
         remaining::duration(u32::try_from((left + 5) / 60 * 60).unwrap_or(60))
@@ -187,8 +210,24 @@ fn warning(session: &Session, left: i64, overview: Option<&Overview>) -> Effect 
             || "The rights end then.".to_owned(),
             |account| format!("The rights of {account} end then."),
         ),
-        buttons: buttons(session, overview).into_iter().map(|(_, label)| label).collect(),
+        buttons: buttons.iter().map(|button| button.label()).collect(),
         stay: true,
+    }
+}
+
+/// An account is ready where no button says so, or its password has to be fetched.
+pub(super) fn ready(session: &Session, title: &str, password_is_missing: bool) -> Effect {
+    let message = if password_is_missing {
+        format!("The clipboard cannot be reached. Run: ticketgate password {}", session.id)
+    } else {
+        name(session)
+    };
+    Effect::Notify {
+        id: ready_id(&session.id),
+        title: title.to_owned(),
+        message,
+        buttons: Vec::new(),
+        stay: password_is_missing,
     }
 }
 

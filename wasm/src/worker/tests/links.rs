@@ -148,6 +148,29 @@ fn a_host_that_leaves_an_unneeded_port_lets_the_worker_sleep() {
 }
 
 #[test]
+fn while_a_ticket_is_open_a_session_begun_elsewhere_is_found_in_time_for_its_warnings() {
+    let mut play = Play::with(overview(&[]));
+    play.show_ticket("4711", "Acme Corp");
+    assert!(play.wait(60).iter().any(|e| matches!(e, Effect::ClosePort {})));
+    let alarm = play.worker.shown.alarm.expect("a stopped worker is woken");
+    assert!(alarm - start_of_time() < TimeDelta::minutes(5), "{alarm}");
+    assert_eq!(opens(&play.wait(182)), 1);
+    play.greet();
+    let now = play.now;
+    play.answer("overview", with(overview(&[session("s-1", 900)]), json!({"now": now})));
+    assert_eq!(badges(&play.effects), ["10m"]);
+}
+
+#[test]
+fn an_old_overview_is_asked_for_again_over_a_port_that_is_open() {
+    let mut play = Play::with(overview(&[session("s-1", 3600)]));
+    play.show_ticket("4711", "Acme Corp");
+    let before = play.count_sent("overview");
+    play.wait(4 * 60);
+    assert_eq!(play.count_sent("overview"), before + 1);
+}
+
+#[test]
 fn a_live_session_keeps_the_port() {
     let mut play = Play::with(overview(&[session("s-1", 3600)]));
     assert!(!play.wait(600).iter().any(|e| matches!(e, Effect::ClosePort {})));

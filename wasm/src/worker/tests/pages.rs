@@ -43,6 +43,61 @@ fn one_click_activates_the_ticket_that_was_seen() {
     assert_eq!(badges(&play.effects), ["…"]);
 }
 
+/// A play in which ticket 4711 was activated from its page, and the password went there.
+fn activated(clipboard: Value) -> Play {
+    let mut play = Play::with(overview(&[]));
+    play.show_ticket("4711", "Acme Corp");
+    let token = play.chip().unwrap().token;
+    play.click(&token, "4711", "Acme Corp");
+    let ticket = serde_json::to_value(play.worker.recognised_ticket(1)).unwrap();
+    let begun = with(session("s-1", 3600), json!({"ticket": ticket}));
+    play.answer("activate", json!({"session": begun, "clipboard": clipboard}));
+    play
+}
+
+#[test]
+fn the_page_says_which_account_is_ready_and_that_its_password_was_copied() {
+    let clears_at = start_of_time() + TimeDelta::seconds(30);
+    let mut play = activated(json!({"state": "copied", "clears_at": clears_at}));
+    let chip = play.chip().unwrap();
+    assert_eq!(chip.label, "ACME\\jit-tech1 is ready · password copied");
+    assert_eq!(chip.detail, "Log on as ACME\\jit-tech1. 1 h left. Opens Ticketgate.");
+    assert_eq!(notices(&play.effects), Vec::<String>::new(), "once is enough");
+    play.wait(11);
+    assert_eq!(play.chip().unwrap().label, "Active · Acme Corp · Domain Admin · 59 min");
+    // The note in the popup goes with the clipboard, and nothing of it wakes the worker any more.
+    play.wait(60);
+    assert!(play.timer.is_some_and(|at| at > play.now + TimeDelta::seconds(20)), "{:?}", play.timer);
+}
+
+#[test]
+fn a_password_that_could_not_be_copied_is_told_wherever_the_activation_came_from() {
+    let problem = json!({"code": "clipboard_unavailable", "status": 503, "detail": "No display."});
+    let play = activated(json!({"state": "unavailable", "problem": problem}));
+    assert_eq!(play.chip().unwrap().label, "ACME\\jit-tech1 is ready · password not copied");
+    let said = play.effects.iter().find_map(|e| match e {
+        Effect::Notify { title, message, .. } => Some((title.clone(), message.clone())),
+        _ => None,
+    });
+    let (title, message) = said.unwrap();
+    assert_eq!(title, "ACME\\jit-tech1 is ready · password not copied");
+    assert!(message.ends_with("Run: ticketgate password s-1"), "{message}");
+}
+
+#[test]
+fn where_the_button_is_hidden_a_notification_says_that_the_account_is_ready() {
+    let mut play = Play::with(overview(&[]));
+    play.show_ticket("4711", "Acme Corp");
+    play.page(from_desk(), &json!({"page": "hide_button", "for": "site"}));
+    play.happen(Input::Shortcut { tab: Some(Tab { id: 1, window: 1, active: true, url: None }) });
+    let ask =
+        play.effects.iter().find_map(|e| if let Effect::Read { ask, .. } = e { Some(*ask) } else { None });
+    play.happen(Input::PageRead { ask: ask.unwrap(), facts: Some(facts("4711", "Acme Corp").to_string()) });
+    let copied = json!({"state": "copied", "clears_at": start_of_time() + TimeDelta::seconds(30)});
+    play.answer("activate", json!({"session": session("s-1", 3600), "clipboard": copied}));
+    assert_eq!(notices(&play.effects), ["ACME\\jit-tech1 is ready · password copied"]);
+}
+
 #[test]
 fn a_second_click_while_the_first_works_asks_for_nothing() {
     let mut play = Play::with(overview(&[]));
@@ -124,6 +179,25 @@ fn a_click_on_a_button_that_shows_a_session_opens_the_popup_without_a_caution() 
     assert!(!activates(&play) && play.opens_popup());
     play.open_popup();
     assert!(play.view().form.as_ref().unwrap().caution.is_none());
+}
+
+#[test]
+fn a_session_is_shown_on_its_own_ticket_and_not_on_one_of_that_number_elsewhere() {
+    let here = format!("{DESK}/Ticket/Display.html?id=4711");
+    for (ticket, expected) in [
+        (json!({"system": "request-tracker", "number": "4711", "url": here}), ChipState::Active),
+        (json!({"system": "request-tracker", "number": "4711"}), ChipState::Active),
+        (json!({"number": "4711"}), ChipState::Active),
+        (
+            json!({"system": "request-tracker", "number": "4711", "url": "https://rt.example/Ticket/Display.html?id=4711"}),
+            ChipState::Ready,
+        ),
+        (json!({"system": "halopsa", "number": "4711"}), ChipState::Ready),
+    ] {
+        let mut play = Play::with(overview(&[with(session("s-1", 3600), json!({"ticket": ticket}))]));
+        play.show_ticket("4711", "Acme Corp");
+        assert_eq!(play.chip().unwrap().state, expected, "{ticket}");
+    }
 }
 
 #[test]

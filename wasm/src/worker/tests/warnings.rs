@@ -52,23 +52,55 @@ fn waking_late_says_what_is_left_then() {
     assert_eq!(notices(&play.effects), ["Acme Corp · Domain Admin: 3 min left"]);
 }
 
+/// A play whose session was warned of, and the buttons of the warning.
+fn warned(session: Value) -> (Play, Vec<String>) {
+    let mut play = Play::with(overview(&[session]));
+    let effects = play.wait(100);
+    let buttons = effects.iter().find_map(|e| match e {
+        Effect::Notify { buttons, .. } => Some(buttons.clone()),
+        _ => None,
+    });
+    (play, buttons.unwrap())
+}
+
+fn press(play: &mut Play, button: u32) {
+    play.happen(Input::NotificationClicked { id: "warning s-1".into(), button: Some(button) });
+}
+
 #[test]
 fn the_buttons_extend_and_end() {
-    let mut play = Play::with(overview(&[session("s-1", 200)]));
-    play.happen(Input::NotificationClicked { id: "warning s-1".into(), button: Some(0) });
+    let (mut play, buttons) = warned(session("s-1", 400));
+    assert_eq!(buttons, ["Extend by 1 h", "End now"]);
+    press(&mut play, 0);
     let Method::Extend(wanted) = &play.last_sent("extend").unwrap().method else { panic!() };
     assert_eq!(wanted.by_s, 3600);
-    let mut play = Play::with(overview(&[session("s-1", 200)]));
-    play.happen(Input::NotificationClicked { id: "warning s-1".into(), button: Some(1) });
+    let (mut play, _) = warned(session("s-1", 400));
+    press(&mut play, 1);
     assert_eq!(play.count_sent("end"), 1);
 }
 
 #[test]
-fn at_its_maximum_the_first_button_is_end() {
-    let full = with(session("s-1", 200), json!({"latest_end": start_of_time() + TimeDelta::seconds(200)}));
-    let mut play = Play::with(overview(&[full]));
-    play.happen(Input::NotificationClicked { id: "warning s-1".into(), button: Some(0) });
+fn at_its_maximum_the_only_button_is_end() {
+    let full = with(session("s-1", 400), json!({"latest_end": start_of_time() + TimeDelta::seconds(400)}));
+    let (mut play, buttons) = warned(full);
+    assert_eq!(buttons, ["End now"]);
+    press(&mut play, 1);
+    assert_eq!(play.count_sent("end"), 0, "there is no second button");
+    press(&mut play, 0);
     assert_eq!((play.count_sent("end"), play.count_sent("extend")), (1, 0));
+}
+
+#[test]
+fn a_button_does_what_stood_on_it_or_nothing() {
+    for (room, expected) in [(0, "nothing left to extend by"), (1800, "less than the button said")] {
+        let (mut play, _) = warned(session("s-1", 400));
+        let latest = start_of_time() + TimeDelta::seconds(400 + room);
+        let less = with(session("s-1", 400), json!({"latest_end": latest, "version": 2}));
+        play.frame(&json!({"event": "session", "data": less}));
+        press(&mut play, 0);
+        assert_eq!((play.count_sent("end"), play.count_sent("extend")), (0, 0), "{expected}");
+        assert!(play.opens_popup(), "{expected}");
+    }
 }
 
 #[test]
