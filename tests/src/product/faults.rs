@@ -26,13 +26,15 @@ impl Product {
         self.start_broker_with(&[("TICKETGATE_FAULT", &pause), ("TICKETGATE_POINTS", &points)])
     }
 
-    /// Starts a broker that notes every point that it passes, for [`Product::points`].
+    /// Starts a broker that notes every point that it passes, for [`Product::points`], and meets a fault where `fault` is
+    /// not empty.
     ///
     /// # Errors
-    /// As [`Product::start_broker`].
-    pub fn start_broker_noting_points(&mut self) -> Result<()> {
+    /// As [`Product::start_broker_meeting`].
+    pub fn start_broker_noting_points(&mut self, fault: &str) -> Result<()> {
         let points = self.folder.join("points").display().to_string();
-        self.start_broker_with(&[("TICKETGATE_POINTS", &points)])
+        let environment = [("TICKETGATE_POINTS", points.as_str()), ("TICKETGATE_FAULT", fault)];
+        self.start_broker_with(environment.get(..if fault.is_empty() { 1 } else { 2 }).unwrap_or_default())
     }
 
     /// The points that brokers passed here while they noted or paused, in order.
