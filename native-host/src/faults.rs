@@ -1,5 +1,17 @@
-//! Named stops for tests: with the feature `fault-points`, `TICKETGATE_STOP_AT=directory.open:before` (or `:after`, and
-//! `#3` for the third time) kills the process there, as a power cut would. Without the feature nothing of this is built in.
+//! Faults on request, for tests only: with the feature `fault-points` every ledger write and every directory call is a
+//! named point, and `TICKETGATE_FAULT` names one of them, the fault that is met there and at which passage:
+//!
+//! | value | what happens |
+//! | --- | --- |
+//! | `directory.open:before` | the process is killed before the call, as by a power cut |
+//! | `directory.open:after` | the same after it |
+//! | `directory.open:error` | the call is refused and does nothing |
+//! | `directory.open:timeout-applied` | it is done, and its answer is lost |
+//! | `directory.open:timeout-not-applied` | it is lost on its way |
+//! | `directory.open:pause=FILE` | it waits until FILE is there |
+//!
+//! `directory.grant#3:error` is the third passage; without a number it is the first. `TICKETGATE_POINTS=FILE` notes every
+//! passage there, a line each, so that a test can go through all of them. Without the feature nothing of this is built in.
 
 use std::sync::Arc;
 
@@ -7,22 +19,24 @@ use ticketgate_directory::Directory;
 use ticketgate_ledger::Ledger;
 
 #[cfg(feature = "fault-points")]
+mod plan;
+#[cfg(feature = "fault-points")]
 mod points;
 
-/// The ledger, with stops where they are built in.
+/// The ledger, with its points where they are built in.
 #[must_use]
 pub fn ledger(ledger: Arc<dyn Ledger>) -> Arc<dyn Ledger> {
     #[cfg(feature = "fault-points")]
-    return Arc::new(points::Stopping(ledger));
+    return Arc::new(points::Pointed(ledger));
     #[cfg(not(feature = "fault-points"))]
     ledger
 }
 
-/// A directory, with stops where they are built in.
+/// A directory, with its points where they are built in.
 #[must_use]
 pub fn directory(directory: Arc<dyn Directory>) -> Arc<dyn Directory> {
     #[cfg(feature = "fault-points")]
-    return Arc::new(points::Stopping(directory));
+    return Arc::new(points::Pointed(directory));
     #[cfg(not(feature = "fault-points"))]
     directory
 }

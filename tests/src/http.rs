@@ -91,9 +91,13 @@ fn over(
         request.push_str(&format!("{name}: {value}\r\n"));
     }
     request.push_str("\r\n");
-    stream.write_all(&[request.as_bytes(), body].concat())?;
+    // A server may answer and close before it has read everything; what it said is there to be read all the same.
+    let sent = stream.write_all(&[request.as_bytes(), body].concat());
     let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
+    let received = stream.read_to_end(&mut answer);
+    if answer.is_empty() || sent.is_ok() {
+        sent.and(received.map(drop))?;
+    }
     parse(&answer)
 }
 

@@ -3,6 +3,7 @@
 
 pub mod asking;
 pub mod configuration;
+mod faults;
 pub mod relay;
 pub mod scripted;
 
@@ -127,15 +128,6 @@ impl Product {
     /// It ends at once (the sentence shows its log) or never answers.
     pub fn start_broker(&mut self) -> Result<()> {
         self.start_broker_with(&[])
-    }
-
-    /// Starts a broker that kills itself, as a power cut would, at a named point: `directory.open:before`,
-    /// `session.activating:after#2` for the second time. The binary needs the feature `fault-points`.
-    ///
-    /// # Errors
-    /// As [`Product::start_broker`]; a point that is reached before the broker answers is no error.
-    pub fn start_broker_stopping_at(&mut self, point: &str) -> Result<()> {
-        self.start_broker_with(&[("TICKETGATE_STOP_AT", point)])
     }
 
     /// Starts the broker with further environment.

@@ -33,7 +33,7 @@ impl World {
         if self.product.broker_runs()? {
             self.product.kill_broker()?;
         }
-        self.product.start_broker_stopping_at(point)?;
+        self.product.start_broker_meeting(point)?;
         let answer = self.product.api("POST", path, Some(&new_key()), body);
         assert!(answer.is_err(), "{point}: nobody answers: {answer:?}");
         assert_eq!(self.product.wait_for_broker_to_end()?, Exit::Signal(SIGKILL), "{point}");
@@ -153,7 +153,7 @@ fn a_session_whose_broker_died_right_after_the_grant_is_active_and_usable() -> O
     let id = sessions[0]["id"].as_str().expect("an id");
     let over = world.product.cli_json(&["password", id, "--new"])?;
     assert!(world.ad.bind("jit-tech1", over["password"].as_str().expect("a password"))?.accepted());
-    assert!(world.ad.open_accounts()?[0].ends_in(HOUR));
+    assert!(world.ad.open_accounts()?[0].ends_after(HOUR, &sessions[0]));
     world.product.cli_json(&["end", id])?;
     world.nothing_is_open("its end")?;
     Ok(())
@@ -253,7 +253,9 @@ fn an_extension_that_died_half_way_leaves_one_end_that_both_sides_agree_on() -> 
         world.comes_back(point)?;
         until(&format!("the directory's end after {point}"), LIMIT, || {
             let account = world.ad.look()?.account(session.name())?;
-            Ok(account.is_some_and(|account| account.enabled() && account.ends_in(hours * HOUR)))
+            Ok(account.is_some_and(|account| {
+                account.enabled() && account.ends_after(hours * HOUR, &session.session)
+            }))
         })?;
         assert!(world.ad.bind(session.name(), &session.password)?.accepted(), "{point}: without a gap");
         world.product.cli_json(&["end", &session.id])?;

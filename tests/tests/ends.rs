@@ -6,7 +6,7 @@ use serde_json::json;
 use std::time::Duration;
 use ticketgate_tests::Outcome;
 use ticketgate_tests::patience::{LIMIT, until};
-use ticketgate_tests::product::asking::wish;
+use ticketgate_tests::product::asking::{new_key, wish};
 use ticketgate_tests::product::{Configuration, Product};
 use ticketgate_tests::samba::{Options, SambaAd};
 
@@ -24,7 +24,7 @@ fn an_early_end_disables_the_account_takes_its_rights_and_changes_its_password()
     let session =
         product.activate("acme-domain-admin", &["--ticket", "4711", "--summary", "Outlook crashes"])?;
     let open = ad.look()?.account(session.name())?.expect("the account is there");
-    assert!(open.enabled() && open.ends_in(HOUR), "{open:?}");
+    assert!(open.enabled() && open.ends_after(HOUR, &session.session), "{open:?}");
     assert_eq!(open.groups, [ad.group("domain_admins")]);
     assert!(ad.bind(session.name(), &session.password)?.accepted());
 
@@ -35,7 +35,7 @@ fn an_early_end_disables_the_account_takes_its_rights_and_changes_its_password()
     assert!(!refusal.accepted() && ["533", "52e"].contains(&refusal.reason.as_str()), "{refusal:?}");
     let mut look = ad.look()?;
     let closed = look.account(session.name())?.expect("a dedicated account stays");
-    assert!(!closed.enabled() && closed.ends_in(Duration::ZERO), "{closed:?}");
+    assert!(!closed.enabled() && closed.is_over(), "{closed:?}");
     assert!(closed.groups.is_empty(), "{closed:?}");
     assert_ne!(closed.password_set, open.password_set);
     assert_eq!(closed.guid, open.guid);
@@ -76,27 +76,36 @@ fn a_connection_that_was_open_lives_on_and_no_new_one_is_let_in() -> Outcome {
 }
 
 #[test]
-fn the_directory_keeps_the_end_without_a_broker_and_the_next_broker_finishes_it() -> Outcome {
+fn the_directory_keeps_the_end_without_a_broker() -> Outcome {
     let ad = SambaAd::start(movable())?;
     let mut product = Product::start(&Configuration::standard(&ad))?;
-    let mut short = wish("acme-server-admin");
-    short["duration_s"] = json!(60);
-    let id = product.granted(&short)?;
-    let over = product.cli_json(&["password", &id])?;
-    let password = over["password"].as_str().expect("a password").to_owned();
+    let session = product.activate("acme-server-admin", &[&REASON[..], &["--for", "10m"]].concat())?;
     product.kill_broker()?;
-    ad.move_clock("+50s")?;
-    assert!(ad.bind("jit-tech1", &password)?.accepted(), "ten seconds before its end");
-    ad.move_clock("+63s")?;
-    let refusal = ad.bind("jit-tech1", &password)?;
+    ad.move_clock("+8m")?;
+    assert!(ad.bind(session.name(), &session.password)?.accepted(), "two minutes before its end");
+    ad.move_clock("+603s")?;
+    let refusal = ad.bind(session.name(), &session.password)?;
     assert!(refusal.refused_with("701"), "{refusal:?}");
-    assert_eq!(ad.open_accounts()?.len(), 1, "only the directory's own end holds yet");
+    assert_eq!(ad.open_accounts()?.len(), 1, "only the directory's own end holds");
+    Ok(())
+}
 
-    ad.move_clock("+0")?;
+#[test]
+fn what_ran_out_while_no_broker_ran_is_ended_by_the_next_one() -> Outcome {
+    let ad = SambaAd::start(Options::default())?;
+    let mut product = Product::install(&Configuration::standard(&ad))?;
+    // However slow the machine is, this broker does not end it.
+    product.start_broker_pausing_at("ledger.session_due")?;
+    let session = product.activate("acme-server-admin", &[&REASON[..], &["--for", "5s"]].concat())?;
+    product.broker_reaches("ledger.session_due")?;
+    product.kill_broker()?;
+    assert_eq!(ad.open_accounts()?.len(), 1, "only the directory's own end holds");
+
     product.start_broker()?;
-    product.cli_json(&["end", &id])?;
-    product.session_becomes(&id, "ended")?;
+    let ended = product.session_becomes(&session.id, "ended")?;
+    assert_eq!(ended["end_cause"], "expired", "{ended}");
     assert!(ad.open_accounts()?.is_empty());
+    assert!(!ad.bind(session.name(), &session.password)?.accepted());
     Ok(())
 }
 
@@ -108,7 +117,7 @@ fn an_extension_moves_the_directorys_end_and_keeps_the_password() -> Outcome {
     let extended = product.cli_json(&["extend", &session.id, "--by", "30m"])?;
     assert_eq!(extended["state"], "active", "{extended}");
     let account = ad.look()?.account(session.name())?.expect("the account is there");
-    assert!(account.ends_in(HOUR + HOUR / 2), "{:?}", account.left());
+    assert!(account.ends_after(HOUR + HOUR / 2, &session.session), "{account:?}");
     product.kill_broker()?;
     ad.move_clock("+80m")?;
     assert!(ad.bind(session.name(), &session.password)?.accepted(), "past the first end, before the second");
@@ -125,11 +134,35 @@ fn an_extension_stops_at_the_policys_maximum() -> Outcome {
     let longest = product.cli_json(&["extend", &session.id, "--by", "9h"])?;
     assert_eq!(longest["expires_at"], longest["latest_end"], "{longest}");
     let account = ad.look()?.account(session.name())?.expect("the account is there");
-    assert!(account.ends_in(4 * HOUR), "{:?}", account.left());
+    assert!(account.ends_after(4 * HOUR, &session.session), "{account:?}");
     let refused = product.cli(&["extend", &session.id, "--by", "1m"])?;
     assert!(!refused.succeeded() && refused.stderr.contains("[at_maximum]"), "{refused:?}");
     let after = ad.look()?.account(session.name())?.expect("the account is there");
     assert_eq!(after.expires, account.expires);
+    Ok(())
+}
+
+#[test]
+fn an_extension_by_nothing_backwards_or_out_of_reason_is_refused_on_record() -> Outcome {
+    let ad = SambaAd::start(Options::default())?;
+    let product = Product::start(&Configuration::standard(&ad))?;
+    let session = product.activate("acme-server-admin", &REASON)?;
+    let before = ad.look()?.account(session.name())?;
+    for by in [0, -3600, 24 * 3600 + 1, i64::MIN, i64::MAX] {
+        let path = format!("/v1/sessions/{}/extend", session.id);
+        let refused = product.api("POST", &path, Some(&new_key()), &json!({"by_s": by}))?;
+        let problem = refused.json()?;
+        assert_eq!((refused.status, &problem["code"]), (422, &json!("bad_duration")), "{by}: {problem}");
+        assert!(problem["remedy"].as_str().is_some_and(|remedy| remedy.ends_with('.')), "{problem}");
+        let audit = product.audit()?;
+        let record = audit.last().expect("a record");
+        assert_eq!(record["action"], "session.extension_refused", "{by}: {record}");
+        let details = &record["details"];
+        assert_eq!((&details["code"], &details["by_s"]), (&json!("bad_duration"), &json!(by)), "{record}");
+        assert_eq!(details["session"], json!(session.id), "{record}");
+    }
+    assert_eq!(product.session(&session.id)?["expires_at"], session.session["expires_at"]);
+    assert_eq!(ad.look()?.account(session.name())?, before, "nothing was changed in the directory");
     Ok(())
 }
 

@@ -29,7 +29,7 @@ fn is_usable(work: &Workplace) -> Result<(String, String)> {
     assert!(work.ad.bind("jit-tech1", &password)?.accepted(), "the password from the clipboard works");
     let account = work.ad.look()?.account("jit-tech1")?.expect("the account is there");
     assert_eq!(account.groups, [work.ad.group("domain_admins")]);
-    assert!(account.ends_in(HOUR), "{account:?}");
+    assert!(account.ends_after(HOUR, &session), "{account:?} {session}");
     Ok((id, password))
 }
 
@@ -67,7 +67,12 @@ fn one_click_in_the_page_opens_an_account_that_the_popup_extends_and_ends() -> O
     assert!(!text.contains(&password), "no secret in the browser");
     popup.click("button", "Extend by 1 h")?;
     until("the directory's later end", LIMIT, || {
-        Ok(work.ad.look()?.account("jit-tech1")?.is_some_and(|account| account.ends_in(2 * HOUR)))
+        let session = work.product.session(&id)?;
+        Ok(work
+            .ad
+            .look()?
+            .account("jit-tech1")?
+            .is_some_and(|account| account.ends_after(2 * HOUR, &session)))
     })?;
     work.badge_becomes(&work.browser, "two hours", |badge| ["2h", "1h"].contains(&badge))?;
     assert!(work.ad.bind("jit-tech1", &password)?.accepted(), "an extension keeps the password");
@@ -154,7 +159,7 @@ fn the_duration_and_the_reason_can_be_changed_before_the_activation() -> Outcome
     let session = work.product.session(&work.active_session()?)?;
     assert_eq!(session["reason"], "Mailbox moves, agreed with Ana");
     let account = work.ad.look()?.account("jit-tech1")?.expect("the account is there");
-    assert!(account.ends_in(4 * HOUR), "{account:?}");
+    assert!(account.ends_after(4 * HOUR, &session), "{account:?} {session}");
     Ok(())
 }
 
@@ -172,7 +177,8 @@ fn the_command_line_does_the_same_minute() -> Outcome {
     // A beginning of the id is enough for a person.
     let beginning = &session.id[..session.id.len() - 4];
     product.cli_json(&["extend", beginning, "--by", "1h"])?;
-    assert!(ad.look()?.account(session.name())?.expect("the account is there").ends_in(2 * HOUR));
+    let account = ad.look()?.account(session.name())?.expect("the account is there");
+    assert!(account.ends_after(2 * HOUR, &session.session), "{account:?}");
     let ended = product.cli(&["end", beginning])?;
     assert!(ended.succeeded() && ended.stdout.contains("ended"), "{ended:?}");
     assert!(!ad.bind(session.name(), &session.password)?.accepted());

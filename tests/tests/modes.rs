@@ -17,7 +17,7 @@ fn a_burner_account_is_made_for_its_session_and_deleted_after_it() -> Outcome {
     assert!(ad.bind(session.name(), &session.password)?.accepted());
     let account = ad.look()?.account(session.name())?.expect("the account is there");
     assert_eq!(account.groups, [ad.group("helpdesk")]);
-    assert!(account.ends_in(Duration::from_secs(3600)), "{account:?}");
+    assert!(account.ends_after(Duration::from_secs(3600), &session.session), "{account:?}");
     product.cli_json(&["end", &session.id])?;
     assert!(ad.look()?.account(session.name())?.is_none());
     assert!(ad.look()?.accounts_below(ad.account_unit())?.is_empty());

@@ -29,7 +29,7 @@ fn two_sessions_on_one_account_hold_the_union_and_each_ends_alone() -> Outcome {
     );
     let both = ad.look()?.account(servers.name())?.expect("the account is there");
     assert_eq!(both.groups, sorted(vec![ad.group("domain_admins"), ad.group("tier1")]));
-    assert!(both.ends_in(4 * HOUR), "the later of both ends: {:?}", both.left());
+    assert!(both.ends_after(4 * HOUR, &servers.session), "the later of both ends: {both:?}");
 
     product.cli_json(&["end", &domain])?;
     let one = ad.look()?.account(servers.name())?.expect("the account is there");
@@ -49,10 +49,10 @@ fn ending_the_longer_session_shortens_the_directorys_end_to_the_other_ones() -> 
     let long = product.activate("acme-server-admin", &[&REASON[..], &["--for", "4h"]].concat())?;
     let mut short = wish("acme-domain-admin");
     short["duration_s"] = json!(1800);
-    product.granted(&short)?;
+    let short = product.granted(&short)?;
     product.cli_json(&["end", &long.id])?;
     let account = ad.look()?.account(long.name())?.expect("the account is there");
-    assert!(account.ends_in(HOUR / 2), "{:?}", account.left());
+    assert!(account.ends_after(HOUR / 2, &product.session(&short)?), "{account:?}");
     assert_eq!(account.groups, [ad.group("domain_admins")]);
     assert!(ad.bind(long.name(), &long.password)?.accepted());
     Ok(())

@@ -47,7 +47,7 @@ fn the_directory_ends_a_session_whose_broker_is_dead() -> Outcome {
 fn a_broker_killed_before_it_opens_an_account_settles_when_it_is_back() -> Outcome {
     let ad = SambaAd::start(Options::default())?;
     let mut product = Product::install(&Configuration::standard(&ad))?;
-    product.start_broker_stopping_at("directory.open:before")?;
+    product.start_broker_meeting("directory.open:before")?;
     let refused = product.activate("acme-server-admin", &REASON);
     assert!(refused.is_err(), "{refused:?}");
     assert_eq!(product.wait_for_broker_to_end()?, Exit::Signal(SIGKILL));

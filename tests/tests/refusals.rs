@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use ticketgate_tests::patience::{LIMIT, until};
 use ticketgate_tests::product::asking::wish;
 use ticketgate_tests::product::{Configuration, Policy, Product, configuration::login};
+use ticketgate_tests::samba::audit::Record;
 use ticketgate_tests::samba::{Certificate, Options, SambaAd};
 use ticketgate_tests::{Outcome, Result};
 
@@ -100,10 +101,8 @@ fn a_body_that_is_no_wish_is_refused_and_the_broker_goes_on() -> Outcome {
         assert_eq!((answer.status, &answer.json()?["code"]), (400, &json!("malformed_request")), "{body}");
     }
     let huge = wish_with("acme-server-admin", &json!({"reason": "x".repeat(2_000_000)}));
-    // Some of it may still be under way when the broker closes; then there is no answer to read.
-    if let Ok(answer) = product.ask_for(&huge) {
-        assert_eq!((answer.status, &answer.json()?["code"]), (413, &json!("too_large")));
-    }
+    let answer = product.ask_for(&huge)?;
+    assert_eq!((answer.status, &answer.json()?["code"]), (413, &json!("too_large")));
     let without_key = product.api("POST", "/v1/sessions", None, &wish("acme-server-admin"))?;
     assert_eq!(without_key.status, 400, "{}", without_key.text());
     let nowhere = product.api("GET", "/v2/everything", None, &Value::Null)?;
@@ -140,7 +139,16 @@ fn a_flood_of_requests_is_stopped_also_across_a_restart_of_the_broker() -> Outco
     let refused = product.ask_for(&wish("acme-server-admin"))?;
     let problem = refused.json()?;
     assert_eq!((refused.status, &problem["code"]), (429, &json!("rate_limited")), "{problem}");
-    assert!(problem["retry_after_s"].as_u64().is_some_and(|wait| (1..=60).contains(&wait)), "{problem}");
+    let wait = problem["retry_after_s"].as_u64().expect("when to come back");
+    assert!((1..=60).contains(&wait), "{problem}");
+    assert_eq!(problem["remedy"], format!("Try again in {wait} seconds."), "{problem}");
+    assert_eq!(refused.header("retry-after"), Some(wait.to_string().as_str()));
+    assert_eq!(product.ask_for(&bad)?.status, 429);
+    let floods: Vec<_> =
+        product.audit()?.into_iter().filter(|one| one["action"] == "requests.refused").collect();
+    assert_eq!(floods.len(), 1, "a flood is one record a minute: {floods:?}");
+    assert_eq!((&floods[0]["actor"], &floods[0]["outcome"]), (&json!("tech1"), &json!("refused")));
+    assert_eq!(floods[0]["details"]["code"], "rate_limited", "{floods:?}");
     assert!(ad.open_accounts()?.is_empty());
     Ok(())
 }
@@ -176,8 +184,10 @@ fn check_finds_it(product: &Product, what: &str) -> Result<String> {
     Ok(errors.iter().map(|one| one.to_string()).collect())
 }
 
-/// The activation fails with this code, and nothing of it stays.
+/// The activation fails with this code, in words and on record, and nothing of it stays: taken back before the answer.
 fn fails_whole(product: &Product, ad: &SambaAd, policy: &str, code: &str) -> Outcome {
+    let look = || -> Result<_> { Ok((ad.open_accounts()?, ad.look()?.account("tech1")?)) };
+    let before = look()?;
     let answer = product.ask_for(&wish(policy))?;
     let problem = answer.json()?;
     assert_eq!(problem["code"], code, "{problem}");
@@ -185,39 +195,71 @@ fn fails_whole(product: &Product, ad: &SambaAd, policy: &str, code: &str) -> Out
     for secret in ["OU=JIT", "dc1.", "ldaps://", ad.password("jit-svc")?] {
         assert!(!problem.to_string().contains(secret), "no internals: {problem}");
     }
-    until("it to be taken back", LIMIT, || {
-        Ok(product.sessions()?.iter().all(|one| one["state"] == "failed") && ad.open_accounts()?.is_empty())
-    })?;
-    let failed = product.sessions()?[0]["id"].as_str().expect("an id").to_owned();
-    assert_eq!(product.actions(&failed)?.last().map(String::as_str), Some("activation.failed"));
+    assert_eq!(look()?, before, "{policy}");
+    let failed = &product.sessions()?[0];
+    assert_eq!((&failed["state"], &failed["policy"]), (&json!("failed"), &json!(policy)), "{failed}");
+    let audit = product.audit()?;
+    let record = audit.iter().rfind(|one| one["details"]["session"] == failed["id"]).expect("a record");
+    assert_eq!(record["action"], "activation.failed", "{record}");
+    assert_eq!(record["details"]["code"], code, "{record}");
+    Ok(())
+}
+
+/// How often an account was put into this group or taken out of it, as the directory itself noted it.
+fn changes_of(ad: &SambaAd, group: &str) -> Result<usize> {
+    let of_group = |one: &&Record| matches!(one, Record::Change(c) if c.done && c.dn == group);
+    Ok(ad.audit()?.iter().filter(of_group).count())
+}
+
+/// Policies in every mode whose first right can be granted and whose last cannot.
+fn half_grantable(ad: &SambaAd, last: &str) -> Configuration {
+    let rights = vec![ad.group("tier1").to_owned(), last.to_owned()];
+    let modes =
+        [("half-dedicated", "dedicated"), ("half-burner", "burner"), ("half-membership", "membership")];
+    modes.into_iter().fold(Configuration::standard(ad), |configuration, (id, mode)| {
+        configuration.policy(&Policy { id, name: id, mode, rights: rights.clone(), ..Policy::default() })
+    })
+}
+
+/// In each mode: the first right is given, the last one is not to be had, so the first is taken back, whole.
+fn a_half_grant_is_undone(product: &Product, ad: &SambaAd, code: &str) -> Outcome {
+    let tier1 = ad.group("tier1");
+    for policy in ["half-dedicated", "half-burner", "half-membership"] {
+        let changes = changes_of(ad, tier1)?;
+        fails_whole(product, ad, policy, code)?;
+        assert_eq!(changes_of(ad, tier1)?, changes + 2, "{policy}: given and taken back");
+    }
+    let left = ad.look()?.accounts_below(ad.account_unit())?;
+    assert!(left.iter().all(|account| account.dn.starts_with("CN=jit-tech1,")), "no burner stays: {left:?}");
+
+    // Beside a running session of the same account the failing one takes only what is its own.
+    let running = product.activate("acme-server-admin", &["--reason", "#4711 Outlook crashes"])?;
+    let account = ad.look()?.account(running.name())?;
+    fails_whole(product, ad, "half-dedicated", code)?;
+    assert_eq!(ad.look()?.account(running.name())?, account);
+    assert!(ad.bind(running.name(), &running.password)?.accepted(), "the running session is not disturbed");
+    assert_eq!(product.session(&running.id)?["state"], "active");
     Ok(())
 }
 
 #[test]
 fn a_group_that_does_not_exist_is_found_by_check_and_undone_at_activation() -> Outcome {
-    let ad = SambaAd::start(Options::default())?;
-    let gone = format!("CN=Gone,OU=Rights,{}", ad.base());
-    let policy = Policy {
-        id: "acme-gone",
-        name: "Gone",
-        rights: vec![ad.group("tier1").to_owned(), gone],
-        ..Policy::default()
-    };
-    let product = Product::start(&Configuration::standard(&ad).policy(&policy))?;
+    let ad = SambaAd::start(Options { audit: true, ..Options::default() })?;
+    // Rights are granted in the order of their names: this one comes after one that is there.
+    let gone = format!("CN=Zz Gone,OU=Rights,{}", ad.base());
+    let product = Product::start(&half_grantable(&ad, &gone).broker(GENEROUS))?;
     let findings = check_finds_it(&product, "the group that is gone")?;
-    assert!(findings.contains("CN=Gone"), "{findings}");
-    fails_whole(&product, &ad, "acme-gone", "unknown_right")
+    assert!(findings.contains("CN=Zz Gone"), "{findings}");
+    a_half_grant_is_undone(&product, &ad, "unknown_right")
 }
 
 #[test]
 fn a_group_that_the_service_account_cannot_write_is_found_by_check_and_undone_at_activation() -> Outcome {
-    let ad = SambaAd::start(Options::default())?;
-    let rights = vec![ad.group("helpdesk").to_owned(), ad.group("untouchable").to_owned()];
-    let policy = Policy { id: "acme-untouchable", name: "Untouchable", rights, ..Policy::default() };
-    let product = Product::start(&Configuration::standard(&ad).policy(&policy))?;
+    let ad = SambaAd::start(Options { audit: true, ..Options::default() })?;
+    let product = Product::start(&half_grantable(&ad, ad.group("untouchable")).broker(GENEROUS))?;
     let findings = check_finds_it(&product, "the missing delegation")?;
     assert!(findings.contains("Untouchable") && findings.contains("dsacl"), "{findings}");
-    fails_whole(&product, &ad, "acme-untouchable", "not_delegated")
+    a_half_grant_is_undone(&product, &ad, "not_delegated")
 }
 
 #[test]
@@ -263,7 +305,7 @@ fn a_persons_account_of_the_jit_accounts_name_is_never_taken_over() -> Outcome {
 #[test]
 fn a_faulty_configuration_is_told_line_by_line_and_the_old_one_stays_in_force() -> Outcome {
     let ad = SambaAd::start(Options::default())?;
-    let configuration = Configuration::standard(&ad);
+    let configuration = Configuration::standard(&ad).broker("administrators = [\"tech1\"]");
     let product = Product::start(&configuration)?;
     let faulty = configuration
         .clone()
@@ -275,6 +317,11 @@ fn a_faulty_configuration_is_told_line_by_line_and_the_old_one_stays_in_force() 
     let lines = said.stdout.matches("ticketgate.toml:").count();
     assert!(lines >= 3, "every fault at once, each with its line: {said:?}");
     until("the broker to say so", LIMIT, || Ok(product.cli(&["status"])?.stdout.contains("onfiguration")))?;
+    let audit = product.audit()?;
+    let record = audit.iter().find(|one| one["action"] == "broker.config_refused").expect("a record");
+    assert_eq!((&record["actor"], &record["outcome"]), (&json!("broker"), &json!("refused")), "{record}");
+    let faults = record["details"]["faults"].as_str().unwrap_or_default();
+    assert_eq!(faults.lines().count(), lines, "the same faults as `check` tells: {record}");
     product.granted(&wish("acme-server-admin"))?;
     product.configure(&configuration)?;
     until("the broker to be content again", LIMIT, || {

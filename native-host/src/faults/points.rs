@@ -1,7 +1,8 @@
-//! The stops themselves: decorators that look at every ledger write and directory call by its name.
+//! The points themselves: decorators through which every ledger write and directory call goes by its name.
 
+use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -12,32 +13,77 @@ use ticketgate_ledger::{Answered, AuditQuery, Change, Ledger, LedgerError, Sessi
 use ticketgate_protocol::api::{AuditRecord, AuditVerdict, Finding, Mode};
 use ticketgate_protocol::ids::{IdempotencyKey, SessionId, TechnicianId};
 
-/// Something whose calls can be stopped at.
-pub(super) struct Stopping<T: ?Sized>(pub(super) Arc<T>);
+use super::plan::{Fault, met_at};
 
-static SEEN: AtomicU32 = AtomicU32::new(0);
+/// Something whose calls are points.
+pub(super) struct Pointed<T: ?Sized>(pub(super) Arc<T>);
 
-/// Kills the process when the environment names this point.
-fn pass(point: &str, phase: &str) {
-    let Ok(wanted) = std::env::var("TICKETGATE_STOP_AT") else { return };
-    let (name, count) = wanted.split_once('#').unwrap_or((&wanted, "1"));
-    if name != format!("{point}:{phase}") {
-        return;
+/// How often a paused call looks for the file that lets it go on.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// How a call fails when it is made to.
+trait Faulty {
+    /// It was refused and did nothing.
+    fn refused() -> Self;
+    /// Nobody knows whether it was done.
+    fn timed_out() -> Self;
+}
+
+impl Faulty for DirectoryError {
+    fn refused() -> Self {
+        Self::Refused("a test asked for it".into())
     }
-    if SEEN.fetch_add(1, Ordering::SeqCst) + 1 == count.parse().unwrap_or(1) {
-        #[cfg(unix)]
-        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
-        std::process::abort();
+
+    fn timed_out() -> Self {
+        Self::Ambiguous("a test asked for it".into())
     }
 }
 
+impl Faulty for LedgerError {
+    fn refused() -> Self {
+        Self::Unavailable("a test asked for it".into())
+    }
+
+    fn timed_out() -> Self {
+        Self::Unavailable("a test asked for a lost answer".into())
+    }
+}
+
+/// Makes a call, with the fault that this passage of its point meets.
+async fn pass<T, E: Faulty>(point: &str, call: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    match met_at(point) {
+        None => call.await,
+        Some(Fault::Before) => kill(),
+        Some(Fault::After) => {
+            let _ = call.await;
+            kill()
+        }
+        Some(Fault::Error) => Err(E::refused()),
+        Some(Fault::TimeoutApplied) => {
+            call.await?;
+            Err(E::timed_out())
+        }
+        Some(Fault::TimeoutNotApplied) => Err(E::timed_out()),
+        Some(Fault::Pause(until)) => {
+            while !until.exists() {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+            call.await
+        }
+    }
+}
+
+/// Ends the process as a power cut would: nothing is flushed, nobody is told.
+fn kill() -> ! {
+    #[cfg(unix)]
+    let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+    std::process::abort()
+}
+
 #[async_trait]
-impl Directory for Stopping<dyn Directory> {
+impl Directory for Pointed<dyn Directory> {
     async fn observe(&self, account: &Account) -> Result<Observed, DirectoryError> {
-        pass("directory.observe", "before");
-        let result = self.0.observe(account).await;
-        pass("directory.observe", "after");
-        result
+        pass("directory.observe", self.0.observe(account)).await
     }
 
     async fn apply(
@@ -46,10 +92,7 @@ impl Directory for Stopping<dyn Directory> {
         step: &Step,
         password: Option<&Secret>,
     ) -> Result<(), DirectoryError> {
-        pass(step.name(), "before");
-        let result = self.0.apply(account, step, password).await;
-        pass(step.name(), "after");
-        result
+        pass(step.name(), self.0.apply(account, step, password)).await
     }
 
     async fn time(&self) -> Result<DateTime<Utc>, DirectoryError> {
@@ -74,13 +117,9 @@ impl Directory for Stopping<dyn Directory> {
 }
 
 #[async_trait]
-impl Ledger for Stopping<dyn Ledger> {
+impl Ledger for Pointed<dyn Ledger> {
     async fn commit(&self, change: Change) -> Result<(), LedgerError> {
-        let name = change.name;
-        pass(name, "before");
-        let result = self.0.commit(change).await;
-        pass(name, "after");
-        result
+        pass(change.name, self.0.commit(change)).await
     }
 
     async fn session(&self, id: &SessionId) -> Result<Option<Session>, LedgerError> {
@@ -116,10 +155,7 @@ impl Ledger for Stopping<dyn Ledger> {
     }
 
     async fn checkpoint(&self, at: DateTime<Utc>) -> Result<(), LedgerError> {
-        pass("ledger.checkpoint", "before");
-        let result = self.0.checkpoint(at).await;
-        pass("ledger.checkpoint", "after");
-        result
+        pass("ledger.checkpoint", self.0.checkpoint(at)).await
     }
 
     async fn verify(&self, chain: Option<String>) -> Result<AuditVerdict, LedgerError> {

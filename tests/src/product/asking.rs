@@ -74,7 +74,10 @@ impl Product {
     /// # Errors
     /// Nobody answers.
     pub fn sessions(&self) -> Result<Vec<Value>> {
-        list(&self.api("GET", "/v1/sessions?open=false", None, &Value::Null)?)
+        let mut sessions = list(&self.api("GET", "/v1/sessions?open=false", None, &Value::Null)?)?;
+        // Ids sort by the time of their request; the broker lists by the end.
+        sessions.sort_by(|a, b| b["id"].as_str().cmp(&a["id"].as_str()));
+        Ok(sessions)
     }
 
     /// The audit log that the caller may read, oldest first.

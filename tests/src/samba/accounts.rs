@@ -3,7 +3,12 @@
 use super::SambaAd;
 use crate::Result;
 use crate::ldap::{Account, Expiry};
+use serde_json::Value;
 use std::time::{Duration, SystemTime};
+use ticketgate_protocol::api::Session;
+
+/// The directory counts whole seconds, by a clock that is read once a session.
+const ROUNDING: Duration = Duration::from_secs(2);
 
 impl SambaAd {
     /// The JIT accounts that somebody could use, or that still hold a right.
@@ -28,8 +33,17 @@ impl Account {
         }
     }
 
-    /// Whether the directory stops the account within `about` ± 10 s from now.
-    pub fn ends_in(&self, about: Duration) -> bool {
-        self.left().is_some_and(|left| left.abs_diff(about) <= Duration::from_secs(10))
+    /// Whether the directory stops the account when `length` is over since this session began, the session as the API
+    /// shows it. It does not matter how long a test has waited meanwhile.
+    pub fn ends_after(&self, length: Duration, session: &Value) -> bool {
+        let began = serde_json::from_value::<Session>(session.clone()).ok().and_then(|session| session.from);
+        let (Expiry::At(at), Some(began)) = (self.expires, began) else { return false };
+        let end = SystemTime::from(began) + length;
+        at.duration_since(end).unwrap_or_else(|early| early.duration()) <= ROUNDING
+    }
+
+    /// Whether the directory does not let the account in any more.
+    pub fn is_over(&self) -> bool {
+        self.left() == Some(Duration::ZERO)
     }
 }

@@ -50,9 +50,11 @@ async fn a_ledger_that_cannot_be_written_is_not_asked_without_a_pause() {
     world.run();
     world.refusing.refuses.store(true, Ordering::SeqCst);
     world.clock.pass(3601);
+    let asked = || world.refusing.refused.load(Ordering::SeqCst);
+    world.until("the ledger to be asked", || {}, async |_| asked() > 0).await;
+    // Without a pause it would be thousands of times.
     tokio::time::sleep(Duration::from_millis(300)).await;
-    let asked = world.refusing.refused.load(Ordering::SeqCst);
-    assert!((1..=4).contains(&asked), "asked {asked} times");
+    assert!(asked() <= 4, "asked {} times", asked());
 }
 
 /// Whichever write fails, for however long: no account is open beyond the end that the ledger has for it, nobody is told
@@ -106,29 +108,18 @@ async fn whichever_write_fails_nothing_stays_and_nothing_is_reported_wrongly() {
                 let accounts = world.directory.accounts.lock().unwrap();
                 accounts.values().filter(|a| a.enabled).flat_map(|a| a.rights.clone()).collect()
             };
-            for _ in 0..200 {
-                if left().is_empty() {
-                    break;
-                }
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-            assert!(left().is_empty(), "{name} {policy}: {:?}", left());
+            let what = format!("nothing to be open: {name} {policy}");
+            world.until(&what, || {}, async |_| left().is_empty()).await;
             world.refusing.refuses.store(false, Ordering::SeqCst);
-            for _ in 0..200 {
-                world.clock.pass(60);
-                tokio::time::sleep(Duration::from_millis(5)).await;
-                let open =
-                    world.broker.list(SessionFilter { open: true, ..Default::default() }).await.unwrap();
-                if open.is_empty() {
-                    break;
-                }
-            }
-            for session in world.broker.list(Default::default()).await.unwrap() {
-                assert!(
-                    matches!(session.state, State::Ended | State::Failed),
-                    "{name} {policy}: {session:?}"
-                );
-            }
+            let over = |session: &Session| matches!(session.state, State::Ended | State::Failed);
+            let what = format!("everything to be over: {name} {policy}");
+            world
+                .until(
+                    &what,
+                    || world.clock.pass(60),
+                    async |world| world.broker.list(Default::default()).await.unwrap().iter().all(over),
+                )
+                .await;
             assert!(world.ledger.verify(None).await.unwrap().whole);
         }
     }
