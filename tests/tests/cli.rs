@@ -120,6 +120,11 @@ fn the_audit_log_is_shown_checked_and_exported_whole() -> Outcome {
     ] {
         assert!(shown.stdout.contains(action), "{action}: {shown:?}");
     }
+    let newest = product.cli_json(&["audit", "show", "--limit", "1"])?;
+    assert_eq!(newest[0]["action"], "activation.refused", "{newest}");
+    assert_eq!(newest[1], Value::Null, "{newest}");
+    let verdict = product.cli_json(&["audit", "verify", "--customer", "acme"])?;
+    assert!(verdict["whole"] == true && verdict["records"].as_u64() > Some(0), "{verdict}");
     let verdict = product.cli_json(&["audit", "verify"])?;
     assert_eq!(verdict["whole"], true, "{verdict}");
     let lines = product.cli(&["audit", "export"])?;

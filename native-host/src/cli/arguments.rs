@@ -156,7 +156,11 @@ pub(super) enum Audit {
     /// Shows the newest records.
     Show(AuditShow),
     /// Checks every hash and signature; names the first record that is broken.
-    Verify,
+    Verify {
+        /// This customer's records only.
+        #[arg(long)]
+        customer: Option<CustomerId>,
+    },
     /// Writes all records you may read to standard output.
     Export {
         /// `jsonl` or `csv`.
@@ -173,7 +177,7 @@ pub(super) struct AuditShow {
     /// From then on (RFC 3339, `2026-11-22T08:00:00Z`).
     #[arg(long, value_name = "TIME")]
     pub(super) since: Option<chrono::DateTime<chrono::Utc>>,
-    /// At most so many.
+    /// At most so many, the newest.
     #[arg(long, default_value_t = 50)]
     pub(super) limit: u32,
 }
