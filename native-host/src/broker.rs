@@ -25,6 +25,7 @@ mod service;
 mod settings;
 mod spelling;
 mod start;
+mod strays;
 #[cfg(test)]
 mod tests;
 mod upkeep;

@@ -32,7 +32,7 @@ use self::dn::Dn;
 use self::domain::Domain;
 use self::link::Link;
 use self::server::Servers;
-use crate::{Directory, DirectoryError, MachineSecrets, Promises, ReadSecret, Secret};
+use crate::{Directory, DirectoryError, Listing, MachineSecrets, Promises, ReadSecret, RightUse, Secret};
 
 /// An Active Directory domain.
 pub struct ActiveDirectory {
@@ -180,7 +180,13 @@ impl Directory for ActiveDirectory {
         }
     }
 
-    async fn check(&self, rights: &[Right]) -> Vec<Finding> {
+    async fn list(&self) -> Result<Listing, DirectoryError> {
+        let mut unit = self.in_unit().await?;
+        unit.accounts.retain(|listed| !check::is_rehearsal(listed));
+        Ok(unit)
+    }
+
+    async fn check(&self, rights: &[RightUse]) -> Vec<Finding> {
         check::check(self, rights).await
     }
 

@@ -1,13 +1,16 @@
 //! What the broker does without being asked: recovery at the start, the periodic sweep, and `check`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use ticketgate_access::config::Config;
 use ticketgate_access::session::{Account, AccountKey};
+use ticketgate_directory::RightUse;
 use ticketgate_ledger::{Change, LedgerError, SessionFilter};
 use ticketgate_protocol::api::{EndCause, Finding, Mode, State};
+use ticketgate_protocol::ids::DirectoryId;
 use ticketgate_protocol::problem::Problem;
 
 use super::converge::ending;
@@ -90,6 +93,7 @@ impl Broker {
             let work = batch.iter().map(|key| self.converged(key));
             findings.extend(futures_util::future::join_all(work).await.into_iter().flatten());
         }
+        findings.extend(self.strays(&snapshot).await);
         if findings.is_empty() {
             findings.push(finding(
                 "ok",
@@ -107,7 +111,7 @@ impl Broker {
         Some(finding)
     }
 
-    /// Tries everything that sessions will need, changing nothing.
+    /// Tries everything that sessions will need. In each directory an account is made and deleted for it; nothing else is changed.
     pub async fn check(&self) -> Vec<Finding> {
         let snapshot = self.settings();
         let mut findings: Vec<_> = self
@@ -122,10 +126,7 @@ impl Broker {
             .collect();
         let Some(config) = &snapshot.config else { return findings };
         for (id, directory) in &snapshot.directories {
-            let policies = config.policies.values().filter(|p| p.directory == *id);
-            let mut rights: Vec<_> = policies.flat_map(|p| p.rights.iter().cloned()).collect();
-            rights.sort();
-            rights.dedup();
+            let rights = used_rights(config, id);
             findings.extend(directory.check(&rights).await.into_iter().map(|mut finding| {
                 if !finding.subject.contains(id.as_str()) {
                     finding.subject = format!("{id}: {}", finding.subject);
@@ -133,6 +134,7 @@ impl Broker {
                 finding
             }));
         }
+        findings.extend(self.strays(&snapshot).await);
         findings
     }
 
@@ -189,6 +191,17 @@ impl Broker {
         self.commit(change).await.map_err(|e| ledger_problem(&e))?;
         Ok(open.len())
     }
+}
+
+/// The rights that policies of a directory grant, each once.
+fn used_rights(config: &Config, directory: &DirectoryId) -> Vec<RightUse> {
+    let mut uses = BTreeMap::new();
+    for policy in config.policies.values().filter(|policy| policy.directory == *directory) {
+        for right in &policy.rights {
+            *uses.entry(right.clone()).or_insert(false) |= policy.mode == Mode::Dedicated;
+        }
+    }
+    uses.into_iter().map(|(right, outlives_an_hour)| RightUse { right, outlives_an_hour }).collect()
 }
 
 fn finding(level: &str, subject: &str, text: &str) -> Finding {
