@@ -370,10 +370,12 @@ impl Broker {
                     session.state = State::Active;
                     session.active_at = Some(now);
                     session.trouble = None;
-                    let more = records::details([(
-                        "directory_end",
-                        json!(observed.account.as_ref().map(|a| format!("{:?}", a.end))),
-                    )]);
+                    let promises = Self::directory(&self.settings(), &account.directory)
+                        .map(|directory| directory.promises(account.mode));
+                    let more = records::details([
+                        ("directory_end", json!(observed.account.as_ref().map(|a| format!("{:?}", a.end)))),
+                        ("guarantee", json!(promises.ok().map(|p| p.guarantee))),
+                    ]);
                     change.audit.push(records::about(
                         &session,
                         Some(account),

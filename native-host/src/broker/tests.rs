@@ -171,6 +171,12 @@ async fn an_activation_opens_the_account_with_its_end_and_hands_the_password_ove
     for action in ["activation.requested", "activation.granted", "password.delivered"] {
         assert!(actions.iter().any(|a| a == action), "{action} missing in {actions:?}");
     }
+    let records = world.ledger.audit(AuditQuery::default()).await.unwrap();
+    let granted = records.iter().find(|r| r.action == "activation.granted").unwrap();
+    assert_eq!(
+        granted.details["guarantee"], "It ends by itself.",
+        "what was promised stands beside the grant"
+    );
 }
 
 #[tokio::test]

@@ -59,7 +59,7 @@ pub(super) enum Command {
     /// Reads, checks and exports the audit log.
     #[command(subcommand)]
     Audit(Audit),
-    /// Tries the configuration and every directory without changing anything.
+    /// Tries the configuration and every directory, with an account of its own that is never enabled and deleted at once.
     Check,
     /// Takes away whatever is over; for a timer of the operating system when no broker runs.
     Sweep,

@@ -309,7 +309,7 @@ async fn audit_verify(
     Ok(Json(broker.ledger().verify(query.customer).await.map_err(|e| ledger_problem(&e))?))
 }
 
-/// Tries everything that sessions will need, without changing anything.
+/// Tries everything that sessions will need, with an account of its own that is never enabled and deleted at once.
 #[utoipa::path(get, path = "/v1/check", responses((status = 200, body = Vec<api::Finding>), (status = 403, body = Problem)))]
 async fn check(State(broker): Shared, Who(caller): Who) -> Answer<Vec<api::Finding>> {
     if !caller.administrator {
