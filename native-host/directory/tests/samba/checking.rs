@@ -135,4 +135,5 @@ fn a_refused_certificate_is_the_one_finding() {
     let findings = check(&world, &["tier1"]);
     assert_eq!(findings.len(), 1, "{findings:#?}");
     assert!(findings[0].level == "error" && findings[0].text.contains("ca_file"), "{findings:#?}");
+    assert!(findings[0].remedy.contains("The servers' certificate"), "{findings:#?}");
 }
