@@ -27,6 +27,7 @@ mod settings;
 mod settle;
 mod spelling;
 mod start;
+mod strays;
 #[cfg(test)]
 mod tests;
 mod upkeep;

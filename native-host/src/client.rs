@@ -198,6 +198,7 @@ impl Client {
         query.add("customer", filter.customer.as_ref().map(CustomerId::as_str));
         query.add("since", filter.since.map(|t| t.format("%Y-%m-%dT%H:%M:%SZ").to_string()).as_deref());
         query.add("limit", filter.limit.map(|l| l.to_string()).as_deref());
+        query.add("newest", Some("true"));
         self.get(&query.path).await
     }
 
@@ -217,12 +218,14 @@ impl Client {
         self.download(&format!("/v1/audit/export?format={format}"), to).await
     }
 
-    /// `GET /v1/audit/verify`.
+    /// `GET /v1/audit/verify`: every chain, or one customer's.
     ///
     /// # Errors
     /// As [`Client::broker`].
-    pub async fn audit_verify(&self) -> Result<AuditVerdict, Problem> {
-        self.get("/v1/audit/verify").await
+    pub async fn audit_verify(&self, customer: Option<&CustomerId>) -> Result<AuditVerdict, Problem> {
+        let mut query = Query::new("/v1/audit/verify");
+        query.add("customer", customer.map(CustomerId::as_str));
+        self.get(&query.path).await
     }
 
     /// `GET /v1/check`: the configuration against the directories.

@@ -351,6 +351,12 @@ pub struct AuditVerdict {
     pub records: u64,
     /// Checkpoints whose signature was checked.
     pub checkpoints: u64,
+    /// The number of the seal over all checkpoints. It only grows: a lower one than was seen before tells of an older copy.
+    #[serde(default)]
+    pub seal: u64,
+    /// When the seal was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed_at: Option<DateTime<Utc>>,
     /// The first broken record: chain, position, and what is wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_fault: Option<AuditFault>,
@@ -360,7 +366,7 @@ pub struct AuditVerdict {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AuditFault {
-    /// The chain.
+    /// The chain; `*` where the log as a whole is at fault and no record can be named.
     pub chain: String,
     /// The record's position.
     pub seq: u64,

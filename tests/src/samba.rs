@@ -135,6 +135,11 @@ impl SambaAd {
         self.fact("/unit")
     }
 
+    /// Another unit like it, without the right to put a primary group back.
+    pub fn sparse_unit(&self) -> &str {
+        self.fact("/sparse_unit")
+    }
+
     /// The service account's DN.
     pub fn service_account(&self) -> &str {
         self.fact("/service")

@@ -277,13 +277,33 @@ fn a_service_account_whose_password_is_wrong_is_found_by_check_and_opens_nothing
 
 #[test]
 fn a_certificate_that_cannot_be_trusted_stops_everything_before_a_password_is_sent() -> Outcome {
-    for certificate in [Certificate::Expired, Certificate::Foreign, Certificate::WrongName] {
+    for (certificate, mend) in [
+        (Certificate::Expired, "renew the server's certificate"),
+        (Certificate::Foreign, "name the authority that signed it in ca_file"),
+        (Certificate::WrongName, "as its certificate names it"),
+    ] {
         let ad = SambaAd::start(Options { certificate, audit: true, ..Options::default() })?;
         let product = Product::start(&Configuration::standard(&ad))?;
-        check_finds_it(&product, "the certificate")?;
+        let found = check_finds_it(&product, "the certificate")?;
+        assert!(
+            found.contains("certificate was refused") && found.contains(mend),
+            "{certificate:?}: {found}"
+        );
+        assert!(found.contains("The servers' certificate"), "{certificate:?}: where to read on: {found}");
         let problem = product.ask_for(&wish("acme-server-admin"))?.json()?;
         assert_eq!(problem["code"], "certificate_refused", "{problem}");
-        assert!(product.sessions()?.iter().all(|one| one["state"] == "failed"));
+        assert!(
+            problem["remedy"].as_str().is_some_and(|remedy| remedy.contains("ticketgate check")),
+            "{problem}"
+        );
+        let sessions = product.sessions()?;
+        let [session] = sessions.as_slice() else { panic!("one was asked for: {sessions:?}") };
+        assert_eq!(session["state"], "failed", "{session}");
+        let id = session["id"].as_str().expect("an id");
+        assert_eq!(product.actions(id)?, ["activation.requested", "activation.failed"]);
+        let records = product.audit()?;
+        let failed = records.iter().find(|one| one["action"] == "activation.failed").expect("its record");
+        assert_eq!(failed["details"]["code"], "certificate_refused", "{failed}");
         assert_eq!(ad.audit()?, [], "{certificate:?}: nobody logged on, nothing was written");
     }
     Ok(())

@@ -34,6 +34,7 @@ CLASS_USER = "bf967aba-0de6-11d0-a285-00aa003049e2"
 RIGHT_RESET_PASSWORD = "00299570-246d-11d0-a768-00aa006e0529"
 SET_ACCOUNT_RESTRICTIONS = "4c164200-20c0-11d0-a768-00aa006e0529"  # userAccountControl, accountExpires, pwdLastSet
 ATTRIBUTE_DESCRIPTION = "bf967950-0de6-11d0-a285-00aa003049e2"
+ATTRIBUTE_PRIMARY_GROUP = "bf967a00-0de6-11d0-a285-00aa003049e2"
 ATTRIBUTE_MEMBER = "bf9679c0-0de6-11d0-a285-00aa003049e2"
 
 NORMAL_ACCOUNT = 0x200
@@ -158,8 +159,12 @@ def populate(domain):
 
     unit = "%s,%s" % (jit, domain.base)
     delegate(domain, unit, groups.values(), domain.sid(service))
+    # A unit whose administrator left out what is needed in one case only.
+    sparse = "%s,%s" % (domain.unit("JIT Sparse"), domain.base)
+    delegate_accounts(domain, sparse, domain.sid(service), primary_group=False)
     return {
         "unit": unit,
+        "sparse_unit": sparse,
         "service": str(service),
         "people": people,
         "groups": {key: str(dn) for key, dn in groups.items()} | {"untouchable": str(untouchable)},
@@ -169,17 +174,27 @@ def populate(domain):
 
 def delegate(domain, unit, groups, sid):
     """The least rights that do the job: JIT accounts in one unit, and the members of the listed groups."""
+    delegate_accounts(domain, unit, sid)
     descriptors = SDUtils(domain.sam)
-    for ace in (
-            "(OA;;CCDC;%s;;%s)" % (CLASS_USER, sid),                              # create and delete accounts
-            "(OA;CIIO;CR;%s;%s;%s)" % (RIGHT_RESET_PASSWORD, CLASS_USER, sid),
-            "(OA;CIIO;RPWP;%s;%s;%s)" % (SET_ACCOUNT_RESTRICTIONS, CLASS_USER, sid),  # enable, disable, expire
-            "(OA;CIIO;RPWP;%s;%s;%s)" % (ATTRIBUTE_DESCRIPTION, CLASS_USER, sid)):
-        descriptors.dacl_add_ace(unit, ace)
     for group in groups:
         # On Windows the ACE of a protected group also has to be on CN=AdminSDHolder,CN=System, which rewrites the
         # group's own ACL every hour. Samba 4.17 has no such job.
         descriptors.dacl_add_ace(str(group), "(OA;;RPWP;%s;;%s)" % (ATTRIBUTE_MEMBER, sid))
+
+
+def delegate_accounts(domain, unit, sid, primary_group=True):
+    """The five rights of docs/active-directory.md on a unit of JIT accounts."""
+    descriptors = SDUtils(domain.sam)
+    aces = [
+        "(OA;;CCDC;%s;;%s)" % (CLASS_USER, sid),                                  # create and delete accounts
+        "(OA;CIIO;CR;%s;%s;%s)" % (RIGHT_RESET_PASSWORD, CLASS_USER, sid),
+        "(OA;CIIO;RPWP;%s;%s;%s)" % (SET_ACCOUNT_RESTRICTIONS, CLASS_USER, sid),  # enable, disable, expire
+        "(OA;CIIO;RPWP;%s;%s;%s)" % (ATTRIBUTE_DESCRIPTION, CLASS_USER, sid),
+    ]
+    if primary_group:
+        aces.append("(OA;CIIO;RPWP;%s;%s;%s)" % (ATTRIBUTE_PRIMARY_GROUP, CLASS_USER, sid))
+    for ace in aces:
+        descriptors.dacl_add_ace(unit, ace)
 
 
 def authority(folder, name):

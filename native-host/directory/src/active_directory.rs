@@ -32,7 +32,7 @@ use self::dn::Dn;
 use self::domain::Domain;
 use self::link::Link;
 use self::server::Servers;
-use crate::{Directory, DirectoryError, MachineSecrets, Promises, ReadSecret, Secret};
+use crate::{Directory, DirectoryError, Listing, MachineSecrets, Promises, ReadSecret, RightUse, Secret};
 
 /// An Active Directory domain.
 pub struct ActiveDirectory {
@@ -180,7 +180,13 @@ impl Directory for ActiveDirectory {
         }
     }
 
-    async fn check(&self, rights: &[Right]) -> Vec<Finding> {
+    async fn list(&self) -> Result<Listing, DirectoryError> {
+        let mut unit = self.in_unit().await?;
+        unit.accounts.retain(|listed| !check::is_rehearsal(listed));
+        Ok(unit)
+    }
+
+    async fn check(&self, rights: &[RightUse]) -> Vec<Finding> {
         check::check(self, rights).await
     }
 
@@ -188,8 +194,17 @@ impl Directory for ActiveDirectory {
         // Until a server said that the forest takes memberships away by itself: no.
         let time_limited = self.domain.get().is_some_and(|domain| domain.time_limited);
         let guarantee = match mode {
-            Mode::Dedicated | Mode::Burner => {
+            Mode::Burner => {
                 "At the end Active Directory itself refuses every new logon of this account, even when no broker runs."
+            }
+            Mode::Dedicated if time_limited => {
+                "At the end Active Directory itself takes this account out of the groups, and at the end of your last session \
+                 refuses its every new logon, even when no broker runs."
+            }
+            // Sessions share the account: it is open until the last of them ends.
+            Mode::Dedicated => {
+                "At the end Active Directory itself refuses every new logon of this account, even when no broker runs. While \
+                 another session of yours keeps it open, the broker alone takes this session's groups away."
             }
             Mode::Membership if time_limited => {
                 "At the end Active Directory itself takes your account out of the groups, even when no broker runs."

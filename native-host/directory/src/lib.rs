@@ -9,7 +9,7 @@ pub mod secret;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use ticketgate_access::desired::{Observed, Step};
+use ticketgate_access::desired::{Observed, ObservedAccount, Step};
 use ticketgate_access::session::{Account, Right};
 use ticketgate_protocol::api::Finding;
 
@@ -48,9 +48,17 @@ pub trait Directory: Send + Sync {
     /// [`DirectoryError`]
     async fn time(&self) -> Result<DateTime<Utc>, DirectoryError>;
 
-    /// Tries everything that sessions with these rights will need, changing nothing that stays: certificate, bind, clock,
-    /// the unit, each right's existence and whether the service account may write it. Never fails: what is wrong is a finding.
-    async fn check(&self, rights: &[Right]) -> Vec<Finding>;
+    /// Every account in the place that holds JIT accounts and nothing else, with its note: the directory's own account of what
+    /// was opened for whom until when. A ledger is compared with it, and a lost one is rebuilt from it.
+    ///
+    /// # Errors
+    /// [`DirectoryError`]
+    async fn list(&self) -> Result<Listing, DirectoryError>;
+
+    /// Tries everything that sessions with these rights will need: certificate, bind, clock, the unit, each right's existence and
+    /// whether the service account may write it. An account of its own, never enabled, is made and deleted for it; nothing else is
+    /// changed. Never fails: what is wrong is a finding.
+    async fn check(&self, rights: &[RightUse]) -> Vec<Finding>;
 
     /// What the directory ends by itself when no broker runs, and what an end does not stop: two plain sentences.
     fn promises(&self, mode: ticketgate_protocol::api::Mode) -> Promises;
@@ -60,6 +68,33 @@ pub trait Directory: Send + Sync {
 
     /// The text by which two spellings of one right are equal, however the configuration and the directory write it.
     fn right_key(&self, right: &Right) -> String;
+}
+
+/// A right that policies grant, and to what.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RightUse {
+    /// The right.
+    pub right: Right,
+    /// Whether JIT accounts that stay (mode `dedicated`) get it: what a directory does to their access lists meanwhile matters.
+    pub outlives_an_hour: bool,
+}
+
+/// The accounts in the place of JIT accounts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing {
+    /// The directory's own clock at the answer.
+    pub directory_time: DateTime<Utc>,
+    /// In no order.
+    pub accounts: Vec<ListedAccount>,
+}
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedAccount {
+    /// The logon name as [`Account::name`] has it.
+    pub name: String,
+    /// What it has; its note where it carries one of ours.
+    pub seen: ObservedAccount,
 }
 
 /// What is said honestly on screen about ends in a directory.

@@ -15,6 +15,7 @@ pub(crate) type Hash = [u8; 32];
 
 const RECORD_FORM: &[u8] = b"ticketgate-audit-1";
 const CHECKPOINT_FORM: &[u8] = b"ticketgate-checkpoint-1";
+const SEAL_FORM: &[u8] = b"ticketgate-seal-1";
 
 /// A record's fields exactly as the database holds them, so that a check needs no parsing and no copies.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +51,21 @@ pub(crate) fn checkpoint_bytes(chain: &[u8], seq: u64, hash: &Hash, at: &[u8]) -
     netstring(&mut bytes, chain);
     netstring(&mut bytes, Decimal::of(seq).digits());
     netstring(&mut bytes, hex::encode(hash).as_bytes());
+    netstring(&mut bytes, at);
+    bytes
+}
+
+/// The digest of all checkpoints, one more taken in: `checkpoint` are its signed bytes.
+pub(crate) fn taken_in(digest: &Hash, checkpoint: &[u8]) -> Hash {
+    Sha256::new().chain_update(digest).chain_update(checkpoint).finalize().into()
+}
+
+/// What a seal's signature covers.
+pub(crate) fn seal_bytes(number: u64, digest: &Hash, at: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(160);
+    netstring(&mut bytes, SEAL_FORM);
+    netstring(&mut bytes, Decimal::of(number).digits());
+    netstring(&mut bytes, hex::encode(digest).as_bytes());
     netstring(&mut bytes, at);
     bytes
 }

@@ -7,6 +7,7 @@ mod chain;
 pub mod export;
 mod failure;
 mod key;
+mod seal;
 mod sqlite;
 mod verify;
 
@@ -80,13 +81,13 @@ pub trait Ledger: Send + Sync {
     /// [`LedgerError::Unavailable`]
     async fn audit(&self, query: AuditQuery) -> Result<Vec<AuditRecord>, LedgerError>;
 
-    /// Signs the present head of every chain that grew since its last checkpoint.
+    /// Signs the present head of every chain that grew since its last checkpoint, and seals all checkpoints anew.
     ///
     /// # Errors
-    /// [`LedgerError::Unavailable`]
+    /// [`LedgerError::Unavailable`]; also when the last seal is gone or changed: a log that was tampered with is not sealed.
     async fn checkpoint(&self, at: DateTime<Utc>) -> Result<(), LedgerError>;
 
-    /// Reads every chain (or one customer's) from its first record and checks hashes, positions and signatures.
+    /// Reads every chain (or one customer's) from its first record and checks hashes, positions, signatures and the seal.
     ///
     /// # Errors
     /// [`LedgerError::Unavailable`]
@@ -206,6 +207,8 @@ pub struct AuditQuery {
     pub after: Option<u64>,
     /// At most so many; 0 means 1,000.
     pub limit: u32,
+    /// Where more match: the newest of them, not the oldest.
+    pub newest: bool,
 }
 
 /// Why the ledger did not do what was asked.

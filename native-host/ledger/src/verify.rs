@@ -9,17 +9,26 @@ use rusqlite::{Connection, Row, Transaction};
 use ticketgate_protocol::api::{AuditFault, AuditVerdict};
 
 use crate::chain::{self, Fields, Hash};
+use crate::seal::{self, Seal};
 use crate::{LedgerError, failure};
 
-/// Checks every chain, or the one named, in one snapshot.
+/// Checks every chain, or the one named, in one snapshot; the seal is over the checkpoints of all.
 pub(crate) fn verify(
     connection: &mut Connection,
     key: &VerifyingKey,
     only: Option<&str>,
 ) -> Result<AuditVerdict, LedgerError> {
     let snapshot = connection.transaction().map_err(failure::database)?;
-    let mut verdict = AuditVerdict { whole: false, records: 0, checkpoints: 0, first_fault: None };
-    verdict.first_fault = first_fault(&snapshot, key, only, &mut verdict)?;
+    let seal = Seal::read(&snapshot)?;
+    let mut verdict = AuditVerdict {
+        whole: false,
+        records: 0,
+        checkpoints: 0,
+        seal: seal.as_ref().map_or(0, |seal| seal.number),
+        sealed_at: seal.as_ref().and_then(|seal| seal.at.parse().ok()),
+        first_fault: None,
+    };
+    verdict.first_fault = first_fault(&snapshot, key, only, seal.as_ref(), &mut verdict)?;
     verdict.whole = verdict.first_fault.is_none();
     Ok(verdict)
 }
@@ -50,19 +59,40 @@ fn first_fault(
     snapshot: &Transaction<'_>,
     key: &VerifyingKey,
     only: Option<&str>,
+    seal: Option<&Seal>,
     verdict: &mut AuditVerdict,
 ) -> Result<Option<AuditFault>, LedgerError> {
     let mut chains = Chains::new();
-    if let Some(fault) = read_checkpoints(snapshot, only, &mut chains)? {
-        return Ok(Some(fault));
-    }
+    let digest = match read_checkpoints(snapshot, only, &mut chains)? {
+        Ok(digest) => digest,
+        Err(fault) => return Ok(Some(fault)),
+    };
     if let Some(fault) = read_heads(snapshot, only, &mut chains)? {
         return Ok(Some(fault));
     }
     if let Some(fault) = read_records(snapshot, key, only, &mut chains, verdict)? {
         return Ok(Some(fault));
     }
-    Ok(chains.iter().find_map(|(chain, progress)| fault_at_the_end(chain, progress)))
+    let at_an_end = chains.iter().find_map(|(chain, progress)| fault_at_the_end(chain, progress));
+    // Last, since it cannot name a record.
+    Ok(at_an_end.or_else(|| fault_of_seal(seal, &digest, key)))
+}
+
+/// Why the seal does not vouch for the checkpoints that are there.
+fn fault_of_seal(seal: Option<&Seal>, digest: &Hash, key: &VerifyingKey) -> Option<AuditFault> {
+    let what = match seal {
+        None => "the seal is gone: it was removed".to_owned(),
+        Some(seal) if !seal.is_signed_by(key) => {
+            "the seal is not signed by this ledger's key: it was changed or made elsewhere".to_owned()
+        }
+        Some(seal) if seal.digest != *digest => format!(
+            "seal {} of {} covers other checkpoints than these: some were removed, or put back, and with them records or a \
+             whole chain",
+            seal.number, seal.at
+        ),
+        Some(_) => return None,
+    };
+    Some(fault(b"*", 0, what))
 }
 
 fn read_records(
@@ -187,28 +217,33 @@ fn read_checkpoints(
     snapshot: &Transaction<'_>,
     only: Option<&str>,
     chains: &mut Chains,
-) -> Result<Option<AuditFault>, LedgerError> {
+) -> Result<Result<Hash, AuditFault>, LedgerError> {
+    // Those of all chains, in the order in which they were sealed.
     let mut statement = snapshot
-        .prepare(
-            "SELECT chain, seq, hash, at, signature FROM checkpoints
-             WHERE ?1 IS NULL OR chain = ?1 ORDER BY chain, seq DESC",
-        )
+        .prepare("SELECT chain, seq, hash, at, signature FROM checkpoints ORDER BY seal, chain, seq")
         .map_err(failure::database)?;
-    let mut rows = statement.query([only]).map_err(failure::database)?;
+    let mut rows = statement.query([]).map_err(failure::database)?;
+    let mut digest = seal::NOTHING;
     while let Some(row) = rows.next().map_err(failure::database)? {
         let read = (bytes(row, 0)?, number(row, 1), fixed(row, 2)?, bytes(row, 3)?, fixed(row, 4)?);
         let (Some(chain), Some(seq), Some(hash), Some(at), Some(signature)) = read else {
-            return Ok(Some(AuditFault {
+            return Ok(Err(AuditFault {
                 chain: lossy(row, 0),
                 seq: number(row, 1).unwrap_or(0),
                 fault: "the checkpoint holds something that was never written there: it was changed"
                     .to_owned(),
             }));
         };
-        let checkpoint = Checkpoint { seq, hash, at: at.to_vec(), signature };
-        chains.entry(chain.to_vec()).or_default().checkpoints.push(checkpoint);
+        digest = chain::taken_in(&digest, &chain::checkpoint_bytes(chain, seq, &hash, at));
+        if only.is_none_or(|only| only.as_bytes() == chain) {
+            let checkpoint = Checkpoint { seq, hash, at: at.to_vec(), signature };
+            chains.entry(chain.to_vec()).or_default().checkpoints.push(checkpoint);
+        }
     }
-    Ok(None)
+    for progress in chains.values_mut() {
+        progress.checkpoints.sort_unstable_by_key(|checkpoint| std::cmp::Reverse(checkpoint.seq));
+    }
+    Ok(Ok(digest))
 }
 
 fn read_heads(

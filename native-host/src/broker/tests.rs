@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use tempfile::TempDir;
-use ticketgate_access::desired::DirectoryEnd;
+use ticketgate_access::desired::{DirectoryEnd, Marker};
 use ticketgate_access::session::Right;
 use ticketgate_ledger::{AuditQuery, Ledger, SqliteLedger};
 use ticketgate_protocol::api::{Activate, EndAll, EndCause, PasswordWanted, Session, State};
@@ -183,6 +183,12 @@ async fn an_activation_opens_the_account_with_its_end_and_hands_the_password_ove
     for action in ["activation.requested", "activation.granted", "password.delivered"] {
         assert!(actions.iter().any(|a| a == action), "{action} missing in {actions:?}");
     }
+    let records = world.ledger.audit(AuditQuery::default()).await.unwrap();
+    let granted = records.iter().find(|r| r.action == "activation.granted").unwrap();
+    assert_eq!(
+        granted.details["guarantee"], "It ends by itself.",
+        "what was promised stands beside the grant"
+    );
 }
 
 #[tokio::test]
@@ -431,6 +437,39 @@ async fn a_standing_right_that_somebody_took_is_a_sessions_when_a_session_gives_
     assert_eq!(world.directory.only().rights.len(), 2);
     world.end(&session, "k4").await;
     assert_eq!(world.directory.only().rights, [Right(SERVERS.into())].into());
+}
+
+#[tokio::test]
+async fn accounts_in_the_unit_that_the_ledger_does_not_know_are_told_and_left() {
+    let world = World::new().await;
+    world.activate("domain", "k1").await;
+    let told = async || {
+        let said: Vec<_> = world.broker.sweep().await.unwrap();
+        said.into_iter().filter(|f| f.level != "ok").map(|f| (f.level, f.subject, f.text)).collect::<Vec<_>>()
+    };
+    assert!(told().await.is_empty());
+    world.directory.person("jit-night", &[]);
+    world.directory.by_hand("jit-night", |a| a.enabled = false);
+    world.directory.person("jit-old", &[ADMINS]);
+    let note = Marker { token: "t".into(), owner: "tech9".into(), generation: 1, until: None };
+    world.directory.by_hand("jit-old", |a| a.marker = Some(note));
+    let found = told().await;
+    let [(night, subject, text), (old, _, whose)] = found.as_slice() else { panic!("{found:?}") };
+    assert!(night == "warning" && subject.contains("jit-night"), "{found:?}");
+    assert!(text.contains("no account of Ticketgate"), "{found:?}");
+    assert!(old == "error" && whose.contains("made it for tech9"), "{found:?}");
+    assert_eq!(
+        world
+            .broker
+            .check(&world.caller("boss"))
+            .await
+            .unwrap()
+            .into_iter()
+            .filter(|f| f.level != "ok")
+            .count(),
+        2
+    );
+    assert!(world.directory.account("jit-old").unwrap().enabled, "told, not touched");
 }
 
 #[tokio::test]

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use ticketgate_access::config::Config;
 use ticketgate_access::session::Account;
+use ticketgate_directory::RightUse;
 use ticketgate_ledger::{Change, LedgerError, SessionFilter};
 use ticketgate_protocol::api::{EndCause, Finding, Mode, State};
 use ticketgate_protocol::ids::DirectoryId;
@@ -95,6 +97,7 @@ impl Broker {
         }
         let work = rounds.into_iter().map(|(directory, accounts)| self.round(directory, accounts));
         let mut findings = futures_util::future::join_all(work).await.concat();
+        findings.extend(self.strays(&snapshot).await);
         if findings.is_empty() {
             findings.push(finding(
                 "ok",
@@ -157,10 +160,7 @@ impl Broker {
             .collect();
         let Some(config) = &snapshot.config else { return Ok(findings) };
         for (id, directory) in &snapshot.directories {
-            let policies = config.policies.values().filter(|p| p.directory == *id);
-            let mut rights: Vec<_> = policies.flat_map(|p| p.rights.iter().cloned()).collect();
-            rights.sort();
-            rights.dedup();
+            let rights = used_rights(config, id);
             findings.extend(directory.check(&rights).await.into_iter().map(|mut finding| {
                 if !finding.subject.contains(id.as_str()) {
                     finding.subject = format!("{id}: {}", finding.subject);
@@ -168,6 +168,7 @@ impl Broker {
                 finding
             }));
         }
+        findings.extend(self.strays(&snapshot).await);
         Ok(findings)
     }
 
@@ -230,6 +231,17 @@ impl Broker {
         self.commit(change).await.map_err(|e| ledger_problem(&e))?;
         Ok(open.len())
     }
+}
+
+/// The rights that policies of a directory grant, each once.
+fn used_rights(config: &Config, directory: &DirectoryId) -> Vec<RightUse> {
+    let mut uses = BTreeMap::new();
+    for policy in config.policies.values().filter(|policy| policy.directory == *directory) {
+        for right in &policy.rights {
+            *uses.entry(right.clone()).or_insert(false) |= policy.mode == Mode::Dedicated;
+        }
+    }
+    uses.into_iter().map(|(right, outlives_an_hour)| RightUse { right, outlives_an_hour }).collect()
 }
 
 fn finding(level: &str, subject: &str, text: &str) -> Finding {

@@ -62,7 +62,7 @@ pub(super) enum Command {
     /// Keeps the directories' passwords in the operating system's key store, for `password = { keyring = "NAME" }`.
     #[command(subcommand)]
     Secret(Secret),
-    /// Tries the configuration and every directory without changing anything.
+    /// Tries the configuration and every directory, with an account of its own that is never enabled and deleted at once.
     Check,
     /// Takes away whatever is over; for a timer of the operating system when no broker runs.
     Sweep,
@@ -159,7 +159,11 @@ pub(super) enum Audit {
     /// Shows the newest records.
     Show(AuditShow),
     /// Checks every hash and signature; names the first record that is broken.
-    Verify,
+    Verify {
+        /// This customer's records only.
+        #[arg(long)]
+        customer: Option<CustomerId>,
+    },
     /// Writes all records you may read to standard output.
     Export {
         /// `jsonl` or `csv`.
@@ -190,7 +194,7 @@ pub(super) struct AuditShow {
     /// From then on (RFC 3339, `2026-11-22T08:00:00Z`).
     #[arg(long, value_name = "TIME")]
     pub(super) since: Option<chrono::DateTime<chrono::Utc>>,
-    /// At most so many.
+    /// At most so many, the newest.
     #[arg(long, default_value_t = 50)]
     pub(super) limit: u32,
 }

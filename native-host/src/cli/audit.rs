@@ -15,8 +15,8 @@ pub(super) async fn run(terminal: &mut Terminal<'_>, what: Audit) -> anyhow::Res
             let records = client.audit(&filter).await?;
             terminal.answer(&records, || text::records(&records))?;
         }
-        Audit::Verify => {
-            let verdict = client.audit_verify().await?;
+        Audit::Verify { customer } => {
+            let verdict = client.audit_verify(customer.as_ref()).await?;
             let whole = verdict.whole;
             terminal.answer(&verdict, || text::verdict(&verdict))?;
             return Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE });

@@ -115,7 +115,17 @@ pub(super) fn records(records: &[AuditRecord]) -> String {
 
 pub(super) fn verdict(verdict: &AuditVerdict) -> String {
     match &verdict.first_fault {
-        None => format!("Whole: {} records, {} signatures checked.", verdict.records, verdict.checkpoints),
+        None => {
+            let sealed = verdict.sealed_at.map(|at| format!(" of {}", at.format("%Y-%m-%d %H:%M:%SZ")));
+            format!(
+                "Whole: {} records, {} signatures checked, seal {}{}.",
+                verdict.records,
+                verdict.checkpoints,
+                verdict.seal,
+                sealed.unwrap_or_default()
+            )
+        }
+        Some(fault) if fault.chain == "*" => format!("BROKEN: {}", fault.fault),
         Some(fault) => format!("BROKEN at record {} of chain {}: {}", fault.seq, fault.chain, fault.fault),
     }
 }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use ticketgate_access::desired::{Observed, Step};
 use ticketgate_access::session::{Account, AccountKey, Right, Session};
-use ticketgate_directory::{Directory, DirectoryError, Promises, Secret};
+use ticketgate_directory::{Directory, DirectoryError, Listing, Promises, RightUse, Secret};
 use ticketgate_ledger::{Answered, AuditQuery, Change, Ledger, LedgerError, SessionFilter};
 use ticketgate_protocol::api::{AuditRecord, AuditVerdict, Finding, Mode};
 use ticketgate_protocol::ids::{IdempotencyKey, SessionId, TechnicianId};
@@ -99,7 +99,11 @@ impl Directory for Pointed<dyn Directory> {
         self.0.time().await
     }
 
-    async fn check(&self, rights: &[Right]) -> Vec<Finding> {
+    async fn list(&self) -> Result<Listing, DirectoryError> {
+        self.0.list().await
+    }
+
+    async fn check(&self, rights: &[RightUse]) -> Vec<Finding> {
         self.0.check(rights).await
     }
 

@@ -1,14 +1,15 @@
 //! Looking for everything that sessions will need, before a technician meets what is missing. An account of its own, never
-//! enabled, is made and deleted for it; nothing else is changed.
+//! enabled, is made and deleted for it ([`rehearsal`]); nothing else is changed.
+
+mod groups;
+mod rehearsal;
 
 use std::time::SystemTime;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ldap3::Scope;
-use ldap3::controls::RawControl;
-use ticketgate_access::desired::{DirectoryEnd, Marker, Step};
-use ticketgate_access::session::{Account, AccountKey, Right};
-use ticketgate_protocol::api::{Finding, Mode};
+use ticketgate_access::desired::DirectoryEnd;
+use ticketgate_protocol::api::Finding;
 
 use super::clock::{end_of, time_of_ticks};
 use super::delegation::{self, Need, Service};
@@ -17,8 +18,10 @@ use super::domain::{self, Domain};
 use super::entry::Entry;
 use super::filter::{FilterValue, equals};
 use super::link::Link;
-use super::{ActiveDirectory, SKEW_REFUSED, SKEW_SHOWN, parsed, sid};
-use crate::{Directory, DirectoryError};
+use super::{ActiveDirectory, SKEW_REFUSED, SKEW_SHOWN, sid};
+use crate::{Directory, DirectoryError, RightUse};
+
+pub(super) use rehearsal::is_rehearsal;
 
 /// Earlier than this an administrator need not think of a password that will expire.
 const SOON: TimeDelta = TimeDelta::days(14);
@@ -26,9 +29,6 @@ const SOON: TimeDelta = TimeDelta::days(14);
 const NEVER_EXPIRES: i64 = 0x1_0000;
 /// A read-only domain controller says so among its capabilities (MS-ADTS 3.1.1.3.4.3).
 const READ_ONLY: &str = "1.2.840.113556.1.4.1920";
-/// Groups whose access list `AdminSDHolder` rewrites, by number (MS-ADTS 3.1.1.6.1.2). `adminCount` shows it only once it happened.
-const PROTECTED: [u32; 12] = [498, 512, 516, 518, 519, 521, 544, 548, 549, 550, 551, 552];
-
 struct Findings {
     subject: String,
     found: Vec<Finding>,
@@ -49,7 +49,7 @@ impl Findings {
 }
 
 /// The contract of [`crate::Directory::check`].
-pub(super) async fn check(directory: &ActiveDirectory, rights: &[Right]) -> Vec<Finding> {
+pub(super) async fn check(directory: &ActiveDirectory, rights: &[RightUse]) -> Vec<Finding> {
     let mut findings =
         Findings { subject: format!("directory {}", directory.servers.name()), found: Vec::new() };
     let mut first = None;
@@ -81,11 +81,11 @@ pub(super) async fn check(directory: &ActiveDirectory, rights: &[Right]) -> Vec<
     let service = service(directory, &mut findings, &link, &domain).await;
     time_limited(&mut findings, &domain);
     if unit(directory, &mut findings, &link, &service.0).await {
-        rehearsal(directory, &mut findings, &service.0).await;
+        rehearsal::rehearse(directory, &mut findings, &service.0).await;
     }
-    for right in rights {
-        findings.subject = format!("right {}", directory.right_name(right));
-        if let Err(error) = group(&mut findings, &link, &domain, &service, right).await {
+    for wanted in rights {
+        findings.subject = format!("right {}", directory.right_name(&wanted.right));
+        if let Err(error) = groups::group(&mut findings, &link, &domain, &service, wanted).await {
             findings.failed(&error);
         }
     }
@@ -205,145 +205,6 @@ async fn unit(directory: &ActiveDirectory, findings: &mut Findings, link: &Link,
         ),
     }
     false
-}
-
-/// Makes an account, does to it what sessions do except enabling it, and deletes it.
-async fn rehearsal(directory: &ActiveDirectory, findings: &mut Findings, service: &Service) {
-    let account = match rehearsal_account() {
-        Ok(account) => account,
-        Err(error) => return findings.failed(&error),
-    };
-    let marker =
-        |generation| Marker { token: account.token.clone(), owner: "check".into(), generation, until: None };
-    let steps = [
-        (Step::Create(marker(0)), Need::Accounts),
-        (Step::Close, Need::Restrictions),
-        (Step::Rotate(marker(1)), Need::Password),
-        (Step::Delete, Need::Accounts),
-    ];
-    let mut all = true;
-    for (step, need) in steps {
-        let Err(error) = directory.apply(&account, &step, None).await else { continue };
-        all = false;
-        let remedy = match &error {
-            DirectoryError::NotDelegated(_) if need == Need::Password => {
-                let [password, note] = [Need::Password, Need::Description]
-                    .map(|n| delegation::on_unit(directory.unit(), service, n));
-                format!("{password}  {note}")
-            }
-            DirectoryError::NotDelegated(_) => delegation::on_unit(directory.unit(), service, need),
-            other => remedy(other).into(),
-        };
-        findings.add(
-            "error",
-            format!(
-                "rehearsed with an account {} that is never enabled: {} failed: {error}",
-                account.name,
-                step.name()
-            ),
-            remedy,
-        );
-        if matches!(step, Step::Create(_)) {
-            break;
-        }
-    }
-    if all {
-        findings.ok("the service account can create, change and delete accounts in the unit (rehearsed with one that was never enabled)");
-    }
-}
-
-fn rehearsal_account() -> Result<Account, DirectoryError> {
-    let mut random = [0_u8; 8];
-    getrandom::fill(&mut random)
-        .map_err(|error| DirectoryError::BadValue(format!("no randomness: {error}")))?;
-    let token: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    let bad = |error: ticketgate_protocol::ids::BadId| DirectoryError::BadValue(error.to_string());
-    Ok(Account {
-        key: AccountKey("check".into()),
-        directory: "check".parse().map_err(bad)?,
-        mode: Mode::Burner,
-        technician: "check".parse().map_err(bad)?,
-        name: format!("tgchk-{}", token.get(..12).unwrap_or(&token)),
-        identity: None,
-        display_name: None,
-        token,
-        password_generation: 0,
-        standing: Vec::new(),
-        settled: false,
-        attempts: 0,
-        next_try: None,
-        version: 0,
-    })
-}
-
-async fn group(
-    findings: &mut Findings,
-    link: &Link,
-    domain: &Domain,
-    service: &(Service, Vec<u8>),
-    right: &Right,
-) -> Result<(), DirectoryError> {
-    let dn = parsed(&right.0)?;
-    let name = dn.to_string();
-    let wanted = ["objectClass", "adminCount", "objectSid", "allowedAttributesEffective"];
-    let Some(entry) = link.entry(&name, &wanted, Vec::new()).await.map_err(|t| t.reading(&right.0))? else {
-        findings.add(
-            "error",
-            format!("{} does not exist, or the service account cannot see it", right.0),
-            "Correct the DN in rights; Get-ADGroup NAME shows it (Samba: samba-tool group show NAME).".into(),
-        );
-        return Ok(());
-    };
-    if !entry.texts("objectClass").iter().any(|class| class.eq_ignore_ascii_case("group")) {
-        findings.add("error", format!("{} is no group", right.0), "Name a group's DN in rights.".into());
-        return Ok(());
-    }
-    let number = entry.bytes("objectSid").and_then(sid::number);
-    let protected =
-        entry.number("adminCount") == Some(1) || number.is_some_and(|number| PROTECTED.contains(&number));
-    let command = delegation::on_group(&dn, &domain.base, &service.0, protected);
-    if !entry.texts("allowedAttributesEffective").iter().any(|a| a.eq_ignore_ascii_case("member")) {
-        let why = if protected {
-            ": the group is protected, Windows rewrites its access list every hour from AdminSDHolder"
-        } else {
-            ""
-        };
-        findings.add(
-            "error",
-            format!("the service account may not change the members of {}{why}", right.0),
-            command,
-        );
-    } else if protected && !holds_out(link, domain, &service.1).await {
-        let text = format!(
-            "{} is protected: Windows rewrites its access list every hour from AdminSDHolder, which does not name the service \
-             account; its right to change the members goes with the next hour",
-            right.0
-        );
-        findings.add("warning", text, command);
-    } else {
-        findings.ok("exists, and the service account may change its members");
-    }
-    Ok(())
-}
-
-/// Whether the right to change a protected group's members will still be there in an hour. Samba rewrites nothing.
-async fn holds_out(link: &Link, domain: &Domain, service: &[u8]) -> bool {
-    let root = link.entry("", &["vendorName"], Vec::new()).await;
-    if root
-        .is_ok_and(|root| root.is_some_and(|r| r.text("vendorName").is_some_and(|v| v.starts_with("Samba"))))
-    {
-        return true;
-    }
-    // Only the access list is asked for (MS-ADTS 3.1.1.3.4.1.11): the rest of a descriptor needs more rights to read.
-    let list_only =
-        RawControl { ctype: "1.2.840.113556.1.4.801".into(), crit: true, val: Some(vec![0x30, 3, 2, 1, 4]) };
-    let holder = domain.base.child("CN", "System").child("CN", "AdminSDHolder").to_string();
-    let found = link.entry(&holder, &["nTSecurityDescriptor"], vec![list_only]).await;
-    found.is_ok_and(|entry| {
-        entry.is_some_and(|e| {
-            e.bytes("nTSecurityDescriptor").is_some_and(|list| delegation::gives_member(list, service))
-        })
-    })
 }
 
 /// What to do about a failure; the text itself often says it already.

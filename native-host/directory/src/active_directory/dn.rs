@@ -256,6 +256,16 @@ mod tests {
     }
 
     #[test]
+    fn a_name_is_in_the_domain_that_all_its_domain_steps_spell() {
+        let dn = |text| Dn::parse(text).unwrap();
+        let unit = dn("OU=JIT,OU=Admin,DC=emea,DC=Acme,DC=example");
+        assert!(dn("dc=EMEA,dc=acme, dc=example").is_domain_of(&unit));
+        for other in ["DC=acme,DC=example", "DC=example", "DC=globex,DC=example"] {
+            assert!(!dn(other).is_domain_of(&unit), "{other}");
+        }
+    }
+
+    #[test]
     fn odd_names_are_read_as_people_and_servers_write_them() {
         for (text, name) in [
             (r"CN=Servers\, Frankfurt,DC=acme,DC=test", "Servers, Frankfurt"),

@@ -11,7 +11,7 @@ use super::filter::{FilterValue, equals};
 use super::link::Link;
 use crate::DirectoryError;
 
-/// Time-limited links: answers come as `<TTL=seconds,DN>` (MS-ADTS 3.1.1.3.4.1.30, `LDAP_SERVER_LINK_TTL_OID`).
+/// Time-limited links: answers come as `<TTL=seconds,DN>` (MS-ADTS 3.1.1.3.4.1.36, `LDAP_SERVER_LINK_TTL_OID`).
 const LINK_TTL: &str = "1.2.840.113556.1.4.2309";
 /// The optional feature that a forest needs for them, by the first step of its name.
 const PAM_FEATURE: &str = "Privileged Access Management Feature";

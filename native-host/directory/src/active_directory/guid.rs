@@ -11,6 +11,18 @@ pub(crate) fn text(bytes: &[u8]) -> Option<String> {
     Some(format!("{first:08x}-{second:04x}-{third:04x}-{i:02x}{j:02x}-{tail}"))
 }
 
+/// The bytes of such a text; none when it is not an identity.
+pub(crate) fn bytes(text: &str) -> Option<[u8; 16]> {
+    let digits: String = text.split('-').collect();
+    let number = u128::from_str_radix(&digits, 16).ok().filter(|_| name(text).is_some())?;
+    let [a, b, c, d, e, f, g, h, rest @ ..] = number.to_be_bytes();
+    let mut bytes = [0; 16];
+    for (place, byte) in bytes.iter_mut().zip([d, c, b, a, f, e, h, g].into_iter().chain(rest)) {
+        *place = byte;
+    }
+    Some(bytes)
+}
+
 /// `<GUID=…>`: a name under which a server finds the entry wherever it was moved and however it is called now
 /// (MS-ADTS 3.1.1.3.1.2.4). None when the text is not an identity.
 pub(crate) fn name(identity: &str) -> Option<String> {
@@ -29,6 +41,7 @@ mod tests {
         let shown = text(&bytes).unwrap();
         assert_eq!(shown, "03020100-0504-0706-0809-0a0b0c0d0e0f");
         assert_eq!(name(&shown).unwrap(), format!("<GUID={shown}>"));
+        assert_eq!(super::bytes(&shown).unwrap().as_slice(), bytes);
     }
 
     #[test]
@@ -42,6 +55,7 @@ mod tests {
             "<GUID=03020100-0504-0706-0809-0a0b0c0d0e0f>",
         ] {
             assert_eq!(name(bad), None, "{bad}");
+            assert_eq!(bytes(bad), None, "{bad}");
         }
     }
 }

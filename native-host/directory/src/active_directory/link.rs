@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
-use ldap3::controls::RawControl;
-use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, Mod, Scope, StdStream};
+use ldap3::controls::{Control, ControlType, PagedResults, RawControl};
+use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapResult, Mod, Scope, StdStream};
 use rustls::ClientConfig;
 use tokio::task::JoinHandle;
 
@@ -15,6 +15,9 @@ use super::failure::{Trouble, code, connecting};
 use super::filter;
 use super::server::{LastWrite, Server};
 use crate::{DirectoryError, Secret};
+
+/// Entries in one page of a long answer.
+const PAGE: i32 = 500;
 
 /// A bound connection. Clones share it; the last one to go closes it.
 #[derive(Clone)]
@@ -165,6 +168,17 @@ impl Link {
         attributes: &[&str],
         controls: Vec<RawControl>,
     ) -> Result<Vec<Entry>, Trouble> {
+        Ok(self.search_once(base, scope, filter, attributes, controls).await?.0)
+    }
+
+    async fn search_once(
+        &self,
+        base: &str,
+        scope: Scope,
+        filter: &str,
+        attributes: &[&str],
+        controls: Vec<RawControl>,
+    ) -> Result<(Vec<Entry>, LdapResult), Trouble> {
         let mut ldap = self.ldap.clone();
         if !controls.is_empty() {
             ldap.with_controls(controls);
@@ -175,13 +189,40 @@ impl Link {
             Err(_) => Err(Trouble::Lost("no answer in time".into())),
             Ok(Err(error)) => Err(Trouble::from_ldap(error)),
             Ok(Ok(found)) => match found.success() {
-                Ok((entries, _)) => {
-                    Ok(entries.into_iter().filter(|e| !e.is_ref()).filter_map(Entry::read).collect())
+                Ok((entries, result)) => {
+                    let read = entries.into_iter().filter(|e| !e.is_ref()).filter_map(Entry::read);
+                    Ok((read.collect(), result))
                 }
                 Err(error) => Err(Trouble::from_ldap(error)),
             },
         };
         self.note(result)
+    }
+
+    /// The entries below a name that a filter finds, however many: servers hand out a thousand at a time (RFC 2696).
+    pub(crate) async fn search_in_pages(
+        &self,
+        base: &str,
+        filter: &str,
+        attributes: &[&str],
+        controls: Vec<RawControl>,
+    ) -> Result<Vec<Entry>, Trouble> {
+        let (mut entries, mut cookie) = (Vec::new(), Vec::new());
+        loop {
+            let page = PagedResults { size: PAGE, cookie: std::mem::take(&mut cookie) };
+            let controls = controls.iter().cloned().chain([RawControl::from(page)]).collect();
+            let (found, answered) =
+                self.search_once(base, Scope::Subtree, filter, attributes, controls).await?;
+            entries.extend(found);
+            for Control(kind, control) in &answered.ctrls {
+                if matches!(kind, Some(ControlType::PagedResults)) {
+                    cookie = control.parse::<PagedResults>().cookie;
+                }
+            }
+            if cookie.is_empty() {
+                return Ok(entries);
+            }
+        }
     }
 
     /// The entry of this name; none when the server has none.

@@ -15,7 +15,7 @@ use super::entry::Entry;
 use super::filter::{FilterValue, equals};
 use super::link::Link;
 use super::{ActiveDirectory, guid, marker, sid};
-use crate::DirectoryError;
+use crate::{DirectoryError, ListedAccount, Listing};
 
 /// `ACCOUNTDISABLE` of `userAccountControl` (MS-ADTS 2.2.16).
 pub(crate) const DISABLED: i64 = 0x2;
@@ -49,6 +49,31 @@ impl ActiveDirectory {
             None => None,
         };
         Ok(Observed { directory_time, time_limited: domain.time_limited, account })
+    }
+
+    /// Every account in the unit of JIT accounts, a rehearsal's of `check` included.
+    pub(super) async fn in_unit(&self) -> Result<Listing, DirectoryError> {
+        let (link, domain) = self.link().await?;
+        let directory_time = domain::time(&link).await?;
+        let unit = self.unit().to_string();
+        let people = "(&(objectCategory=person)(objectClass=user))";
+        let found = link.search_in_pages(&unit, people, ATTRIBUTES, domain.link_ends()).await;
+        let mut accounts = Vec::new();
+        for entry in found.map_err(|t| t.reading(&unit))? {
+            let name = entry.text("sAMAccountName").unwrap_or_default().to_owned();
+            let seen = self.account(&link, &domain, Mode::Dedicated, &entry, directory_time).await?;
+            accounts.push(ListedAccount { name, seen });
+        }
+        Ok(Listing { directory_time, accounts })
+    }
+
+    /// Whether the service account may write this attribute of the account, as the server counts it.
+    pub(super) async fn may_write(&self, account: &Account, attribute: &str) -> Result<bool, DirectoryError> {
+        let (link, domain) = self.link().await?;
+        let Some(entry) = self.target(&link, &domain, account).await? else { return Ok(true) };
+        let asked = link.entry(&entry.dn, &["allowedAttributesEffective"], Vec::new()).await;
+        let entry = asked.map_err(|t| t.reading(&entry.dn))?.unwrap_or_default();
+        Ok(entry.texts("allowedAttributesEffective").iter().any(|a| a.eq_ignore_ascii_case(attribute)))
     }
 
     /// The account's entry: by its identity where that is known, else by its name anywhere in the domain.

@@ -1,15 +1,20 @@
 //! What `check` finds in a good directory, and in ones where something is missing.
 
+use ticketgate_access::desired::{Marker, Step};
 use ticketgate_access::session::Right;
-use ticketgate_directory::Directory;
-use ticketgate_protocol::api::Finding;
+use ticketgate_directory::{Directory, RightUse};
+use ticketgate_protocol::api::{Finding, Mode};
 use ticketgate_tests::samba::{Certificate, Options};
 
-use crate::world::World;
+use crate::world::{World, account, marker};
 
 fn check(world: &World, groups: &[&str]) -> Vec<Finding> {
-    let rights: Vec<_> = groups.iter().map(|group| Right(world.ad.group(group).to_owned())).collect();
+    let rights: Vec<_> = groups.iter().map(|group| used(world.ad.group(group))).collect();
     world.runtime.block_on(world.directory.check(&rights))
+}
+
+fn used(dn: &str) -> RightUse {
+    RightUse { right: Right(dn.to_owned()), outlives_an_hour: true }
 }
 
 fn wrong(findings: &[Finding]) -> Vec<&Finding> {
@@ -30,9 +35,9 @@ fn a_good_directory_has_nothing_to_mend_and_nothing_stays() {
 fn a_group_that_is_not_delegated_missing_or_no_group_is_named_with_the_command() {
     let world = World::new(Options::default());
     let rights = [
-        Right(world.ad.group("untouchable").into()),
-        Right(format!("CN=Not There,{}", world.ad.base())),
-        Right(world.ad.account_unit().into()),
+        used(world.ad.group("untouchable")),
+        used(&format!("CN=Not There,{}", world.ad.base())),
+        used(world.ad.account_unit()),
     ];
     let findings = world.runtime.block_on(world.directory.check(&rights));
     let wrong = wrong(&findings);
@@ -60,6 +65,42 @@ fn a_unit_that_is_missing_or_not_delegated_is_named_with_the_command() {
         wrong.iter().any(|f| f.text.contains("may not create") && f.remedy.contains("CCDC;user")),
         "{wrong:#?}"
     );
+}
+
+#[test]
+fn a_unit_without_the_right_to_put_a_primary_group_back_is_a_warning_with_the_command() {
+    let world = World::in_sparse_unit();
+    let findings = check(&world, &[]);
+    let wrong = wrong(&findings);
+    assert_eq!(wrong.len(), 1, "{wrong:#?}");
+    assert_eq!(wrong[0].level, "warning");
+    assert!(wrong[0].text.contains("primaryGroupID"), "{wrong:#?}");
+    assert!(wrong[0].remedy.contains("/G \"ACME\\jit-svc:RPWP;primaryGroupID;user\""), "{wrong:#?}");
+}
+
+#[test]
+fn what_an_interrupted_check_left_is_deleted_by_the_next_and_nothing_else() {
+    let world = World::new(Options::default());
+    let note = |owner: &str, until| Marker { owner: owner.into(), ..marker(0, Some(until)) };
+    let (past, future) = (world.in_(-60), world.in_(600));
+    for (name, note) in [
+        ("tgchk-left", note("check", past)),
+        ("tgchk-running", note("check", future)),
+        ("tgchk-of-a-person", note("tech1", past)),
+        ("jit-check", note("check", past)),
+    ] {
+        world.step(&account(name, Mode::Burner), &Step::Create(note));
+    }
+    let findings = check(&world, &[]);
+    assert!(wrong(&findings).is_empty(), "{findings:#?}");
+    assert!(findings.iter().any(|f| f.text.starts_with("tgchk-left")), "{findings:#?}");
+    let left = world.ad.look().unwrap().accounts_below(world.ad.account_unit()).unwrap();
+    let mut left: Vec<_> = left.iter().map(|a| a.dn.split(',').next().unwrap()).collect();
+    left.sort_unstable();
+    assert_eq!(left, ["CN=jit-check", "CN=tgchk-of-a-person", "CN=tgchk-running"]);
+    // A rehearsal's own account is nobody's JIT account.
+    let listed = world.runtime.block_on(world.directory.list()).unwrap();
+    assert!(listed.accounts.iter().all(|a| a.name != "tgchk-running"), "{listed:?}");
 }
 
 #[test]
@@ -94,4 +135,5 @@ fn a_refused_certificate_is_the_one_finding() {
     let findings = check(&world, &["tier1"]);
     assert_eq!(findings.len(), 1, "{findings:#?}");
     assert!(findings[0].level == "error" && findings[0].text.contains("ca_file"), "{findings:#?}");
+    assert!(findings[0].remedy.contains("The servers' certificate"), "{findings:#?}");
 }

@@ -99,7 +99,8 @@ fn a_server_that_hangs_makes_a_write_ambiguous_and_is_used_again_when_it_is_back
     let error = world.try_step(&me, &Step::Close, None).unwrap_err();
     // Looking comes first: nothing has been sent, and that is what is said.
     assert!(matches!(error, DirectoryError::Unreachable(_)), "{error}");
-    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    // A second for each of a few tries, on a machine that may be busy; the time limit of ten seconds would take twenty.
+    assert!(begun.elapsed() < Duration::from_secs(12), "{:?}", begun.elapsed());
     assert!(world.observe(&me).unwrap_err().is_passing());
     world.ad.resume().unwrap();
     world.step(&me, &Step::Close);

@@ -2,7 +2,7 @@
 
 use ticketgate_access::desired::{DirectoryEnd, Step};
 use ticketgate_access::session::{Account, Right};
-use ticketgate_directory::DirectoryError;
+use ticketgate_directory::{Directory, DirectoryError};
 use ticketgate_protocol::api::Mode;
 use ticketgate_tests::samba::Options;
 
@@ -177,6 +177,120 @@ fn an_account_is_found_by_its_identity_after_it_was_renamed_and_by_its_note_befo
 }
 
 #[test]
+fn the_unit_tells_what_was_opened_for_whom_until_when() {
+    let world = World::new(Options::default());
+    let me = created(&world, "jit-tech1");
+    world.grant(&me, "tier1");
+    let until = world.in_(3600);
+    world.open(&me, 3600);
+    let person = Person::add(&world, "night-shift");
+    let listing = world.runtime.block_on(world.directory.list()).unwrap();
+    let mut accounts = listing.accounts;
+    accounts.sort_by(|a, b| a.name.cmp(&b.name));
+    let [mine, other] = accounts.as_slice() else { panic!("{accounts:?}") };
+    assert_eq!((mine.name.as_str(), &mine.seen), ("jit-tech1", &world.seen(&me)));
+    assert!(mine.seen.enabled && mine.seen.rights.len() == 1);
+    let note = mine.seen.marker.clone().unwrap();
+    assert_eq!((note.token.as_str(), note.owner.as_str(), note.generation), (TOKEN, "tech1", 1));
+    assert!((note.until.unwrap() - until).num_seconds().abs() < 30, "{note:?}");
+    assert_eq!((other.name.as_str(), other.seen.marker.clone()), (person.name, None));
+}
+
+/// A person's account in the unit of JIT accounts.
+struct Person {
+    name: &'static str,
+    dn: String,
+}
+
+impl Person {
+    fn add(world: &World, name: &'static str) -> Self {
+        let dn = format!("CN={name},{}", world.ad.account_unit());
+        Self::add_as(world, &dn, name);
+        Self { name, dn }
+    }
+
+    fn add_as(world: &World, dn: &str, name: &str) {
+        let password = ticketgate_directory::secret::generate_for(name).unwrap();
+        let next_year = std::time::SystemTime::now() + std::time::Duration::from_secs(365 * 86_400);
+        assert_eq!(world.ad.look().unwrap().create(dn, name, password.expose(), next_year).unwrap(), 0);
+    }
+
+    /// Nothing of it may change, whatever is tried.
+    fn state(&self, world: &World) -> ticketgate_tests::ldap::Account {
+        let found = world.ad.look().unwrap().account(self.name).unwrap().unwrap();
+        assert_eq!(found.dn, self.dn);
+        found
+    }
+}
+
+/// Every step that would change an account.
+fn every_step(world: &World) -> Vec<Step> {
+    let (until, right) = (world.in_(60), Right(world.ad.group("tier1").into()));
+    vec![
+        Step::Create(marker(0, None)),
+        Step::Open { until, marker: marker(1, Some(until)) },
+        Step::SetEnd { until, marker: marker(1, Some(until)) },
+        Step::Grant { right: right.clone(), until: None },
+        Step::Revoke(right),
+        Step::ResetPrimaryGroup,
+        Step::Close,
+        Step::Rotate(marker(1, None)),
+        Step::Delete,
+    ]
+}
+
+#[test]
+fn an_unmarked_person_inside_the_unit_is_never_touched_though_the_service_account_could() {
+    let world = World::new(Options::default());
+    let person = Person::add(&world, "jit-tech1");
+    let before = person.state(&world);
+    let me = account("jit-tech1", Mode::Dedicated);
+    assert_eq!(world.seen(&me).marker, None);
+    let password = ticketgate_directory::secret::generate().unwrap();
+    for step in every_step(&world) {
+        let result = world.try_step(&me, &step, Some(&password));
+        assert!(matches!(result, Err(DirectoryError::NameTaken(_))), "{}: {result:?}", step.name());
+    }
+    assert_eq!(person.state(&world), before);
+}
+
+#[test]
+fn a_name_that_something_with_another_logon_name_has_is_taken() {
+    let world = World::new(Options::default());
+    let dn = format!("CN=jit-tech1,{}", world.ad.account_unit());
+    Person::add_as(&world, &dn, "somebody-else");
+    let me = account("jit-tech1", Mode::Dedicated);
+    assert_eq!(world.observe(&me).unwrap().account, None, "nobody has the logon name");
+    let result = world.try_step(&me, &Step::Create(marker(0, None)), None);
+    assert!(
+        matches!(&result, Err(DirectoryError::NameTaken(said)) if said.contains("something else")),
+        "{result:?}"
+    );
+    let there = world.ad.look().unwrap().account("somebody-else").unwrap().unwrap();
+    assert_eq!((there.dn, there.description), (dn, String::new()));
+}
+
+#[test]
+fn a_person_in_the_place_of_a_deleted_jit_account_is_never_touched() {
+    let world = World::new(Options::default());
+    let me = created(&world, "jit-tech1");
+    world.step(&me, &Step::Delete);
+    let person = Person::add(&world, "jit-tech1");
+    let before = person.state(&world);
+    assert_eq!(world.observe(&me).unwrap().account, None, "by its identity ours is gone");
+    let password = ticketgate_directory::secret::generate().unwrap();
+    for step in every_step(&world) {
+        let result = world.try_step(&me, &step, Some(&password));
+        match step {
+            Step::Revoke(_) | Step::Delete => assert!(result.is_ok(), "already gone: {result:?}"),
+            Step::Create(_) => assert!(matches!(result, Err(DirectoryError::NameTaken(_))), "{result:?}"),
+            _ => assert!(matches!(result, Err(DirectoryError::NoSuchAccount(_))), "{result:?}"),
+        }
+    }
+    assert_eq!(person.state(&world), before);
+}
+
+#[test]
 fn a_persons_account_of_the_same_name_is_shown_and_never_touched() {
     let world = World::new(Options::default());
     let me = account("jit-clash", Mode::Dedicated);
@@ -221,16 +335,28 @@ fn a_right_hidden_as_primary_group_is_noticed_and_given_back() {
     let seen = world.seen(&me);
     assert!(!seen.ordinary_primary_group);
     assert!(seen.rights.is_empty(), "the ordinary group is not one of the rights: {:?}", seen.rights);
-    match world.try_step(&me, &Step::ResetPrimaryGroup, None) {
-        Ok(()) => {
-            let seen = world.seen(&me);
-            assert!(seen.ordinary_primary_group);
-            let admins = Right(world.ad.group("domain_admins").into());
-            assert!(seen.rights.contains(&admins), "the old primary group stays as a plain membership");
-            world.step(&me, &Step::Revoke(admins));
-        }
-        Err(error) => assert!(matches!(error, DirectoryError::NotDelegated(_)), "{error}"),
-    }
+    world.step(&me, &Step::ResetPrimaryGroup);
+    let seen = world.seen(&me);
+    assert!(seen.ordinary_primary_group);
+    let admins = Right(world.ad.group("domain_admins").into());
+    assert!(seen.rights.contains(&admins), "the old primary group stays as a plain membership");
+    world.step(&me, &Step::Revoke(admins));
+    assert!(world.seen(&me).rights.is_empty());
+}
+
+#[test]
+fn a_primary_group_that_the_service_account_may_not_put_back_is_told_and_the_account_closed_all_the_same() {
+    let world = World::in_sparse_unit();
+    let me = created(&world, "jit-tech1");
+    world.grant(&me, "domain_admins");
+    let mut view = world.ad.look().unwrap();
+    let dn = view.account(&me.name).unwrap().unwrap().dn;
+    assert_eq!(view.set_primary_group(&dn, world.ad.group("domain_admins")).unwrap(), 0);
+    let refused = world.try_step(&me, &Step::ResetPrimaryGroup, None);
+    assert!(matches!(refused, Err(DirectoryError::NotDelegated(_))), "{refused:?}");
+    world.step(&me, &Step::Close);
+    let seen = world.seen(&me);
+    assert!(!seen.enabled && !seen.ordinary_primary_group, "{seen:?}");
 }
 
 #[test]

@@ -50,6 +50,14 @@ impl World {
         Self::with(options, |_| {})
     }
 
+    /// A world whose unit lacks the right to put a primary group back.
+    pub fn in_sparse_unit() -> Self {
+        let ad = SambaAd::start(Options::default()).unwrap();
+        let config = config::ActiveDirectory { account_unit: ad.sparse_unit().to_owned(), ..config(&ad) };
+        let directory = ActiveDirectory::new(&config, rights(&ad)).unwrap();
+        Self { ad, runtime: runtime(), directory }
+    }
+
     /// A world whose configuration the test changed.
     pub fn with(options: Options, change: impl FnOnce(&mut config::ActiveDirectory)) -> Self {
         let ad = SambaAd::start(options).unwrap();

@@ -10,6 +10,7 @@
 #![allow(unreachable_pub, reason = "a test has no outside")]
 
 mod server;
+mod transcript;
 
 use std::collections::BTreeSet;
 
@@ -20,7 +21,7 @@ use ticketgate_access::session::{Account, AccountKey, Right};
 use ticketgate_directory::{ActiveDirectory, Directory, DirectoryError};
 use ticketgate_protocol::api::Mode;
 
-use server::{ACCOUNT, GROUP, LINK_TTL, Server, Writes};
+use server::{ACCOUNT, GROUP, LINK_TTL, Server, Shown, Writes};
 
 fn config(server: &Server) -> config::ActiveDirectory {
     use std::os::unix::fs::PermissionsExt;
@@ -67,36 +68,75 @@ async fn grant(directory: &ActiveDirectory, minutes: i64) -> Result<(), Director
 }
 
 #[tokio::test]
-async fn a_membership_carries_its_end_where_the_forest_can() {
-    let server = Server::start();
-    let directory = directory(&server);
-    grant(&directory, 60).await.unwrap();
-    {
-        let state = server.state.lock().unwrap();
-        let [written] = state.modifies[0].as_slice() else { panic!("{state:?}") };
-        let seconds = written.strip_prefix("+<TTL=").unwrap().strip_suffix(&format!(",{ACCOUNT}>")).unwrap();
-        assert!((3595..=3600).contains(&seconds.parse::<u32>().unwrap()), "{written}");
-        assert_eq!(state.controls, [LINK_TTL]);
+async fn a_membership_carries_its_end_where_the_forest_can_however_the_server_shows_it() {
+    for shown in [Shown::Whole, Shown::Number] {
+        let server = Server::start();
+        server.state.lock().unwrap().shown = shown;
+        let directory = directory(&server);
+        grant(&directory, 60).await.unwrap();
+        {
+            let state = server.state.lock().unwrap();
+            assert_eq!(state.modifies, [[format!("+<TTL=3600,{ACCOUNT}>")]], "{shown:?}");
+            assert_eq!(state.controls, [LINK_TTL]);
+        }
+        let observed = directory.observe(&account()).await.unwrap();
+        assert!(observed.time_limited);
+        let ends = observed.account.unwrap().right_ends;
+        assert_eq!(ends, [(Right(GROUP.into()), observed.directory_time + TimeDelta::hours(1))], "{shown:?}");
     }
-    let observed = directory.observe(&account()).await.unwrap();
-    let (right, end) = observed.account.unwrap().right_ends.pop().unwrap();
-    assert_eq!(right, Right(GROUP.into()));
-    let wanted = observed.directory_time + TimeDelta::hours(1);
-    assert!((end - wanted).num_seconds().abs() <= 5, "{end} {wanted}");
-    assert!(directory.promises(Mode::Membership).guarantee.contains("itself takes"));
 }
 
 #[tokio::test]
-async fn a_membership_is_extended_without_a_gap() {
+async fn a_membership_is_extended_without_a_gap_however_the_server_shows_its_end() {
+    for shown in [Shown::Whole, Shown::Number] {
+        let server = Server::start();
+        server.state.lock().unwrap().shown = shown;
+        let directory = directory(&server);
+        grant(&directory, 60).await.unwrap();
+        grant(&directory, 60).await.unwrap();
+        assert_eq!(server.state.lock().unwrap().modifies.len(), 1, "there already, with this end");
+        grant(&directory, 120).await.unwrap();
+        let state = server.state.lock().unwrap();
+        let second = state.modifies.last().unwrap();
+        assert_eq!(*second, [format!("-{ACCOUNT}"), format!("+<TTL=7200,{ACCOUNT}>")], "{shown:?}");
+        assert_eq!(state.member, Some(7200));
+    }
+}
+
+#[tokio::test]
+async fn what_is_promised_of_the_end_follows_what_the_forest_can() {
+    let server = Server::start();
+    let directory = directory(&server);
+    let promised = |mode| directory.promises(mode).guarantee;
+    assert!(promised(Mode::Membership).contains("does not end this by itself"));
+    assert!(promised(Mode::Dedicated).contains("the broker alone takes this session's groups away"));
+    directory.observe(&account()).await.unwrap();
+    assert!(promised(Mode::Membership).contains("itself takes your account out of the groups"));
+    assert!(promised(Mode::Dedicated).contains("itself takes this account out of the groups"));
+}
+
+/// The exchange stands in a file that says what Windows is to be compared with.
+#[tokio::test]
+async fn the_exchange_of_a_time_limited_membership_is_the_one_that_is_written_down() {
     let server = Server::start();
     let directory = directory(&server);
     grant(&directory, 60).await.unwrap();
+    directory.observe(&account()).await.unwrap();
     grant(&directory, 120).await.unwrap();
-    let state = server.state.lock().unwrap();
-    let second = state.modifies.last().unwrap();
-    assert_eq!(second[0], format!("-{ACCOUNT}"));
-    assert!(second[1].starts_with("+<TTL=7"), "{second:?}");
-    assert!(state.member.unwrap() > 7190);
+    directory.apply(&account(), &Step::Revoke(Right(GROUP.into())), None).await.unwrap();
+    let said = server.state.lock().unwrap().transcript.clone();
+    let written = include_str!("time_limited_membership.txt");
+    let written: Vec<_> = written.lines().filter(|line| line.starts_with(['>', '<'])).collect();
+    let said: Vec<_> = said.iter().map(|line| line.trim_end()).collect();
+    assert_eq!(said, written, "what was said:\n{}", said.join("\n"));
+}
+
+#[tokio::test]
+async fn a_unit_of_more_accounts_than_one_answer_holds_is_listed_whole() {
+    let server = Server::start();
+    let listing = directory(&server).list().await.unwrap();
+    let names: Vec<_> = listing.accounts.iter().map(|account| account.name.as_str()).collect();
+    assert_eq!(names, ["jit-tech1", "jit-tech2"]);
 }
 
 #[tokio::test]

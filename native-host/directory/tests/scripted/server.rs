@@ -1,5 +1,6 @@
 //! A small LDAP server over TLS that knows one account, one group and time-limited memberships, which Samba does not have. It
-//! can also fall silent or hang up at a write. It plays what MS-ADTS describes; it is no recording of a Windows server.
+//! can also fall silent or hang up at a write. It plays what MS-ADTS describes; it is no recording of a Windows server. Its clock stands
+//! still, so that an exchange is the same each time, and it writes down what is said.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -11,9 +12,14 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use tempfile::TempDir;
 
+use super::transcript;
+
 pub const GROUP: &str = "CN=Tier1,OU=Rights,DC=acme,DC=test";
 pub const ACCOUNT: &str = "CN=jit-tech1,OU=JIT,DC=acme,DC=test";
 pub const LINK_TTL: &str = "1.2.840.113556.1.4.2309";
+/// Its clock.
+const NOW: &str = "20261123090000.0Z";
+const PAGED: &str = "1.2.840.113556.1.4.319";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Writes {
@@ -23,6 +29,16 @@ pub enum Writes {
     Silent,
     /// Applied, and the connection cut.
     Cut,
+}
+
+/// How it shows a link that ends. MS-ADTS 3.1.1.9.2 has the first; Windows's own tools print the second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Shown {
+    /// `<TTL=seconds,DN>`
+    #[default]
+    Whole,
+    /// `<TTL=seconds>,DN`
+    Number,
 }
 
 #[derive(Debug, Default)]
@@ -36,6 +52,9 @@ pub struct State {
     pub modifies: Vec<Vec<String>>,
     /// The domain that it is a controller of, where that is not `DC=acme,DC=test`.
     pub domain: Option<&'static str>,
+    pub shown: Shown,
+    /// Everything that was asked and answered.
+    pub transcript: Vec<String>,
     /// Connections that it took.
     pub connections: u32,
     /// OIDs of controls that came with writes.
@@ -88,16 +107,15 @@ fn serve(stream: TcpStream, config: Arc<ServerConfig>, state: &Mutex<State>) -> 
     loop {
         let message = parts(&read_value(&mut stream)?);
         let (id, (kind, body)) = (message.first()?.1.clone(), message.get(1)?.clone());
+        let controls = message.get(2).map(|(_, controls)| controls_in(controls)).unwrap_or_default();
+        let mut state = state.lock().unwrap();
+        let named: Vec<_> = controls.iter().map(|c| (c.oid.clone(), c.critical)).collect();
+        state.transcript.push(transcript::request(kind, &body, &named));
         let answers = match kind {
             0x60 => vec![result(0x61, 0)],
-            0x63 => search(&parts(&body), &state.lock().unwrap()),
+            0x63 => search(&parts(&body), &controls, &state),
             0x66 => {
-                let mut state = state.lock().unwrap();
-                if let Some((_, controls)) = message.get(2) {
-                    state
-                        .controls
-                        .extend(parts(controls).iter().map(|(_, control)| text(&parts(control)[0].1)));
-                }
+                state.controls.extend(controls.iter().map(|control| control.oid.clone()));
                 let code = modify(&parts(&body), &mut state);
                 match state.writes {
                     Writes::Answered => vec![result(0x67, code)],
@@ -107,6 +125,8 @@ fn serve(stream: TcpStream, config: Arc<ServerConfig>, state: &Mutex<State>) -> 
             }
             _ => return None,
         };
+        state.transcript.extend(answers.iter().map(|answer| transcript::answer(answer)));
+        drop(state);
         for answer in answers {
             stream.write_all(&tlv(0x30, &[tlv(2, &id), answer].concat())).ok()?;
         }
@@ -114,23 +134,73 @@ fn serve(stream: TcpStream, config: Arc<ServerConfig>, state: &Mutex<State>) -> 
     }
 }
 
-fn search(body: &[(u8, Vec<u8>)], state: &State) -> Vec<Vec<u8>> {
+struct Control {
+    oid: String,
+    critical: bool,
+    value: Vec<u8>,
+}
+
+fn controls_in(controls: &[u8]) -> Vec<Control> {
+    let read = |control: &(u8, Vec<u8>)| {
+        let control = parts(&control.1);
+        let of_kind = |kind| control.iter().find(|part| part.0 == kind).map(|part| part.1.clone());
+        Control {
+            oid: text(&control[0].1),
+            critical: of_kind(1).is_some_and(|value| value != [0]),
+            value: control
+                .get(1)
+                .and_then(|_| control.iter().skip(1).find(|part| part.0 == 4))
+                .map(|part| part.1.clone())
+                .unwrap_or_default(),
+        }
+    };
+    parts(controls).iter().map(read).collect()
+}
+
+/// The unit's accounts, one in a page (RFC 2696).
+fn page(control: &Control) -> Vec<Vec<u8>> {
+    let asked = parts(&parts(&control.value)[0].1);
+    let (name, next) = if asked[1].1.is_empty() { ("jit-tech1", "more") } else { ("jit-tech2", "") };
+    let cookie = tlv(0x30, &[tlv(2, &[0]), tlv(4, next.as_bytes())].concat());
+    let control = tlv(0x30, &[tlv(4, PAGED.as_bytes()), tlv(4, &cookie)].concat());
+    let done = [result(0x65, 0), tlv(0xa0, &control)].concat();
+    vec![account(name, &[]), done]
+}
+
+fn account(name: &str, groups: &[&str]) -> Vec<u8> {
+    let mut attributes: Vec<(&str, &[&str])> = vec![
+        ("objectGUID", &["0123456789abcdef"]),
+        ("userAccountControl", &["514"]),
+        ("accountExpires", &["1"]),
+        ("primaryGroupID", &["513"]),
+        ("description", &["ticketgate token=token owner=tech1 gen=0 until=-"]),
+    ];
+    let named = [name];
+    attributes.push(("sAMAccountName", &named));
+    if !groups.is_empty() {
+        attributes.push(("memberOf;range=0-1", groups));
+    }
+    entry(&format!("CN={name},OU=JIT,DC=acme,DC=test"), &attributes)
+}
+
+fn search(body: &[(u8, Vec<u8>)], controls: &[Control], state: &State) -> Vec<Vec<u8>> {
+    if let Some(paged) = controls.iter().find(|control| control.oid == PAGED) {
+        return page(paged);
+    }
     let base = text(&body[0].1);
     let by_name = body[6].0 == 0xa3;
     let wanted: Vec<_> = parts(&body[7].1).iter().map(|(_, name)| text(name)).collect();
     let entry = match base.as_str() {
         "" => {
-            let now = chrono::DateTime::<chrono::Utc>::from(std::time::SystemTime::now());
-            let now = now.format("%Y%m%d%H%M%S.0Z").to_string();
-            entry(
-                "",
-                &[
-                    ("currentTime", &[&now]),
-                    ("defaultNamingContext", &[state.domain.unwrap_or("DC=acme,DC=test")]),
-                    ("configurationNamingContext", &["CN=Configuration,DC=acme,DC=test"]),
-                    ("supportedControl", &[LINK_TTL]),
-                ],
-            )
+            let all: [(&str, &[&str]); 4] = [
+                ("currentTime", &[NOW]),
+                ("defaultNamingContext", &[state.domain.unwrap_or("DC=acme,DC=test")]),
+                ("configurationNamingContext", &["CN=Configuration,DC=acme,DC=test"]),
+                ("supportedControl", &[LINK_TTL]),
+            ];
+            let asked: Vec<_> =
+                all.into_iter().filter(|(name, _)| wanted.iter().any(|w| w == name)).collect();
+            entry("", &asked)
         }
         "CN=Partitions,CN=Configuration,DC=acme,DC=test" if by_name => {
             entry("CN=ACME", &[("nETBIOSName", &["ACME"])])
@@ -141,7 +211,18 @@ fn search(body: &[(u8, Vec<u8>)], state: &State) -> Vec<Vec<u8>> {
         }
         GROUP if by_name && state.member.is_none() => return vec![result(0x65, 0)],
         GROUP => match state.member {
-            Some(seconds) => entry(GROUP, &[("member", &[&format!("<TTL={seconds},{ACCOUNT}>")])]),
+            Some(seconds) => {
+                let ends_asked_for = controls.iter().any(|control| control.oid == LINK_TTL);
+                let member = match state.shown {
+                    _ if !ends_asked_for => ACCOUNT.to_owned(),
+                    Shown::Whole => format!("<TTL={seconds},{ACCOUNT}>"),
+                    Shown::Number => format!("<TTL={seconds}>,{ACCOUNT}"),
+                };
+                let values = [member.as_str()];
+                let asked = wanted.iter().any(|name| name == "member");
+                let attributes = [("member", values.as_slice())];
+                entry(GROUP, if asked { &attributes } else { &[] })
+            }
             None => entry(GROUP, &[]),
         },
         _ if state.search_result != 0 => return vec![result(0x65, state.search_result)],
@@ -152,18 +233,7 @@ fn search(body: &[(u8, Vec<u8>)], state: &State) -> Vec<Vec<u8>> {
         _ => {
             let mut groups = vec!["CN=First,DC=acme,DC=test"];
             groups.push(if state.member.is_some() { GROUP } else { "CN=Second,DC=acme,DC=test" });
-            entry(
-                ACCOUNT,
-                &[
-                    ("objectGUID", &["0123456789abcdef"]),
-                    ("sAMAccountName", &["jit-tech1"]),
-                    ("userAccountControl", &["514"]),
-                    ("accountExpires", &["1"]),
-                    ("primaryGroupID", &["513"]),
-                    ("description", &["ticketgate token=token owner=tech1 gen=0 until=-"]),
-                    ("memberOf;range=0-1", &groups),
-                ],
-            )
+            account("jit-tech1", &groups)
         }
     };
     vec![entry, result(0x65, 0)]
@@ -196,7 +266,7 @@ fn modify(body: &[(u8, Vec<u8>)], state: &mut State) -> u8 {
     0
 }
 
-fn text(bytes: &[u8]) -> String {
+pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
@@ -221,7 +291,7 @@ fn tlv(kind: u8, content: &[u8]) -> Vec<u8> {
 }
 
 /// The values inside a constructed one.
-fn parts(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
+pub fn parts(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
     let mut found = Vec::new();
     while let Some(kind) = bytes.first().copied() {
         let content = read_value(&mut bytes).unwrap();

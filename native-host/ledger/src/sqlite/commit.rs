@@ -12,6 +12,7 @@ use ticketgate_protocol::ids::CustomerId;
 use super::query;
 use super::rows::{integer, json, time, time_text, word};
 use crate::chain::{self, BEGINNING, Fields, Hash, OWN_CHAIN};
+use crate::seal::Seal;
 use crate::{Change, Guard, LedgerError, Limit, NewAudit, failure};
 
 /// How long answers and counted requests are kept: the longest window of the rate limits.
@@ -59,7 +60,7 @@ pub(super) fn commit(connection: &mut Connection, change: &Change) -> Result<(),
     transaction.commit().map_err(failure::database)
 }
 
-/// Signs the head of every chain that grew since its last checkpoint.
+/// Signs the head of every chain that grew since its last checkpoint, and then all checkpoints together.
 pub(super) fn checkpoint(
     connection: &mut Connection,
     key: &SigningKey,
@@ -70,7 +71,8 @@ pub(super) fn checkpoint(
         let mut statement = transaction
             .prepare_cached(
                 "SELECT chain, seq, hash FROM chains
-                 WHERE seq > coalesce((SELECT max(seq) FROM checkpoints WHERE checkpoints.chain = chains.chain), 0)",
+                 WHERE seq > coalesce((SELECT max(seq) FROM checkpoints WHERE checkpoints.chain = chains.chain), 0)
+                 ORDER BY chain",
             )
             .map_err(failure::database)?;
         let rows = statement
@@ -81,17 +83,28 @@ pub(super) fn checkpoint(
     if grown.is_empty() {
         return Ok(());
     }
+    // A log whose seal does not hold is not sealed anew: the new one would vouch for what was done to it.
+    let before = Seal::read(&transaction)?.filter(|seal| seal.is_signed_by(&key.verifying_key()));
+    let before = before.ok_or_else(|| {
+        LedgerError::Unavailable(
+            "the seal of the audit log is gone or was changed, so nothing more is signed; run `ticketgate audit verify`"
+                .to_owned(),
+        )
+    })?;
+    let (number_of_seal, mut digest) = (before.number + 1, before.digest);
     let at_text = time_text(at)?;
     for (chain, seq, hash) in grown {
         let number = u64::try_from(seq).map_err(|error| failure::unreadable("a chain's length", error))?;
         let bytes = chain::checkpoint_bytes(chain.as_bytes(), number, &hash, at_text.as_bytes());
         let signature = key.sign(&bytes).to_bytes();
+        digest = chain::taken_in(&digest, &bytes);
         run(
             &transaction,
-            "INSERT INTO checkpoints (chain, seq, hash, at, signature) VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![chain, seq, hash, at_text, signature],
+            "INSERT INTO checkpoints (chain, seq, hash, at, signature, seal) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![chain, seq, hash, at_text, signature, integer(number_of_seal)?],
         )?;
     }
+    Seal::sign(key, number_of_seal, &at_text, digest).put(&transaction)?;
     raise_high_water(&transaction, at)?;
     transaction.commit().map_err(failure::database)
 }

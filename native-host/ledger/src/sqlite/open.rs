@@ -10,13 +10,19 @@ use std::time::{Duration, Instant};
 use ed25519_dalek::SigningKey;
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, OptionalExtension, TransactionBehavior};
 
+use super::rows::time_text;
+use crate::chain::{self, Hash};
+use crate::seal::{self, Seal};
 use crate::{LedgerError, failure, key};
 
 /// `TkGt`: tells a ledger from any other SQLite file.
 const APPLICATION_ID: i32 = 0x546b_4774;
 
 /// Each brings the schema from the version of its index to the next. Only ever append.
-const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("schema.sql"), include_str!("schema-2.sql")];
+
+/// The version from which on a ledger has a seal.
+const SEALED: usize = 2;
 
 /// How long a call waits for another process's lock.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
@@ -125,8 +131,38 @@ fn migrate(
             key
         }
     };
+    if version < SEALED {
+        first_seal(&transaction, &key)?;
+    }
     transaction.commit().map_err(failure::database)?;
     Ok(key)
+}
+
+/// Over the checkpoints from before there were seals. From now on a ledger without one was tampered with.
+fn first_seal(connection: &Connection, key: &SigningKey) -> Result<(), LedgerError> {
+    let mut statement = connection
+        .prepare("SELECT chain, seq, hash, at FROM checkpoints ORDER BY seal, chain, seq")
+        .map_err(failure::database)?;
+    let mut rows = statement.query([]).map_err(failure::database)?;
+    let mut digest = seal::NOTHING;
+    while let Some(row) = rows.next().map_err(failure::database)? {
+        let read = || -> rusqlite::Result<(String, i64, Hash, String)> {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        };
+        let (chain, seq, hash, at) = read().map_err(failure::database)?;
+        let seq = u64::try_from(seq).map_err(|error| failure::unreadable("a chain's length", error))?;
+        digest =
+            chain::taken_in(&digest, &chain::checkpoint_bytes(chain.as_bytes(), seq, &hash, at.as_bytes()));
+    }
+    let high_water = connection
+        .query_row("SELECT value FROM facts WHERE name = 'high_water'", [], |row| row.get(0))
+        .optional()
+        .map_err(failure::database)?;
+    let at: String = match high_water {
+        Some(at) => at,
+        None => time_text(chrono::DateTime::UNIX_EPOCH)?,
+    };
+    Seal::sign(key, 0, &at, digest).put(connection)
 }
 
 /// The schema's version; 0 for a file without anything in it.

@@ -116,12 +116,17 @@ pub(super) fn audit(connection: &Connection, query: &AuditQuery) -> Result<Vec<A
         wanted.and("position > ?", [integer(after)?.into()]);
     }
     let limit = if query.limit == 0 { AUDIT_LIMIT } else { query.limit };
+    let order = if query.newest { "DESC" } else { "ASC" };
     let sql = format!(
         "SELECT position, chain, seq, at, action, actor, outcome, details, hash FROM audit{}
-         ORDER BY position LIMIT {limit}",
+         ORDER BY position {order} LIMIT {limit}",
         wanted.sql
     );
-    all(connection, &sql, params_from_iter(wanted.parameters), audit_record)
+    let mut records = all(connection, &sql, params_from_iter(wanted.parameters), audit_record)?;
+    if query.newest {
+        records.reverse();
+    }
+    Ok(records)
 }
 
 pub(super) fn integrity(connection: &Connection) -> Result<Vec<String>, LedgerError> {

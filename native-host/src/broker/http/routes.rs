@@ -216,6 +216,9 @@ struct RecordsQuery {
     after: Option<u64>,
     /// At most so many, 1,000 at most.
     limit: Option<u32>,
+    /// Where more match: the newest of them, not the oldest.
+    #[serde(default)]
+    newest: bool,
     /// Of an export: `jsonl` or `csv`.
     format: Option<String>,
 }
@@ -231,6 +234,7 @@ impl RecordsQuery {
             technician,
             after: self.after,
             limit: self.limit.unwrap_or(1_000).clamp(1, 1_000),
+            newest: self.newest,
         })
     }
 }
@@ -260,7 +264,8 @@ async fn audit_export(
         Some("csv") => true,
         Some(_) => return Err(bad_query()),
     };
-    let query = query.for_caller(&caller)?;
+    // Page after page from the front.
+    let query = AuditQuery { newest: false, ..query.for_caller(&caller)? };
     let pages = futures_util::stream::try_unfold((Some(query), true), move |(query, first)| {
         let ledger = Arc::clone(broker.ledger());
         async move {
@@ -286,14 +291,26 @@ async fn audit_export(
     Ok(([(header::CONTENT_TYPE, kind)], axum::body::Body::from_stream(pages)).into_response())
 }
 
-/// Checks the audit log's hash chains and signatures.
-#[utoipa::path(get, path = "/v1/audit/verify", responses((status = 200, body = api::AuditVerdict), (status = 403, body = Problem)))]
-async fn audit_verify(State(broker): Shared, Who(caller): Who) -> Answer<api::AuditVerdict> {
-    caller.require_administrator()?;
-    Ok(Json(broker.ledger().verify(None).await.map_err(|e| ledger_problem(&e))?))
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+struct VerifyQuery {
+    /// This customer's chain alone; `-` for what belongs to none.
+    customer: Option<String>,
 }
 
-/// Tries everything that sessions will need; where accounts are made, one that is never enabled is made and deleted.
+/// Checks the audit log's hash chains and signatures.
+#[utoipa::path(get, path = "/v1/audit/verify", params(VerifyQuery), responses((status = 200, body = api::AuditVerdict), (status = 403, body = Problem)))]
+async fn audit_verify(
+    State(broker): Shared,
+    Who(caller): Who,
+    query: Result<Query<VerifyQuery>, axum::extract::rejection::QueryRejection>,
+) -> Answer<api::AuditVerdict> {
+    caller.require_administrator()?;
+    let Query(query) = query.map_err(|_| bad_query())?;
+    Ok(Json(broker.ledger().verify(query.customer).await.map_err(|e| ledger_problem(&e))?))
+}
+
+/// Tries everything that sessions will need, with an account of its own that is never enabled and deleted at once.
 #[utoipa::path(get, path = "/v1/check", responses((status = 200, body = Vec<api::Finding>), (status = 403, body = Problem)))]
 async fn check(State(broker): Shared, Who(caller): Who) -> Answer<Vec<api::Finding>> {
     Ok(Json(broker.check(&caller).await?))

@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use ticketgate_access::config;
 use ticketgate_access::desired::{DirectoryEnd, Observed, ObservedAccount, Step};
 use ticketgate_access::session::{Account, Right};
-use ticketgate_directory::{Directory, DirectoryError, Promises, Secret};
+use ticketgate_directory::{Directory, DirectoryError, ListedAccount, Listing, Promises, RightUse, Secret};
 use ticketgate_protocol::api::{Finding, Mode};
 
 use crate::broker::{BuildDirectory, Clock};
@@ -207,7 +207,14 @@ impl Directory for Model {
         Ok(self.now())
     }
 
-    async fn check(&self, _: &[Right]) -> Vec<Finding> {
+    async fn list(&self) -> Result<Listing, DirectoryError> {
+        let accounts = self.accounts.lock().unwrap();
+        let in_unit = accounts.iter().filter(|(name, _)| name.starts_with("jit-"));
+        let listed = in_unit.map(|(name, seen)| ListedAccount { name: name.clone(), seen: seen.clone() });
+        Ok(Listing { directory_time: self.now(), accounts: listed.collect() })
+    }
+
+    async fn check(&self, _: &[RightUse]) -> Vec<Finding> {
         Vec::new()
     }
 

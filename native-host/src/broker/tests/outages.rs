@@ -211,7 +211,7 @@ async fn a_broker_that_starts_on_a_ledger_that_cannot_be_written_takes_back_what
     next.closed("jit-tech1");
     next.refusing.refuses.store(false, Ordering::SeqCst);
     next.broker.sweep().await.unwrap();
-    let sessions = next.ledger.sessions(SessionFilter::default()).await.unwrap();
+    let sessions = next.ledger.sessions(ticketgate_ledger::SessionFilter::default()).await.unwrap();
     assert_eq!(sessions.iter().map(|s| s.state).collect::<Vec<_>>(), [State::Failed]);
 }
 

@@ -80,6 +80,31 @@ fn a_ledger_of_a_newer_release_is_refused() {
 }
 
 #[test]
+fn a_ledger_of_the_release_without_seals_gets_its_first_one_over_the_checkpoints_that_it_has() {
+    let place = Place::new();
+    runtime().block_on(async {
+        let ledger = place.open();
+        ledger.commit(note(Some("acme"), 0)).await.unwrap();
+        ledger.commit(note(None, 1)).await.unwrap();
+        ledger.checkpoint(at(2)).await.unwrap();
+    });
+    let back = "DROP TABLE seal; ALTER TABLE checkpoints DROP COLUMN seal; PRAGMA user_version = 1";
+    place.stranger().execute_batch(back).unwrap();
+    runtime().block_on(async {
+        let ledger = place.open();
+        let verdict = ledger.verify(None).await.unwrap();
+        assert!(verdict.whole, "{verdict:?}");
+        assert_eq!((verdict.seal, verdict.checkpoints, verdict.sealed_at), (0, 2, Some(at(2))));
+        ledger.commit(note(Some("acme"), 3)).await.unwrap();
+        ledger.checkpoint(at(4)).await.unwrap();
+        let verdict = ledger.verify(None).await.unwrap();
+        assert_eq!((verdict.whole, verdict.seal), (true, 1));
+    });
+    place.stranger().execute_batch("DELETE FROM checkpoints WHERE chain = '-'").unwrap();
+    assert!(!runtime().block_on(place.open().verify(None)).unwrap().whole);
+}
+
+#[test]
 fn a_damaged_beginning_is_refused() {
     let place = closed();
     let mut bytes = fs::read(place.ledger()).unwrap();

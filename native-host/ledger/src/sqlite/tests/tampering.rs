@@ -133,31 +133,7 @@ fn every_kind_of_change_is_noticed_at_its_first_record() {
 #[test]
 fn a_chain_that_was_hashed_anew_from_a_changed_record_on_is_betrayed_by_its_checkpoint() {
     let place = log();
-    let stranger = place.stranger();
-    let mut before = chain::BEGINNING;
-    for seq in 1..=10u32 {
-        let actor = if seq == 6 { "nobody" } else { "broker" };
-        let (at, action, outcome, details): (String, String, String, String) = stranger
-            .query_row(
-                "SELECT at, action, outcome, details FROM audit WHERE chain = 'acme' AND seq = ?1",
-                [seq],
-                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
-            )
-            .unwrap();
-        let fields = chain::Fields {
-            chain: b"acme",
-            seq: seq.into(),
-            at: at.as_bytes(),
-            action: action.as_bytes(),
-            actor: actor.as_bytes(),
-            outcome: outcome.as_bytes(),
-            details: details.as_bytes(),
-        };
-        before = chain::hash(&before, &fields, &mut Vec::new());
-        let sql = "UPDATE audit SET actor = ?2, hash = ?3 WHERE chain = 'acme' AND seq = ?1";
-        stranger.execute(sql, rusqlite::params![seq, actor, before]).unwrap();
-    }
-    stranger.execute("UPDATE chains SET hash = ?1 WHERE chain = 'acme'", [before]).unwrap();
+    hash_anew(&place);
     let verdict = runtime().block_on(place.open().verify(None)).unwrap();
     let fault = verdict.first_fault.unwrap();
     assert_eq!((fault.chain.as_str(), fault.seq), ("acme", 8), "{}", fault.fault);
@@ -211,6 +187,106 @@ fn a_checkpoint_is_made_for_chains_that_grew_only() {
     assert!(checkpoints().contains(&("acme".to_owned(), 10)));
     runtime().block_on(place.open().checkpoint(at(21))).unwrap();
     assert_eq!(checkpoints().len(), 7);
+}
+
+/// Changes record 6 of acme's chain and hashes it and all after it anew, as anybody can who can write the file.
+fn hash_anew(place: &Place) {
+    let stranger = place.stranger();
+    let mut before = chain::BEGINNING;
+    for seq in 1..=10u32 {
+        let actor = if seq == 6 { "nobody" } else { "broker" };
+        let (at, action, outcome, details): (String, String, String, String) = stranger
+            .query_row(
+                "SELECT at, action, outcome, details FROM audit WHERE chain = 'acme' AND seq = ?1",
+                [seq],
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+            )
+            .unwrap();
+        let fields = chain::Fields {
+            chain: b"acme",
+            seq: seq.into(),
+            at: at.as_bytes(),
+            action: action.as_bytes(),
+            actor: actor.as_bytes(),
+            outcome: outcome.as_bytes(),
+            details: details.as_bytes(),
+        };
+        before = chain::hash(&before, &fields, &mut Vec::new());
+        let sql = "UPDATE audit SET actor = ?2, hash = ?3 WHERE chain = 'acme' AND seq = ?1";
+        stranger.execute(sql, rusqlite::params![seq, actor, before]).unwrap();
+    }
+    stranger.execute("UPDATE chains SET hash = ?1 WHERE chain = 'acme'", [before]).unwrap();
+}
+
+/// The fault that `verify` finds, with the chain checked alone as well as with all.
+fn fault_of_the_whole(place: &Place) -> String {
+    runtime().block_on(async {
+        let ledger = place.open();
+        let alone = ledger.verify(Some("globex".to_owned())).await.unwrap();
+        let verdict = ledger.verify(None).await.unwrap();
+        assert!(!verdict.whole && !alone.whole, "{verdict:?} {alone:?}");
+        let fault = verdict.first_fault.unwrap();
+        assert_eq!((fault.chain.as_str(), fault.seq), ("*", 0), "{}", fault.fault);
+        fault.fault
+    })
+}
+
+#[test]
+fn a_chain_hashed_anew_whose_checkpoints_were_removed_is_betrayed_by_the_seal_for_good() {
+    for removed in ["chain = 'acme'", "chain = 'acme' AND seq = 8"] {
+        let place = log();
+        hash_anew(&place);
+        place.stranger().execute_batch(&format!("DELETE FROM checkpoints WHERE {removed}")).unwrap();
+        assert!(fault_of_the_whole(&place).contains("covers other checkpoints"), "{removed}");
+        // The broker signs what it finds; that does not make it good.
+        runtime().block_on(place.open().checkpoint(at(20))).unwrap();
+        assert!(fault_of_the_whole(&place).contains("covers other checkpoints"), "{removed}");
+        // Nor does removing the last witness of what stood there before.
+        place.stranger().execute_batch("DELETE FROM checkpoints WHERE chain = 'acme' AND seq <= 8").unwrap();
+        assert!(fault_of_the_whole(&place).contains("covers other checkpoints"), "{removed}");
+    }
+}
+
+#[test]
+fn a_chain_that_was_removed_whole_is_betrayed_by_the_seal() {
+    let place = log();
+    let everywhere = "DELETE FROM audit WHERE chain = 'acme'; DELETE FROM chains WHERE chain = 'acme';
+         DELETE FROM checkpoints WHERE chain = 'acme'";
+    place.stranger().execute_batch(everywhere).unwrap();
+    assert!(fault_of_the_whole(&place).contains("covers other checkpoints"));
+}
+
+#[test]
+fn a_seal_that_is_gone_or_was_changed_is_noticed_and_never_made_anew() {
+    for (sql, what) in [
+        ("DELETE FROM seal", "is gone"),
+        ("DELETE FROM seal; DELETE FROM checkpoints", "is gone"),
+        ("UPDATE seal SET number = number + 1", "not signed"),
+        ("UPDATE seal SET at = '2030-01-01T00:00:00.000000000Z'", "not signed"),
+        ("UPDATE seal SET digest = zeroblob(32); DELETE FROM checkpoints", "not signed"),
+        ("UPDATE checkpoints SET seal = 1 WHERE chain = 'globex'", "covers other checkpoints"),
+    ] {
+        let place = log();
+        place.stranger().execute_batch(sql).unwrap();
+        assert!(fault_of_the_whole(&place).contains(what), "{sql}");
+        let sealed = runtime().block_on(place.open().checkpoint(at(20)));
+        assert_eq!(sealed.is_err(), !sql.starts_with("UPDATE checkpoints"), "{sql}: {sealed:?}");
+        assert!(fault_of_the_whole(&place).contains(what), "{sql}");
+    }
+}
+
+#[test]
+fn an_older_copy_of_the_whole_file_is_told_by_the_number_of_its_seal_alone() {
+    let place = log();
+    let older = copy(&place);
+    runtime().block_on(async {
+        let ledger = place.open();
+        ledger.checkpoint(at(20)).await.unwrap();
+        let (now, then) = (ledger.verify(None).await.unwrap(), older.open().verify(None).await.unwrap());
+        assert!(now.whole && then.whole);
+        assert_eq!((now.seal, then.seal), (3, 2));
+        assert_eq!(now.sealed_at, Some(at(20)));
+    });
 }
 
 /// The same ledger and key in another place.

@@ -1,0 +1,91 @@
+//! Accounts in a directory's unit of JIT accounts that the ledger does not know: of a lost or older ledger, of another broker, or
+//! somebody's who put them there. They are told, and nothing is done to them.
+
+use std::collections::BTreeSet;
+
+use ticketgate_access::session::Account;
+use ticketgate_directory::{DirectoryError, ListedAccount};
+use ticketgate_protocol::api::Finding;
+use ticketgate_protocol::ids::DirectoryId;
+
+use super::{Broker, Snapshot};
+
+impl Broker {
+    /// What stands in the units of the configured directories and not in the ledger. A directory that does not answer is left
+    /// out: whoever asks this has told that already.
+    pub(super) async fn strays(&self, snapshot: &Snapshot) -> Vec<Finding> {
+        let mut units = Vec::new();
+        for (id, directory) in &snapshot.directories {
+            match directory.list().await {
+                Ok(unit) => units.push((id, unit.accounts)),
+                Err(error) => unlisted(id, &error),
+            }
+        }
+        // After the directories: an account is in the ledger before it is made.
+        let known = match self.ledger.accounts().await {
+            Ok(known) => Known::of(&known),
+            Err(error) => {
+                tracing::error!(%error, "the units of JIT accounts could not be compared with the ledger");
+                return Vec::new();
+            }
+        };
+        let listed = units.into_iter().flat_map(|(id, accounts)| accounts.into_iter().map(move |a| (id, a)));
+        listed.filter(|(_, account)| !known.has(account)).map(|(id, account)| stray(id, &account)).collect()
+    }
+}
+
+fn unlisted(id: &DirectoryId, error: &DirectoryError) {
+    tracing::warn!(directory = %id, %error, "the unit of JIT accounts could not be listed");
+}
+
+/// By what an account is known again: the note that the broker gave it, or what the directory calls it.
+struct Known {
+    tokens: BTreeSet<String>,
+    identities: BTreeSet<String>,
+}
+
+impl Known {
+    fn of(accounts: &[Account]) -> Self {
+        Self {
+            tokens: accounts.iter().map(|account| account.token.clone()).collect(),
+            identities: accounts.iter().filter_map(|account| account.identity.clone()).collect(),
+        }
+    }
+
+    fn has(&self, listed: &ListedAccount) -> bool {
+        self.identities.contains(&listed.seen.identity)
+            || listed.seen.marker.as_ref().is_some_and(|note| self.tokens.contains(&note.token))
+    }
+}
+
+/// One that can be used, or holds a right, is an error; a closed one without any is only untidy.
+fn stray(id: &DirectoryId, listed: &ListedAccount) -> Finding {
+    let seen = &listed.seen;
+    let name = &seen.display_name;
+    let usable = seen.enabled || !seen.rights.is_empty() || !seen.ordinary_primary_group;
+    let (whose, remedy) = match &seen.marker {
+        Some(note) => {
+            let until = note.until.map_or_else(|| "closed".to_owned(), |at| format!("until {at}"));
+            (
+                format!(
+                    "its note says that Ticketgate made it for {} ({until}), but this ledger does not know it",
+                    note.owner
+                ),
+                "A unit belongs to one broker and one ledger. If no other broker uses this one, the ledger is an older or a new \
+                 one: disable the account, take its groups away and delete it.",
+            )
+        }
+        None => (
+            "it is no account of Ticketgate's".to_owned(),
+            "The unit is for JIT accounts and nothing else: move it elsewhere, or delete it.",
+        ),
+    };
+    let state = if usable { "can be used or holds rights" } else { "is closed and holds no right" };
+    tracing::warn!(directory = %id, account = %name, usable, "an account in the unit of JIT accounts is not in the ledger");
+    Finding {
+        level: if usable { "error" } else { "warning" }.into(),
+        subject: format!("{id}: account {name}"),
+        text: format!("stands in the unit of JIT accounts and {state}; {whose}"),
+        remedy: remedy.into(),
+    }
+}
