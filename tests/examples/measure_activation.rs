@@ -64,6 +64,8 @@ fn main() -> Result<()> {
         bare.fresh(round, &mut times)?;
         if round % TOOL_EVERY == 0 {
             times.tool.push(timed(|| by_tool(&ad))?);
+            done(bare.ldap.remove_member(&bare.group, &standing)?)?;
+            done(bare.ldap.disable(&standing)?)?;
         }
     }
     report(&times);
