@@ -1,5 +1,6 @@
 //! The mechanism against a directory, a clock and a ledger that fail when told to.
 
+mod memberships;
 mod model;
 mod names;
 mod outages;
@@ -7,6 +8,7 @@ mod people;
 mod refusals;
 mod restarts;
 mod spellings;
+mod strays;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -14,7 +16,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use tempfile::TempDir;
-use ticketgate_access::desired::{DirectoryEnd, Marker};
+use ticketgate_access::desired::DirectoryEnd;
 use ticketgate_access::session::Right;
 use ticketgate_ledger::{AuditQuery, Ledger, SqliteLedger};
 use ticketgate_protocol::api::{Activate, EndAll, EndCause, PasswordWanted, Session, State};
@@ -384,92 +386,6 @@ async fn a_burner_account_is_gone_after_its_session() {
     assert!(world.directory.only().enabled);
     world.end(&session, "k2").await;
     assert!(world.directory.accounts.lock().unwrap().is_empty());
-}
-
-#[tokio::test]
-async fn membership_never_takes_what_the_person_had_before() {
-    let world = World::new().await;
-    world.directory.person("tech1", &[SERVERS]);
-    let session = world.activate("own", "k1").await;
-    assert_eq!(world.directory.only().rights.len(), 2);
-    assert_eq!(world.end(&session, "k2").await.state, State::Ended);
-    assert_eq!(world.directory.only().rights, [Right(SERVERS.into())].into());
-    assert!(world.directory.only().enabled, "a person's own account is never disabled");
-
-    // For a day the session answers for what it gave; after that it is the person's.
-    world.clock.pass(25 * 3600);
-    world.directory.by_hand("tech1", |a| _ = a.rights.insert(Right(ADMINS.into())));
-    let session = world.activate("own", "k3").await;
-    world.end(&session, "k4").await;
-    world.broker.sweep().await.unwrap();
-    assert_eq!(world.directory.only().rights.len(), 2, "a standing right is not ours to take");
-}
-
-#[tokio::test]
-async fn a_right_that_the_directory_brings_back_after_its_session_is_taken_again() {
-    let world = World::new().await;
-    world.directory.person("tech1", &[SERVERS]);
-    let session = world.activate("own", "k1").await;
-    world.end(&session, "k2").await;
-    // A domain controller that had not heard of the membership was asked; now replication brings it.
-    let returns = || world.directory.by_hand("tech1", |a| _ = a.rights.insert(Right(ADMINS.to_lowercase())));
-    returns();
-    world.broker.sweep().await.unwrap();
-    assert_eq!(world.directory.only().rights, [Right(SERVERS.into())].into());
-    let actions = world.actions().await;
-    assert!(actions.ends_with(&["account.differs".into(), "account.corrected".into()]), "{actions:?}");
-    // The next session does not take it for the person's own either.
-    returns();
-    let session = world.activate("own", "k3").await;
-    world.end(&session, "k4").await;
-    assert_eq!(world.directory.only().rights, [Right(SERVERS.into())].into());
-}
-
-#[tokio::test]
-async fn a_standing_right_that_somebody_took_is_a_sessions_when_a_session_gives_it() {
-    let world = World::new().await;
-    world.directory.person("tech1", &[SERVERS, ADMINS]);
-    let session = world.activate("own", "k1").await;
-    world.end(&session, "k2").await;
-    assert_eq!(world.directory.only().rights.len(), 2);
-    world.directory.by_hand("tech1", |a| _ = a.rights.remove(&Right(ADMINS.into())));
-    let session = world.activate("own", "k3").await;
-    assert_eq!(world.directory.only().rights.len(), 2);
-    world.end(&session, "k4").await;
-    assert_eq!(world.directory.only().rights, [Right(SERVERS.into())].into());
-}
-
-#[tokio::test]
-async fn accounts_in_the_unit_that_the_ledger_does_not_know_are_told_and_left() {
-    let world = World::new().await;
-    world.activate("domain", "k1").await;
-    let told = async || {
-        let said: Vec<_> = world.broker.sweep().await.unwrap();
-        said.into_iter().filter(|f| f.level != "ok").map(|f| (f.level, f.subject, f.text)).collect::<Vec<_>>()
-    };
-    assert!(told().await.is_empty());
-    world.directory.person("jit-night", &[]);
-    world.directory.by_hand("jit-night", |a| a.enabled = false);
-    world.directory.person("jit-old", &[ADMINS]);
-    let note = Marker { token: "t".into(), owner: "tech9".into(), generation: 1, until: None };
-    world.directory.by_hand("jit-old", |a| a.marker = Some(note));
-    let found = told().await;
-    let [(night, subject, text), (old, _, whose)] = found.as_slice() else { panic!("{found:?}") };
-    assert!(night == "warning" && subject.contains("jit-night"), "{found:?}");
-    assert!(text.contains("no account of Ticketgate"), "{found:?}");
-    assert!(old == "error" && whose.contains("made it for tech9"), "{found:?}");
-    assert_eq!(
-        world
-            .broker
-            .check(&world.caller("boss"))
-            .await
-            .unwrap()
-            .into_iter()
-            .filter(|f| f.level != "ok")
-            .count(),
-        2
-    );
-    assert!(world.directory.account("jit-old").unwrap().enabled, "told, not touched");
 }
 
 #[tokio::test]

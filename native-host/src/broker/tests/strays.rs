@@ -1,0 +1,38 @@
+//! Accounts in the unit that the ledger does not know.
+
+use ticketgate_access::desired::Marker;
+
+use super::*;
+
+#[tokio::test]
+async fn accounts_in_the_unit_that_the_ledger_does_not_know_are_told_and_left() {
+    let world = World::new().await;
+    world.activate("domain", "k1").await;
+    let told = async || {
+        let said: Vec<_> = world.broker.sweep().await.unwrap();
+        said.into_iter().filter(|f| f.level != "ok").map(|f| (f.level, f.subject, f.text)).collect::<Vec<_>>()
+    };
+    assert!(told().await.is_empty());
+    world.directory.person("jit-night", &[]);
+    world.directory.by_hand("jit-night", |a| a.enabled = false);
+    world.directory.person("jit-old", &[ADMINS]);
+    let note = Marker { token: "t".into(), owner: "tech9".into(), generation: 1, until: None };
+    world.directory.by_hand("jit-old", |a| a.marker = Some(note));
+    let found = told().await;
+    let [(night, subject, text), (old, _, whose)] = found.as_slice() else { panic!("{found:?}") };
+    assert!(night == "warning" && subject.contains("jit-night"), "{found:?}");
+    assert!(text.contains("no account of Ticketgate"), "{found:?}");
+    assert!(old == "error" && whose.contains("made it for tech9"), "{found:?}");
+    assert_eq!(
+        world
+            .broker
+            .check(&world.caller("boss"))
+            .await
+            .unwrap()
+            .into_iter()
+            .filter(|f| f.level != "ok")
+            .count(),
+        2
+    );
+    assert!(world.directory.account("jit-old").unwrap().enabled, "told, not touched");
+}
