@@ -5,6 +5,7 @@ use crate::Result;
 use anyhow::bail;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 static ASKED: AtomicBool = AtomicBool::new(false);
@@ -45,6 +46,18 @@ pub fn listen() -> Result<()> {
 /// Whether somebody asked for the end.
 pub fn asked() -> bool {
     ASKED.load(Ordering::Relaxed)
+}
+
+/// Whether something failed because somebody asked for the end. A terminal's Ctrl-C ends the programs of the moment, too,
+/// and the failure of one of them may be here before the signal was heard.
+pub fn explains_failure() -> bool {
+    for _ in 0..20 {
+        if asked() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    false
 }
 
 /// The exit code of a program that was asked to end.

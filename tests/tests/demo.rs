@@ -2,8 +2,9 @@
 #![allow(clippy::expect_used, reason = "a test may panic: that is how it fails")]
 
 use anyhow::Context;
-use rustix::process::{Pid, Signal, kill_process};
-use std::io::{BufRead, BufReader};
+use rustix::process::{Pid, Signal, kill_process_group};
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 use ticketgate_tests::leash::processes_with;
@@ -19,6 +20,8 @@ fn ctrl_c_in_the_middle_of_a_session_ends_every_process_and_leaves_no_folder() -
         .arg("--headless")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
         .spawn()?;
     let mark = format!("-{}-", demo.id());
     let folders = || {
@@ -38,9 +41,17 @@ fn ctrl_c_in_the_middle_of_a_session_ends_every_process_and_leaves_no_folder() -
     }
     assert!(folders()? > 0 && !processes_with(&mark).is_empty(), "the world is there");
 
-    kill_process(Pid::from_child(&demo), Signal::INT)?;
+    // As a terminal does it: to the demo, and to the programs that it runs at this moment.
+    kill_process_group(Pid::from_child(&demo), Signal::INT)?;
     let status = wait_for("the demo to end", LIMIT, || Ok(demo.try_wait()?))?;
     assert_eq!(status.code(), Some(130));
+    let mut said = String::new();
+    demo.stderr.take().context("no pipe")?.read_to_string(&mut said)?;
+    assert_eq!(
+        said.trim(),
+        "Ending everything …\nEverything has ended.",
+        "an end that was asked for is no failure"
+    );
     assert!(processes_with(&mark).is_empty(), "nothing runs any more");
     assert_eq!(folders()?, 0, "no password, no ledger, no profile is left");
     Ok(())

@@ -13,17 +13,22 @@ use ticketgate_tests::interrupt;
 use crate::stage::{Stage, Teller};
 
 fn main() -> ExitCode {
-    match run() {
-        _ if interrupt::asked() => {
-            eprintln!("Everything has ended.");
-            interrupt::exit_code()
-        }
+    let outcome = run();
+    if is_interrupted(&outcome) {
+        eprintln!("Everything has ended.");
+        return interrupt::exit_code();
+    }
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("\nThe demo stopped: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn is_interrupted(outcome: &anyhow::Result<()>) -> bool {
+    if outcome.is_err() { interrupt::explains_failure() } else { interrupt::asked() }
 }
 
 fn run() -> anyhow::Result<()> {
@@ -43,7 +48,7 @@ fn run() -> anyhow::Result<()> {
     } else {
         minute::play(&stage, &teller)
     };
-    if interrupt::asked() {
+    if is_interrupted(&played) {
         eprintln!("\nEnding everything …");
     } else if played.is_err() {
         stage.leave_evidence();
