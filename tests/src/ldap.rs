@@ -132,6 +132,16 @@ impl View {
         self.search(unit, "(&(objectClass=user)(objectCategory=person))")?.into_iter().map(account).collect()
     }
 
+    /// The accounts below a DN whose logon name begins so.
+    ///
+    /// # Errors
+    /// The directory does not answer.
+    pub fn accounts_beginning(&mut self, unit: &str, name: &str) -> Result<Vec<Account>> {
+        let name = ldap3::ldap_escape(name);
+        let filter = format!("(&(objectClass=user)(objectCategory=person)(sAMAccountName={name}*))");
+        self.search(unit, &filter)?.into_iter().map(account).collect()
+    }
+
     /// The DNs that a group names as members, sorted.
     ///
     /// # Errors

@@ -8,17 +8,14 @@ use ticketgate_tests::Result;
 use ticketgate_tests::world::workspace;
 
 /// Points that no story of this matrix passes, each with where its failure is tested.
-const ELSEWHERE: [(&str, &str); 10] = [
+const ELSEWHERE: [(&str, &str); 7] = [
     ("directory.reset_primary_group", "the service account of this world may not: ends.rs"),
     (
         "ledger.account_differs",
         "somebody else's change: native-host/src/broker/tests/names.rs and outages.rs",
     ),
-    ("ledger.activation_given_up", "a second fault: native-host/src/broker/tests/outages.rs"),
     ("ledger.extension_undone", "a second fault: native-host/src/broker/tests/outages.rs"),
     ("ledger.flood", "changes no session: refusals.rs"),
-    ("ledger.password_delivered", "changes no session: native-host/src/broker/tests/outages.rs"),
-    ("ledger.password_renewed", "native-host/src/broker/tests/outages.rs"),
     ("ledger.refusal", "changes no session: refusals.rs"),
     ("ledger.retry", "a second fault: native-host/src/broker/tests/outages.rs"),
     ("ledger.time", "once a minute: native-host/src/broker/tests/names.rs"),

@@ -10,7 +10,7 @@ use ticketgate_tests::http::Response;
 use ticketgate_tests::ldap::View;
 use ticketgate_tests::patience::{LIMIT, until};
 use ticketgate_tests::product::asking::{new_key, wish};
-use ticketgate_tests::product::{Configuration, Product};
+use ticketgate_tests::product::{Configuration, Policy, Product};
 use ticketgate_tests::samba::SambaAd;
 
 use crate::witness::{self, Ledger, Session};
@@ -19,6 +19,8 @@ use crate::{Mode, Story};
 /// The shortest session that the product grants.
 const SHORT_S: u64 = 5;
 const HOUR: u64 = 3600;
+/// A policy that cannot be granted whole.
+const HALF: &str = "acme-half";
 const LONGER_BY: Duration = Duration::from_secs(1800);
 
 /// One case in the playing.
@@ -43,7 +45,16 @@ impl<'a> Play<'a> {
         technician: &str,
     ) -> Result<Self> {
         let quoted = json!(technician).to_string();
+        let gone = format!("CN=Zz Gone,OU=Rights,{}", ad.base());
+        let half = Policy {
+            id: HALF,
+            name: "The first of two rights can be had",
+            mode: mode.word(),
+            rights: vec![ad.group("tier1").to_owned(), gone],
+            ..Policy::default()
+        };
         let configuration = Configuration::standard(ad)
+            .policy(&half)
             .replace("\"tech1\"", &quoted)?
             .broker(&format!("administrators = [{quoted}]"))
             .broker("rate = { per_minute = 1000, per_hour = 1000, per_day = 1000 }");
@@ -73,7 +84,7 @@ impl<'a> Play<'a> {
         // The last of what a broker does at its start.
         self.product.broker_reaches("ledger.checkpoint")?;
         let seconds = match self.story {
-            Story::Activation => return Ok(self.product.points().len()),
+            Story::Activation | Story::Failure => return Ok(self.product.points().len()),
             Story::Expiry => SHORT_S,
             _ => HOUR,
         };
@@ -107,6 +118,8 @@ impl<'a> Play<'a> {
         };
         let (path, body) = match self.story {
             Story::Activation | Story::Recovery => ("/v1/sessions".to_owned(), self.wish()),
+            Story::Failure => ("/v1/sessions".to_owned(), wish(HALF)),
+            Story::Renewal => (of_session("password")?, json!({"renew": true})),
             Story::Extension => (of_session("extend")?, json!({"by_s": LONGER_BY.as_secs()})),
             Story::End => (of_session("end")?, json!({})),
             Story::Expiry => bail!("nobody asks for it"),
@@ -219,10 +232,10 @@ impl<'a> Play<'a> {
             // Ended: the broker closed the account when it did not know that the ledger has the grant, and the sweep found
             // it closed.
             (Story::Activation, _) => &["active", "failed", "ended"],
-            (Story::Extension, _) => &["active"],
+            (Story::Extension | Story::Renewal, _) => &["active"],
             (Story::End, Some(_)) | (Story::Expiry, _) => &["ended"],
             (Story::End, None) => &["active", "ended"],
-            (Story::Recovery, _) => &["failed"],
+            (Story::Recovery | Story::Failure, _) => &["failed"],
         };
         ensure!(states.contains(&session.state.as_str()), "it should be {states:?}: {session:?}");
         if let (Story::Extension, Some(before)) = (self.story, &self.before) {

@@ -210,7 +210,7 @@ fn written(change: &Value, attribute: &str) -> Option<u64> {
 
 /// The JIT accounts of one technician.
 pub(crate) fn jit_accounts(look: &mut View, ad: &SambaAd, technician: &str) -> Result<Vec<Account>> {
-    let mut accounts = look.accounts_below(ad.account_unit())?;
+    let mut accounts = look.accounts_beginning(ad.account_unit(), &format!("jit-{technician}"))?;
     let (dedicated, burner) = (format!("CN=jit-{technician},"), format!("CN=jit-{technician}-"));
     accounts.retain(|account| account.dn.starts_with(&dedicated) || account.dn.starts_with(&burner));
     Ok(accounts)
