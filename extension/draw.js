@@ -124,8 +124,8 @@ export function copyButton(text, label) {
       "aria-label": `${label}: ${text}`,
       onclick: async (/** @type {any} */ event) => {
         const button = /** @type {HTMLElement} */ (event.currentTarget);
-        await navigator.clipboard.writeText(text);
-        button.textContent = "Copied";
+        const copied = await navigator.clipboard.writeText(text).then(() => true, () => false);
+        button.textContent = copied ? "Copied" : "Not copied";
         setTimeout(() => (button.textContent = label), 1500);
       },
     },

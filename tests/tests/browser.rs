@@ -1,12 +1,13 @@
 //! What becomes of badge, popup and sessions when parts of the browser's side come and go: the worker, the broker, the
 //! browser itself, a second browser.
-#![allow(clippy::indexing_slicing, reason = "a test may panic: that is how it fails")]
+#![allow(clippy::indexing_slicing, clippy::expect_used, reason = "a test may panic: that is how it fails")]
 
 use ticketgate_tests::Outcome;
 use ticketgate_tests::chromium::Options;
 use ticketgate_tests::patience::{LIMIT, until};
 use ticketgate_tests::product::asking::wish;
-use ticketgate_tests::workplace::{Workplace, about_an_hour};
+use ticketgate_tests::samba::SambaAd;
+use ticketgate_tests::workplace::{Workplace, about_an_hour, saved_ticket, settings};
 
 #[test]
 fn a_worker_that_was_stopped_knows_the_session_when_it_wakes() -> Outcome {
@@ -28,17 +29,24 @@ fn a_worker_that_was_stopped_knows_the_session_when_it_wakes() -> Outcome {
 }
 
 #[test]
-fn a_worker_stopped_in_the_middle_of_an_activation_shows_how_it_went() -> Outcome {
-    let work = Workplace::quick()?;
+fn a_worker_stopped_in_the_middle_of_an_activation_goes_on_with_it_when_it_wakes() -> Outcome {
+    // The directory is held up longer than it usually may take.
+    let patient = |ad: &SambaAd| {
+        let waits = settings(ad).replace("account_unit =", "timeout = \"20s\"\naccount_unit =");
+        waits.expect("every directory has a unit")
+    };
+    let work = Workplace::quick_with(patient, saved_ticket()?)?;
     work.ad.pause()?;
     work.click_in_page()?;
     work.badge_becomes(&work.browser, "that it works", |badge| badge == "…")?;
     work.browser.stop_worker()?;
+    let _worker = work.browser.wake("options.html")?;
+    work.badge_becomes(&work.browser, "that it works still", |badge| badge == "…")?;
     work.ad.resume()?;
     work.active_session()?;
-    let _worker = work.browser.wake("options.html")?;
     work.badge_becomes(&work.browser, "an hour", about_an_hour)?;
     assert_eq!(work.open_sessions()?.len(), 1, "no second one was begun");
+    assert!(work.ad.bind("jit-tech1", &work.copied()?)?.accepted(), "its password reaches the person");
     Ok(())
 }
 

@@ -7,8 +7,9 @@ use ticketgate_protocol::problem::Code;
 use ticketgate_protocol::text::REASON_MAX;
 use ticketgate_protocol::ticket::Ticket;
 
-use super::acts::{Act, Doing, Failure, Job};
+use super::doing::{Act, Doing};
 use super::form::{Chosen, Form, durations, policies_of};
+use super::job::{Failure, Job};
 use super::sessions::is_stuck;
 use super::view::{
     Allow, Button, Card, Choice, FormView, JobView, Note, Ring, TicketLine, Tone, Trouble, View,

@@ -7,10 +7,12 @@
 mod acts;
 mod channel;
 mod compose;
+mod doing;
 mod effect;
 mod form;
 mod hosts;
 mod input;
+mod job;
 mod link;
 mod memory;
 mod pages;
@@ -33,8 +35,9 @@ use ticketgate_protocol::ticket::Ticket;
 pub use effect::Effect;
 pub use input::{Input, Intent, Sender, Started, Tab};
 
-use acts::{Doing, Job};
+use doing::Doing;
 use form::Form;
+use job::Job;
 use link::{Link, Outcome, Saved};
 use memory::Memory;
 use pages::Pages;

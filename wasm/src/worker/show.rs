@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use ticketgate_protocol::api::{Session, State};
 use ticketgate_protocol::page::{ChipState, ChipView, ToPage};
 
-use super::acts::Job;
+use super::job::Job;
 use super::pages::{Chip, Found, Meaning, Page};
 use super::remaining::{self, color};
 use super::sessions::is_stuck;
