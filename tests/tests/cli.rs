@@ -58,7 +58,8 @@ fn activate_previews_refuses_and_grants_with_exit_codes_that_a_script_can_use() 
     let audit = product.audit()?;
     let refused = audit.iter().filter(|one| one["action"] == "activation.refused");
     let codes: Vec<_> = refused.map(|one| one["details"]["code"].clone()).collect();
-    assert_eq!(codes, ["unknown_policy", "ticket_required", "bad_duration"], "each is on record");
+    let by_the_broker = [json!("ticket_required"), json!("bad_duration")];
+    assert!(codes.ends_with(&by_the_broker), "what the broker refuses is on record: {codes:?}");
     let said = product.cli(&ACTIVATE)?;
     assert!(said.succeeded() && said.stdout.contains("Password: ticketgate password"), "{said:?}");
     Ok(())
