@@ -38,6 +38,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ticketgate_access::config::Config;
+use ticketgate_access::session::{Account, Session};
 use ticketgate_directory::Directory;
 use ticketgate_ledger::{Change, Ledger, LedgerError};
 use ticketgate_protocol::api::{Notice, Session as SessionView};
@@ -138,12 +139,22 @@ impl Broker {
     async fn commit(&self, change: Change) -> Result<(), LedgerError> {
         let changed: Vec<_> = change.sessions.iter().map(|s| s.id.clone()).collect();
         let (name, on_record) = (change.name, !change.audit.is_empty());
-        self.ledger.commit(change).await.inspect_err(|error| match error {
-            LedgerError::Unavailable(_) => {
-                tracing::error!(write = name, %error, "the ledger refused a write");
+        let rows = Rows { sessions: change.sessions.clone(), accounts: change.accounts.clone() };
+        match self.ledger.commit(change).await {
+            Ok(()) => {}
+            Err(LedgerError::Unavailable(why)) if self.are_written(&rows).await => {
+                tracing::warn!(write = name, why, "the ledger's answer was lost; the write is there");
             }
-            _ => tracing::debug!(write = name, %error, "the ledger refused a write"),
-        })?;
+            Err(error) => {
+                match &error {
+                    LedgerError::Unavailable(_) => {
+                        tracing::error!(write = name, %error, "the ledger refused a write");
+                    }
+                    _ => tracing::debug!(write = name, %error, "the ledger refused a write"),
+                }
+                return Err(error);
+            }
+        }
         if on_record {
             on_record::note();
         }
@@ -155,6 +166,17 @@ impl Broker {
             }
         }
         Ok(())
+    }
+
+    /// Whether the rows of a write whose answer was lost stand in the ledger. A write is whole or not at all, so one tells.
+    async fn are_written(&self, rows: &Rows) -> bool {
+        if let Some(session) = rows.sessions.first() {
+            let stored = self.ledger.session(&session.id).await.ok().flatten();
+            return stored == Some(Session { version: session.version + 1, ..session.clone() });
+        }
+        let Some(account) = rows.accounts.first() else { return false };
+        let stored = self.ledger.account(&account.key).await.ok().flatten();
+        stored.map(|(stored, _)| stored) == Some(Account { version: account.version + 1, ..account.clone() })
     }
 
     /// What everybody should know now: faults of the configuration, skewed clocks.
@@ -183,6 +205,12 @@ impl Broker {
         }
         notices
     }
+}
+
+/// The rows of a write.
+struct Rows {
+    sessions: Vec<Session>,
+    accounts: Vec<Account>,
 }
 
 /// A ledger that cannot be used, as people meet it.

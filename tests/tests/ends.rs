@@ -5,7 +5,6 @@
 use serde_json::json;
 use std::time::Duration;
 use ticketgate_tests::Outcome;
-use ticketgate_tests::patience::{LIMIT, until};
 use ticketgate_tests::product::asking::{new_key, wish};
 use ticketgate_tests::product::{Configuration, Product};
 use ticketgate_tests::samba::{Options, SambaAd};

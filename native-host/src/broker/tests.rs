@@ -84,6 +84,7 @@ impl World {
             name,
             refuses: AtomicBool::new(false),
             refused: AtomicU32::new(0),
+            writes: AtomicBool::new(false),
             times: AtomicU32::new(u32::MAX),
         });
         let broker = Broker::new(refusing.clone(), clock.clone(), Arc::new(OneDirectory(directory.clone())));

@@ -287,6 +287,8 @@ pub(super) struct Refusing {
     pub(super) name: &'static str,
     pub(super) refuses: AtomicBool,
     pub(super) refused: AtomicU32,
+    /// What is refused is written all the same, and only its answer is lost.
+    pub(super) writes: AtomicBool,
     /// How often, at most.
     pub(super) times: AtomicU32,
 }
@@ -299,6 +301,9 @@ impl ticketgate_ledger::Ledger for Refusing {
             && self.refused.load(Ordering::SeqCst) < self.times.load(Ordering::SeqCst)
         {
             self.refused.fetch_add(1, Ordering::SeqCst);
+            if self.writes.load(Ordering::SeqCst) {
+                self.inner.commit(change).await?;
+            }
             return Err(ticketgate_ledger::LedgerError::Unavailable("disk full".into()));
         }
         self.inner.commit(change).await

@@ -225,3 +225,17 @@ async fn a_wish_that_the_directory_cannot_even_be_asked_about_is_on_record() {
         assert_eq!(actions.iter().filter(|a| *a == record).count(), 1, "{policy}: {actions:?}");
     }
 }
+
+#[tokio::test]
+async fn a_write_whose_answer_was_lost_counts_as_written() {
+    for name in ["ledger.session_begin", "ledger.session_active", "ledger.session_ending", "*"] {
+        let world = World::with_ledger_refusing(name).await;
+        world.refusing.writes.store(true, Ordering::SeqCst);
+        world.refusing.refuses.store(true, Ordering::SeqCst);
+        let session = world.activate("domain", "k1").await;
+        assert_eq!(session.state, State::Active, "{name}");
+        assert!(world.directory.only().enabled, "{name}");
+        assert_eq!(world.end(&session, "k2").await.state, State::Ended, "{name}");
+        world.closed("jit-tech1");
+    }
+}
