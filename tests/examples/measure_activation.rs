@@ -1,6 +1,10 @@
 //! Measures activation and end at the broker's API for `cargo xtask bench`: one JSON line per figure. Beside each runs, in
 //! the same round, the same thing done bare: the least LDAP writes over a warm connection, and an administrator's `samba-tool`.
-#![allow(clippy::print_stdout, reason = "a measuring program prints what it measured")]
+#![allow(
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    reason = "a measuring program prints what it measured, and may stop with a panic"
+)]
 
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};

@@ -8,7 +8,7 @@ use ticketgate_tests::Result;
 use ticketgate_tests::world::workspace;
 
 /// Points that no story of this matrix passes, each with where its failure is tested.
-const ELSEWHERE: [(&str, &str); 7] = [
+const ELSEWHERE: [(&str, &str); 8] = [
     ("directory.reset_primary_group", "the service account of this world may not: ends.rs"),
     (
         "ledger.account_differs",
@@ -17,6 +17,7 @@ const ELSEWHERE: [(&str, &str); 7] = [
     ("ledger.extension_undone", "a second fault: native-host/src/broker/tests/outages.rs"),
     ("ledger.flood", "changes no session: refusals.rs"),
     ("ledger.refusal", "changes no session: refusals.rs"),
+    ("ledger.request", "changes no session: native-host/src/broker/tests/refusals.rs"),
     ("ledger.retry", "a second fault: native-host/src/broker/tests/outages.rs"),
     ("ledger.time", "once a minute: native-host/src/broker/tests/names.rs"),
 ];
