@@ -94,6 +94,30 @@ fn one_click_in_the_page_opens_an_account_that_the_popup_extends_and_ends() -> O
 }
 
 #[test]
+fn a_session_begun_in_the_page_counts_down_to_the_second_and_ends_by_itself() -> Outcome {
+    let short =
+        |ad: &SambaAd| settings(ad).replace("default = \"1h\"", "default = \"1m\"").expect("it says so");
+    let work = Workplace::quick_with(short, saved_ticket()?)?;
+    work.click_in_page()?;
+    let id = work.active_session()?;
+    let password = work.copied()?;
+    work.badge_becomes(&work.browser, "seconds", |badge| badge.ends_with('s'))?;
+    let worker = work.browser.worker()?;
+    let end = &work.product.session(&id)?["expires_at"];
+    let badge = format!(
+        "chrome.action.getBadgeText({{}}).then(text => [parseInt(text), Math.ceil((Date.parse({end}) - Date.now()) / 1000)])"
+    );
+    for _ in 0..3 {
+        let (shown, left): (i64, i64) = serde_json::from_value(worker.eval(&badge)?)?;
+        assert!((left..=left + 1).contains(&shown), "{shown} s are shown and {left} s are left");
+        worker.eval("new Promise(done => setTimeout(done, 1100))")?;
+    }
+    // Nobody does anything until its time is over.
+    until("the end", Duration::from_secs(60) + LIMIT, || Ok(work.product.session(&id)?["state"] == "ended"))?;
+    is_over(&work, &id, &password, &["activation.granted", "session.ended"])
+}
+
+#[test]
 fn the_popup_activates_what_it_read_from_the_ticket() -> Outcome {
     let work = Workplace::open()?;
     work.page.wait_for_control("button", "Activate")?;

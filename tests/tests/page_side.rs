@@ -409,7 +409,7 @@ fn no_lured_click_gets_through() -> Result<()> {
         ("filter on html", "document.documentElement.style.setProperty('filter', 'opacity(1%)', 'important')".to_owned()),
         ("overlay that lets the pointer through", format!("({cover})({{ {all}, background: 'white', 'pointer-events': 'none' }})")),
         ("overlay that paints nothing and takes the pointer", format!("({cover})({{ {all}, background: 'transparent', opacity: 0 }})")),
-        ("backdrop only", format!("document.head.append(Object.assign(document.createElement('style'), {{}})); ({cover})({{ inset: 'auto', width: '1px', height: '1px', 'pointer-events': 'none' }})")),
+        ("backdrop only", format!("document.head.append(Object.assign(document.createElement('style'), {{ textContent: '::backdrop {{ background: white !important; opacity: 1 !important }}' }})); ({cover})({{ inset: 'auto', width: '1px', height: '1px', 'pointer-events': 'none' }})")),
         ("mask after hidePopover", format!("globalThis.again = setInterval(() => {{ const h = {HOST}; if (h.matches(':popover-open')) h.hidePopover(); }}, 5); {mask}")),
         ("mask after the attribute is gone", format!("globalThis.again = setInterval(() => {HOST}.removeAttribute('popover'), 5); {mask}")),
         ("inline styles on the host", format!("{HOST}.setAttribute('style', 'opacity:.01!important;transform:scale(.1)!important;mask-image:linear-gradient(transparent,transparent)!important;clip-path:inset(50%)!important;display:none!important;inset:0 0 auto auto!important')")),
