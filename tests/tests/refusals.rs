@@ -265,8 +265,8 @@ fn a_group_that_the_service_account_cannot_write_is_found_by_check_and_undone_at
 #[test]
 fn a_service_account_whose_password_is_wrong_is_found_by_check_and_opens_nothing() -> Outcome {
     let ad = SambaAd::start(Options::default())?;
-    let product = Product::start(&Configuration::standard(&ad))?;
     std::fs::write(ad.service_password_file(), "not the password")?;
+    let product = Product::start(&Configuration::standard(&ad))?;
     check_finds_it(&product, "the wrong password")?;
     fails_whole(&product, &ad, "acme-server-admin", "bind_refused")?;
     // Corrected, it works at once.

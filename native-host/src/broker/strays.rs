@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use ticketgate_access::session::Account;
-use ticketgate_directory::{DirectoryError, ListedAccount};
+use ticketgate_directory::ListedAccount;
 use ticketgate_protocol::api::Finding;
 use ticketgate_protocol::ids::DirectoryId;
 
@@ -14,13 +14,14 @@ impl Broker {
     /// What stands in the units of the configured directories and not in the ledger. A directory that does not answer is left
     /// out: whoever asks this has told that already.
     pub(super) async fn strays(&self, snapshot: &Snapshot) -> Vec<Finding> {
-        let mut units = Vec::new();
-        for (id, directory) in &snapshot.directories {
-            match directory.list().await {
-                Ok(unit) => units.push((id, unit.accounts)),
-                Err(error) => unlisted(id, &error),
+        let lists = snapshot.directories.iter().map(async |(id, directory)| match directory.list().await {
+            Ok(unit) => Some((id, unit.accounts)),
+            Err(error) => {
+                tracing::warn!(directory = %id, %error, "the unit of JIT accounts could not be listed");
+                None
             }
-        }
+        });
+        let units = futures_util::future::join_all(lists).await;
         // After the directories: an account is in the ledger before it is made.
         let known = match self.ledger.accounts().await {
             Ok(known) => Known::of(&known),
@@ -29,13 +30,10 @@ impl Broker {
                 return Vec::new();
             }
         };
-        let listed = units.into_iter().flat_map(|(id, accounts)| accounts.into_iter().map(move |a| (id, a)));
+        let listed =
+            units.into_iter().flatten().flat_map(|(id, accounts)| accounts.into_iter().map(move |a| (id, a)));
         listed.filter(|(_, account)| !known.has(account)).map(|(id, account)| stray(id, &account)).collect()
     }
-}
-
-fn unlisted(id: &DirectoryId, error: &DirectoryError) {
-    tracing::warn!(directory = %id, %error, "the unit of JIT accounts could not be listed");
 }
 
 /// By what an account is known again: the note that the broker gave it, or what the directory calls it.

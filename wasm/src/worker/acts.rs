@@ -235,6 +235,11 @@ impl Worker {
     pub(super) fn tab_updated(&mut self, tab: i32, now: DateTime<Utc>, out: &mut Vec<Effect>) {
         // The browser takes a tab's own icon away when it navigates.
         self.shown.icons.remove(&tab);
+        self.look_at_all(tab, now, out);
+    }
+
+    /// Asks every document of a tab what it shows; those that are gone with an old page do not answer and are forgotten.
+    pub(super) fn look_at_all(&mut self, tab: i32, now: DateTime<Utc>, out: &mut Vec<Effect>) {
         let documents: Vec<String> = self
             .last
             .pages

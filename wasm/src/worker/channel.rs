@@ -26,6 +26,10 @@ impl Worker {
         match message {
             FromPage::Arrived => {
                 let questions = self.rules.questions(&from.url);
+                if from.frame == 0 {
+                    // A page's frames may speak before the page itself; those of the page before do not answer any more.
+                    self.look_at_all(from.tab, now, out);
+                }
                 if questions.is_some()
                     && let Some(page) = self.last.pages.arrived(&from)
                 {

@@ -469,7 +469,7 @@ fn customer_mark(form: &Form, overview: &Overview, is_guessed: bool) -> Option<N
     let amber = |text: String| Some(Note { tone: Tone::Amber, text });
     match form.customer_by {
         Chosen::Guess => amber("the only one, not named by the ticket: check".into()),
-        Chosen::Ticket if is_guessed => amber("taken for the customer: check".into()),
+        Chosen::Ticket if is_guessed => amber("guessed from the ticket: check".into()),
         Chosen::Ticket => Some(Note { tone: Tone::Good, text: "from the ticket".into() }),
         Chosen::Nobody => {
             let said = form.page.as_ref().and_then(|t| t.customer.as_deref());

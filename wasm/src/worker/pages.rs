@@ -223,12 +223,11 @@ impl Pages {
         tab.window = from.window;
         let is_new = tab.frames.get(&from.frame).is_none_or(|page| page.document != from.document);
         if is_new {
-            if from.frame == 0 {
-                // A new main document: the frames of the old one are gone with it.
-                tab.frames.clear();
-            }
             if tab.frames.len() >= FRAMES_MAX {
-                return None;
+                if from.frame != 0 {
+                    return None;
+                }
+                tab.frames.clear();
             }
             tab.frames.insert(
                 from.frame,

@@ -187,7 +187,7 @@ pub struct FormView {
     pub number_required: bool,
     /// Customers.
     pub customers: Vec<Choice>,
-    /// A mark beside the customer (`taken for the customer: check`).
+    /// A mark beside the customer (`guessed from the ticket: check`).
     pub customer_mark: Option<Note>,
     /// Policies of the customer.
     pub policies: Vec<Choice>,

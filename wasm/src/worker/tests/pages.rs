@@ -170,6 +170,20 @@ fn in_a_frame_the_button_only_opens_the_popup() {
 }
 
 #[test]
+fn a_frame_that_speaks_before_its_page_keeps_its_ticket() {
+    let mut play = Play::with(overview(&[]));
+    let in_frame = || Sender { frame: Some(7), ..from_desk() };
+    let around_it =
+        Sender { document: Some("doc-0".into()), url: Some(format!("{DESK}/shell")), ..from_desk() };
+    play.page(in_frame(), &json!({"page": "arrived"}));
+    play.page(in_frame(), &json!({"page": "report", "facts": facts("4711", "Acme Corp")}));
+    let token = play.chip().unwrap().token;
+    play.page(around_it, &json!({"page": "arrived"}));
+    play.page(in_frame(), &json!({"page": "click", "token": token, "facts": facts("4711", "Acme Corp")}));
+    assert!(play.opens_popup());
+}
+
+#[test]
 fn a_click_on_a_button_that_shows_a_session_opens_the_popup_without_a_caution() {
     let ticket = json!({"system": "request-tracker", "number": "4711"});
     let mut play = Play::with(overview(&[with(session("s-1", 3600), json!({"ticket": ticket}))]));
