@@ -109,6 +109,8 @@ pub struct Change {
     pub audit: Vec<NewAudit>,
     /// The request that this write answers.
     pub answers: Option<Answer>,
+    /// The request whose answer did not come true: its key is free again, and a repeat is tried anew.
+    pub withdraws: Option<(TechnicianId, IdempotencyKey)>,
     /// Limits checked in the same transaction, before anything is written.
     pub guard: Option<Guard>,
 }

@@ -124,6 +124,7 @@ impl Broker {
                 sessions_at_once: Some(config.broker.sessions_at_once),
             }),
             answers: Some(answer),
+            withdraws: None,
         };
         match self.commit(change).await {
             Ok(()) => {

@@ -8,7 +8,7 @@ use ticketgate_access::decide::{self};
 use ticketgate_access::session::{Account, Session};
 use ticketgate_ledger::{Change, LedgerError};
 use ticketgate_protocol::api::{self, State};
-use ticketgate_protocol::ids::{IdempotencyKey, SessionId};
+use ticketgate_protocol::ids::{IdempotencyKey, SessionId, TechnicianId};
 use ticketgate_protocol::problem::Problem;
 
 use super::service::{TRIES, fingerprint};
@@ -69,6 +69,7 @@ impl Broker {
                 accounts: vec![Account { settled: false, ..account.clone() }],
                 answers: self.answer(caller, key, fingerprint, id),
                 guard: self.counted(&session.technician),
+                withdraws: None,
             };
             match self.commit(change).await {
                 Ok(()) => {}
@@ -80,7 +81,8 @@ impl Broker {
                 Err(error) => return Err(ledger_problem(&error)),
             }
             if let Some(problem) = self.converge_patiently(&account.key).await {
-                self.shorten_again(id, until, before).await;
+                let request = caller.technician.clone().map(|technician| (technician, key.clone()));
+                self.shorten_again(id, until, before, request).await;
                 return Err(problem);
             }
             return self.seen(id).await;
@@ -89,7 +91,13 @@ impl Broker {
     }
 
     /// The directory did not take the later end: nobody may be shown one that it does not keep.
-    async fn shorten_again(self: &Arc<Self>, id: &SessionId, until: DateTime<Utc>, before: DateTime<Utc>) {
+    async fn shorten_again(
+        self: &Arc<Self>,
+        id: &SessionId,
+        until: DateTime<Utc>,
+        before: DateTime<Utc>,
+        request: Option<(TechnicianId, IdempotencyKey)>,
+    ) {
         for _ in 0..TRIES {
             let Ok(Some(session)) = self.ledger.session(id).await else { break };
             if session.until != until || session.state != State::Active {
@@ -110,6 +118,7 @@ impl Broker {
                 )],
                 accounts: vec![Account { settled: false, ..account.clone() }],
                 sessions: vec![shorter],
+                withdraws: request.clone(),
                 ..Change::default()
             };
             match self.commit(change).await {

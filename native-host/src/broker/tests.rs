@@ -378,6 +378,14 @@ async fn an_extension_that_the_directory_does_not_take_is_not_shown() {
     assert_eq!(refused.code, Code::NotDelegated);
     let after = world.session(&session).await;
     assert_eq!((after.state, after.expires_at), (State::Active, session.expires_at));
+    // A repeat is told the same, not of a success; and when the directory takes it, of that.
+    let again = world.broker.extend(&world.caller("tech1"), &key, &session.id, 1800).await.unwrap_err();
+    assert_eq!(again.code, Code::NotDelegated);
+    world.directory.set(Mood::Well);
+    for _ in 0..2 {
+        let longer = world.broker.extend(&world.caller("tech1"), &key, &session.id, 1800).await.unwrap();
+        assert_eq!(longer.expires_at, session.expires_at + TimeDelta::seconds(1800), "once, however often");
+    }
 }
 
 #[tokio::test]

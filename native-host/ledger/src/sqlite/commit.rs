@@ -43,6 +43,13 @@ pub(super) fn commit(connection: &mut Connection, change: &Change) -> Result<(),
             append(&transaction, record, &at)?;
         }
     }
+    if let Some((technician, key)) = &change.withdraws {
+        run(
+            &transaction,
+            "DELETE FROM requests WHERE technician = ?1 AND key = ?2",
+            params![technician.as_str(), key.as_str()],
+        )?;
+    }
     if let Some(answer) = &change.answers {
         run(
             &transaction,
