@@ -2,7 +2,6 @@
 //! `{name, unit, value, baseline, ratio, spread, note}`. Measuring itself happens in the registered benches.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -45,24 +44,45 @@ struct Measure {
 struct Bench {
     name: &'static str,
     what: &'static str,
-    run: fn(&Tree, &mut Steps) -> Result<Vec<Measure>>,
+    how: How,
+}
+
+/// How a bench measures.
+enum How {
+    /// In this process.
+    Here(fn(&Tree, &mut Steps) -> Result<Vec<Measure>>),
+    /// An example of a package, built for release, that prints one [`Measure`] a line.
+    Example { package: &'static str, example: &'static str, needs: Needs },
+}
+
+/// What an example's measuring needs beside itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Needs {
+    /// Nothing.
+    Nothing,
+    /// The release binary and the programs of the demo's world.
+    World,
 }
 
 const BENCHES: [Bench; 3] = [
     Bench {
         name: "size",
         what: "what the browser loads: the WASM core beside the extension's JavaScript",
-        run: size,
+        how: How::Here(size),
     },
     Bench {
         name: "recognition",
         what: "recognising a ticket from a page's facts, natively",
-        run: recognition,
+        how: How::Example {
+            package: "ticketgate-wasm",
+            example: "measure_recognition",
+            needs: Needs::Nothing,
+        },
     },
     Bench {
         name: "activation",
         what: "activation and end at the broker's API beside bare LDAP and samba-tool, on a private domain controller",
-        run: activation,
+        how: How::Example { package: "ticketgate-tests", example: "measure_activation", needs: Needs::World },
     },
 ];
 
@@ -81,7 +101,11 @@ pub(crate) fn run(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<()> {
     steps.heading("bench");
     let mut measures = Vec::new();
     for bench in chosen {
-        measures.extend((bench.run)(tree, steps).with_context(|| format!("bench {}", bench.name))?);
+        let measured = match bench.how {
+            How::Here(run) => run(tree, steps),
+            How::Example { package, example, needs } => run_example(tree, steps, package, example, needs),
+        };
+        measures.extend(measured.with_context(|| format!("bench {}", bench.name))?);
     }
     if measures.is_empty() {
         bail!("no such bench; `cargo xtask bench --list` lists them");
@@ -143,45 +167,32 @@ fn deflated(bytes: &[u8]) -> Result<u64> {
     crate::archive::pack(&folder.path().join("in"), &folder.path().join("out.zip"))
 }
 
-/// The core's own example `recognise` prints one [`Measure`] per line; it knows the facts and the rules.
-fn recognition(tree: &Tree, steps: &mut Steps) -> Result<Vec<Measure>> {
-    const EXAMPLE: &str = "wasm/examples/measure_recognition.rs";
-    if !tree.path(EXAMPLE).is_file() {
-        steps.skipped("recognition", "wasm/examples/measure_recognition.rs is not there yet");
-        return Ok(Vec::new());
+/// Builds an example for release, and what it measures, and reads the figures that it prints.
+fn run_example(
+    tree: &Tree,
+    steps: &mut Steps,
+    package: &str,
+    example: &str,
+    needs: Needs,
+) -> Result<Vec<Measure>> {
+    let mut build = native(tree);
+    build.args(["build", "--release", "--package", package, "--example", example]);
+    if needs == Needs::World {
+        setup::ensure(tree, steps, setup::Purpose::Demo)?;
+        build.args(["--package", "ticketgate", "--bin", "ticketgate"]);
     }
-    let mut build = native(tree);
-    let arguments = ["--release", "--package", "ticketgate-wasm", "--example", "measure_recognition"];
-    build.arg("build").args(arguments);
-    steps.program("recognition (release build)", &mut build, "")?;
-    let built = tree
-        .target()
-        .join("release/examples")
-        .join(format!("measure_recognition{}", std::env::consts::EXE_SUFFIX));
-    let mut run = Command::new(built);
-    let printed = steps.work("recognition", || Ok((output(&mut run)?, String::new())))?;
-    printed.lines().map(|line| read_measure(Path::new(EXAMPLE), line)).collect()
-}
-
-/// The end-to-end tests' own example; the release binary is what it measures.
-fn activation(tree: &Tree, steps: &mut Steps) -> Result<Vec<Measure>> {
-    const EXAMPLE: &str = "tests/examples/measure_activation.rs";
-    setup::ensure(tree, steps, setup::Purpose::Demo)?;
-    let mut build = native(tree);
-    build.args(["build", "--release", "--package", "ticketgate", "--package", "ticketgate-tests"]);
-    build.args(["--bin", "ticketgate", "--example", "measure_activation"]);
-    steps.program("ticketgate and its bench (release build)", &mut build, "")?;
+    steps.program(&format!("{example} (release build)"), &mut build, "")?;
     let release = tree.target().join("release");
     let mut run =
-        Command::new(release.join(format!("examples/measure_activation{}", std::env::consts::EXE_SUFFIX)));
+        Command::new(release.join("examples").join(format!("{example}{}", std::env::consts::EXE_SUFFIX)));
     run.env("TICKETGATE_BIN", release.join(format!("ticketgate{}", std::env::consts::EXE_SUFFIX)));
-    let printed = steps.work("activation", || Ok((output(&mut run)?, String::new())))?;
-    printed.lines().map(|line| read_measure(Path::new(EXAMPLE), line)).collect()
+    let printed = steps.work(example, || Ok((output(&mut run)?, String::new())))?;
+    printed.lines().map(|line| read_measure(example, line)).collect()
 }
 
-fn read_measure(source: &Path, line: &str) -> Result<Measure> {
+fn read_measure(source: &str, line: &str) -> Result<Measure> {
     serde_json::from_str(line)
-        .with_context(|| format!("{} printed something that is no measure: {line}", source.display()))
+        .with_context(|| format!("{source} printed something that is no measure: {line}"))
 }
 
 #[cfg(test)]
@@ -192,7 +203,7 @@ mod tests {
     fn a_measure_of_an_example_is_read_and_chatter_is_refused() {
         let line =
             r#"{"name":"x","unit":"µs","value":2.0,"baseline":1.0,"ratio":2.0,"spread":0.1,"note":""}"#;
-        assert_eq!(read_measure(Path::new("x"), line).unwrap().ratio, Some(2.0));
-        assert!(read_measure(Path::new("x"), "done").is_err());
+        assert_eq!(read_measure("x", line).unwrap().ratio, Some(2.0));
+        assert!(read_measure("x", "done").is_err());
     }
 }
