@@ -118,6 +118,8 @@ impl Broker {
                 records::Details::new(),
             )],
             accounts: vec![account],
+            widens: true,
+            follows_clock: false,
             guard: Some(Guard {
                 technician: session.technician.clone(),
                 rate: Some(config.broker.rate),

@@ -218,12 +218,16 @@ impl Broker {
         self.ledger.sessions(filter).await
     }
 
-    /// The ledger cannot record that sessions are over. Their ends were recorded when they began, so what they brought goes
-    /// now; they are called ended once that can be written.
+    /// The ledger cannot record that sessions are over, or cannot even be read. Their ends were recorded when they began, so
+    /// what they brought goes now; they are called ended once that can be written.
     pub(super) async fn stop_what_is_over(&self, key: &AccountKey) {
-        let Ok(Some((account, sessions))) = self.ledger.account(key).await else { return };
+        let known = match self.ledger.account(key).await {
+            Ok(known) => known,
+            Err(_) => self.remembered.of(key),
+        };
+        let Some((account, sessions)) = known else { return };
         let now = self.clock.now();
-        let over = |s: &Session| matches!(s.state, State::Activating | State::Active) && now >= s.until;
+        let over = |s: &Session| s.state == State::Ending || (s.is_open() && now >= s.until);
         if !sessions.iter().any(over) && self.abandoned_among(&sessions).is_empty() {
             return;
         }

@@ -175,7 +175,10 @@ impl Broker {
     /// Puts the account's next due time into the queue, from the ledger.
     pub(super) async fn schedule(&self, key: &AccountKey) {
         match self.ledger.account(key).await {
-            Ok(Some((account, sessions))) => self.ends.set(key, next_due(&account, &sessions)),
+            Ok(Some((account, sessions))) => {
+                self.ends.set(key, next_due(&account, &sessions));
+                self.remembered.keep(&account, &sessions);
+            }
             Ok(None) => self.ends.set(key, None),
             Err(_) => self.ends.set(key, Some(self.clock.now() + UNRECORDED_PAUSE)),
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use ticketgate_access::config::Config;
 use ticketgate_access::session::Account;
 use ticketgate_directory::RightUse;
@@ -42,6 +42,7 @@ impl Broker {
         if set_back {
             tracing::warn!("the clock was set back since the last write; open sessions end now");
         }
+        let mut all_recorded = true;
         let open = SessionFilter { open: true, ..SessionFilter::default() };
         for session in self.ledger.sessions(open).await.map_err(|e| ledger_problem(&e))? {
             let cause = match session.state {
@@ -61,8 +62,12 @@ impl Broker {
                 Err(error) => {
                     tracing::error!(%error, session = %session.id, "what became of a session could not be recorded yet");
                     self.abandon(&[session]);
+                    all_recorded = false;
                 }
             }
+        }
+        if let Some(was) = was.filter(|_| set_back && all_recorded) {
+            self.record_clock_set_back(was, now).await;
         }
         let mut due = 0;
         for account in self.ledger.accounts().await.map_err(|e| ledger_problem(&e))? {
@@ -74,6 +79,23 @@ impl Broker {
             }
         }
         Ok(due)
+    }
+
+    /// Nothing runs any more that a clock set back could lengthen, so from now on its time is the time: else one that was far
+    /// ahead once would end every session at every start, and keep the limits of people, until that time comes.
+    pub(super) async fn record_clock_set_back(&self, was: DateTime<Utc>, now: DateTime<Utc>) {
+        let details = records::details([("was", was.to_rfc3339().into()), ("is", now.to_rfc3339().into())]);
+        let change = Change {
+            name: "ledger.clock_followed",
+            at: now,
+            follows_clock: true,
+            audit: vec![records::record(None, "clock.set_back", "broker", "ok", details)],
+            ..Change::default()
+        };
+        if let Err(error) = self.commit(change).await {
+            tracing::error!(%error, "the clock that was set back could not be recorded yet");
+        }
+        self.ends.all_now(now);
     }
 
     /// Converges every account that may exist in a directory, and says what could not be settled.

@@ -165,4 +165,8 @@ impl Ledger for Pointed<dyn Ledger> {
     async fn verify(&self, chain: Option<String>) -> Result<AuditVerdict, LedgerError> {
         self.0.verify(chain).await
     }
+
+    fn trouble(&self) -> Option<String> {
+        self.0.trouble()
+    }
 }

@@ -291,6 +291,8 @@ pub(super) struct Refusing {
     pub(super) writes: AtomicBool,
     /// How often, at most.
     pub(super) times: AtomicU32,
+    /// Nothing of accounts and sessions can be read either.
+    pub(super) unreadable: AtomicBool,
 }
 
 #[async_trait]
@@ -325,6 +327,9 @@ impl ticketgate_ledger::Ledger for Refusing {
         key: &ticketgate_access::session::AccountKey,
     ) -> Result<Option<(Account, Vec<ticketgate_access::session::Session>)>, ticketgate_ledger::LedgerError>
     {
+        if self.unreadable.load(Ordering::SeqCst) {
+            return Err(ticketgate_ledger::LedgerError::Unavailable("damaged".into()));
+        }
         self.inner.account(key).await
     }
     async fn accounts(&self) -> Result<Vec<Account>, ticketgate_ledger::LedgerError> {
@@ -354,5 +359,9 @@ impl ticketgate_ledger::Ledger for Refusing {
         chain: Option<String>,
     ) -> Result<ticketgate_protocol::api::AuditVerdict, ticketgate_ledger::LedgerError> {
         self.inner.verify(chain).await
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.inner.trouble()
     }
 }
