@@ -16,6 +16,7 @@ mod extension;
 mod failures;
 pub mod http;
 mod listen;
+mod lost;
 mod on_record;
 mod password;
 mod people;
@@ -47,6 +48,7 @@ use ticketgate_protocol::problem::{Code, Problem};
 
 pub use self::clock::Clock;
 pub use self::events::{Delivery, Events};
+pub use self::lost::recover;
 pub use self::people::Caller;
 pub use self::settings::{BuildDirectory, Snapshot};
 pub use self::start::{Role, Serving, StartError, Started, start};

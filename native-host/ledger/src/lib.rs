@@ -222,6 +222,17 @@ pub struct AuditQuery {
     pub newest: bool,
 }
 
+/// What could still be read of a ledger that cannot be used any more.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Salvage {
+    /// Its accounts.
+    pub accounts: Vec<Account>,
+    /// Its sessions that were not over.
+    pub sessions: Vec<Session>,
+    /// Whether nothing of either was missed.
+    pub whole: bool,
+}
+
 /// Why the ledger did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {

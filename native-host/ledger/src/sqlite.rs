@@ -6,6 +6,7 @@ mod open;
 mod place;
 mod query;
 mod rows;
+mod salvage;
 mod signer;
 #[cfg(test)]
 mod tests;
@@ -22,7 +23,7 @@ use ticketgate_protocol::ids::{IdempotencyKey, SessionId, TechnicianId};
 
 use self::place::{Place, Standing};
 use self::signer::Signer;
-use crate::{Answered, AuditQuery, Change, Ledger, LedgerError, SessionFilter, verify};
+use crate::{Answered, AuditQuery, Change, Ledger, LedgerError, Salvage, SessionFilter, verify};
 
 /// A ledger in an SQLite file. Several processes can have the same one open; SQLite's locks order their writes.
 ///
@@ -61,6 +62,20 @@ impl SqliteLedger {
             signer: Arc::new(signer),
             place: Arc::new(Mutex::new(Place::of(path))),
         })
+    }
+
+    /// Puts a ledger that cannot be used aside under another name, its logs beside it, so that a new one can begin.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`] when it cannot be renamed.
+    pub fn put_aside(path: &Path, to: &Path) -> Result<(), LedgerError> {
+        salvage::put_aside(path, to)
+    }
+
+    /// What can still be read of a ledger that was put aside; it is not changed.
+    #[must_use]
+    pub fn salvage(path: &Path) -> Salvage {
+        salvage::salvage(path)
     }
 
     /// The public half of the key that signs checkpoints, as 64 hexadecimal digits. Kept elsewhere, it tells whether

@@ -8,31 +8,52 @@ use ticketgate_directory::ListedAccount;
 use ticketgate_protocol::api::Finding;
 use ticketgate_protocol::ids::DirectoryId;
 
+use super::problems::directory_problem;
 use super::{Broker, Snapshot};
 
 impl Broker {
     /// What stands in the units of the configured directories and not in the ledger. A directory that does not answer is left
     /// out: whoever asks this has told that already.
     pub(super) async fn strays(&self, snapshot: &Snapshot) -> Vec<Finding> {
+        self.unknown(snapshot).await.0.iter().map(|(id, account)| stray(id, account)).collect()
+    }
+
+    /// The same as they were seen, and what could not be asked.
+    pub(super) async fn unknown(
+        &self,
+        snapshot: &Snapshot,
+    ) -> (Vec<(DirectoryId, ListedAccount)>, Vec<Finding>) {
         let lists = snapshot.directories.iter().map(async |(id, directory)| match directory.list().await {
-            Ok(unit) => Some((id, unit.accounts)),
+            Ok(unit) => Ok((id, unit.accounts)),
             Err(error) => {
                 tracing::warn!(directory = %id, %error, "the unit of JIT accounts could not be listed");
-                None
+                let problem = directory_problem(&error);
+                Err(Finding {
+                    level: "error".into(),
+                    subject: format!("directory {id}"),
+                    text: format!("Its unit of JIT accounts could not be read: {}", problem.detail),
+                    remedy: problem.remedy,
+                })
             }
         });
-        let units = futures_util::future::join_all(lists).await;
+        let (mut units, mut unread) = (Vec::new(), Vec::new());
+        for list in futures_util::future::join_all(lists).await {
+            match list {
+                Ok(unit) => units.push(unit),
+                Err(finding) => unread.push(finding),
+            }
+        }
         // After the directories: an account is in the ledger before it is made.
         let known = match self.ledger.accounts().await {
             Ok(known) => Known::of(&known),
             Err(error) => {
                 tracing::error!(%error, "the units of JIT accounts could not be compared with the ledger");
-                return Vec::new();
+                return (Vec::new(), unread);
             }
         };
         let listed =
-            units.into_iter().flatten().flat_map(|(id, accounts)| accounts.into_iter().map(move |a| (id, a)));
-        listed.filter(|(_, account)| !known.has(account)).map(|(id, account)| stray(id, &account)).collect()
+            units.into_iter().flat_map(|(id, accounts)| accounts.into_iter().map(|a| (id.clone(), a)));
+        (listed.filter(|(_, account)| !known.has(account)).collect(), unread)
     }
 }
 
@@ -70,7 +91,7 @@ fn stray(id: &DirectoryId, listed: &ListedAccount) -> Finding {
                     note.owner
                 ),
                 "A unit belongs to one broker and one ledger. If no other broker uses this one, the ledger is an older or a new \
-                 one: disable the account, take its groups away and delete it.",
+                 one: stop the broker and run `ticketgate recover`, which takes the account in and closes it.",
             )
         }
         None => (

@@ -266,6 +266,6 @@ fn used_rights(config: &Config, directory: &DirectoryId) -> Vec<RightUse> {
     uses.into_iter().map(|(right, outlives_an_hour)| RightUse { right, outlives_an_hour }).collect()
 }
 
-fn finding(level: &str, subject: &str, text: &str) -> Finding {
+pub(super) fn finding(level: &str, subject: &str, text: &str) -> Finding {
     Finding { level: level.into(), subject: subject.into(), text: text.into(), remedy: String::new() }
 }

@@ -209,7 +209,7 @@ fn version(connection: &Connection, path: &Path) -> Result<usize, LedgerError> {
     }
 }
 
-fn connect(path: &Path) -> Result<Connection, LedgerError> {
+pub(super) fn connect(path: &Path) -> Result<Connection, LedgerError> {
     // Neither CREATE (the file is made with its mode before) nor URI (a path is a path).
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(failure::database)?;
@@ -264,7 +264,7 @@ pub(super) fn make_file(path: &Path) -> io::Result<()> {
     options.open(path).map(drop)
 }
 
-fn make_folder(folder: &Path) -> io::Result<()> {
+pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

@@ -355,3 +355,42 @@ fn own(path: &std::path::Path) {
     #[cfg(unix)]
     fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
 }
+
+#[test]
+fn what_can_be_read_of_a_damaged_ledger_is_salvaged_and_the_file_is_kept_as_it_was() {
+    const MANY: usize = 400;
+    let place = Place::new();
+    let ledger = place.open();
+    runtime().block_on(async {
+        for n in 0..MANY {
+            let name = format!("tech{n}");
+            let change = Change {
+                accounts: vec![account(&name)],
+                sessions: vec![session(&format!("s-{n}"), &name)],
+                ..Change::default()
+            };
+            ledger.commit(change).await.unwrap();
+        }
+    });
+    drop(ledger);
+    let mut bytes = fs::read(place.ledger()).unwrap();
+    // A page in the middle of the file; the first pages say where everything is.
+    let page = bytes.len() / 4096 / 2 * 4096;
+    bytes[page..page + 4096].fill(0xa5);
+    fs::write(place.ledger(), &bytes).unwrap();
+    let aside = place.folder.path().join("aside.sqlite");
+    SqliteLedger::put_aside(&place.ledger(), &aside).unwrap();
+    assert!(!place.ledger().exists());
+    let found = SqliteLedger::salvage(&aside);
+    assert!(!found.whole);
+    assert!(
+        found.accounts.len() + found.sessions.len() > MANY,
+        "{}, {}",
+        found.accounts.len(),
+        found.sessions.len()
+    );
+    assert!(found.accounts.len() < MANY || found.sessions.len() < MANY, "the damage met neither");
+    assert_eq!(fs::read(&aside).unwrap(), bytes);
+    let names: Vec<_> = fs::read_dir(place.folder.path()).unwrap().flatten().map(|e| e.file_name()).collect();
+    assert!(!names.iter().any(|name| name.to_string_lossy().contains("salvage")), "{names:?}");
+}
