@@ -4,6 +4,7 @@
 mod arguments;
 mod audit;
 mod broker;
+mod removal;
 mod secret;
 mod sessions;
 mod text;
@@ -103,8 +104,8 @@ fn run(arguments: Arguments, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         Command::Password(which) => runtime.block_on(sessions::password(&mut terminal, which)),
         Command::Audit(what) => runtime.block_on(audit::run(&mut terminal, what)),
         Command::Secret(what) => secret::run(&mut terminal, what),
-        Command::Install(how) => crate::install::command(terminal.out, &terminal.around, &how),
-        Command::Uninstall(how) => crate::install::uninstall_command(terminal.out, &terminal.around, &how),
+        Command::Install(how) => runtime.block_on(removal::install(&mut terminal, &how)),
+        Command::Uninstall(how) => runtime.block_on(removal::uninstall(&mut terminal, &how)),
         Command::Doctor(how) => {
             let json = terminal.json;
             crate::doctor::command(terminal.out, &terminal.around, &terminal.places, &how, json)

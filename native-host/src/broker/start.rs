@@ -173,11 +173,16 @@ impl Started {
         }
         tasks.shutdown().await;
         match self.broker.record_life("broker.stopped").await {
-            Ok(0) => {}
-            Ok(open) => tracing::warn!(
-                open,
-                "sessions stay open; the directory ends them, and the next broker or sweep takes the rest away"
-            ),
+            Ok(open) => {
+                for session in open {
+                    tracing::warn!(
+                        session = %session.id,
+                        account = %session.account.0,
+                        until = %session.until,
+                        "the session stays open: the directory ends it, and the next broker or sweep takes the rest away"
+                    );
+                }
+            }
             Err(problem) => tracing::error!(%problem, "the stop could not be recorded"),
         }
         let _ = self.broker.ledger.checkpoint(self.broker.clock.now()).await;

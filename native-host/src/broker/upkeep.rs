@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ticketgate_access::config::Config;
-use ticketgate_access::session::Account;
+use ticketgate_access::session::{Account, Session};
 use ticketgate_directory::RightUse;
 use ticketgate_ledger::{Change, LedgerError, SessionFilter};
 use ticketgate_protocol::api::{EndCause, Finding, Mode, State};
@@ -237,7 +237,7 @@ impl Broker {
     ///
     /// # Errors
     /// Ledger down.
-    pub async fn record_life(&self, action: &'static str) -> Result<usize, Problem> {
+    pub async fn record_life(&self, action: &'static str) -> Result<Vec<Session>, Problem> {
         let open = SessionFilter { open: true, ..SessionFilter::default() };
         let open = self.ledger.sessions(open).await.map_err(|e| ledger_problem(&e))?;
         let details = records::details([
@@ -251,7 +251,7 @@ impl Broker {
             ..Change::default()
         };
         self.commit(change).await.map_err(|e| ledger_problem(&e))?;
-        Ok(open.len())
+        Ok(open)
     }
 }
 

@@ -72,8 +72,8 @@ pub(super) enum Command {
     Broker(Broker),
     /// Makes browsers find this program.
     Install(crate::install::Options),
-    /// Takes back what `install` did.
-    Uninstall(crate::install::Options),
+    /// Ends what is open, then takes back what `install` did.
+    Uninstall(Uninstall),
     /// Finds out why something does not work, and says how to mend it.
     Doctor(crate::doctor::Options),
     /// Keeps a copied password in the clipboard until its time is over.
@@ -199,6 +199,15 @@ pub(super) struct AuditShow {
     /// At most so many, the newest.
     #[arg(long, default_value_t = 50)]
     pub(super) limit: u32,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Uninstall {
+    #[command(flatten)]
+    pub(super) options: crate::install::Options,
+    /// Leaves open sessions to the directory, which ends them at their time.
+    #[arg(long)]
+    pub(super) leave_sessions: bool,
 }
 
 #[derive(Debug, Args)]
