@@ -4,6 +4,9 @@
 use std::fs;
 use std::os::unix::fs::FileExt;
 
+use serde_json::json;
+use ticketgate_tests::patience::{LIMIT, until};
+use ticketgate_tests::product::asking::wish;
 use ticketgate_tests::product::{Activated, Configuration, Product};
 use ticketgate_tests::samba::{Options, SambaAd};
 use ticketgate_tests::{Outcome, Result};
@@ -164,5 +167,32 @@ fn a_ledger_deleted_under_a_running_broker_is_there_again_with_its_sessions() ->
     }
     assert!(ad.open_accounts()?.is_empty());
     assert!(product.cli(&["audit", "verify"])?.succeeded());
+    Ok(())
+}
+
+#[test]
+fn a_ledger_spoilt_under_a_running_broker_does_not_keep_what_is_over() -> Outcome {
+    let ad = SambaAd::start(Options::default())?;
+    let product = Product::start(&Configuration::standard(&ad))?;
+    for policy in ["acme-server-admin", "acme-burner", "acme-member"] {
+        let mut short = wish(policy);
+        short["duration_s"] = json!(6);
+        product.granted(&short)?;
+    }
+    assert_eq!(ad.open_accounts()?.len(), 2);
+    for name in ["ledger.sqlite", "ledger.sqlite-wal"] {
+        let path = product.state().join(name);
+        let length = usize::try_from(fs::metadata(&path)?.len())?;
+        // In place, as a disk would: the broker keeps the file that it has.
+        fs::OpenOptions::new().write(true).open(&path)?.write_all_at(&vec![0xa5; length], 0)?;
+    }
+    let refused = product.ask_for(&wish("acme-domain-admin"))?;
+    assert_eq!(refused.json()?["code"], "ledger_down", "nothing begins on it");
+    until("everything to be taken away", LIMIT, || {
+        let mut look = ad.look()?;
+        let person = look.account("tech1")?.expect("a person");
+        let left = look.accounts_below(ad.account_unit())?;
+        Ok(person.groups.is_empty() && left.iter().all(|one| !one.enabled() && one.groups.is_empty()))
+    })?;
     Ok(())
 }

@@ -9,6 +9,7 @@ mod entry;
 mod failure;
 mod filter;
 mod guid;
+mod last_write;
 mod link;
 mod look;
 mod marker;
@@ -19,6 +20,7 @@ mod steps;
 mod tls;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -54,6 +56,20 @@ impl ActiveDirectory {
         known_rights: BTreeSet<Right>,
     ) -> Result<Self, DirectoryError> {
         Self::with_secrets(config, known_rights, Arc::new(MachineSecrets))
+    }
+
+    /// The same; the file `last_write` tells this process which server took the last write of an earlier one, and the next
+    /// process of this one's. It is made when there is something to tell.
+    ///
+    /// # Errors
+    /// As [`ActiveDirectory::new`].
+    pub fn remembering(
+        config: &config::ActiveDirectory,
+        known_rights: BTreeSet<Right>,
+        last_write: &Path,
+    ) -> Result<Self, DirectoryError> {
+        let servers = Servers::new(config.clone(), Arc::new(MachineSecrets))?.remembering(last_write);
+        Self::on(Arc::new(servers), known_rights)
     }
 
     /// The same, with the secret read by the caller's own means.

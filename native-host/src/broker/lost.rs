@@ -49,14 +49,14 @@ pub async fn recover(places: &Places, new_ledger: bool) -> Result<Vec<Finding>, 
     let snapshot = broker.settings();
     let unable = |problem: ticketgate_protocol::problem::Problem| StartError::Ledger(problem.to_string());
     broker.take_in_salvaged(salvage, who).await.map_err(StartError::Ledger)?;
-    let (strays, unread) = broker.unknown(&snapshot).await;
-    for (directory, account) in &strays {
+    let units = broker.units(&snapshot).await;
+    for (directory, account) in &units.unknown {
         if let Some(note) = &account.seen.marker {
             let taken = broker.take_in(&snapshot, directory, account, note, who).await;
             findings.push(taken.map_err(StartError::Ledger)?);
         }
     }
-    findings.extend(unread);
+    findings.extend(units.unread);
     findings.extend(broker.sweep().await.map_err(unable)?);
     findings.extend(broker.unexplained_memberships(&snapshot).await);
     if let Err(error) = broker.ledger.checkpoint(broker.clock.now()).await {

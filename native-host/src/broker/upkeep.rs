@@ -111,15 +111,15 @@ impl Broker {
         let snapshot = self.settings();
         // Nothing can be left of a deleted account, and nothing be asked of a directory that is no longer configured.
         let over = |a: &Account| a.mode == Mode::Burner || !snapshot.directories.contains_key(&a.directory);
-        let mut rounds: BTreeMap<DirectoryId, Vec<Account>> = BTreeMap::new();
-        let mut count = 0;
-        for account in accounts.into_iter().filter(|a| !a.settled || in_use.contains(&a.key) || !over(a)) {
-            rounds.entry(account.directory.clone()).or_default().push(account);
-            count += 1;
-        }
-        let work = rounds.into_iter().map(|(directory, accounts)| self.round(directory, accounts));
-        let mut findings = futures_util::future::join_all(work).await.concat();
-        findings.extend(self.strays(&snapshot).await);
+        let looked_at = |a: &Account| !a.settled || in_use.contains(&a.key) || !over(a);
+        let (now, deleted): (Vec<_>, Vec<_>) = accounts.into_iter().partition(looked_at);
+        let count = now.len();
+        let mut findings = self.rounds(now).await;
+        let units = self.units(&snapshot).await;
+        // But one that replication, or somebody, brought back is there again.
+        let there: BTreeSet<_> = units.burners.iter().collect();
+        findings.extend(self.rounds(deleted.into_iter().filter(|a| there.contains(&a.key)).collect()).await);
+        findings.extend(units.strays());
         if findings.is_empty() {
             findings.push(finding(
                 "ok",
@@ -128,6 +128,16 @@ impl Broker {
             ));
         }
         Ok(findings)
+    }
+
+    /// All directories side by side.
+    async fn rounds(self: &Arc<Self>, accounts: Vec<Account>) -> Vec<Finding> {
+        let mut rounds: BTreeMap<DirectoryId, Vec<Account>> = BTreeMap::new();
+        for account in accounts {
+            rounds.entry(account.directory.clone()).or_default().push(account);
+        }
+        let work = rounds.into_iter().map(|(directory, accounts)| self.round(directory, accounts));
+        futures_util::future::join_all(work).await.concat()
     }
 
     /// One directory's part of a sweep: what is due first. A directory that cannot be reached is left at once, so that

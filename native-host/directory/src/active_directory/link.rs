@@ -13,7 +13,8 @@ use tokio::task::JoinHandle;
 use super::entry::{Entry, Part};
 use super::failure::{Trouble, code, connecting};
 use super::filter;
-use super::server::{LastWrite, Server};
+use super::last_write::LastWrite;
+use super::server::Server;
 use crate::{DirectoryError, Secret};
 
 /// Entries in one page of a long answer.
