@@ -72,6 +72,13 @@ impl SqliteLedger {
         salvage::put_aside(path, to)
     }
 
+    /// What is wrong with a ledger, or with the key that signs its audit log, while no broker has it open; nothing where all is
+    /// well. Only looks: nothing is made or changed.
+    #[must_use]
+    pub fn damage(path: &Path, key: &Path) -> Vec<String> {
+        salvage::damage(path, key)
+    }
+
     /// What can still be read of a ledger that was put aside; it is not changed.
     #[must_use]
     pub fn salvage(path: &Path) -> Salvage {

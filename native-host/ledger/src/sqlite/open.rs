@@ -146,7 +146,7 @@ fn migrate(
     Ok(signer)
 }
 
-fn public_key(text: &str) -> Result<VerifyingKey, LedgerError> {
+pub(super) fn public_key(text: &str) -> Result<VerifyingKey, LedgerError> {
     let unreadable = || failure::unreadable("the public key", "it is none");
     let bytes = hex::decode(text).ok().and_then(|bytes| bytes.try_into().ok()).ok_or_else(unreadable)?;
     VerifyingKey::from_bytes(&bytes).map_err(|_| unreadable())
@@ -180,7 +180,7 @@ fn first_seal(connection: &Connection, key: &SigningKey) -> Result<(), LedgerErr
 }
 
 /// The schema's version; 0 for a file without anything in it.
-fn version(connection: &Connection, path: &Path) -> Result<usize, LedgerError> {
+pub(super) fn version(connection: &Connection, path: &Path) -> Result<usize, LedgerError> {
     // One statement, so that another process's first migration is seen whole or not at all.
     let (application, version, objects): (i32, i32, i64) = connection
         .query_row(

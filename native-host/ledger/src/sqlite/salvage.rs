@@ -6,11 +6,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, OpenFlags, Row};
 use ticketgate_access::session::{Account, Session};
 
 use super::rows::{self, ACCOUNT, SESSION};
-use crate::{LedgerError, Salvage, failure};
+use super::signer::Signer;
+use crate::{LedgerError, Salvage, failure, key};
 
 /// The logs that belong to a ledger's file.
 const LOGS: [&str; 2] = ["-wal", "-shm"];
@@ -26,6 +27,43 @@ pub(super) fn put_aside(path: &Path, to: &Path) -> Result<(), LedgerError> {
         }
     }
     fs::rename(path, to).map_err(failed)
+}
+
+/// What is wrong with a ledger that nobody has open: nothing is made or changed, not even a log beside it. What only stands in the
+/// log is not seen.
+pub(super) fn damage(path: &Path, key_path: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    if let Err(error) = look(path, key_path, &mut found) {
+        found.push(error.to_string());
+    }
+    found
+}
+
+fn look(path: &Path, key_path: &Path, found: &mut Vec<String>) -> Result<(), LedgerError> {
+    if fs::metadata(path).map_err(|error| failure::file("the ledger's file", path, &error))?.len() == 0 {
+        return Ok(());
+    }
+    let name: String = path.to_string_lossy().chars().flat_map(in_uri).collect();
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    let connection = Connection::open_with_flags(format!("file:{name}?immutable=1"), flags);
+    let connection = connection.map_err(failure::database)?;
+    found.extend(super::query::integrity(&connection)?);
+    super::open::version(&connection, path)?;
+    let known =
+        connection.query_row("SELECT value FROM facts WHERE name = 'public_key'", [], |row| row.get(0));
+    let known: String = known.map_err(failure::database)?;
+    let signer = Signer::new(key_path, super::open::public_key(&known)?, key::read(key_path));
+    found.extend(signer.trouble());
+    Ok(())
+}
+
+/// A character of a path as it stands in a `file:` URI.
+fn in_uri(c: char) -> Vec<char> {
+    match c {
+        '%' | '?' | '#' => format!("%{:02X}", u32::from(c)).chars().collect(),
+        c => vec![c],
+    }
 }
 
 /// Reads what can be read, from a copy that is deleted again.

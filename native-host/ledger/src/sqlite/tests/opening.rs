@@ -394,3 +394,30 @@ fn what_can_be_read_of_a_damaged_ledger_is_salvaged_and_the_file_is_kept_as_it_w
     let names: Vec<_> = fs::read_dir(place.folder.path()).unwrap().flatten().map(|e| e.file_name()).collect();
     assert!(!names.iter().any(|name| name.to_string_lossy().contains("salvage")), "{names:?}");
 }
+
+#[test]
+fn damage_is_found_without_touching_anything() {
+    let place = closed();
+    let names = || {
+        let mut names: Vec<_> =
+            fs::read_dir(place.folder.path()).unwrap().flatten().map(|e| e.file_name()).collect();
+        names.sort();
+        names
+    };
+    let before = names();
+    assert_eq!(SqliteLedger::damage(&place.ledger(), &place.key()), Vec::<String>::new());
+    fs::remove_file(place.key()).unwrap();
+    let found = SqliteLedger::damage(&place.ledger(), &place.key());
+    assert!(matches!(found.as_slice(), [one] if one.contains("put it back from a backup")), "{found:?}");
+    let mut bytes = fs::read(place.ledger()).unwrap();
+    let middle = bytes.len() / 2 / 4096 * 4096;
+    bytes[middle..middle + 4096].fill(0xa5);
+    fs::write(place.ledger(), &bytes).unwrap();
+    let found = SqliteLedger::damage(&place.ledger(), &place.key());
+    assert!(found.iter().any(|one| !one.contains("put it back from a backup")), "{found:?}");
+    fs::write(place.ledger(), "something else altogether").unwrap();
+    assert!(!SqliteLedger::damage(&place.ledger(), &place.key()).is_empty());
+    fs::write(place.ledger(), "").unwrap();
+    assert!(SqliteLedger::damage(&place.ledger(), &place.key()).is_empty(), "the beginning of a new one");
+    assert_eq!(names(), before.into_iter().filter(|name| *name != "ledger.key").collect::<Vec<_>>());
+}
