@@ -205,8 +205,13 @@ impl Product {
     /// # Errors
     /// The program cannot be started. A refusal is an answer.
     pub fn cli(&self, arguments: &[&str]) -> Result<Said> {
+        self.cli_in(&[], arguments)
+    }
+
+    fn cli_in(&self, environment: &[(&str, &str)], arguments: &[&str]) -> Result<Said> {
         let mut command = Command::new(&self.binary);
-        command.args(arguments).envs(self.environment()).current_dir(self.folder.path()).stdin(Stdio::null());
+        command.args(arguments).envs(self.environment()).envs(environment.iter().copied());
+        command.current_dir(self.folder.path()).stdin(Stdio::null());
         let output = command.output()?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Ok(Said { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) })

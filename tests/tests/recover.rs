@@ -23,7 +23,10 @@ struct World {
 impl World {
     /// All three modes are open, and then the machine loses power.
     fn with_everything_open() -> Result<Self> {
-        let ad = SambaAd::start(Options::default())?;
+        Self::with_everything_open_on(SambaAd::start(Options::default())?)
+    }
+
+    fn with_everything_open_on(ad: SambaAd) -> Result<Self> {
         let mut product = Product::start(&Configuration::standard(&ad))?;
         let server = product.activate("acme-server-admin", &REASON)?;
         let burner = product.activate("acme-burner", &REASON)?;
@@ -40,6 +43,19 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// Spoils a page of the audit log; accounts and sessions can still be read. Answers the file's bytes.
+    fn damage_the_ledger(&self) -> Result<Vec<u8>> {
+        let path = self.product.state().join("ledger.sqlite");
+        let database = rusqlite::Connection::open(&path)?;
+        database.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
+        let sql = "SELECT rootpage FROM sqlite_schema WHERE name = 'audit'";
+        let page: u32 = database.query_row(sql, [], |row| row.get(0))?;
+        drop(database);
+        let file = fs::OpenOptions::new().write(true).open(&path)?;
+        file.write_all_at(&[0xa5; 4096], u64::from(page - 1) * 4096)?;
+        Ok(fs::read(&path)?)
     }
 
     /// Asked of the directory, not of the product: what the sessions opened cannot be used, and holds nothing.
@@ -194,5 +210,54 @@ fn a_ledger_spoilt_under_a_running_broker_does_not_keep_what_is_over() -> Outcom
         let left = look.accounts_below(ad.account_unit())?;
         Ok(person.groups.is_empty() && left.iter().all(|one| !one.enabled() && one.groups.is_empty()))
     })?;
+    Ok(())
+}
+
+#[test]
+fn a_recovery_that_is_killed_at_any_point_is_made_whole_by_the_next() -> Outcome {
+    let mut world = World::with_everything_open()?;
+    world.damage_the_ledger()?;
+    let recover = ["recover", "--new-ledger"];
+    assert!(world.product.cli_meeting("", &recover)?.succeeded());
+    let passed = world.product.points();
+    let passages = passed.iter().enumerate().map(|(n, point)| {
+        let before = passed.iter().take(n).filter(|other| *other == point).count();
+        format!("{point}#{}", before + 1)
+    });
+    let passages: Vec<_> = passages.collect();
+    assert!(passages.len() > 12, "{passages:?}");
+    let mut ad = world.ad;
+    for (n, passage) in passages.iter().enumerate() {
+        // Each point once on a damaged ledger and once on a lost one, killed now before and now after.
+        for (lost, kill) in [(false, ["before", "after"][n % 2]), (true, ["after", "before"][n % 2])] {
+            forget(&ad)?;
+            world = World::with_everything_open_on(ad)?;
+            if lost {
+                world.lose("ledger.sqlite")?;
+            } else {
+                world.damage_the_ledger()?;
+            }
+            world.product.cli_meeting(&format!("{passage}:{kill}"), &recover)?;
+            let again = world.product.cli(&["recover"])?;
+            let again = if again.succeeded() { again } else { world.product.cli(&recover)? };
+            assert!(again.succeeded(), "{passage}:{kill}, lost: {lost}: {again:?}");
+            world.accounts_are_closed()?;
+            let left = world.ad.look()?.account("tech1")?.expect("a person").groups.len();
+            assert_eq!(left, usize::from(lost), "{passage}:{kill}, lost: {lost}");
+            ad = world.ad;
+        }
+    }
+    Ok(())
+}
+
+/// As its administrator does: what was listed of a person, and accounts of a ledger that is gone for good.
+fn forget(ad: &SambaAd) -> Outcome {
+    let mut look = ad.look()?;
+    for account in look.accounts_below(ad.account_unit())? {
+        assert_eq!(look.delete(&account.dn)?, 0);
+    }
+    for group in look.account("tech1")?.expect("a person").groups {
+        assert_eq!(look.remove_member(&group, ad.person("tech1"))?, 0);
+    }
     Ok(())
 }

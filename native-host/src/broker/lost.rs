@@ -20,13 +20,6 @@ use super::upkeep::finding;
 use super::{Broker, Snapshot, listen, records};
 use crate::places::Places;
 
-/// A ledger that can be used, and what became of the one before.
-struct Fit {
-    ledger: SqliteLedger,
-    salvage: Salvage,
-    findings: Vec<Finding>,
-}
-
 /// Takes in and ends what the ledger does not know. No broker may run meanwhile.
 ///
 /// A ledger that cannot be used is put aside and begun anew only where `new_ledger` says so.
@@ -43,12 +36,14 @@ pub async fn recover(places: &Places, new_ledger: bool) -> Result<Vec<Finding>, 
         error,
     })?;
     ticketgate_access::config::read(&text).map_err(|faults| StartError::Configuration(faults.to_string()))?;
-    let Fit { ledger, salvage, mut findings } = fit(places, new_ledger).await?;
+    let (ledger, mut findings) = fit(places, new_ledger).await?;
     let started = bring_up(places, Role::Sweep, ledger, lock).await?;
     let broker = started.broker;
     let snapshot = broker.settings();
     let unable = |problem: ticketgate_protocol::problem::Problem| StartError::Ledger(problem.to_string());
-    broker.take_in_salvaged(salvage, who).await.map_err(StartError::Ledger)?;
+    for aside in unread(&places.state) {
+        findings.push(broker.read_aside(&aside, who).await.map_err(StartError::Ledger)?);
+    }
     let units = broker.units(&snapshot).await;
     for (directory, account) in &units.unknown {
         if let Some(note) = &account.seen.marker {
@@ -66,7 +61,7 @@ pub async fn recover(places: &Places, new_ledger: bool) -> Result<Vec<Finding>, 
 }
 
 /// The ledger as it stands, or a new one in its place.
-async fn fit(places: &Places, new_ledger: bool) -> Result<Fit, StartError> {
+async fn fit(places: &Places, new_ledger: bool) -> Result<(SqliteLedger, Vec<Finding>), StartError> {
     let (path, key) = ledger_places(places);
     let mut findings = Vec::new();
     if !path.exists() {
@@ -75,7 +70,7 @@ async fn fit(places: &Places, new_ledger: bool) -> Result<Fit, StartError> {
     let why = match SqliteLedger::open(&path, &key) {
         Err(error) => error.to_string(),
         Ok(ledger) => match fault_of(&ledger).await {
-            None => return Ok(Fit { ledger, salvage: Salvage::default(), findings }),
+            None => return Ok((ledger, findings)),
             Some(why) => why,
         },
     };
@@ -85,17 +80,9 @@ async fn fit(places: &Places, new_ledger: bool) -> Result<Fit, StartError> {
              `ticketgate recover --new-ledger` puts the ledger aside, ends what can still be read of it, and begins a new one"
         )));
     }
-    let aside = Aside::new(&path, &key, Utc::now());
-    let ledger = aside.begin_anew(&path, &key).map_err(StartError::Ledger)?;
-    let salvage = SqliteLedger::salvage(&aside.ledger);
-    let read = if salvage.whole { "Everything" } else { "Only a part" };
-    let text = format!(
-        "{why}. It was put aside as {}, and a new one was begun. {read} could be read of what it knew to be open. Keep it: its \
-         audit log is there and nowhere else.",
-        aside.ledger.display()
-    );
-    findings.push(finding("warning", "ledger", &text));
-    Ok(Fit { ledger, salvage, findings })
+    let ledger = begin_anew(&path, &key, Utc::now()).map_err(StartError::Ledger)?;
+    findings.push(finding("warning", "ledger", &format!("{why}. A new one was begun in its place.")));
+    Ok((ledger, findings))
 }
 
 /// Why a ledger that opens cannot be used all the same.
@@ -111,47 +98,64 @@ async fn fault_of(ledger: &SqliteLedger) -> Option<String> {
     ledger.trouble()
 }
 
-/// The names under which ledger and key are kept.
-struct Aside {
-    ledger: PathBuf,
-    key: PathBuf,
+/// What a ledger is called that was put aside and has not been read yet; without the ending, once it has.
+const UNREAD: &str = ".unread";
+
+/// A new ledger; the old one is back in its place where there cannot be one. A key that signs goes on signing.
+fn begin_anew(path: &Path, key: &Path, now: DateTime<Utc>) -> Result<SqliteLedger, String> {
+    let stamp = now.format("%Y%m%dT%H%M%SZ");
+    let aside = path.with_file_name(format!("ledger-{stamp}.sqlite{UNREAD}"));
+    SqliteLedger::put_aside(path, &aside).map_err(|error| error.to_string())?;
+    let error = match SqliteLedger::open(path, key) {
+        Ok(ledger) => return Ok(ledger),
+        Err(error) => error,
+    };
+    let key_aside = key.with_file_name(format!("audit-{stamp}.key"));
+    if key.exists() && std::fs::rename(key, &key_aside).is_ok() {
+        if let Ok(ledger) = SqliteLedger::open(path, key) {
+            return Ok(ledger);
+        }
+        let _ = std::fs::rename(&key_aside, key);
+    }
+    let back = SqliteLedger::put_aside(&aside, path);
+    Err(back.err().map_or_else(|| error.to_string(), |back| format!("{error}; {back}")))
 }
 
-impl Aside {
-    fn new(ledger: &Path, key: &Path, now: DateTime<Utc>) -> Self {
-        let stamp = now.format("%Y%m%dT%H%M%SZ");
-        Self {
-            ledger: ledger.with_file_name(format!("ledger-{stamp}.sqlite")),
-            key: key.with_file_name(format!("audit-{stamp}.key")),
-        }
-    }
-
-    /// A new ledger; the old one is back in its place where there cannot be one. A key that signs goes on signing.
-    fn begin_anew(&self, path: &Path, key: &Path) -> Result<SqliteLedger, String> {
-        SqliteLedger::put_aside(path, &self.ledger).map_err(|error| error.to_string())?;
-        let error = match SqliteLedger::open(path, key) {
-            Ok(ledger) => return Ok(ledger),
-            Err(error) => error,
-        };
-        if key.exists() && std::fs::rename(key, &self.key).is_ok() {
-            if let Ok(ledger) = SqliteLedger::open(path, key) {
-                return Ok(ledger);
-            }
-            let _ = std::fs::rename(&self.key, key);
-        }
-        let back = SqliteLedger::put_aside(&self.ledger, path);
-        Err(back.err().map_or_else(|| error.to_string(), |back| format!("{error}; {back}")))
-    }
+/// Ledgers that were put aside, also by a call that was broken off, and not read yet.
+fn unread(state: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(state) else { return Vec::new() };
+    let paths = entries.flatten().map(|entry| entry.path());
+    paths.filter(|path| path.to_string_lossy().ends_with(UNREAD)).collect()
 }
 
 impl Broker {
-    /// Puts what could be read of an old ledger into this one: every session as ending, every account as not settled.
+    /// Takes in what a ledger that was put aside had open. It keeps its new name once this is whole.
+    async fn read_aside(&self, aside: &Path, who: &str) -> Result<Finding, String> {
+        let salvage = SqliteLedger::salvage(aside);
+        let whole = salvage.whole;
+        self.take_in_salvaged(salvage, who).await?;
+        let name = aside.to_string_lossy();
+        let read = Path::new(name.trim_end_matches(UNREAD));
+        SqliteLedger::put_aside(aside, read).map_err(|error| error.to_string())?;
+        let much = if whole { "Everything" } else { "Only a part" };
+        let text = format!(
+            "The old one was put aside as {}. {much} could be read of what it had open. Keep it: its audit log is there and nowhere \
+             else.",
+            read.display()
+        );
+        Ok(finding("warning", "ledger", &text))
+    }
+
+    /// Puts what could be read of an old ledger into this one: every session as ending, every account as not settled. What is
+    /// there already, of a call that was broken off or of a broker that began anew meanwhile, is kept.
     async fn take_in_salvaged(&self, salvage: Salvage, who: &str) -> Result<(), String> {
         let now = self.clock.now();
         for account in salvage.accounts {
-            let sessions = salvage.sessions.iter().filter(|session| session.account == account.key);
             let mut change = Change { name: "ledger.account_recovered", at: now, ..Change::default() };
-            for session in sessions {
+            for session in salvage.sessions.iter().filter(|session| session.account == account.key) {
+                if self.ledger.session(&session.id).await.map_err(|error| error.to_string())?.is_some() {
+                    continue;
+                }
                 let mut session = session.clone();
                 session.state = State::Ending;
                 session.end_cause = Some(EndCause::Administrator);
@@ -170,17 +174,24 @@ impl Broker {
                 ));
                 change.sessions.push(session);
             }
+            let known = self.ledger.account(&account.key).await.map_err(|error| error.to_string())?;
+            let known = known.map(|(known, _)| known);
             // Nothing can be left of a burner account that was over.
-            if change.sessions.is_empty() && account.settled && account.mode == Mode::Burner {
+            let deleted = account.settled && account.mode == Mode::Burner;
+            if change.sessions.is_empty() && (deleted || known.is_some()) {
                 continue;
             }
+            let version = known.as_ref().map_or(0, |known| known.version);
+            let generation = known.as_ref().map_or(0, |known| known.password_generation);
+            let of = known.filter(|known| known.identity.is_some()).unwrap_or(account.clone());
             change.accounts.push(Account {
                 settled: false,
                 attempts: 0,
                 next_try: None,
-                password_generation: account.password_generation + 1,
-                version: 0,
-                ..account
+                standing: account.standing,
+                password_generation: generation.max(account.password_generation) + 1,
+                version,
+                ..of
             });
             self.commit(change).await.map_err(|error| error.to_string())?;
         }
