@@ -46,14 +46,15 @@ fn pieces(mut rest: &[u8]) -> Vec<Vec<u8>> {
     pieces
 }
 
-/// Answers each request with the next piece, and hangs up after the last one.
+/// Answers each request with the next piece, and hangs up after the last one, or when nothing more is asked.
 async fn serve(theirs: UnixStream, said: Vec<Vec<u8>>) {
     theirs.set_nonblocking(true).unwrap();
     let Ok(stream) = tokio::net::UnixStream::from_std(theirs) else { return };
     for piece in said {
         let mut request = [0; 4096];
         loop {
-            if stream.readable().await.is_err() {
+            let asked = tokio::time::timeout(Duration::from_millis(3), stream.readable()).await;
+            if !asked.is_ok_and(|ready| ready.is_ok()) {
                 return;
             }
             match stream.try_read(&mut request) {
