@@ -11,6 +11,7 @@
 //! - [`chromium`]: the browser, driven over its DevTools protocol; [`xvfb`]: a display with a clipboard.
 //! - [`keyring`]: a desktop's key store.
 //! - [`product`]: the program under test, with its configuration.
+//! - [`secrets`]: looking for a secret where it must not be; [`processes`]: other processes, their memory and sockets.
 //! - [`workplace`]: all of that at once, with a ticket open.
 
 pub mod chromium;
@@ -21,9 +22,11 @@ pub mod ldap;
 pub mod leash;
 pub mod outcome;
 pub mod patience;
+pub mod processes;
 pub mod product;
 pub mod rt;
 pub mod samba;
+pub mod secrets;
 pub mod site;
 pub mod workplace;
 pub mod world;

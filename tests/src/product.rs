@@ -162,6 +162,19 @@ impl Product {
         })
     }
 
+    /// The broker's process.
+    ///
+    /// # Errors
+    /// There is no broker.
+    pub fn broker_pid(&self) -> Result<i32> {
+        Ok(self.broker.as_ref().context("no broker was started")?.pid())
+    }
+
+    /// Every process of this installation: broker, relays, clipboard holders, commands.
+    pub fn processes(&self) -> Vec<i32> {
+        processes_of(self.folder.path()).into_iter().map(|pid| pid.as_raw_nonzero().get()).collect()
+    }
+
     /// SIGKILL.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ mod demo;
 mod dist;
 mod extension;
 mod fingerprint;
+mod fuzz;
 mod lint;
 mod manifest;
 mod ports;
@@ -54,11 +55,16 @@ enum Chore {
     Test(test::Args),
     /// Measure what matters and write target/bench/summary.json
     Bench(bench::Args),
+    /// Look for inputs that break a reader's promises, with libFuzzer
+    Fuzz(fuzz::Args),
     /// Formatting, clippy for every target, JavaScript types, dependencies, documentation, house rules
     Lint(lint::Args),
 }
 
 fn main() -> ExitCode {
+    if let Some(code) = fuzz::as_wrapper() {
+        return code;
+    }
     let line = Line::parse();
     match run(line.chore) {
         Ok(code) => code,
@@ -79,6 +85,7 @@ fn run(chore: Chore) -> anyhow::Result<ExitCode> {
         Chore::Demo(args) => return demo::run(&tree, &mut steps, &args),
         Chore::Test(args) => return test::run(&tree, &mut steps, &args),
         Chore::Bench(args) => bench::run(&tree, &mut steps, &args)?,
+        Chore::Fuzz(args) => fuzz::run(&tree, &mut steps, &args)?,
         Chore::Lint(args) => lint::run(&tree, &mut steps, &args)?,
     }
     Ok(ExitCode::SUCCESS)

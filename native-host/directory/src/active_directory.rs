@@ -8,6 +8,8 @@ mod domain;
 mod entry;
 mod failure;
 mod filter;
+#[cfg(all(feature = "fuzzing", unix))]
+pub mod fuzzing;
 mod guid;
 mod last_write;
 mod link;

@@ -62,7 +62,7 @@ impl<R: Read> Read for Patient<R> {
 }
 
 /// The next frame; `None` at the end of the input between two frames.
-fn next(input: &mut impl Read) -> Option<Inbound> {
+pub(super) fn next(input: &mut impl Read) -> Option<Inbound> {
     let last = |code, detail: String| Inbound::Fault {
         id: String::new(),
         problem: Box::new(Problem::new(code, detail).remedy("Reload the extension.")),

@@ -9,6 +9,7 @@
 )]
 #![allow(unreachable_pub, reason = "a test has no outside")]
 
+mod old_tls;
 mod server;
 mod transcript;
 
@@ -149,7 +150,7 @@ async fn memberships_that_come_in_parts_are_all_seen() {
 
 #[tokio::test]
 async fn a_write_without_an_answer_is_ambiguous_and_seen_at_the_next_look() {
-    for writes in [Writes::Silent, Writes::Cut] {
+    for writes in [Writes::Silent, Writes::Cut, Writes::Garbled] {
         let server = Server::start();
         let directory = directory(&server);
         server.state.lock().unwrap().writes = writes;
