@@ -83,7 +83,8 @@ pub async fn start(places: &Places, role: Role) -> Result<Started, StartError> {
     let ledger = SqliteLedger::open(&places.state.join("ledger.sqlite"), &places.state.join("audit.key"))
         .map_err(|e| StartError::Ledger(e.to_string()))?;
     let ledger = crate::faults::ledger(Arc::new(ledger));
-    let broker = Broker::new(ledger, Arc::new(BrokerClock::new(System)), Arc::new(Connectors::default()));
+    let clock = BrokerClock::new(crate::faults::time(System));
+    let broker = Broker::new(ledger, Arc::new(clock), Arc::new(Connectors::default()));
     if role == Role::Serve {
         // A ledger that cannot be written lets nothing begin; what is over has to end all the same.
         if let Err(problem) = broker.record_life("broker.started").await {
