@@ -21,7 +21,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use history::Event;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -34,7 +34,7 @@ const SECONDS: u64 = 120;
 /// Events in one history, at most.
 const LENGTH: usize = 40;
 /// Shortening a failed history ends after this.
-const SHORTENING: Duration = Duration::from_secs(900);
+const SHORTENING: Duration = Duration::from_secs(600);
 
 /// How often each kind of event was played.
 type Counts = BTreeMap<&'static str, usize>;
@@ -87,24 +87,19 @@ fn play_random(
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
     while began.elapsed() < time {
-        let mut tree =
-            history::histories(length).new_tree(&mut runner).map_err(|why| anyhow::anyhow!("{why}"))?;
+        let drawn = history::histories(length).new_tree(&mut runner).map_err(|why| anyhow!("{why}"))?;
+        let played = drawn.current();
         histories += 1;
-        if let Err((after, error)) = play(stage, &tree.current(), counts) {
-            let mut failed = Failed { history: tree.current()[..after].to_vec(), error };
+        if let Err((after, error)) = play(stage, &played, counts) {
             eprintln!(
-                "history {histories} of seed {seed} fails after {after} events: {:#}\nshortening it",
-                failed.error
+                "history {histories} of seed {seed} fails after {after} events: {error:#}\nshortening it"
             );
-            shorten(stage, &mut tree, &mut failed);
+            let failed = shorten(stage, Failed { history: played[..after].to_vec(), error });
+            let text = history::write(&failed.history)?;
             let file = workspace().join(format!("target/torture-{seed}-{histories}.history"));
-            std::fs::write(&file, history::write(&failed.history)?)?;
-            bail!(
-                "{:#}\n\nThis history fails; cargo xtask torture --replay {}\n{}",
-                failed.error,
-                file.display(),
-                history::write(&failed.history)?
-            );
+            std::fs::write(&file, &text)?;
+            let shown = file.display();
+            bail!("{:#}\n\nThis history fails; cargo xtask torture --replay {shown}\n{text}", failed.error);
         }
     }
     Ok(histories)
@@ -115,23 +110,24 @@ struct Failed {
     error: anyhow::Error,
 }
 
-/// Leaves out and simplifies what the failure does not need, each time from a clean world.
-fn shorten(stage: &mut Stage, tree: &mut impl ValueTree<Value = Vec<Event>>, failed: &mut Failed) {
+/// Leaves out what the failure does not need, large parts before small ones, each time from a clean world.
+fn shorten(stage: &mut Stage, mut failed: Failed) -> Failed {
     let began = Instant::now();
-    let mut simpler = tree.simplify();
-    while simpler && began.elapsed() < SHORTENING {
-        let history = tree.current();
-        // What comes after the failure does not matter, so a history that begins like one that failed fails as well.
-        let fails = history.starts_with(&failed.history)
-            || match play(stage, &history, &RefCell::default()) {
-                Ok(()) => false,
-                Err((after, error)) => {
-                    *failed = Failed { history: history[..after].to_vec(), error };
-                    true
-                }
-            };
-        simpler = if fails { tree.simplify() } else { tree.complicate() };
+    let mut part = failed.history.len() / 2;
+    while part > 0 {
+        let mut from = 0;
+        while from < failed.history.len() && began.elapsed() < SHORTENING {
+            let mut history = failed.history.clone();
+            history.drain(from..(from + part).min(history.len()));
+            match play(stage, &history, &RefCell::default()) {
+                Ok(()) => from += part,
+                // What comes after the failure does not matter.
+                Err((after, error)) => failed = Failed { history: history[..after].to_vec(), error },
+            }
+        }
+        part /= 2;
     }
+    failed
 }
 
 #[test]

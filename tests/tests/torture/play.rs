@@ -245,10 +245,16 @@ impl Scene<'_> {
         let who = who % self.stage.users.len();
         let policy = policy(number)?;
         let rules = self.model.rules;
+        if weather == Weather::Calm && self.model.live().next().is_none() {
+            // Nothing can be lengthened, so the wall clock is followed back, too.
+            self.model.broker = self.model.wall;
+        }
         let wanted = self.model.refusal(who, policy, for_s);
         let active = said.granted().filter(|body| body.get("state").is_some_and(|state| state == "active"));
         let Some(session) = active else {
-            let may_be = said.answer.is_none() || said.code() == "timed_out";
+            // One that took longer than its own time is over when it is answered.
+            let over = weather == Weather::Storm && said.granted().is_some();
+            let may_be = over || said.answer.is_none() || said.code() == "timed_out";
             ensure!(may_be || said.granted().is_none(), "granted and not active");
             if weather == Weather::Calm {
                 ensure!(wanted == Some(said.code()), "it should be {wanted:?}");
