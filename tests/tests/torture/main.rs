@@ -3,7 +3,8 @@
 //! event everything is let settle; then a small model, and a witness that shares no code with the product, say what has to
 //! be there. What fails is shortened and written as a text that can be replayed (`cargo xtask torture`).
 //!
-//! `TICKETGATE_TORTURE_SECONDS`, `_SEED`, `_REPLAY` (a file) and `_LENGTH` (events at most in one history) say what is played.
+//! `TICKETGATE_TORTURE_SECONDS`, `_SEED`, `_REPLAY` (a file) and `_LENGTH` (events at most in one history) say what is played;
+//! with `_SHOW` each event is printed with its time.
 #![allow(
     clippy::indexing_slicing,
     clippy::expect_used,
@@ -59,7 +60,7 @@ fn play(
         let was_open = scene.model.live().next().is_some();
         let began = Instant::now();
         let held = scene.play(event).and_then(|()| scene.holds(was_open));
-        if std::env::var_os("TICKETGATE_TORTURE_TIMES").is_some() {
+        if std::env::var_os("TICKETGATE_TORTURE_SHOW").is_some() {
             eprintln!("{:>6} ms  {event:?}", began.elapsed().as_millis());
         }
         if let Err(error) = held {
