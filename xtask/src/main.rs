@@ -20,6 +20,7 @@ mod ports;
 mod setup;
 mod steps;
 mod test;
+mod torture;
 mod tree;
 mod wasm;
 
@@ -53,6 +54,8 @@ enum Chore {
     Demo(demo::Args),
     /// Everything CI runs: setup, build, lint, then all unit, property and end-to-end tests
     Test(test::Args),
+    /// Random histories against a real directory and broker: what leaves a right behind is found, shortened and shown
+    Torture(torture::Args),
     /// Measure what matters and write target/bench/summary.json
     Bench(bench::Args),
     /// Look for inputs that break a reader's promises, with libFuzzer
@@ -84,6 +87,7 @@ fn run(chore: Chore) -> anyhow::Result<ExitCode> {
         Chore::Dist(args) => dist::run(&tree, &mut steps, &args)?,
         Chore::Demo(args) => return demo::run(&tree, &mut steps, &args),
         Chore::Test(args) => return test::run(&tree, &mut steps, &args),
+        Chore::Torture(args) => return torture::run(&tree, &mut steps, &args),
         Chore::Bench(args) => bench::run(&tree, &mut steps, &args)?,
         Chore::Fuzz(args) => fuzz::run(&tree, &mut steps, &args)?,
         Chore::Lint(args) => lint::run(&tree, &mut steps, &args)?,

@@ -106,8 +106,8 @@ pub(super) async fn bring_up(
     lock: File,
 ) -> Result<Started, StartError> {
     let ledger = crate::faults::ledger(Arc::new(ledger));
-    let broker =
-        Broker::new(ledger, Arc::new(BrokerClock::new(System)), Arc::new(Connectors::new(&places.state)));
+    let clock = BrokerClock::new(crate::faults::time(System));
+    let broker = Broker::new(ledger, Arc::new(clock), Arc::new(Connectors::new(&places.state)));
     if role == Role::Serve {
         // A ledger that cannot be written lets nothing begin; what is over has to end all the same.
         if let Err(problem) = broker.record_life("broker.started").await {
