@@ -1,0 +1,146 @@
+//! What the scripts in a ticket page cost the page: CPU time of its main thread, as the browser itself counts it per task.
+//!
+//! The ticket page is Request Tracker's own. It loads and comes to rest; then the extension puts its scripts in, the page
+//! changes, the page changes without end. In turn the same is done with an empty script. Whatever is not the scripts' (the
+//! putting in itself, the page's layout, the counting) is in both, so the difference is theirs, paint and garbage included.
+
+use super::desk::rest;
+use super::figures::{Pairs, quantile};
+use anyhow::{Context, ensure};
+use serde_json::{Value, json};
+use ticketgate_tests::Result;
+use ticketgate_tests::chromium::{Chromium, Options, Page, extension_id};
+use ticketgate_tests::rt::RequestTracker;
+use ticketgate_tests::world::{Folder, fixture, workspace};
+use ticketgate_wasm::recognise::Rules;
+
+const ROUNDS: usize = 5;
+/// Further changes in a round. A page that says more than twenty things in half a minute is heard less often.
+const CHANGES: usize = 10;
+/// Every so many rounds the page changes a thousand times a second, for so long.
+const STORM_EVERY: usize = 5;
+const STORM_MS: u64 = 5000;
+
+/// One of the two extensions, on the page.
+struct Side {
+    worker: Page,
+    files: &'static [&'static str],
+    in_put: Vec<f64>,
+    change: Vec<f64>,
+    storm: Vec<f64>,
+}
+
+pub(crate) fn measure() -> Result<()> {
+    let rt = RequestTracker::start()?;
+    let folders = [extension(&rt.url())?, extension(&rt.url())?];
+    let browser = Chromium::start(&Options {
+        extensions: folders.iter().map(|folder| folder.path().to_path_buf()).collect(),
+        ..Options::default()
+    })?;
+    let mut sides = [(&folders[0], &["probe.js", "chip.js"][..]), (&folders[1], &["empty.js"][..])]
+        .map(|(folder, files)| side(&browser, folder, files).map(Some))
+        .into_iter()
+        .map(|side| Ok(side?.context("a side")?))
+        .collect::<Result<Vec<Side>>>()?;
+    let page = browser.new_tab("about:blank")?;
+    rt.log_in(&page, &rt.ticket_url(1))?;
+    page.to_front()?;
+    page.call("Performance.enable", json!({"timeDomain": "threadTicks"}))?;
+    // What the page is made of.
+    let elements = page.eval("document.getElementsByTagName('*').length")?;
+    for round in 0..=ROUNDS {
+        for side in &mut sides {
+            side.play(&page, round)?;
+        }
+    }
+    let [ours, empty] = [0, 1].map(|i| &sides[i]);
+    let pairs = |of: fn(&Side) -> &Vec<f64>| Pairs { value: of(ours).clone(), baseline: of(empty).clone() };
+    let how = format!(
+        "main thread's CPU time on Request Tracker's ticket page ({elements} elements), baseline: an empty script put in the same way"
+    );
+    let in_put = pairs(|side| &side.in_put);
+    in_put.figure("probe and button put in, first reading, p50", "ms", 0.5, 2.0, &how);
+    let change = pairs(|side| &side.change);
+    change.figure("probe, a further change, p50", "ms", 0.5, 0.3, &format!("each of {CHANGES} says something new; {how}"));
+    let storm = pairs(|side| &side.storm);
+    storm.figure("probe, page of 1000 changes a second, p50", "% of a core", 0.5, 2.0, &how);
+    eprintln!("medians: {:?}", [&in_put, &change, &storm].map(|p| quantile(&p.value, 0.5) - quantile(&p.baseline, 0.5)));
+    Ok(())
+}
+
+/// The probe, the button, an empty script, and the tests' worker, which answers the probe and shows no button.
+fn extension(origin: &str) -> Result<Folder> {
+    let folder = Folder::new("scripts")?;
+    let mut manifest: Value = serde_json::from_slice(&std::fs::read(fixture("page_side").join("manifest.json"))?)?;
+    manifest.as_object_mut().context("a manifest")?.remove("content_scripts");
+    folder.write("manifest.json", manifest.to_string())?;
+    folder.write("worker.js", std::fs::read(fixture("page_side").join("worker.js"))?)?;
+    folder.write("empty.js", "")?;
+    for file in ["probe.js", "chip.js"] {
+        folder.write(file, std::fs::read(workspace().join("extension").join(file))?)?;
+    }
+    let questions = serde_json::to_value(Rules::built_in().questions(&format!("{origin}/")))?;
+    folder.write("questions.json", json!({origin: questions}).to_string())?;
+    Ok(folder)
+}
+
+fn side(browser: &Chromium, folder: &Folder, files: &'static [&'static str]) -> Result<Side> {
+    let mark = format!("chrome-extension://{}/", extension_id(folder.path())?);
+    let worker =
+        browser.attach("a worker", |target| target.kind == "service_worker" && target.url.starts_with(&mark))?;
+    worker.until("typeof seen === 'object'")?;
+    Ok(Side { worker, files, in_put: Vec::new(), change: Vec::new(), storm: Vec::new() })
+}
+
+impl Side {
+    fn play(&mut self, page: &Page, round: usize) -> Result<()> {
+        page.reload()?;
+        rest(1000);
+        self.worker.eval("seen.length = 0")?;
+        let before = cpu_ms(page)?;
+        self.worker.eval(&format!(
+            "chrome.tabs.query({{ active: true, lastFocusedWindow: true }}).then(([tab]) =>
+                chrome.scripting.executeScript({{ target: {{ tabId: tab.id }}, files: {} }})).then(() => true)",
+            json!(self.files)
+        ))?;
+        rest(1000);
+        let put_in = cpu_ms(page)?;
+        let reports = "of('report').length";
+        let heard = self.worker.eval(reports)?;
+        page.eval(&format!(
+            "{{ let n = 0; const change = () => {{ n += 1; document.title = '#1: change ' + n;
+                if (n < {CHANGES}) setTimeout(change, 250); }}; setTimeout(change, 0); void 0 }}"
+        ))?;
+        rest(250 * CHANGES as u64 + 300);
+        let changed = cpu_ms(page)?;
+        let heard_then = self.worker.eval(reports)?;
+        if self.files.len() > 1 {
+            ensure!((&heard, &heard_then) == (&json!(1), &json!(1 + CHANGES)), "{heard} reports, then {heard_then}");
+        }
+        if round > 0 {
+            self.in_put.push(put_in - before);
+            self.change.push((changed - put_in) / CHANGES as f64);
+        }
+        if round % STORM_EVERY == 1 {
+            page.eval(
+                "{ let n = 0; globalThis.storm = setInterval(() => { for (let i = 0; i < 10; i++) {
+                    n += 1; document.body.dataset.n = n; document.body.className = 'n' + n; document.title = '#1: ' + n; } }, 10); void 0 }",
+            )?;
+            rest(300);
+            let (from, at) = (cpu_ms(page)?, std::time::Instant::now());
+            rest(STORM_MS);
+            let used = cpu_ms(page)? - from;
+            self.storm.push(100.0 * used / (at.elapsed().as_secs_f64() * 1e3));
+            page.eval("clearInterval(storm)")?;
+        }
+        Ok(())
+    }
+}
+
+/// CPU time of the page's main thread so far.
+fn cpu_ms(page: &Page) -> Result<f64> {
+    let answer = page.call("Performance.getMetrics", json!({}))?;
+    let metrics = answer["metrics"].as_array().context("no metrics")?;
+    let duration = metrics.iter().find(|one| one["name"] == "TaskDuration").context("no task duration")?;
+    Ok(duration["value"].as_f64().context("no number")? * 1e3)
+}
