@@ -41,11 +41,17 @@ const WATCH_POPUP: &str = "
 
 /// The other extension.
 const EMPTY: [(&str, &str); 4] = [
-    ("worker.js", "chrome.runtime.onMessage.addListener((message, sender, respond) => respond(null));
-                   chrome.action.setBadgeText({ text: '59m' });"),
+    (
+        "worker.js",
+        "chrome.runtime.onMessage.addListener((message, sender, respond) => respond(null));
+                   chrome.action.setBadgeText({ text: '59m' });",
+    ),
     ("content.js", ""),
-    ("popup.html", "<!doctype html><html lang=en><head><meta charset=utf-8><title>Empty</title></head>
-                    <body><main><button type=button>Activate</button></main></body></html>"),
+    (
+        "popup.html",
+        "<!doctype html><html lang=en><head><meta charset=utf-8><title>Empty</title></head>
+                    <body><main><button type=button>Activate</button></main></body></html>",
+    ),
     ("popup.js", ""),
 ];
 
@@ -84,21 +90,36 @@ impl Desk {
         page.to_front()?;
         page.wait_for_control("button", "Activate")?;
         let id = extension_id(empty.path())?;
-        Ok(Self { page, browser, product, empty: id, _folders: [ours, empty], _site: site, _ad: ad, _display: display })
+        Ok(Self {
+            page,
+            browser,
+            product,
+            empty: id,
+            _folders: [ours, empty],
+            _site: site,
+            _ad: ad,
+            _display: display,
+        })
     }
 
     /// A worker that runs, without waiting longer than for its being there.
     pub(crate) fn worker_of(&self, extension: &str) -> Result<Page> {
         let mark = format!("chrome-extension://{extension}/");
-        let worker = self.browser.attach("a worker", |target| {
-            target.kind == "service_worker" && target.url.starts_with(&mark)
-        })?;
+        let worker = self
+            .browser
+            .attach("a worker", |target| target.kind == "service_worker" && target.url.starts_with(&mark))?;
         worker.until("typeof drawn === 'object'")?;
         Ok(worker)
     }
 
     /// When a worker first drew a badge that fits, at or after `from`; waits for it without keeping the machine busy.
-    pub(crate) fn drawn(&self, worker: &Page, from: f64, fits: impl Fn(&str) -> bool, limit: Duration) -> Result<Option<f64>> {
+    pub(crate) fn drawn(
+        &self,
+        worker: &Page,
+        from: f64,
+        fits: impl Fn(&str) -> bool,
+        limit: Duration,
+    ) -> Result<Option<f64>> {
         let end = std::time::Instant::now() + limit;
         loop {
             let all = worker.eval("drawn")?;
@@ -173,6 +194,9 @@ fn watch(folder: &Folder, mut manifest: Value, popup: &str) -> Result<()> {
     folder.write("watch_popup.js", WATCH_POPUP)?;
     manifest["background"]["service_worker"] = json!("watched_worker.js");
     folder.write("manifest.json", manifest.to_string())?;
-    folder.write("popup.html", popup.replace("</head>", "<script type=module src=watch_popup.js></script></head>"))?;
+    folder.write(
+        "popup.html",
+        popup.replace("</head>", "<script type=module src=watch_popup.js></script></head>"),
+    )?;
     Ok(())
 }

@@ -16,9 +16,15 @@ mod wake;
 
 use ticketgate_tests::Result;
 
+type Part = (&'static str, fn() -> Result<()>);
+
 /// Parts can be named on the command line; without a name all are measured.
-const PARTS: [(&str, fn() -> Result<()>); 4] =
-    [("probe", probe::measure), ("wake", wake::measure), ("popup", popup::measure), ("click", click::measure)];
+const PARTS: [Part; 4] = [
+    ("probe", probe::measure),
+    ("wake", wake::measure),
+    ("popup", popup::measure),
+    ("click", click::measure),
+];
 
 fn main() -> Result<()> {
     let chosen: Vec<String> = std::env::args().skip(1).collect();

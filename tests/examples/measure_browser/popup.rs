@@ -6,7 +6,7 @@ use anyhow::Context;
 use ticketgate_tests::Result;
 use ticketgate_tests::chromium::Target;
 
-const ROUNDS: usize = 4;
+const ROUNDS: usize = 30;
 
 pub(crate) fn measure() -> Result<()> {
     let desk = Desk::open()?;
