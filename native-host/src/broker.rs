@@ -49,7 +49,7 @@ pub use self::clock::Clock;
 pub use self::events::{Delivery, Events};
 pub use self::people::Caller;
 pub use self::settings::{BuildDirectory, Snapshot};
-pub use self::start::{Role, Serving, StartError, Started, start};
+pub use self::start::{Role, Serving, StartError, Started, start, start_with};
 
 use self::accounts::{AccountLocks, Passwords};
 use self::ends::Ends;

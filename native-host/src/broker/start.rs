@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::clock::{BrokerClock, System};
 use super::connectors::Connectors;
-use super::{Broker, listen};
+use super::{Broker, BuildDirectory, listen};
 use crate::places::Places;
 
 /// How often the configuration file is looked at. A look is one `stat`.
@@ -68,6 +68,18 @@ pub enum Role {
 /// # Errors
 /// [`StartError`]
 pub async fn start(places: &Places, role: Role) -> Result<Started, StartError> {
+    start_with(places, role, Arc::new(Connectors::default())).await
+}
+
+/// The same with connectors of the caller's: how the broker grows is measured without a directory's own time in it.
+///
+/// # Errors
+/// [`StartError`]
+pub async fn start_with(
+    places: &Places,
+    role: Role,
+    connectors: Arc<dyn BuildDirectory>,
+) -> Result<Started, StartError> {
     let place = |what, path: &Path| {
         let path = path.to_owned();
         move |error| StartError::Place { what, path, error }
@@ -83,7 +95,7 @@ pub async fn start(places: &Places, role: Role) -> Result<Started, StartError> {
     let ledger = SqliteLedger::open(&places.state.join("ledger.sqlite"), &places.state.join("audit.key"))
         .map_err(|e| StartError::Ledger(e.to_string()))?;
     let ledger = crate::faults::ledger(Arc::new(ledger));
-    let broker = Broker::new(ledger, Arc::new(BrokerClock::new(System)), Arc::new(Connectors::default()));
+    let broker = Broker::new(ledger, Arc::new(BrokerClock::new(System)), connectors);
     if role == Role::Serve {
         // A ledger that cannot be written lets nothing begin; what is over has to end all the same.
         if let Err(problem) = broker.record_life("broker.started").await {
