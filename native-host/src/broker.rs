@@ -158,6 +158,10 @@ impl Broker {
         if on_record {
             on_record::note();
         }
+        // Who begins to listen now reads everything anew: nobody misses what is not said to nobody.
+        if !self.events.is_heard() {
+            return Ok(());
+        }
         for id in changed {
             match self.view(&id).await {
                 Ok(Some(view)) => self.events.session(view),

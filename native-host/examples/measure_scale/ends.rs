@@ -36,11 +36,11 @@ fn note(said: Said, number: usize) {
 }
 
 async fn run(ends: usize) -> Result<()> {
-    let (_kept, folder) = prepare::folder()?;
+    let folder = prepare::folder()?;
     let apart = MINUTE / i32::try_from(ends)?;
     let first = Utc::now() + LEAD;
     let prepared = Prepared { sessions: ends, first, others: first + apart, apart };
-    let places = prepared.write(&folder, "nobody").await?;
+    let places = prepared.write(folder.path(), "nobody").await?;
     if Utc::now() + TimeDelta::seconds(5) > first {
         return Err("preparing took too long; raise LEAD".into());
     }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Lines};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
@@ -40,7 +41,7 @@ struct Running {
     lines: Lines<BufReader<ChildStdout>>,
     begun: Instant,
     places: Places,
-    _folder: Arc<TempDir>,
+    _folder: TempDir,
 }
 
 impl Drop for Running {
@@ -85,6 +86,7 @@ pub(super) fn measure(sizes: &[usize]) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let login = nix::unistd::User::from_uid(nix::unistd::getuid())?.ok_or("a user without a name")?.name;
     let fewest = *sizes.first().ok_or("no size")?;
+    let few = runtime.block_on(template(fewest, &login))?;
     let mut all: Vec<Growth> = Vec::new();
     for sessions in sizes {
         let mut growth = Growth {
@@ -95,10 +97,11 @@ pub(super) fn measure(sizes: &[usize]) -> Result<()> {
             activations: Vec::new(),
             beside: Vec::new(),
         };
+        let template = runtime.block_on(template(*sessions, &login))?;
         let mut running = None;
         for _ in 0..STARTS {
             drop(running.take());
-            let mut broker = runtime.block_on(start(*sessions, &login))?;
+            let mut broker = start(&template)?;
             broker.until("closed 0")?;
             growth.starts.push(broker.begun.elapsed().as_secs_f64());
             running = Some(broker);
@@ -109,7 +112,7 @@ pub(super) fn measure(sizes: &[usize]) -> Result<()> {
         std::thread::sleep(Duration::from_secs(2));
         growth.resident = running.memory("Rss:")?;
         growth.private = running.memory("Private_Dirty:")?;
-        let mut beside = runtime.block_on(start(fewest, &login))?;
+        let mut beside = start(&few)?;
         beside.until("listed")?;
         runtime.block_on(activations(&running, &beside, &mut growth))?;
         all.push(growth);
@@ -118,9 +121,14 @@ pub(super) fn measure(sizes: &[usize]) -> Result<()> {
     Ok(())
 }
 
-/// Prepares a ledger whose first session is over since a moment, and starts a broker on it.
-async fn start(sessions: usize, login: &str) -> Result<Running> {
-    let (kept, folder) = prepare::folder()?;
+/// A ledger whose first session was over just before, to be copied for every start.
+struct Template {
+    prepared: Prepared,
+    folder: TempDir,
+}
+
+async fn template(sessions: usize, login: &str) -> Result<Template> {
+    let folder = prepare::folder()?;
     let now = DateTime::from_timestamp_millis(Utc::now().timestamp_millis()).ok_or("a time")?;
     let prepared = Prepared {
         sessions,
@@ -128,19 +136,30 @@ async fn start(sessions: usize, login: &str) -> Result<Running> {
         others: now + TimeDelta::hours(3),
         apart: TimeDelta::milliseconds(1),
     };
-    let places = prepared.write(&folder, login).await?;
+    prepared.write(folder.path(), login).await?;
+    Ok(Template { prepared, folder })
+}
+
+fn start(template: &Template) -> Result<Running> {
+    let folder = prepare::folder()?;
+    let (from, to) = (template.folder.path(), folder.path());
+    fs::DirBuilder::new().mode(0o700).create(to.join("state"))?;
+    for file in ["ticketgate.toml", "state/ledger.sqlite", "state/audit.key"] {
+        fs::copy(from.join(file), to.join(file))?;
+    }
+    let prepared = template.prepared;
     let begun = Instant::now();
     let mut process = Command::new(std::env::current_exe()?)
         .arg("broker")
-        .arg(&folder)
-        .arg(sessions.to_string())
+        .arg(to)
+        .arg(prepared.sessions.to_string())
         .arg(prepared.first.timestamp_millis().to_string())
         .arg(prepared.others.timestamp_millis().to_string())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()?;
     let lines = BufReader::new(process.stdout.take().ok_or("no stdout")?).lines();
-    Ok(Running { process, lines, begun, places, _folder: Arc::new(kept) })
+    Ok(Running { process, lines, begun, places: places(to), _folder: folder })
 }
 
 impl Running {

@@ -1,6 +1,6 @@
 //! A ledger with many open sessions, as they are an hour into a busy day, and the configuration that goes with it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
@@ -164,8 +164,6 @@ fn configuration(technicians: usize, login: &str) -> String {
 }
 
 /// A folder that lives as long as its broker; short, since a socket's path has room for 107 bytes.
-pub(super) fn folder() -> Result<(tempfile::TempDir, PathBuf)> {
-    let folder = tempfile::Builder::new().prefix("tg-scale-").tempdir()?;
-    let path = folder.path().to_owned();
-    Ok((folder, path))
+pub(super) fn folder() -> Result<tempfile::TempDir> {
+    Ok(tempfile::Builder::new().prefix("tg-scale-").tempdir()?)
 }

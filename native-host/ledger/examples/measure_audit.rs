@@ -125,7 +125,10 @@ fn record(number: u64) -> Result<NewAudit> {
         ("cause", json!("expired")),
         ("held_s", json!(3600)),
         ("late_ms", json!(number % 100)),
-        ("ticket", json!({"system": "rt", "number": number.to_string(), "summary": "The printer prints nothing"})),
+        (
+            "ticket",
+            json!({"system": "rt", "number": number.to_string(), "summary": "The printer prints nothing"}),
+        ),
     ]);
     Ok(NewAudit { customer, action: "session.ended", actor: "broker".into(), outcome: "ok", details })
 }

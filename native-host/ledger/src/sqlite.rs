@@ -8,6 +8,7 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,9 +18,9 @@ use ed25519_dalek::SigningKey;
 use rusqlite::Connection;
 use ticketgate_access::session::{Account, AccountKey, Session};
 use ticketgate_protocol::api::{AuditRecord, AuditVerdict};
-use ticketgate_protocol::ids::{IdempotencyKey, SessionId, TechnicianId};
+use ticketgate_protocol::ids::{DirectoryId, IdempotencyKey, SessionId, TechnicianId};
 
-use crate::{Answered, AuditQuery, Change, Ledger, LedgerError, SessionFilter, verify};
+use crate::{Answered, AuditQuery, Change, Ledger, LedgerError, SessionFilter, Standing, verify};
 
 /// A ledger in an SQLite file. Several processes can have the same one open; SQLite's locks order their writes.
 ///
@@ -111,6 +112,14 @@ impl Ledger for SqliteLedger {
 
     async fn accounts(&self) -> Result<Vec<Account>, LedgerError> {
         on_thread(&self.reader, |connection| query::accounts(connection)).await
+    }
+
+    async fn standings(&self) -> Result<Vec<Standing>, LedgerError> {
+        on_thread(&self.reader, |connection| query::standings(connection)).await
+    }
+
+    async fn open_by_directory(&self) -> Result<BTreeMap<DirectoryId, u64>, LedgerError> {
+        on_thread(&self.reader, |connection| query::open_by_directory(connection)).await
     }
 
     async fn answered(

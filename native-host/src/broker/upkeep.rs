@@ -1,14 +1,14 @@
 //! What the broker does without being asked: recovery at the start, the periodic sweep, and `check`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use ticketgate_access::config::Config;
-use ticketgate_access::session::Account;
+use ticketgate_access::session::Session;
 use ticketgate_directory::RightUse;
-use ticketgate_ledger::{Change, LedgerError, SessionFilter};
+use ticketgate_ledger::{Change, LedgerError, SessionFilter, Standing};
 use ticketgate_protocol::api::{EndCause, Finding, Mode, State};
 use ticketgate_protocol::ids::DirectoryId;
 use ticketgate_protocol::problem::{Code, Problem};
@@ -24,6 +24,9 @@ const AT_ONCE: usize = 16;
 
 /// How often the audit log's heads are signed.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
+
+/// Sessions that the record of a start or stop names. With more the record would grow for ever; the log has them all.
+const NAMED: u32 = 1_000;
 
 /// A wall clock this far behind the ledger's latest write was set back.
 const SET_BACK: TimeDelta = TimeDelta::seconds(2);
@@ -42,13 +45,11 @@ impl Broker {
         if set_back {
             tracing::warn!("the clock was set back since the last write; open sessions end now");
         }
-        let open = SessionFilter { open: true, ..SessionFilter::default() };
-        for session in self.ledger.sessions(open).await.map_err(|e| ledger_problem(&e))? {
-            let cause = match session.state {
-                State::Activating => EndCause::GrantFailed,
-                State::Active if set_back => EndCause::ClockSetBack,
-                _ => continue,
-            };
+        let mut not_to_go_on = self.in_state(State::Activating, EndCause::GrantFailed).await?;
+        if set_back {
+            not_to_go_on.extend(self.in_state(State::Active, EndCause::ClockSetBack).await?);
+        }
+        for (session, cause) in not_to_go_on {
             let Some((account, sessions)) =
                 self.ledger.account(&session.account).await.map_err(|e| ledger_problem(&e))?
             else {
@@ -65,9 +66,9 @@ impl Broker {
             }
         }
         let mut due = 0;
-        for account in self.ledger.accounts().await.map_err(|e| ledger_problem(&e))? {
+        for account in self.ledger.standings().await.map_err(|e| ledger_problem(&e))? {
             if account.settled {
-                self.schedule(&account.key).await;
+                self.ends.set(&account.key, account.first_end);
             } else {
                 self.ends.set(&account.key, Some(now));
                 due += 1;
@@ -76,22 +77,26 @@ impl Broker {
         Ok(due)
     }
 
+    /// The sessions in a state, with the cause that will be given for their end.
+    async fn in_state(&self, state: State, cause: EndCause) -> Result<Vec<(Session, EndCause)>, Problem> {
+        let filter = SessionFilter { state: Some(state), ..SessionFilter::default() };
+        let found = self.ledger.sessions(filter).await.map_err(|e| ledger_problem(&e))?;
+        Ok(found.into_iter().map(|session| (session, cause)).collect())
+    }
+
     /// Converges every account that may exist in a directory, and says what could not be settled.
     ///
     /// # Errors
     /// Ledger down.
     pub async fn sweep(self: &Arc<Self>) -> Result<Vec<Finding>, Problem> {
         self.follow_clock_when_idle().await;
-        let accounts = self.ledger.accounts().await.map_err(|e| ledger_problem(&e))?;
-        let open = SessionFilter { open: true, ..SessionFilter::default() };
-        let open = self.ledger.sessions(open).await.map_err(|e| ledger_problem(&e))?;
-        let in_use: BTreeSet<_> = open.into_iter().map(|s| s.account).collect();
+        let accounts = self.ledger.standings().await.map_err(|e| ledger_problem(&e))?;
         let snapshot = self.settings();
         // Nothing can be left of a deleted account, and nothing be asked of a directory that is no longer configured.
-        let over = |a: &Account| a.mode == Mode::Burner || !snapshot.directories.contains_key(&a.directory);
-        let mut rounds: BTreeMap<DirectoryId, Vec<Account>> = BTreeMap::new();
+        let due = |a: &Standing| !a.settled || a.in_use || snapshot.directories.contains_key(&a.directory);
+        let mut rounds: BTreeMap<DirectoryId, Vec<Standing>> = BTreeMap::new();
         let mut count = 0;
-        for account in accounts.into_iter().filter(|a| !a.settled || in_use.contains(&a.key) || !over(a)) {
+        for account in accounts.into_iter().filter(due) {
             rounds.entry(account.directory.clone()).or_default().push(account);
             count += 1;
         }
@@ -110,7 +115,7 @@ impl Broker {
 
     /// One directory's part of a sweep: what is due first. A directory that cannot be reached is left at once, so that
     /// neither the other directories nor the next sweep wait for it.
-    async fn round(self: &Arc<Self>, directory: DirectoryId, mut accounts: Vec<Account>) -> Vec<Finding> {
+    async fn round(self: &Arc<Self>, directory: DirectoryId, mut accounts: Vec<Standing>) -> Vec<Finding> {
         accounts.sort_by_key(|account| account.settled);
         let mut findings = Vec::new();
         let mut left = accounts.len();
@@ -211,16 +216,20 @@ impl Broker {
         }
     }
 
-    /// Records that the broker starts or stops, with the sessions that it leaves open.
+    /// Records that the broker starts or stops, with the sessions that it leaves open: how many, and which of them end first.
+    /// Answers how many.
     ///
     /// # Errors
     /// Ledger down.
     pub async fn record_life(&self, action: &'static str) -> Result<usize, Problem> {
-        let open = SessionFilter { open: true, ..SessionFilter::default() };
-        let open = self.ledger.sessions(open).await.map_err(|e| ledger_problem(&e))?;
+        let counted = self.ledger.open_by_directory().await.map_err(|e| ledger_problem(&e))?;
+        let open = usize::try_from(counted.values().sum::<u64>()).unwrap_or(usize::MAX);
+        let named = SessionFilter { open: true, limit: Some(NAMED), ..SessionFilter::default() };
+        let named = self.ledger.sessions(named).await.map_err(|e| ledger_problem(&e))?;
         let details = records::details([
             ("version", env!("CARGO_PKG_VERSION").into()),
-            ("open_sessions", open.iter().map(|s| s.id.to_string()).collect::<Vec<_>>().into()),
+            ("open", open.into()),
+            ("open_sessions", named.iter().map(|s| s.id.to_string()).collect::<Vec<_>>().into()),
         ]);
         let change = Change {
             name: "ledger.life",
@@ -229,7 +238,7 @@ impl Broker {
             ..Change::default()
         };
         self.commit(change).await.map_err(|e| ledger_problem(&e))?;
-        Ok(open.len())
+        Ok(open)
     }
 }
 

@@ -40,3 +40,16 @@ async fn a_clock_set_back_between_two_brokers_ends_what_was_open() {
     assert_eq!(ended.end_cause, Some(EndCause::ClockSetBack));
     world.closed("jit-tech1");
 }
+
+#[tokio::test]
+async fn a_stop_is_on_record_with_the_sessions_that_stay_open() {
+    let world = World::new().await;
+    let session = world.activate("domain", "k1").await;
+    let over = world.activate("burner", "k2").await;
+    world.end(&over, "k3").await;
+    assert_eq!(world.broker.record_life("broker.stopped").await.unwrap(), 1);
+    let records = world.ledger.audit(AuditQuery::default()).await.unwrap();
+    let stopped = records.iter().find(|r| r.action == "broker.stopped").unwrap();
+    assert_eq!(stopped.details["open"], 1);
+    assert_eq!(stopped.details["open_sessions"], serde_json::json!([session.id]));
+}
