@@ -51,7 +51,7 @@ pub use self::events::{Delivery, Events};
 pub use self::lost::recover;
 pub use self::people::Caller;
 pub use self::settings::{BuildDirectory, Snapshot};
-pub use self::start::{Role, Serving, StartError, Started, start};
+pub use self::start::{Role, Serving, StartError, Started, start, start_with};
 
 use self::accounts::{AccountLocks, Passwords, Remembered};
 use self::ends::Ends;
@@ -161,6 +161,10 @@ impl Broker {
         }
         if on_record {
             on_record::note();
+        }
+        // Who begins to listen now reads everything anew: nobody misses what is not said to nobody.
+        if !self.events.is_heard() {
+            return Ok(());
         }
         for id in changed {
             match self.view(&id).await {

@@ -1,12 +1,17 @@
 //! `cargo xtask bench`: runs what is registered here and writes `target/bench/summary.json`, a list of
-//! `{name, unit, value, baseline, ratio, spread, note}`. Measuring itself happens in the registered benches.
+//! `{name, unit, value, baseline, ratio, spread, note}`, and pictures beside it. Measuring itself happens in the registered
+//! benches.
+
+mod draw;
+mod measure;
+mod publish;
 
 use std::fs;
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
-use serde::{Deserialize, Serialize};
+use anyhow::{Result, bail};
 
+use self::measure::{Measure, Printed, Reach};
 use crate::cargo::native;
 use crate::steps::{Steps, output};
 use crate::tree::{Tree, files_below, write};
@@ -25,19 +30,9 @@ pub(crate) struct Args {
     /// List the benches and run none
     #[arg(long)]
     list: bool,
-}
-
-/// One figure. `baseline` is the same thing done in the plainest way that works, `ratio` is value over baseline,
-/// `spread` is half of the range between the 10th and 90th percentile, in the figure's unit.
-#[derive(Serialize, Deserialize)]
-struct Measure {
-    name: String,
-    unit: String,
-    value: f64,
-    baseline: Option<f64>,
-    ratio: Option<f64>,
-    spread: Option<f64>,
-    note: String,
+    /// Write the figures of the last run, with this machine's name, into README.md and docs/figures.md; run none
+    #[arg(long, conflicts_with_all = ["only", "list"])]
+    publish: bool,
 }
 
 /// A registered bench.
@@ -65,6 +60,9 @@ enum Needs {
     /// The same, and the extension as it is shipped.
     Browser,
 }
+
+/// What the WASM core may weigh at most.
+const CORE_KB: f64 = 250.0;
 
 const BENCHES: [Bench; 4] = [
     Bench {
@@ -95,49 +93,56 @@ const BENCHES: [Bench; 4] = [
 
 /// Runs the chore.
 pub(crate) fn run(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<()> {
-    let chosen = BENCHES
+    let chosen: Vec<_> = BENCHES
         .iter()
-        .filter(|bench| args.only.as_ref().is_none_or(|part| bench.name.contains(part.as_str())));
+        .filter(|bench| args.only.as_ref().is_none_or(|part| bench.name.contains(part.as_str())))
+        .collect();
     if args.list {
         for bench in chosen {
             println!("{:<14} {}", bench.name, bench.what);
         }
         return Ok(());
     }
-    setup::ensure(tree, steps, setup::Purpose::Build)?;
-    steps.heading("bench");
-    let mut measures = Vec::new();
-    for bench in chosen {
-        let measured = match bench.how {
-            How::Here(run) => run(tree, steps),
-            How::Example { package, example, needs } => run_example(tree, steps, package, example, needs),
-        };
-        measures.extend(measured.with_context(|| format!("bench {}", bench.name))?);
-    }
-    if measures.is_empty() {
+    if chosen.is_empty() {
         bail!("no such bench; `cargo xtask bench --list` lists them");
     }
-    let summary = tree.made("bench/summary.json");
-    write(&summary, &serde_json::to_vec_pretty(&measures)?)?;
-    table(&measures);
-    println!("\nwritten to {}", summary.display());
-    Ok(())
-}
-
-fn table(measures: &[Measure]) {
-    println!("\n{:<34} {:>12} {:>12} {:>7} {:>10}  note", "what", "value", "baseline", "ratio", "spread");
-    let shown = |figure: Option<f64>| figure.map_or_else(|| "-".to_owned(), |figure| format!("{figure:.2}"));
-    for measure in measures {
-        println!(
-            "{:<34} {:>12} {:>12} {:>7} {:>10}  {}",
-            format!("{} ({})", measure.name, measure.unit),
-            shown(Some(measure.value)),
-            shown(measure.baseline),
-            shown(measure.ratio),
-            shown(measure.spread),
-            measure.note
-        );
+    if args.publish {
+        return publish::publish(tree);
     }
+    setup::ensure(tree, steps, setup::Purpose::Build)?;
+    steps.heading("bench");
+    let folder = tree.made("bench");
+    let summary = folder.join("summary.json");
+    // A run of some benches leaves the others' figures; a run of all is the whole list.
+    let mut all = if args.only.is_some() { measure::earlier(&summary)? } else { Vec::new() };
+    let (mut new, mut pictures, mut failed) = (Vec::new(), 0, Vec::new());
+    for bench in chosen {
+        let measured = match bench.how {
+            How::Here(run) => run(tree, steps).map(|found| found.into_iter().map(Printed::from).collect()),
+            How::Example { package, example, needs } => run_example(tree, steps, package, example, needs),
+        };
+        // A bench that fails takes neither the figures before it nor those after it along.
+        let measured: Vec<Printed> = match measured {
+            Ok(measured) => measured,
+            Err(error) => {
+                steps.note(&format!("{}: {error:#}", bench.name));
+                failed.push(bench.name);
+                continue;
+            }
+        };
+        for printed in measured {
+            pictures += draw::pictures(&printed, &folder)?.len();
+            new.push(printed.measure);
+        }
+        all = measure::merged(all, &new);
+        write(&summary, &serde_json::to_vec_pretty(&all)?)?;
+    }
+    publish::show(&new);
+    println!("\nwritten to {}, with {pictures} pictures beside it", summary.display());
+    if !failed.is_empty() {
+        bail!("not measured: {}", failed.join(", "));
+    }
+    Ok(())
 }
 
 /// Bytes of the core, and what they become when packed; the extension's JavaScript stands beside them.
@@ -153,7 +158,7 @@ fn size(tree: &Tree, steps: &mut Steps) -> Result<Vec<Measure>> {
     let kilobytes = |bytes: u64| bytes as f64 / 1_000.0;
     let note =
         format!("no baseline; the extension's JavaScript with the glue is {:.1} KB", kilobytes(javascript));
-    let figure = |name: &str, bytes: u64, note: &str| Measure {
+    let figure = |name: &str, bytes: u64, reach: Option<Reach>, note: &str| Measure {
         name: name.to_owned(),
         unit: "KB".to_owned(),
         value: kilobytes(bytes),
@@ -161,10 +166,11 @@ fn size(tree: &Tree, steps: &mut Steps) -> Result<Vec<Measure>> {
         ratio: None,
         spread: None,
         note: note.to_owned(),
+        reach,
     };
     Ok(vec![
-        figure("WASM core", core.len() as u64, &note),
-        figure("WASM core, deflated", deflated(&core)?, "as in the zip; a browser keeps it unpacked"),
+        figure("WASM core", core.len() as u64, Some(Reach::ValueAtMost(CORE_KB)), &note),
+        figure("WASM core, deflated", deflated(&core)?, None, "as in the zip; a browser keeps it unpacked"),
     ])
 }
 
@@ -181,7 +187,7 @@ fn run_example(
     package: &str,
     example: &str,
     needs: Needs,
-) -> Result<Vec<Measure>> {
+) -> Result<Vec<Printed>> {
     let mut build = native(tree);
     build.args(["build", "--release", "--package", package, "--example", example]);
     if needs != Needs::Nothing {
@@ -197,23 +203,5 @@ fn run_example(
         run.env("TICKETGATE_EXTENSION", build::extension(tree, steps, wasm::Core::Small)?);
     }
     let printed = steps.work(example, || Ok((output(&mut run)?, String::new())))?;
-    printed.lines().map(|line| read_measure(example, line)).collect()
-}
-
-fn read_measure(source: &str, line: &str) -> Result<Measure> {
-    serde_json::from_str(line)
-        .with_context(|| format!("{source} printed something that is no measure: {line}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_measure_of_an_example_is_read_and_chatter_is_refused() {
-        let line =
-            r#"{"name":"x","unit":"µs","value":2.0,"baseline":1.0,"ratio":2.0,"spread":0.1,"note":""}"#;
-        assert_eq!(read_measure("x", line).unwrap().ratio, Some(2.0));
-        assert!(read_measure("x", "done").is_err());
-    }
+    printed.lines().map(|line| measure::read(example, line)).collect()
 }

@@ -18,8 +18,8 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use ticketgate_access::config::RateLimits;
 use ticketgate_access::session::{Account, AccountKey, Session};
-use ticketgate_protocol::api::{AuditRecord, AuditVerdict};
-use ticketgate_protocol::ids::{CustomerId, IdempotencyKey, SessionId, TechnicianId};
+use ticketgate_protocol::api::{AuditRecord, AuditVerdict, State};
+use ticketgate_protocol::ids::{CustomerId, DirectoryId, IdempotencyKey, SessionId, TechnicianId};
 
 pub use sqlite::SqliteLedger;
 
@@ -58,6 +58,19 @@ pub trait Ledger: Send + Sync {
     /// # Errors
     /// [`LedgerError::Unavailable`]
     async fn accounts(&self) -> Result<Vec<Account>, LedgerError>;
+
+    /// Every account that a directory may have something for, by key: not settled, used by a session that is not over, or one
+    /// that stays between sessions. Little of each, since there can be very many; burner accounts of the past are left out.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`]
+    async fn standings(&self) -> Result<Vec<Standing>, LedgerError>;
+
+    /// How many sessions are not over, by directory.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`]
+    async fn open_by_directory(&self) -> Result<BTreeMap<DirectoryId, u64>, LedgerError>;
 
     /// The answer kept for a request of this technician, if the key was used within the last day.
     ///
@@ -186,6 +199,21 @@ pub struct NewAudit {
     pub details: BTreeMap<&'static str, Value>,
 }
 
+/// What has to be known of an account to see when there is something to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Which.
+    pub key: AccountKey,
+    /// Where it lives.
+    pub directory: DirectoryId,
+    /// [`Account::settled`].
+    pub settled: bool,
+    /// Whether a session that is not over uses it.
+    pub in_use: bool,
+    /// The first end of its sessions that are being granted or granted.
+    pub first_end: Option<DateTime<Utc>>,
+}
+
 /// Which sessions.
 #[derive(Debug, Clone, Default)]
 pub struct SessionFilter {
@@ -197,6 +225,8 @@ pub struct SessionFilter {
     pub account: Option<AccountKey>,
     /// Only those that are not over (`pending` … `ending`).
     pub open: bool,
+    /// Only those in this state.
+    pub state: Option<State>,
     /// Only those that were over after this time.
     pub over_since: Option<DateTime<Utc>>,
     /// At most so many.

@@ -11,6 +11,7 @@ mod signer;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,11 +20,11 @@ use chrono::{DateTime, Utc};
 use rusqlite::Connection;
 use ticketgate_access::session::{Account, AccountKey, Session};
 use ticketgate_protocol::api::{AuditRecord, AuditVerdict};
-use ticketgate_protocol::ids::{IdempotencyKey, SessionId, TechnicianId};
+use ticketgate_protocol::ids::{DirectoryId, IdempotencyKey, SessionId, TechnicianId};
 
-use self::place::{Place, Standing};
+use self::place::{InPlace, Place};
 use self::signer::Signer;
-use crate::{Answered, AuditQuery, Change, Ledger, LedgerError, Salvage, SessionFilter, verify};
+use crate::{Answered, AuditQuery, Change, Ledger, LedgerError, Salvage, SessionFilter, Standing, verify};
 
 /// A ledger in an SQLite file. Several processes can have the same one open; SQLite's locks order their writes.
 ///
@@ -94,7 +95,7 @@ impl SqliteLedger {
 
     /// [`Open::keep_in_place`], on a thread that may block; one look at the file where all is well.
     async fn keep_in_place(&self) -> Result<(), LedgerError> {
-        if self.place.lock().unwrap_or_else(PoisonError::into_inner).standing() == Standing::Right {
+        if self.place.lock().unwrap_or_else(PoisonError::into_inner).standing() == InPlace::Right {
             return Ok(());
         }
         let open = Open {
@@ -128,9 +129,9 @@ impl Open {
     fn keep_in_place(&self) -> Result<(), LedgerError> {
         let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
         match place.standing() {
-            Standing::Right => return Ok(()),
-            Standing::Another => return Err(LedgerError::Unavailable(place.trouble().unwrap_or_default())),
-            Standing::Gone => {}
+            InPlace::Right => return Ok(()),
+            InPlace::Another => return Err(LedgerError::Unavailable(place.trouble().unwrap_or_default())),
+            InPlace::Gone => {}
         }
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         place.rebuild(&writer)?;
@@ -185,6 +186,14 @@ impl Ledger for SqliteLedger {
 
     async fn accounts(&self) -> Result<Vec<Account>, LedgerError> {
         on_thread(&self.reader, |connection| query::accounts(connection)).await
+    }
+
+    async fn standings(&self) -> Result<Vec<Standing>, LedgerError> {
+        on_thread(&self.reader, |connection| query::standings(connection)).await
+    }
+
+    async fn open_by_directory(&self) -> Result<BTreeMap<DirectoryId, u64>, LedgerError> {
+        on_thread(&self.reader, |connection| query::open_by_directory(connection)).await
     }
 
     async fn answered(

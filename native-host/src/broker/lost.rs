@@ -15,6 +15,7 @@ use ticketgate_protocol::api::{EndCause, Finding, Mode, State};
 use ticketgate_protocol::ids::{DirectoryId, TechnicianId};
 
 use super::activation::dedicated_name;
+use super::connectors::Connectors;
 use super::start::{Role, StartError, bring_up, ledger_places, lock_state};
 use super::upkeep::finding;
 use super::{Broker, Snapshot, listen, records};
@@ -37,7 +38,8 @@ pub async fn recover(places: &Places, new_ledger: bool) -> Result<Vec<Finding>, 
     })?;
     ticketgate_access::config::read(&text).map_err(|faults| StartError::Configuration(faults.to_string()))?;
     let (ledger, mut findings) = fit(places, new_ledger).await?;
-    let started = bring_up(places, Role::Sweep, ledger, lock).await?;
+    let started =
+        bring_up(places, Role::Sweep, ledger, lock, Arc::new(Connectors::new(&places.state))).await?;
     let broker = started.broker;
     let snapshot = broker.settings();
     let unable = |problem: ticketgate_protocol::problem::Problem| StartError::Ledger(problem.to_string());

@@ -1,6 +1,6 @@
 //! What a caller can ask for: each is a decision, one durable write, and then [`Broker::converge`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -99,9 +99,15 @@ impl Broker {
     pub async fn list(&self, filter: SessionFilter) -> Result<Vec<api::Session>, Problem> {
         let snapshot = self.settings();
         let mut shown = Vec::new();
+        // Each account once, however many sessions share it.
+        let mut accounts: HashMap<AccountKey, Option<Account>> = HashMap::new();
         for session in self.ledger.sessions(filter).await.map_err(|e| ledger_problem(&e))? {
-            let account = self.ledger.account(&session.account).await.map_err(|e| ledger_problem(&e))?;
-            shown.push(self.show(&snapshot, &session, account.as_ref().map(|(a, _)| a)));
+            if !accounts.contains_key(&session.account) {
+                let found = self.ledger.account(&session.account).await.map_err(|e| ledger_problem(&e))?;
+                accounts.insert(session.account.clone(), found.map(|(account, _)| account));
+            }
+            let account = accounts.get(&session.account).and_then(Option::as_ref);
+            shown.push(self.show(&snapshot, &session, account));
         }
         Ok(shown)
     }

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use ticketgate_access::config::{self, Config};
 use ticketgate_access::session::Right;
 use ticketgate_directory::Directory;
-use ticketgate_ledger::{Change, SessionFilter};
+use ticketgate_ledger::Change;
 use ticketgate_protocol::api::Notice;
 use ticketgate_protocol::ids::DirectoryId;
 
@@ -131,9 +131,8 @@ impl Broker {
         // A directory that has left the file is still needed for the ends of its sessions. Where the ledger cannot say
         // which have any, each is.
         let old = self.settings();
-        let open = SessionFilter { open: true, ..SessionFilter::default() };
-        let needed: BTreeSet<_> = match self.ledger.sessions(open).await {
-            Ok(open) => open.into_iter().map(|session| session.directory).collect(),
+        let needed: BTreeSet<_> = match self.ledger.open_by_directory().await {
+            Ok(open) => open.into_keys().collect(),
             Err(_) => old.directories.keys().cloned().collect(),
         };
         for id in needed {

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::clock::{BrokerClock, System};
 use super::connectors::Connectors;
-use super::{Broker, listen};
+use super::{Broker, BuildDirectory, listen};
 use crate::places::Places;
 
 /// How often the configuration file is looked at. A look is one `stat`.
@@ -71,10 +71,22 @@ pub enum Role {
 /// # Errors
 /// [`StartError`]
 pub async fn start(places: &Places, role: Role) -> Result<Started, StartError> {
+    start_with(places, role, Arc::new(Connectors::new(&places.state))).await
+}
+
+/// The same with connectors of the caller's: how the broker grows is measured without a directory's own time in it.
+///
+/// # Errors
+/// [`StartError`]
+pub async fn start_with(
+    places: &Places,
+    role: Role,
+    connectors: Arc<dyn BuildDirectory>,
+) -> Result<Started, StartError> {
     let lock = lock_state(places)?;
     let (ledger, key) = ledger_places(places);
     let ledger = SqliteLedger::open(&ledger, &key).map_err(|e| StartError::Ledger(e.to_string()))?;
-    bring_up(places, role, ledger, lock).await
+    bring_up(places, role, ledger, lock, connectors).await
 }
 
 /// The ledger's file and the key that signs its audit log.
@@ -104,10 +116,11 @@ pub(super) async fn bring_up(
     role: Role,
     ledger: SqliteLedger,
     lock: File,
+    connectors: Arc<dyn BuildDirectory>,
 ) -> Result<Started, StartError> {
     let ledger = crate::faults::ledger(Arc::new(ledger));
     let clock = BrokerClock::new(crate::faults::time(System));
-    let broker = Broker::new(ledger, Arc::new(clock), Arc::new(Connectors::new(&places.state)));
+    let broker = Broker::new(ledger, Arc::new(clock), connectors);
     if role == Role::Serve {
         // A ledger that cannot be written lets nothing begin; what is over has to end all the same.
         if let Err(problem) = broker.record_life("broker.started").await {
@@ -174,8 +187,11 @@ impl Started {
         }
         tasks.shutdown().await;
         match self.broker.record_life("broker.stopped").await {
-            Ok(open) => {
-                for session in open {
+            Ok((open, first)) => {
+                if open > first.len() {
+                    tracing::warn!(open, "more sessions stay open than are named here");
+                }
+                for session in first {
                     tracing::warn!(
                         session = %session.id,
                         account = %session.account.0,

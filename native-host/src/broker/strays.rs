@@ -17,7 +17,7 @@ pub(super) struct Units {
     /// Accounts that the ledger does not know.
     pub(super) unknown: Vec<(DirectoryId, ListedAccount)>,
     /// Burner accounts that it does know; each that is over should be gone.
-    pub(super) burners: Vec<AccountKey>,
+    pub(super) burners: Vec<(DirectoryId, AccountKey)>,
     /// Directories that could not be asked.
     pub(super) unread: Vec<Finding>,
 }
@@ -65,7 +65,7 @@ impl Broker {
         for (id, account) in listed {
             match known.of_listed(&account) {
                 None => units.unknown.push((id, account)),
-                Some(known) if known.mode == Mode::Burner => units.burners.push(known.key.clone()),
+                Some(known) if known.mode == Mode::Burner => units.burners.push((id, known.key.clone())),
                 Some(_) => {}
             }
         }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ticketgate_access::config::Config;
-use ticketgate_access::session::{Account, Session};
+use ticketgate_access::session::Session;
 use ticketgate_directory::RightUse;
-use ticketgate_ledger::{Change, LedgerError, SessionFilter};
+use ticketgate_ledger::{Change, LedgerError, SessionFilter, Standing};
 use ticketgate_protocol::api::{EndCause, Finding, Mode, State};
 use ticketgate_protocol::ids::DirectoryId;
 use ticketgate_protocol::problem::{Code, Problem};
@@ -24,6 +24,9 @@ const AT_ONCE: usize = 16;
 
 /// How often the audit log's heads are signed.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
+
+/// Sessions that the record of a start or stop names. With more the record would grow for ever; the log has them all.
+const NAMED: u32 = 1_000;
 
 /// A wall clock this far behind the ledger's latest write was set back.
 const SET_BACK: TimeDelta = TimeDelta::seconds(2);
@@ -43,13 +46,11 @@ impl Broker {
             tracing::warn!("the clock was set back since the last write; open sessions end now");
         }
         let mut all_recorded = true;
-        let open = SessionFilter { open: true, ..SessionFilter::default() };
-        for session in self.ledger.sessions(open).await.map_err(|e| ledger_problem(&e))? {
-            let cause = match session.state {
-                State::Activating => EndCause::GrantFailed,
-                State::Active if set_back => EndCause::ClockSetBack,
-                _ => continue,
-            };
+        let mut not_to_go_on = self.in_state(State::Activating, EndCause::GrantFailed).await?;
+        if set_back {
+            not_to_go_on.extend(self.in_state(State::Active, EndCause::ClockSetBack).await?);
+        }
+        for (session, cause) in not_to_go_on {
             let Some((account, sessions)) =
                 self.ledger.account(&session.account).await.map_err(|e| ledger_problem(&e))?
             else {
@@ -70,9 +71,9 @@ impl Broker {
             self.record_clock_set_back(was, now).await;
         }
         let mut due = 0;
-        for account in self.ledger.accounts().await.map_err(|e| ledger_problem(&e))? {
+        for account in self.ledger.standings().await.map_err(|e| ledger_problem(&e))? {
             if account.settled {
-                self.schedule(&account.key).await;
+                self.ends.set(&account.key, account.first_end);
             } else {
                 self.ends.set(&account.key, Some(now));
                 due += 1;
@@ -98,27 +99,38 @@ impl Broker {
         self.ends.all_now(now);
     }
 
+    /// The sessions in a state, with the cause that will be given for their end.
+    async fn in_state(&self, state: State, cause: EndCause) -> Result<Vec<(Session, EndCause)>, Problem> {
+        let filter = SessionFilter { state: Some(state), ..SessionFilter::default() };
+        let found = self.ledger.sessions(filter).await.map_err(|e| ledger_problem(&e))?;
+        Ok(found.into_iter().map(|session| (session, cause)).collect())
+    }
+
     /// Converges every account that may exist in a directory, and says what could not be settled.
     ///
     /// # Errors
     /// Ledger down.
     pub async fn sweep(self: &Arc<Self>) -> Result<Vec<Finding>, Problem> {
         self.follow_clock_when_idle().await;
-        let accounts = self.ledger.accounts().await.map_err(|e| ledger_problem(&e))?;
-        let open = SessionFilter { open: true, ..SessionFilter::default() };
-        let open = self.ledger.sessions(open).await.map_err(|e| ledger_problem(&e))?;
-        let in_use: BTreeSet<_> = open.into_iter().map(|s| s.account).collect();
+        let accounts = self.ledger.standings().await.map_err(|e| ledger_problem(&e))?;
         let snapshot = self.settings();
         // Nothing can be left of a deleted account, and nothing be asked of a directory that is no longer configured.
-        let over = |a: &Account| a.mode == Mode::Burner || !snapshot.directories.contains_key(&a.directory);
-        let looked_at = |a: &Account| !a.settled || in_use.contains(&a.key) || !over(a);
-        let (now, deleted): (Vec<_>, Vec<_>) = accounts.into_iter().partition(looked_at);
+        let due = |a: &Standing| !a.settled || a.in_use || snapshot.directories.contains_key(&a.directory);
+        let now: Vec<_> = accounts.into_iter().filter(due).collect();
         let count = now.len();
+        let looked_at: BTreeSet<_> = now.iter().map(|account| account.key.clone()).collect();
         let mut findings = self.rounds(now).await;
         let units = self.units(&snapshot).await;
-        // But one that replication, or somebody, brought back is there again.
-        let there: BTreeSet<_> = units.burners.iter().collect();
-        findings.extend(self.rounds(deleted.into_iter().filter(|a| there.contains(&a.key)).collect()).await);
+        // A burner account that is over is gone, unless replication, or somebody, brought it back.
+        let brought_back = units.burners.iter().filter(|(_, key)| !looked_at.contains(key));
+        let brought_back = brought_back.map(|(directory, key)| Standing {
+            key: key.clone(),
+            directory: directory.clone(),
+            settled: true,
+            in_use: false,
+            first_end: None,
+        });
+        findings.extend(self.rounds(brought_back.collect()).await);
         findings.extend(units.strays());
         if findings.is_empty() {
             findings.push(finding(
@@ -131,8 +143,8 @@ impl Broker {
     }
 
     /// All directories side by side.
-    async fn rounds(self: &Arc<Self>, accounts: Vec<Account>) -> Vec<Finding> {
-        let mut rounds: BTreeMap<DirectoryId, Vec<Account>> = BTreeMap::new();
+    async fn rounds(self: &Arc<Self>, accounts: Vec<Standing>) -> Vec<Finding> {
+        let mut rounds: BTreeMap<DirectoryId, Vec<Standing>> = BTreeMap::new();
         for account in accounts {
             rounds.entry(account.directory.clone()).or_default().push(account);
         }
@@ -142,7 +154,7 @@ impl Broker {
 
     /// One directory's part of a sweep: what is due first. A directory that cannot be reached is left at once, so that
     /// neither the other directories nor the next sweep wait for it.
-    async fn round(self: &Arc<Self>, directory: DirectoryId, mut accounts: Vec<Account>) -> Vec<Finding> {
+    async fn round(self: &Arc<Self>, directory: DirectoryId, mut accounts: Vec<Standing>) -> Vec<Finding> {
         accounts.sort_by_key(|account| account.settled);
         let mut findings = Vec::new();
         let mut left = accounts.len();
@@ -243,16 +255,20 @@ impl Broker {
         }
     }
 
-    /// Records that the broker starts or stops, with the sessions that it leaves open.
+    /// Records that the broker starts or stops, with the sessions that it leaves open: how many, and which of them end first.
+    /// Answers both.
     ///
     /// # Errors
     /// Ledger down.
-    pub async fn record_life(&self, action: &'static str) -> Result<Vec<Session>, Problem> {
-        let open = SessionFilter { open: true, ..SessionFilter::default() };
-        let open = self.ledger.sessions(open).await.map_err(|e| ledger_problem(&e))?;
+    pub async fn record_life(&self, action: &'static str) -> Result<(usize, Vec<Session>), Problem> {
+        let counted = self.ledger.open_by_directory().await.map_err(|e| ledger_problem(&e))?;
+        let open = usize::try_from(counted.values().sum::<u64>()).unwrap_or(usize::MAX);
+        let named = SessionFilter { open: true, limit: Some(NAMED), ..SessionFilter::default() };
+        let named = self.ledger.sessions(named).await.map_err(|e| ledger_problem(&e))?;
         let details = records::details([
             ("version", env!("CARGO_PKG_VERSION").into()),
-            ("open_sessions", open.iter().map(|s| s.id.to_string()).collect::<Vec<_>>().into()),
+            ("open", open.into()),
+            ("open_sessions", named.iter().map(|s| s.id.to_string()).collect::<Vec<_>>().into()),
         ]);
         let change = Change {
             name: "ledger.life",
@@ -261,7 +277,7 @@ impl Broker {
             ..Change::default()
         };
         self.commit(change).await.map_err(|e| ledger_problem(&e))?;
-        Ok(open)
+        Ok((open, named))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The points themselves: decorators through which every ledger write and directory call goes by its name.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,9 +10,9 @@ use chrono::{DateTime, Utc};
 use ticketgate_access::desired::{Observed, Step};
 use ticketgate_access::session::{Account, AccountKey, Right, Session};
 use ticketgate_directory::{Directory, DirectoryError, Listing, Promises, RightUse, Secret};
-use ticketgate_ledger::{Answered, AuditQuery, Change, Ledger, LedgerError, SessionFilter};
+use ticketgate_ledger::{Answered, AuditQuery, Change, Ledger, LedgerError, SessionFilter, Standing};
 use ticketgate_protocol::api::{AuditRecord, AuditVerdict, Finding, Mode};
-use ticketgate_protocol::ids::{IdempotencyKey, SessionId, TechnicianId};
+use ticketgate_protocol::ids::{DirectoryId, IdempotencyKey, SessionId, TechnicianId};
 
 use super::plan::{Fault, met_at};
 
@@ -140,6 +141,14 @@ impl Ledger for Pointed<dyn Ledger> {
 
     async fn accounts(&self) -> Result<Vec<Account>, LedgerError> {
         self.0.accounts().await
+    }
+
+    async fn standings(&self) -> Result<Vec<Standing>, LedgerError> {
+        self.0.standings().await
+    }
+
+    async fn open_by_directory(&self) -> Result<BTreeMap<DirectoryId, u64>, LedgerError> {
+        self.0.open_by_directory().await
     }
 
     async fn answered(

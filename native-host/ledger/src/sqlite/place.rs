@@ -21,7 +21,7 @@ pub(super) struct Place {
 
 /// What stands in the place.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum InPlace {
     /// The file that is open.
     Right,
     /// Nothing.
@@ -37,12 +37,12 @@ impl Place {
     }
 
     /// Looks. A system that cannot tell files apart does not let an open one be deleted.
-    pub(super) fn standing(&self) -> Standing {
+    pub(super) fn standing(&self) -> InPlace {
         match (self.identity, identity(&self.path)) {
-            (None, _) => Standing::Right,
-            (Some(_), None) => Standing::Gone,
-            (Some(before), Some(now)) if before == now => Standing::Right,
-            (Some(_), Some(_)) => Standing::Another,
+            (None, _) => InPlace::Right,
+            (Some(_), None) => InPlace::Gone,
+            (Some(before), Some(now)) if before == now => InPlace::Right,
+            (Some(_), Some(_)) => InPlace::Another,
         }
     }
 
@@ -50,9 +50,9 @@ impl Place {
     pub(super) fn trouble(&self) -> Option<String> {
         let path = self.path.display();
         match self.standing() {
-            Standing::Right => None,
-            Standing::Gone => Some(format!("the ledger {path} was deleted while it was open")),
-            Standing::Another => Some(format!(
+            InPlace::Right => None,
+            InPlace::Gone => Some(format!("the ledger {path} was deleted while it was open")),
+            InPlace::Another => Some(format!(
                 "another file stands in the place of the ledger {path}; stop the broker, put the right one there, and start it again"
             )),
         }

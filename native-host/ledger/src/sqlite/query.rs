@@ -1,16 +1,18 @@
 //! The ledger's reads. Nothing is written here.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use rusqlite::types::Value as Parameter;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params_from_iter};
 use serde_json::Value;
 use ticketgate_access::session::{Account, AccountKey, Session};
 use ticketgate_protocol::api::AuditRecord;
-use ticketgate_protocol::ids::{IdempotencyKey, SessionId, TechnicianId};
+use ticketgate_protocol::ids::{DirectoryId, IdempotencyKey, SessionId, TechnicianId};
 
 use super::rows::{self, ACCOUNT, SESSION, integer, time, time_text};
 use crate::chain::Hash;
-use crate::{Answered, AuditQuery, LedgerError, SessionFilter, failure};
+use crate::{Answered, AuditQuery, LedgerError, SessionFilter, Standing, failure};
 
 /// Sessions that are not over. The same as `is_not_over` says of a change's sessions.
 const OPEN: &str = "state IN ('pending', 'approved', 'activating', 'active', 'ending')";
@@ -37,6 +39,9 @@ pub(super) fn sessions(connection: &Connection, filter: &SessionFilter) -> Resul
     if filter.open {
         wanted.and(OPEN, []);
     }
+    if let Some(state) = &filter.state {
+        wanted.and("state = ?", [rows::word(state)?.into()]);
+    }
     if let Some(since) = filter.over_since {
         wanted.and("ended_at > ?", [time_text(since)?.into()]);
     }
@@ -59,6 +64,24 @@ pub(super) fn account(
 
 pub(super) fn accounts(connection: &Connection) -> Result<Vec<Account>, LedgerError> {
     all(connection, &format!("SELECT {ACCOUNT} FROM accounts ORDER BY key"), [], rows::account)
+}
+
+/// One pass over the open sessions, and one over the accounts.
+pub(super) fn standings(connection: &Connection) -> Result<Vec<Standing>, LedgerError> {
+    let sql = format!(
+        "WITH open AS (
+             SELECT account, min(CASE WHEN state IN ('activating', 'active') THEN until END) AS first_end
+             FROM sessions WHERE {OPEN} GROUP BY account)
+         SELECT key, directory, settled, open.account IS NOT NULL, first_end
+         FROM accounts LEFT JOIN open ON open.account = key
+         WHERE NOT settled OR mode != 'burner' OR open.account IS NOT NULL ORDER BY key"
+    );
+    all(connection, &sql, [], rows::standing)
+}
+
+pub(super) fn open_by_directory(connection: &Connection) -> Result<BTreeMap<DirectoryId, u64>, LedgerError> {
+    let sql = format!("SELECT directory, count(*) FROM sessions WHERE {OPEN} GROUP BY directory");
+    Ok(all(connection, &sql, [], rows::counted)?.into_iter().collect())
 }
 
 /// Ids of the technician's sessions that are not over.

@@ -9,8 +9,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use ticketgate_access::session::{Account, AccountKey, Session};
+use ticketgate_protocol::ids::DirectoryId;
 
-use crate::{LedgerError, failure};
+use crate::{LedgerError, Standing, failure};
 
 /// Columns of a session in the order of [`session`].
 pub(super) const SESSION: &str = r#"id, state, technician, customer, directory, policy, policy_name, mode, account, rights, reason, ticket, requested_at, "from", until, latest_end, active_at, end_cause, ended_at, trouble, version"#;
@@ -105,6 +106,24 @@ pub(super) fn account(row: &Row<'_>) -> Result<Account, LedgerError> {
         next_try: cell.optional_time(12)?,
         version: cell.number(13)?,
     })
+}
+
+/// What is known at a glance of an account: key, directory, settled, in use, first end.
+pub(super) fn standing(row: &Row<'_>) -> Result<Standing, LedgerError> {
+    let cell = Cell { row };
+    Ok(Standing {
+        key: AccountKey(cell.get(0)?),
+        directory: cell.parsed(1)?,
+        settled: cell.get(2)?,
+        in_use: cell.get(3)?,
+        first_end: cell.optional_time(4)?,
+    })
+}
+
+/// A directory and a count.
+pub(super) fn counted(row: &Row<'_>) -> Result<(DirectoryId, u64), LedgerError> {
+    let cell = Cell { row };
+    Ok((cell.parsed(0)?, cell.number(1)?))
 }
 
 /// Columns of one row, by number.

@@ -335,6 +335,16 @@ impl ticketgate_ledger::Ledger for Refusing {
     async fn accounts(&self) -> Result<Vec<Account>, ticketgate_ledger::LedgerError> {
         self.inner.accounts().await
     }
+    async fn standings(&self) -> Result<Vec<ticketgate_ledger::Standing>, ticketgate_ledger::LedgerError> {
+        self.inner.standings().await
+    }
+
+    async fn open_by_directory(
+        &self,
+    ) -> Result<BTreeMap<ticketgate_protocol::ids::DirectoryId, u64>, ticketgate_ledger::LedgerError> {
+        self.inner.open_by_directory().await
+    }
+
     async fn answered(
         &self,
         technician: &ticketgate_protocol::ids::TechnicianId,

@@ -81,3 +81,16 @@ async fn without_the_key_of_the_audit_log_what_is_open_ends_and_nothing_begins_u
     std::fs::rename(&away, &key).unwrap();
     assert_eq!(world.activate("servers", "k4").await.state, State::Active);
 }
+
+#[tokio::test]
+async fn a_stop_is_on_record_with_the_sessions_that_stay_open() {
+    let world = World::new().await;
+    let session = world.activate("domain", "k1").await;
+    let over = world.activate("burner", "k2").await;
+    world.end(&over, "k3").await;
+    assert_eq!(world.broker.record_life("broker.stopped").await.unwrap().0, 1);
+    let records = world.ledger.audit(AuditQuery::default()).await.unwrap();
+    let stopped = records.iter().find(|r| r.action == "broker.stopped").unwrap();
+    assert_eq!(stopped.details["open"], 1);
+    assert_eq!(stopped.details["open_sessions"], serde_json::json!([session.id]));
+}

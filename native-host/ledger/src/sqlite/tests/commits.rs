@@ -1,12 +1,15 @@
 //! What a commit writes, refuses and leaves alone.
 
+use std::collections::BTreeMap;
+
 use ticketgate_access::config::RateLimits;
-use ticketgate_protocol::api::{EndCause, State};
+use ticketgate_access::session::AccountKey;
+use ticketgate_protocol::api::{EndCause, Mode, State};
 use ticketgate_protocol::ids::{CustomerId, IdempotencyKey};
 use ticketgate_protocol::problem::{Code, Problem};
 
 use super::*;
-use crate::{Answer, Answered, AuditQuery, Guard, Ledger, LedgerError, Limit, SessionFilter};
+use crate::{Answer, Answered, AuditQuery, Guard, Ledger, LedgerError, Limit, SessionFilter, Standing};
 
 /// A new account with a new session.
 fn activation(id: &str, owner: &str) -> Change {
@@ -257,4 +260,50 @@ async fn a_session_without_its_account_is_refused_whole() {
     let refused = ledger.commit(activation("s-1", "tech1")).await;
     assert!(matches!(refused, Err(LedgerError::Unavailable(_))), "{refused:?}");
     assert_eq!(records(&ledger).await, 0);
+}
+
+#[tokio::test]
+async fn what_a_directory_may_still_have_is_told_without_the_burner_accounts_of_the_past() {
+    let place = Place::new();
+    let ledger = place.open();
+    let burner = |id: &str, state: State, until: i64, settled: bool| {
+        let key = AccountKey(format!("acme-ad/burner/{id}"));
+        let account = Account { key: key.clone(), mode: Mode::Burner, settled, ..account("tech1") };
+        let session = Session { account: key, state, until: at(until), ..session(id, "tech1") };
+        Change { accounts: vec![account], sessions: vec![session], ..Change::default() }
+    };
+    let idle = Account { settled: true, ..account("tech2") };
+    let over = Session { state: State::Ended, ..session("s-idle", "tech2") };
+    for change in [
+        burner("s-over", State::Ended, 10, true),
+        burner("s-left", State::Failed, 20, false),
+        burner("s-open", State::Active, 30, true),
+        burner("s-going", State::Ending, 40, true),
+        Change { accounts: vec![idle.clone()], sessions: vec![over], ..Change::default() },
+    ] {
+        ledger.commit(change).await.unwrap();
+    }
+    // A second session on one account, which ends before the first.
+    let shared = AccountKey("acme-ad/burner/s-open".into());
+    let sooner =
+        Session { account: shared, state: State::Activating, until: at(25), ..session("s-2", "tech1") };
+    ledger.commit(Change { sessions: vec![sooner], ..Change::default() }).await.unwrap();
+
+    let standing = |key: &str, settled: bool, in_use: bool, first_end: Option<i64>| Standing {
+        key: AccountKey(key.to_owned()),
+        directory: idle.directory.clone(),
+        settled,
+        in_use,
+        first_end: first_end.map(at),
+    };
+    assert_eq!(
+        ledger.standings().await.unwrap(),
+        [
+            standing("acme-ad/burner/s-going", true, true, None),
+            standing("acme-ad/burner/s-left", false, false, None),
+            standing("acme-ad/burner/s-open", true, true, Some(25)),
+            standing(&idle.key.0, true, false, None),
+        ]
+    );
+    assert_eq!(ledger.open_by_directory().await.unwrap(), BTreeMap::from([(idle.directory, 3)]));
 }

@@ -1,0 +1,118 @@
+//! How late many ends are that fall due within a minute.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::json;
+use ticketgate::broker::{Role, Serving, start_with};
+use ticketgate_ledger::{Ledger, SessionFilter, SqliteLedger};
+use ticketgate_protocol::api::State;
+
+use super::prepare::{self, Prepared};
+use super::stub::{Only, Said, Stub};
+use super::{Result, quantile, spread};
+
+/// When the first end is due: time to start and to sweep.
+const LEAD: TimeDelta = TimeDelta::seconds(20);
+const MINUTE: TimeDelta = TimeDelta::seconds(60);
+/// How long after the minute the last end may come.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// When each prepared account was closed in the directory, in microseconds since 1970.
+static CLOSED: OnceLock<Vec<AtomicI64>> = OnceLock::new();
+
+pub(super) fn measure(ends: usize) -> Result<()> {
+    let _ = CLOSED.set((0..ends).map(|_| AtomicI64::new(0)).collect());
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build()?;
+    runtime.block_on(run(ends))
+}
+
+fn note(said: Said, number: usize) {
+    if let (Said::Closed, Some(at)) = (said, CLOSED.get().and_then(|all| all.get(number))) {
+        at.store(Utc::now().timestamp_micros(), Ordering::Relaxed);
+    }
+}
+
+async fn run(ends: usize) -> Result<()> {
+    let folder = prepare::folder()?;
+    let apart = MINUTE / i32::try_from(ends)?;
+    let first = Utc::now() + LEAD;
+    let prepared = Prepared { sessions: ends, first, others: first + apart, apart };
+    let places = prepared.write(folder.path(), "nobody").await?;
+    if Utc::now() + TimeDelta::seconds(5) > first {
+        return Err("preparing took too long; raise LEAD".into());
+    }
+    let stub = Stub::new(Duration::from_millis(1), prepared, note);
+    let started = start_with(&places, Role::Serve, Arc::new(Only(stub))).await?;
+    let clock = std::thread::spawn(move || bare_clock(prepared));
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let socket = places.socket.clone();
+    let serving = tokio::spawn(async move {
+        let how = Serving { socket: &socket, on_demand: false, for_everyone: false };
+        started.serve(how, async { drop(stopped.await) }).await
+    });
+    let ledger = SqliteLedger::open(&places.state.join("ledger.sqlite"), &places.state.join("audit.key"))?;
+    let give_up = tokio::time::Instant::now() + (LEAD + MINUTE).to_std()? + PATIENCE;
+    let open = SessionFilter { open: true, limit: Some(1), ..SessionFilter::default() };
+    while !ledger.sessions(open.clone()).await?.is_empty() {
+        if tokio::time::Instant::now() > give_up {
+            return Err("some sessions have not ended".into());
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    let _ = stop.send(());
+    serving.await??;
+    let baseline = clock.join().map_err(|_| "the bare clock broke off")??;
+    let (mut closed, mut recorded) = (Vec::new(), Vec::new());
+    for session in ledger.sessions(SessionFilter::default()).await? {
+        let number = Prepared::number(&session.account).ok_or("another session")?;
+        let ended = session.ended_at.filter(|_| session.state == State::Ended).ok_or("not ended")?;
+        let at = CLOSED.get().and_then(|all| all.get(number)).map_or(0, |at| at.load(Ordering::Relaxed));
+        let at = DateTime::from_timestamp_micros(at).ok_or("a time")?;
+        closed.push(seconds(at - prepared.until(number)));
+        recorded.push(seconds(ended - prepared.until(number)));
+    }
+    let spread_over =
+        format!("{ends} ends spread over one minute, one account each, a directory that answers after 1 ms");
+    for (name, numbers, what) in [
+        (
+            "lateness of 10,000 ends in one minute, p99",
+            &closed,
+            "until the account is disabled in the directory",
+        ),
+        (
+            "lateness of 10,000 ends in one minute until all is taken away and on record, p99",
+            &recorded,
+            "until the account is gone, read back, and the ledger says so",
+        ),
+    ] {
+        let (value, beside) = (quantile(numbers, 0.99), quantile(&baseline, 0.99));
+        let line = json!({
+            "name": name, "unit": "s", "value": value, "baseline": beside, "ratio": value / beside,
+            "spread": spread(numbers),
+            "note": format!("{what}; {spread_over}; baseline: the clock, a thread that sleeps until the same instants"),
+            "reach": {"value_at_most": 1.0}, "samples": {"value": numbers, "baseline": baseline},
+        });
+        println!("{line}");
+    }
+    Ok(())
+}
+
+/// How late a thread wakes that only waits for the same instants.
+fn bare_clock(prepared: Prepared) -> std::result::Result<Vec<f64>, String> {
+    let mut late = Vec::with_capacity(prepared.sessions);
+    for number in 0..prepared.sessions {
+        let until = prepared.until(number);
+        if let Ok(time) = (until - Utc::now()).to_std() {
+            std::thread::sleep(time);
+        }
+        late.push(seconds(Utc::now() - until));
+    }
+    Ok(late)
+}
+
+fn seconds(time: TimeDelta) -> f64 {
+    time.as_seconds_f64()
+}
