@@ -64,7 +64,7 @@ enum Needs {
     World,
 }
 
-const BENCHES: [Bench; 3] = [
+const BENCHES: [Bench; 4] = [
     Bench {
         name: "size",
         what: "what the browser loads: the WASM core beside the extension's JavaScript",
@@ -83,6 +83,11 @@ const BENCHES: [Bench; 3] = [
         name: "activation",
         what: "activation and end at the broker's API beside bare LDAP and samba-tool, on a private domain controller",
         how: How::Example { package: "ticketgate-tests", example: "measure_activation", needs: Needs::World },
+    },
+    Bench {
+        name: "crowd",
+        what: "sixteen technicians at once beside bare LDAP on sixteen connections",
+        how: How::Example { package: "ticketgate-tests", example: "measure_crowd", needs: Needs::World },
     },
 ];
 
