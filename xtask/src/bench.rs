@@ -64,7 +64,7 @@ enum Needs {
 /// What the WASM core may weigh at most.
 const CORE_KB: f64 = 250.0;
 
-const BENCHES: [Bench; 4] = [
+const BENCHES: [Bench; 5] = [
     Bench {
         name: "size",
         what: "what the browser loads: the WASM core beside the extension's JavaScript",
@@ -88,6 +88,11 @@ const BENCHES: [Bench; 4] = [
         name: "browser",
         what: "the extension in Chromium: its scripts in a page, a worker's wake, the popup, a click to the active badge",
         how: How::Example { package: "ticketgate-tests", example: "measure_browser", needs: Needs::Browser },
+    },
+    Bench {
+        name: "crowd",
+        what: "sixteen technicians at once beside bare LDAP on sixteen connections",
+        how: How::Example { package: "ticketgate-tests", example: "measure_crowd", needs: Needs::World },
     },
 ];
 

@@ -171,21 +171,20 @@ impl Directory for ActiveDirectory {
     async fn apply(
         &self,
         account: &Account,
+        seen: &Observed,
         step: &Step,
         password: Option<&Secret>,
     ) -> Result<(), DirectoryError> {
         let (link, domain) = self.link().await?;
-        // The account is looked up before each write, so a dead connection shows while nothing has been sent.
-        let (link, domain, target) = match self.target(&link, &domain, account).await {
-            Err(error) if error.is_passing() && link.health() != link::Health::Good => {
+        match self.carry_out(&link, &domain, account, seen, step, password).await {
+            // The connection was dead before the write went out: nothing was changed, so once more on a new one.
+            Err(error @ DirectoryError::Unreachable(_)) if link.health() != link::Health::Good => {
                 tracing::debug!(%error, "asking the directory once more on a new connection");
                 let (link, domain) = self.link().await?;
-                let target = self.target(&link, &domain, account).await?;
-                (link, domain, target)
+                self.carry_out(&link, &domain, account, seen, step, password).await
             }
-            target => (link, domain, target?),
-        };
-        self.carry_out(&link, &domain, account, target, step, password).await
+            done => done,
+        }
     }
 
     async fn time(&self) -> Result<DateTime<Utc>, DirectoryError> {

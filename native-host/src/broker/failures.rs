@@ -53,16 +53,16 @@ impl Broker {
         }
         for _ in 0..2 {
             let before = self.clock.now();
-            let Ok(observed) = directory.observe(account).await else { return };
-            let asked = observed.directory_time.clamp(before, self.clock.now().max(before));
-            let (spelled, sessions, observed) = alike(directory, account, &sessions, &observed);
+            let Ok(looked) = directory.observe(account).await else { return };
+            let asked = looked.directory_time.clamp(before, self.clock.now().max(before));
+            let (spelled, sessions, observed) = alike(directory, account, &sessions, &looked);
             let wanted = desired(&spelled, &sessions, now);
             let Ok(steps) = plan(&spelled, &wanted, &observed, asked) else { return };
             // A running session's account stays open; only what the unrecorded one added goes.
             let adds =
                 |step: &&Step| matches!(step, Step::Create(_) | Step::Grant { .. } | Step::Open { .. });
             for step in steps.iter().filter(|step| !adds(step)) {
-                if let Err(error) = self.apply(directory, account, step).await {
+                if let Err(error) = self.apply(directory, account, &looked, step).await {
                     tracing::error!(step = step.name(), %error, "an activation that cannot be recorded could not be taken back yet");
                 }
             }

@@ -65,7 +65,9 @@ fn account() -> Account {
 
 async fn grant(directory: &ActiveDirectory, minutes: i64) -> Result<(), DirectoryError> {
     let until = directory.time().await? + TimeDelta::minutes(minutes);
-    directory.apply(&account(), &Step::Grant { right: Right(GROUP.into()), until: Some(until) }, None).await
+    let seen = directory.observe(&account()).await?;
+    let step = Step::Grant { right: Right(GROUP.into()), until: Some(until) };
+    directory.apply(&account(), &seen, &step, None).await
 }
 
 #[tokio::test]
@@ -124,7 +126,8 @@ async fn the_exchange_of_a_time_limited_membership_is_the_one_that_is_written_do
     grant(&directory, 60).await.unwrap();
     directory.observe(&account()).await.unwrap();
     grant(&directory, 120).await.unwrap();
-    directory.apply(&account(), &Step::Revoke(Right(GROUP.into())), None).await.unwrap();
+    let seen = directory.observe(&account()).await.unwrap();
+    directory.apply(&account(), &seen, &Step::Revoke(Right(GROUP.into())), None).await.unwrap();
     let said = server.state.lock().unwrap().transcript.clone();
     let written = include_str!("time_limited_membership.txt");
     let written: Vec<_> = written.lines().filter(|line| line.starts_with(['>', '<'])).collect();

@@ -76,6 +76,7 @@ impl Model {
     pub(super) fn person(&self, name: &str, rights: &[&str]) {
         let account = ObservedAccount {
             identity: format!("person-{name}"),
+            place: format!("CN={name}"),
             display_name: format!("ACME\\{name}"),
             enabled: true,
             end: DirectoryEnd::Never,
@@ -104,6 +105,7 @@ impl Model {
             }
             let made = ObservedAccount {
                 identity: crate::random::letters(8),
+                place: format!("CN={}", account.name),
                 display_name: format!("ACME\\{}", account.name),
                 enabled: false,
                 end: DirectoryEnd::At(DateTime::UNIX_EPOCH),
@@ -180,6 +182,7 @@ impl Directory for Model {
     async fn apply(
         &self,
         account: &Account,
+        _: &Observed,
         step: &Step,
         password: Option<&Secret>,
     ) -> Result<(), DirectoryError> {
