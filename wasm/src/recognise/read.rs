@@ -96,14 +96,14 @@ impl Reader<'_> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use ticketgate_protocol::tree::{FromTree, Tree};
 
     use super::*;
 
     fn candidate(take: Option<&str>, strip_zeros: bool) -> Candidate {
-        serde_json::from_value(
-            serde_json::json!({"source": "-", "title": true, "take": take, "strip_zeros": strip_zeros}),
-        )
-        .unwrap()
+        let json =
+            serde_json::json!({"source": "-", "title": true, "take": take, "strip_zeros": strip_zeros});
+        Candidate::from_tree(Tree::from_json(&json.to_string()).unwrap()).unwrap()
     }
 
     fn read(take: Option<&str>, number: Option<&str>, text: &str) -> Option<String> {

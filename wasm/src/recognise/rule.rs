@@ -1,15 +1,15 @@
 //! One system's rule as it stands in its data file, and the checks that a rule has to pass. No interpretation.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 
 use regex_lite::Regex;
-use serde::Deserialize;
 use ticketgate_protocol::page::{FOUND_MAX, Label, Read};
+use ticketgate_protocol::tree::{Faults, FromTree, Tree};
 
 use super::Certainty;
 
 /// How one system's ticket pages are recognised.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, FromTree)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Rule {
     /// The system's id (`request-tracker`).
@@ -59,7 +59,7 @@ pub(super) struct Rule {
 }
 
 /// One form of a ticket's address. Patterns match the whole of what they are about; their named groups become names.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, FromTree)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AddressRule {
     #[allow(dead_code, reason = "for readers of the data; checked to be there")]
@@ -68,7 +68,7 @@ pub(super) struct AddressRule {
     pub(super) path: String,
     /// Query parameters (decoded) that have to be there.
     #[serde(default)]
-    pub(super) query: BTreeMap<String, String>,
+    pub(super) query: Parameters,
     /// What stands behind `#`, still encoded. Absent: anything.
     #[serde(default)]
     pub(super) hash: Option<String>,
@@ -83,8 +83,25 @@ pub(super) struct AddressRule {
     pub(super) decoder: Option<String>,
 }
 
+/// Patterns by the names of query parameters.
+#[derive(Debug, Default)]
+pub(super) struct Parameters(pub(super) Vec<(String, String)>);
+
+impl FromTree for Parameters {
+    fn read(tree: Option<Tree>, faults: &mut Faults) -> Self {
+        let Some(Tree::Map(members)) = tree else {
+            faults.expected("patterns by name were expected");
+            return Self::default();
+        };
+        let mut pair = |(name, pattern): (Cow<'static, str>, Tree)| {
+            (name.into_owned(), String::read(Some(pattern), faults))
+        };
+        Self(members.into_iter().map(&mut pair).collect())
+    }
+}
+
 /// A page fact: something that is there, and perhaps says something.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, FromTree)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Fact {
     #[serde(default)]
@@ -103,7 +120,7 @@ pub(super) struct Fact {
 }
 
 /// One place where a field may stand: a name out of the address, the title, or a question to the page.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, FromTree)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Candidate {
     #[allow(dead_code, reason = "for readers of the data; checked to be there")]
@@ -202,7 +219,8 @@ fn address_fault(address: &AddressRule) -> Option<String> {
     if let Some(decoder) = &address.decoder {
         return Some(format!("no decoder {decoder:?} in this build"));
     }
-    let patterns = address.query.values().chain([&address.path]).chain(&address.hash);
+    let patterns =
+        address.query.0.iter().map(|(_, pattern)| pattern).chain([&address.path]).chain(&address.hash);
     patterns.into_iter().find_map(|text| pattern_fault("address", text))
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use ticketgate_protocol::page::{Facts, QUESTIONS_MAX, Question, Questions, Read};
 use ticketgate_protocol::text::{FIELD_MAX, URL_MAX};
 use ticketgate_protocol::ticket::Ticket;
+use ticketgate_protocol::tree::{FromTree, Tree};
 
 use super::address::{self, Names, Parts};
 use super::read::{self, Reader};
@@ -73,10 +74,7 @@ impl Rules {
 
     fn add(&mut self, file: &str, text: &str) -> Result<(), BadRule> {
         let bad = |fault: String| BadRule { file: file.to_owned(), fault };
-        // By way of a plain value: one reader for every type keeps the WASM core small.
-        let rule: Rule = serde_json::from_str(text)
-            .and_then(serde_json::from_value)
-            .map_err(|error| bad(error.to_string()))?;
+        let rule = Tree::from_json(text).and_then(Rule::from_tree).map_err(|fault| bad(fault.to_string()))?;
         if let Some(fault) = rule.fault() {
             return Err(bad(fault));
         }

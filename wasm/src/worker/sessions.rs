@@ -1,21 +1,21 @@
 //! The technician's sessions as last heard from the broker. Nothing here knows screens or ports.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::{Deserialize, Serialize};
 use ticketgate_protocol::api::{EndCause, Session, State};
 use ticketgate_protocol::ids::SessionId;
+use ticketgate_protocol::tree::{FromTree, ToTree};
 
 /// How long a session that is over stays on the screen, in seconds.
 const FAREWELL_S: i64 = 120;
 
 /// Sessions that are not over, and for a little while those that just ended.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, FromTree, ToTree)]
 pub(super) struct Sessions {
     held: Vec<Held>,
     over: Vec<Held>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, FromTree, ToTree)]
 struct Held {
     session: Session,
     heard: DateTime<Utc>,
