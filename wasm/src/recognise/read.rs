@@ -1,9 +1,9 @@
 //! From a text of the page to a field's value: folded, captured, cleaned, bounded. "Nothing" is never a value.
 
-use regex_lite::Regex;
 use ticketgate_protocol::page::TEXT_MAX;
 use ticketgate_protocol::text::{self, NUMBER_MAX};
 
+use super::pattern::How;
 use super::rule::Candidate;
 
 /// Words that mean "nothing" in every system, compared without case.
@@ -62,7 +62,8 @@ impl Reader<'_> {
         let line = text::fold(text, TEXT_MAX)?;
         let taken = match &candidate.take {
             None => line.as_str(),
-            Some(pattern) => self.take(pattern, &line)?,
+            // A group that took part in the match, or the whole of it.
+            Some(take) => take.find(&line, How { number: self.number, ..How::default() })?.first()?,
         };
         let taken = if candidate.strip_zeros { taken.trim_start().trim_start_matches('0') } else { taken };
         let value = match limit {
@@ -70,18 +71,6 @@ impl Reader<'_> {
             Limit::Number => text::fold(taken, NUMBER_MAX + 1).filter(|n| n.chars().count() <= NUMBER_MAX)?,
         };
         (!self.is_nothing(&value)).then_some(value)
-    }
-
-    /// The first group that took part in the match, else the whole match.
-    fn take<'t>(&self, pattern: &str, line: &'t str) -> Option<&'t str> {
-        let pattern = match (pattern.contains("{number}"), self.number) {
-            (false, _) => pattern.to_owned(),
-            (true, Some(number)) => pattern.replace("{number}", &regex_lite::escape(number)),
-            (true, None) => return None,
-        };
-        let groups = Regex::new(&pattern).ok()?.captures(line)?;
-        let first = groups.iter().skip(1).flatten().next();
-        first.or_else(|| groups.get(0)).map(|found| found.as_str())
     }
 
     fn is_nothing(&self, value: &str) -> bool {

@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use regex_lite::Regex;
 use ticketgate_protocol::page::{FOUND_MAX, Label, Read};
 use ticketgate_protocol::tree::{Faults, FromTree, Tree};
 
 use super::Certainty;
+use super::pattern::Pattern;
 
 /// How one system's ticket pages are recognised.
 #[derive(Debug, FromTree)]
@@ -65,13 +65,13 @@ pub(super) struct AddressRule {
     #[allow(dead_code, reason = "for readers of the data; checked to be there")]
     pub(super) source: String,
     /// The path, still percent-encoded.
-    pub(super) path: String,
+    pub(super) path: Pattern,
     /// Query parameters (decoded) that have to be there.
     #[serde(default)]
     pub(super) query: Parameters,
     /// What stands behind `#`, still encoded. Absent: anything.
     #[serde(default)]
-    pub(super) hash: Option<String>,
+    pub(super) hash: Option<Pattern>,
     /// Path, hash and parameter names are compared without case.
     #[serde(default)]
     pub(super) any_case: bool,
@@ -85,7 +85,7 @@ pub(super) struct AddressRule {
 
 /// Patterns by the names of query parameters.
 #[derive(Debug, Default)]
-pub(super) struct Parameters(pub(super) Vec<(String, String)>);
+pub(super) struct Parameters(pub(super) Vec<(String, Pattern)>);
 
 impl FromTree for Parameters {
     fn read(tree: Option<Tree>, faults: &mut Faults) -> Self {
@@ -94,7 +94,7 @@ impl FromTree for Parameters {
             return Self::default();
         };
         let mut pair = |(name, pattern): (Cow<'static, str>, Tree)| {
-            (name.into_owned(), String::read(Some(pattern), faults))
+            (name.into_owned(), Pattern::read(Some(pattern), faults))
         };
         Self(members.into_iter().map(&mut pair).collect())
     }
@@ -113,7 +113,7 @@ pub(super) struct Fact {
     pub(super) hidden_too: bool,
     /// Its text holds a match of this pattern.
     #[serde(default)]
-    pub(super) says: Option<String>,
+    pub(super) says: Option<Pattern>,
     /// What of it to compare with `says`.
     #[serde(default)]
     pub(super) read: Read,
@@ -153,7 +153,7 @@ pub(super) struct Candidate {
     /// Take the first group that matched (or the whole match) of this pattern, in which `{number}` stands for the
     /// number found; a text without a match is passed over.
     #[serde(default)]
-    pub(super) take: Option<String>,
+    pub(super) take: Option<Pattern>,
     /// Often, not always, what the field means.
     #[serde(default)]
     pub(super) guess: bool,
@@ -209,7 +209,7 @@ impl Rule {
             .iter()
             .find_map(address_fault)
             .or_else(|| {
-                facts.filter_map(|fact| fact.says.as_deref()).find_map(|says| pattern_fault("says", says))
+                facts.filter_map(|fact| fact.says.as_ref()).find_map(|says| pattern_fault("says", says))
             })
             .or_else(|| self.candidates().find_map(candidate_fault))
     }
@@ -221,7 +221,7 @@ fn address_fault(address: &AddressRule) -> Option<String> {
     }
     let patterns =
         address.query.0.iter().map(|(_, pattern)| pattern).chain([&address.path]).chain(&address.hash);
-    patterns.into_iter().find_map(|text| pattern_fault("address", text))
+    patterns.into_iter().find_map(|pattern| pattern_fault("address", pattern))
 }
 
 fn candidate_fault(candidate: &Candidate) -> Option<String> {
@@ -238,9 +238,9 @@ fn candidate_fault(candidate: &Candidate) -> Option<String> {
     if candidate.many == 0 || usize::from(candidate.many) > FOUND_MAX {
         return Some(format!("many: 1 to {FOUND_MAX}"));
     }
-    candidate.take.as_deref().and_then(|take| pattern_fault("take", &take.replace("{number}", "0")))
+    candidate.take.as_ref().and_then(|take| pattern_fault("take", take))
 }
 
-fn pattern_fault(place: &str, pattern: &str) -> Option<String> {
-    Regex::new(pattern).err().map(|error| format!("{place}: {error}"))
+fn pattern_fault(place: &str, pattern: &Pattern) -> Option<String> {
+    pattern.fault().map(|fault| format!("{place}: {fault}"))
 }

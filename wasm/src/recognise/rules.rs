@@ -8,6 +8,7 @@ use ticketgate_protocol::ticket::Ticket;
 use ticketgate_protocol::tree::{FromTree, Tree};
 
 use super::address::{self, Names, Parts};
+use super::pattern::How;
 use super::read::{self, Reader};
 use super::rule::{Candidate, Fact, Rule};
 use super::{Certainty, FieldCertainty, Recognised, Recognition};
@@ -194,10 +195,9 @@ impl Asked {
 
     fn holds(&self, fact: &Fact, facts: &Facts) -> bool {
         let found = self.found(&question_of_fact(fact), facts);
-        match fact.says.as_deref().map(regex_lite::Regex::new) {
+        match &fact.says {
             None => !found.is_empty(),
-            Some(Ok(says)) => found.iter().any(|text| says.is_match(text)),
-            Some(Err(_)) => false,
+            Some(says) => found.iter().any(|text| says.find(text, How::default()).is_some()),
         }
     }
 
