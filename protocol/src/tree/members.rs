@@ -42,6 +42,10 @@ impl<'f> Members<'f> {
         self.found.get_mut(at)?.take()
     }
 
+    fn has(&self, at: usize) -> bool {
+        self.found.get(at).is_some_and(Option::is_some)
+    }
+
     /// A member that has to be there, unless its type says what it is otherwise.
     pub fn get<T: FromTree>(&mut self, at: usize) -> T {
         let tree = self.take(at);
@@ -50,18 +54,12 @@ impl<'f> Members<'f> {
 
     /// A member, or something else where it is not there.
     pub fn or<T: FromTree>(&mut self, at: usize, otherwise: T) -> T {
-        match self.take(at) {
-            None => otherwise,
-            tree => T::read(tree, self.faults),
-        }
+        if self.has(at) { self.get(at) } else { otherwise }
     }
 
     /// A member, or its type's default where it is not there.
     pub fn or_default<T: FromTree + Default>(&mut self, at: usize) -> T {
-        match self.take(at) {
-            None => T::default(),
-            tree => T::read(tree, self.faults),
-        }
+        if self.has(at) { self.get(at) } else { T::default() }
     }
 }
 

@@ -5,6 +5,7 @@ use ticketgate_protocol::text::{self, NUMBER_MAX};
 
 use super::pattern::How;
 use super::rule::Candidate;
+use crate::letters::lower_case;
 
 /// Words that mean "nothing" in every system, compared without case.
 const NOTHING: &[&str] = &[
@@ -74,9 +75,9 @@ impl Reader<'_> {
     }
 
     fn is_nothing(&self, value: &str) -> bool {
-        let lower = value.to_lowercase();
+        let lower = lower_case(value);
         NOTHING.contains(&lower.as_str())
-            || self.nothing.iter().any(|word| word.to_lowercase() == lower)
+            || self.nothing.iter().any(|word| lower_case(word) == lower)
             // Bare punctuation names nobody and nothing.
             || !value.chars().any(char::is_alphanumeric)
     }

@@ -117,6 +117,9 @@ pub(super) struct Fact {
     /// What of it to compare with `says`.
     #[serde(default)]
     pub(super) read: Read,
+    /// The question that asks for it.
+    #[serde(skip)]
+    pub(super) q: u16,
 }
 
 /// One place where a field may stand: a name out of the address, the title, or a question to the page.
@@ -163,6 +166,9 @@ pub(super) struct Candidate {
     /// Zeros in front do not belong to it.
     #[serde(default)]
     pub(super) strip_zeros: bool,
+    /// The question that asks for it, where one does.
+    #[serde(skip)]
+    pub(super) q: Option<u16>,
 }
 
 fn one() -> u8 {

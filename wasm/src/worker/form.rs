@@ -7,6 +7,7 @@ use ticketgate_protocol::ticket::Ticket;
 use ticketgate_protocol::tree::{FromTree, ToTree};
 
 use super::memory::Memory;
+use crate::letters::lower_case;
 
 /// Who chose a field.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromTree, ToTree)]
@@ -106,7 +107,7 @@ pub(super) fn customers_named<'a>(overview: &'a Overview, name: &str) -> Vec<&'a
 }
 
 fn folded(name: &str) -> String {
-    name.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
+    lower_case(&name.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 /// The policies of a customer that the technician is eligible for.

@@ -403,14 +403,25 @@ impl Link {
         now: DateTime<Utc>,
         out: &mut Vec<Effect>,
     ) -> Vec<Outcome> {
-        match error.unwrap_or_default() {
-            text if text.contains("messaging host not found") => self.stop(Stop::NotInstalled, out),
-            text if text.contains("host is forbidden") => self.stop(Stop::Forbidden, out),
-            text if text.contains("host has exited") => self.lose(Lost::Exited, now, out),
-            text if text.contains("Error when communicating") => self.lose(Lost::Garbled, now, out),
-            text if text.contains("Failed to start") => self.lose(Lost::NotStarted, now, out),
-            _ => self.lose(Lost::Other, now, out),
+        let text = error.unwrap_or_default().as_bytes();
+        // Byte by byte: a searcher for long texts is not worth its size here.
+        let says = |part: &str| text.windows(part.len()).any(|window| window == part.as_bytes());
+        if says("messaging host not found") {
+            return self.stop(Stop::NotInstalled, out);
         }
+        if says("host is forbidden") {
+            return self.stop(Stop::Forbidden, out);
+        }
+        let why = if says("host has exited") {
+            Lost::Exited
+        } else if says("Error when communicating") {
+            Lost::Garbled
+        } else if says("Failed to start") {
+            Lost::NotStarted
+        } else {
+            Lost::Other
+        };
+        self.lose(why, now, out)
     }
 
     fn stop(&mut self, stop: Stop, out: &mut Vec<Effect>) -> Vec<Outcome> {

@@ -102,10 +102,9 @@ impl Sessions {
             self.over.push(held);
             return (!was_over).then(|| Change::Over(Box::new(session)));
         }
-        self.held.push(held);
-        self.held.sort_by(|a, b| {
-            a.session.expires_at.cmp(&b.session.expires_at).then_with(|| a.session.id.cmp(&b.session.id))
-        });
+        let order = |held: &Held| (held.session.expires_at, held.session.id.clone());
+        let at = self.held.iter().position(|other| order(other) > order(&held)).unwrap_or(self.held.len());
+        self.held.insert(at, held);
         Some(Change::Now(Box::new(session)))
     }
 
