@@ -1,8 +1,10 @@
 //! What the worker wants done. JavaScript carries it out as it stands and decides nothing.
 
-use serde::Serialize;
+use std::rc::Rc;
+
 use ticketgate_protocol::native::Request;
 use ticketgate_protocol::page::{Questions, ToPage};
+use ticketgate_protocol::tree::ToTree;
 
 use super::view::View;
 
@@ -18,7 +20,7 @@ pub struct ComingBadge {
 }
 
 /// One thing to do.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, ToTree)]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
     /// Open the native port.
@@ -86,7 +88,7 @@ pub enum Effect {
         /// Over which port.
         port: u32,
         /// All that it shows.
-        view: Box<View>,
+        view: Rc<View>,
     },
     /// Close a page's port.
     Refuse {
