@@ -9,7 +9,7 @@ use ticketgate_protocol::tree::ToTree;
 use super::view::View;
 
 /// What the badge shows from an instant on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, ToTree)]
 pub struct ComingBadge {
     /// From when on, in milliseconds since 1970 by the browser's clock.
     pub at: i64,
