@@ -75,6 +75,7 @@ fn open_account(
     until: DateTime<Utc>,
 ) -> ObservedAccount {
     ObservedAccount {
+        place: identity.clone(),
         identity,
         display_name: format!("ACME\\{name}"),
         enabled: true,
@@ -96,6 +97,7 @@ impl Directory for Stub {
     async fn apply(
         &self,
         account: &Account,
+        _seen: &Observed,
         step: &Step,
         _password: Option<&Secret>,
     ) -> Result<(), DirectoryError> {
