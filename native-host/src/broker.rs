@@ -23,6 +23,7 @@ mod people;
 mod problems;
 mod records;
 mod refusals;
+mod remembered;
 mod service;
 mod settings;
 mod settle;
@@ -53,8 +54,9 @@ pub use self::people::Caller;
 pub use self::settings::{BuildDirectory, Snapshot};
 pub use self::start::{Role, Serving, StartError, Started, start, start_with};
 
-use self::accounts::{AccountLocks, Passwords, Remembered};
+use self::accounts::{AccountLocks, Passwords};
 use self::ends::Ends;
+use self::remembered::Remembered;
 
 /// A broker. All of its state that matters is in the ledger; what is in memory can be lost at any moment.
 pub struct Broker {
