@@ -1,4 +1,4 @@
-//! Makes the rule files small for the core that they are compiled into: without white space, and with `-` for the
+//! Makes the rule files small for the core that they are compiled into: without white space and without the
 //! sources, which are for whoever maintains a rule and are half of the text.
 
 #![allow(clippy::expect_used, reason = "a build stops with a panic")]
@@ -31,8 +31,18 @@ fn small(text: &str) -> String {
         }
         let string = &rest[..end_of_string(rest)];
         rest = &rest[string.len()..];
-        let is_source = out.ends_with("\"source\":");
-        out.push_str(if is_source { "\"-\"" } else { string });
+        if string == "\"source\"" {
+            let value = rest.trim_start_matches([':', ' ']);
+            rest = &value[end_of_string(value)..];
+            // One comma goes with it: the one behind it, or, where it came last, the one before it.
+            match rest.trim_start().strip_prefix(',') {
+                Some(tail) => rest = tail,
+                None if out.ends_with(',') => out.truncate(out.len() - 1),
+                None => {}
+            }
+            continue;
+        }
+        out.push_str(string);
     }
     out
 }

@@ -8,6 +8,8 @@ use chrono::{DateTime, Utc};
 use gloo::timers::callback::Timeout;
 use js_sys::Date;
 use serde::Serialize;
+use ticketgate_protocol::page::Facts;
+use ticketgate_protocol::ticket::Ticket;
 use ticketgate_protocol::tree::{Fault, FromTree, ToTree, Tree, Written};
 use wasm_bindgen::prelude::*;
 use web_sys::WorkerGlobalScope;
@@ -101,19 +103,29 @@ impl Core {
         }
     }
 
+    /// What the facts of a page at `url` amount to: `{number, summary, customer, contact, status}` or `null`. Changes
+    /// nothing; for support and for measuring.
+    pub fn recognise(&self, url: &str, facts: &str) -> JsValue {
+        let Ok(facts) = Facts::from_json(facts) else { return JsValue::NULL };
+        ticket_to_js(self.inner.worker.borrow().recognise(url, &facts).ticket())
+    }
+
     /// The ticket that a tab shows: `{number, summary, customer, contact, status}` or `null`.
     #[wasm_bindgen(js_name = recognisedTicket)]
     pub fn recognised_ticket(&self, tab: i32) -> JsValue {
-        self.inner.worker.borrow().recognised_ticket(tab).map_or(JsValue::NULL, |ticket| {
-            let mut members = Written::new();
-            members.put("number", &ticket.number);
-            members.put("summary", &ticket.summary);
-            members.put("customer", &ticket.customer);
-            members.put("contact", &ticket.contact);
-            members.put("status", &ticket.status);
-            to_js(&members.done())
-        })
+        ticket_to_js(self.inner.worker.borrow().recognised_ticket(tab))
     }
+}
+
+fn ticket_to_js(ticket: Option<&Ticket>) -> JsValue {
+    let Some(ticket) = ticket else { return JsValue::NULL };
+    let mut members = Written::new();
+    members.put("number", &ticket.number);
+    members.put("summary", &ticket.summary);
+    members.put("customer", &ticket.customer);
+    members.put("contact", &ticket.contact);
+    members.put("status", &ticket.status);
+    to_js(&members.done())
 }
 
 impl Inner {

@@ -1,4 +1,10 @@
-//! Small letters of every script. In the browser they are the browser's: Unicode's tables are in it already.
+//! Letters without what would be large: small ones of every script, whose tables the browser has already, and a search
+//! for texts so short that a clever one is not worth its size.
+
+/// Whether `part` stands somewhere in `text`.
+pub(crate) fn holds(text: &str, part: &str) -> bool {
+    part.is_empty() || text.as_bytes().windows(part.len()).any(|window| window == part.as_bytes())
+}
 
 /// The text in small letters.
 pub(crate) fn lower_case(text: &str) -> String {

@@ -10,6 +10,7 @@ use wasm_bindgen_cli_support::Bindgen;
 
 use crate::cargo::{Cross, WASM};
 use crate::fingerprint::{Fingerprint, is_current};
+use crate::setup::npm;
 use crate::steps::Steps;
 use crate::tree::{Tree, program};
 
@@ -18,8 +19,8 @@ pub(crate) const GLUE: &str = "ticketgate_wasm.js";
 /// See [`GLUE`].
 pub(crate) const CORE: &str = "ticketgate_wasm_bg.wasm";
 
-/// The oldest `wasm-opt` that was seen to leave the core working. Debian 12 has 108, which breaks it, so `setup` does
-/// not install it: a twelfth of the size is not worth a second source of programs.
+/// The oldest `wasm-opt` that was seen to leave the core working; Debian 12 has 108, which breaks it. The one that
+/// `xtask/npm` pins comes first, so that everybody's core is the same.
 const OPTIMISER_MIN: u32 = 132;
 
 /// Sources and settings that the core is made of.
@@ -57,7 +58,7 @@ pub(crate) fn build(tree: &Tree, steps: &mut Steps, core: Core) -> Result<PathBu
     let plain = plain(tree, steps, cross)?;
     match core {
         Core::Plain => Ok(plain),
-        Core::Small => small(steps, &plain, folder.join("glue-small")),
+        Core::Small => small(tree, steps, &plain, folder.join("glue-small")),
     }
 }
 
@@ -71,6 +72,7 @@ fn plain(tree: &Tree, steps: &mut Steps, cross: Cross) -> Result<PathBuf> {
     }
     let mut cargo = cross.cargo(tree, "build");
     cargo.args(["--package", "ticketgate-wasm", "--lib", "--profile", "wasm"]);
+    cross.make_small(&mut cargo);
     steps.program(&format!("WASM core ({})", cross.name()), &mut cargo, "")?;
 
     let raw = cross.target_dir(tree).join(WASM).join("wasm/ticketgate_wasm.wasm");
@@ -84,19 +86,11 @@ fn plain(tree: &Tree, steps: &mut Steps, cross: Cross) -> Result<PathBuf> {
 }
 
 /// The same glue with a smaller core; the plain one where there is no `wasm-opt`.
-fn small(steps: &mut Steps, plain: &Path, out: PathBuf) -> Result<PathBuf> {
-    let Some(optimiser) = program("wasm-opt") else {
-        steps.skipped("wasm-opt", "not there; the core works but is a twelfth larger");
+fn small(tree: &Tree, steps: &mut Steps, plain: &Path, out: PathBuf) -> Result<PathBuf> {
+    let Some(optimiser) = optimiser(tree, steps) else {
+        steps.skipped("wasm-opt", "not there, or too old; the core works but is a tenth larger");
         return Ok(plain.to_path_buf());
     };
-    // Seen in Chromium: what 108 (Debian 12) writes has a table of functions where wasm-bindgen wrote one of references,
-    // and the core does not start. 132 is right.
-    let version = optimiser_version(&optimiser);
-    if version.is_none_or(|version| version < OPTIMISER_MIN) {
-        let why = format!("older than {OPTIMISER_MIN}; the core works but is a twelfth larger");
-        steps.skipped("wasm-opt", &why);
-        return Ok(plain.to_path_buf());
-    }
     let mark = out.with_extension("fingerprint");
     let fingerprint = Fingerprint::new()
         .word(&optimiser.display().to_string())
@@ -128,6 +122,21 @@ fn small(steps: &mut Steps, plain: &Path, out: PathBuf) -> Result<PathBuf> {
     fs::copy(plain.join(GLUE), out.join(GLUE))?;
     fs::write(&mark, fingerprint).with_context(|| format!("cannot write {}", mark.display()))?;
     Ok(out)
+}
+
+/// The `wasm-opt` of the npm package, which runs wherever Node.js does, or else a new enough one of this machine.
+/// Neither is needed for a core that works, so nothing stops here.
+fn optimiser(tree: &Tree, steps: &mut Steps) -> Option<PathBuf> {
+    if program("node").is_some() && program("npm").is_some() && npm::ensure(tree, steps).is_ok() {
+        let pinned = npm::folder(tree).join("node_modules/binaryen/bin/wasm-opt");
+        if optimiser_version(&pinned).is_some() {
+            return Some(pinned);
+        }
+    }
+    // Seen in Chromium: what 108 (Debian 12) writes has a table of functions where wasm-bindgen wrote one of references,
+    // and the core does not start. 132 is right.
+    program("wasm-opt")
+        .filter(|found| optimiser_version(found).is_some_and(|version| version >= OPTIMISER_MIN))
 }
 
 /// `wasm-opt version 132 (version_132)` → 132.

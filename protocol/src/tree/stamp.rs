@@ -1,7 +1,9 @@
 //! Times as text (RFC 3339), as chrono writes them. chrono's own reader knows every format that there is; this one, a
 //! twentieth of its size, knows the one on the wire.
 
-use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Timelike, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+
+const DAY_S: i64 = 86_400;
 
 /// Reads `2026-11-25T23:19:00.5Z`, or the same with an offset.
 pub(super) fn read(text: &str) -> Option<DateTime<Utc>> {
@@ -28,9 +30,42 @@ pub(super) fn read(text: &str) -> Option<DateTime<Utc>> {
         b'-' => i64::from(clock(&mut rest)?),
         _ => 0,
     };
-    let date = NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, day)?;
-    let time = date.and_hms_nano_opt(hour, minute, second, nanos)?.and_utc();
+    if !(1..=12).contains(&month) || day < 1 || hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let days = days_before(i64::from(year), i64::from(month)) + i64::from(day) - 1;
+    if days >= days_before(i64::from(year), i64::from(month) + 1) {
+        return None;
+    }
+    let seconds = days * DAY_S + i64::from(hour * 3600 + minute * 60 + second);
+    let time = DateTime::from_timestamp(seconds, nanos)?;
     rest.is_empty().then(|| time.checked_add_signed(TimeDelta::minutes(offset))).flatten()
+}
+
+/// Days from the begin of 1970 to the begin of a month (13: the next year's first). A year is taken to begin in March,
+/// so that the leap day is its last and the months before it follow one rule
+/// (<https://howardhinnant.github.io/date_algorithms.html>).
+fn days_before(year: i64, month: i64) -> i64 {
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    year * 365 + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + (153 * month + 2) / 5
+        - 719_468
+}
+
+/// Year, month and day of a day since the begin of 1970.
+fn date(day: i64) -> (i64, i64, i64) {
+    // A year and a month that are nearly right, then the right ones.
+    let mut year = day.div_euclid(365) + 1970;
+    while days_before(year, 1) > day {
+        year -= 1;
+    }
+    while days_before(year + 1, 1) <= day {
+        year += 1;
+    }
+    let mut month = (day - days_before(year, 1)) / 32 + 1;
+    if days_before(year, month + 1) <= day {
+        month += 1;
+    }
+    (year, month, day - days_before(year, month) + 1)
 }
 
 /// The hours and minutes of an offset, in minutes.
@@ -68,34 +103,46 @@ fn fraction(rest: &mut &[u8]) -> Option<u32> {
 /// Writes `2026-11-25T23:19:00.500Z`: no fraction, or three, six or nine digits of it.
 pub(super) fn write(time: &DateTime<Utc>) -> String {
     let mut out = String::with_capacity(30);
-    let year = time.year();
+    let seconds = time.timestamp();
+    let (year, month, day) = date(seconds.div_euclid(DAY_S));
+    let clock = seconds.rem_euclid(DAY_S);
+    let subsecond = time.timestamp_subsec_nanos();
+    let nanos = subsecond % 1_000_000_000;
     if !(0..=9999).contains(&year) {
         out.push(if year < 0 { '-' } else { '+' });
     }
-    digits(&mut out, year.unsigned_abs(), if year.unsigned_abs() > 9999 { 6 } else { 4 });
-    for (before, value) in [('-', time.month()), ('-', time.day()), ('T', time.hour()), (':', time.minute())]
+    digits(
+        &mut out,
+        year.unsigned_abs(),
+        if year.unsigned_abs() > 99_999 {
+            6
+        } else if year.unsigned_abs() > 9999 {
+            5
+        } else {
+            4
+        },
+    );
+    let second = clock % 60 + i64::from(subsecond / 1_000_000_000);
+    for (before, value) in
+        [('-', month), ('-', day), ('T', clock / 3600), (':', clock / 60 % 60), (':', second)]
     {
         out.push(before);
-        digits(&mut out, value, 2);
+        digits(&mut out, value.unsigned_abs(), 2);
     }
-    let leap = time.nanosecond() / 1_000_000_000;
-    let nanos = time.nanosecond() % 1_000_000_000;
-    out.push(':');
-    digits(&mut out, time.second() + leap, 2);
     if nanos != 0 {
         out.push('.');
         match (nanos % 1_000_000, nanos % 1_000) {
-            (0, _) => digits(&mut out, nanos / 1_000_000, 3),
-            (_, 0) => digits(&mut out, nanos / 1_000, 6),
-            _ => digits(&mut out, nanos, 9),
+            (0, _) => digits(&mut out, u64::from(nanos / 1_000_000), 3),
+            (_, 0) => digits(&mut out, u64::from(nanos / 1_000), 6),
+            _ => digits(&mut out, u64::from(nanos), 9),
         }
     }
     out.push('Z');
     out
 }
 
-fn digits(out: &mut String, value: u32, count: u32) {
+fn digits(out: &mut String, value: u64, count: u32) {
     for at in (0..count).rev() {
-        out.push(char::from(b'0' + u8::try_from(value / 10u32.pow(at) % 10).unwrap_or_default()));
+        out.push(char::from(b'0' + u8::try_from(value / 10u64.pow(at) % 10).unwrap_or_default()));
     }
 }

@@ -17,7 +17,7 @@ pub(super) struct Rule {
     /// The system's name for people.
     pub(super) name: String,
     /// Where the rule's facts come from, for whoever maintains it.
-    #[allow(dead_code, reason = "for readers of the data; checked to be there")]
+    #[serde(default)]
     pub(super) source: String,
     /// Hosts of the vendor: `*` stands for any characters, `#` for digits.
     #[serde(default)]
@@ -62,7 +62,7 @@ pub(super) struct Rule {
 #[derive(Debug, FromTree)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AddressRule {
-    #[allow(dead_code, reason = "for readers of the data; checked to be there")]
+    #[serde(default)]
     pub(super) source: String,
     /// The path, still percent-encoded.
     pub(super) path: Pattern,
@@ -126,7 +126,7 @@ pub(super) struct Fact {
 #[derive(Debug, FromTree)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Candidate {
-    #[allow(dead_code, reason = "for readers of the data; checked to be there")]
+    #[serde(default)]
     pub(super) source: String,
     /// A name that the address gives.
     #[serde(default)]
@@ -224,6 +224,9 @@ impl Rule {
 fn address_fault(address: &AddressRule) -> Option<String> {
     if let Some(decoder) = &address.decoder {
         return Some(format!("no decoder {decoder:?} in this build"));
+    }
+    if address.source.trim().is_empty() {
+        return Some("an address needs a source".into());
     }
     let patterns =
         address.query.0.iter().map(|(_, pattern)| pattern).chain([&address.path]).chain(&address.hash);

@@ -118,15 +118,14 @@ pub(super) fn policies_of<'a>(overview: &'a Overview, customer: &CustomerId) -> 
 /// The durations that a policy offers, ascending, its default among them.
 #[must_use]
 pub(super) fn durations(policy: &Policy) -> Vec<u32> {
-    let mut all: Vec<u32> = policy
-        .choices_s
-        .iter()
-        .copied()
-        .chain([policy.default_s])
-        .filter(|s| (1..=policy.max_s).contains(s))
-        .collect();
-    all.sort_unstable();
-    all.dedup();
+    let mut all: Vec<u32> = Vec::new();
+    for s in policy.choices_s.iter().chain([&policy.default_s]) {
+        if (1..=policy.max_s).contains(s)
+            && let Err(at) = all.binary_search(s)
+        {
+            all.insert(at, *s);
+        }
+    }
     all
 }
 

@@ -14,9 +14,14 @@ pub(super) const BUILT_IN: [&str; 7] = [
 /// The granted patterns for which the content scripts have to be registered.
 #[must_use]
 pub(super) fn to_register(granted: &[String]) -> Vec<String> {
-    let mut all: Vec<String> = granted.iter().filter(|p| !BUILT_IN.contains(&p.as_str())).cloned().collect();
-    all.sort();
-    all.dedup();
+    let mut all: Vec<String> = Vec::new();
+    for pattern in granted {
+        if !BUILT_IN.contains(&pattern.as_str())
+            && let Err(at) = all.binary_search(pattern)
+        {
+            all.insert(at, pattern.clone());
+        }
+    }
     all
 }
 

@@ -9,6 +9,7 @@ use ticketgate_protocol::tree::{FromTree, ToTree, Tree};
 use ticketgate_protocol::{HOST_NAME, PROTOCOL, PROTOCOL_MIN, api};
 
 use super::Effect;
+use crate::letters;
 
 /// Pauses before the first attempts to connect again, in seconds; then one attempt every [`LATER_S`].
 pub(super) const PAUSES_S: [i64; 5] = [1, 2, 5, 15, 30];
@@ -403,9 +404,7 @@ impl Link {
         now: DateTime<Utc>,
         out: &mut Vec<Effect>,
     ) -> Vec<Outcome> {
-        let text = error.unwrap_or_default().as_bytes();
-        // Byte by byte: a searcher for long texts is not worth its size here.
-        let says = |part: &str| text.windows(part.len()).any(|window| window == part.as_bytes());
+        let says = |part: &str| letters::holds(error.unwrap_or_default(), part);
         if says("messaging host not found") {
             return self.stop(Stop::NotInstalled, out);
         }

@@ -28,6 +28,7 @@ mod warnings;
 use chrono::{DateTime, TimeDelta, Utc};
 use ticketgate_protocol::api::{Event, Overview, Session};
 use ticketgate_protocol::native::{Activated, Method};
+use ticketgate_protocol::page::Facts;
 use ticketgate_protocol::problem::Problem;
 use ticketgate_protocol::ticket::Ticket;
 use ticketgate_protocol::tree::{FromTree, ToTree, Tree};
@@ -47,7 +48,7 @@ use sites::Sites;
 use warnings::Warnings;
 
 use crate::reason::Template;
-use crate::recognise::Rules;
+use crate::recognise::{Recognition, Rules};
 
 /// Pauses before the overview is asked for again after a refusal, in seconds.
 const AGAIN_S: [i64; 5] = [1, 2, 5, 15, 30];
@@ -379,6 +380,12 @@ impl Worker {
     /// The broker's clock.
     fn broker_now(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         now + TimeDelta::milliseconds(self.last.offset_ms)
+    }
+
+    /// What the facts of a page at this address amount to, for support and for measuring.
+    #[must_use]
+    pub fn recognise(&self, url: &str, facts: &Facts) -> Recognition {
+        self.rules.recognise(url, facts)
     }
 
     /// The ticket that a tab shows, for tests and support.

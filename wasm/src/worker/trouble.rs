@@ -6,6 +6,7 @@ use ticketgate_protocol::{EXTENSION_ID, PROTOCOL};
 use super::Intent;
 use super::link::{Lost, Stop};
 use super::view::{Button, Step, Tone, Trouble};
+use crate::letters;
 
 fn retry() -> Option<Button> {
     Some(Button { label: "Try again".into(), intent: Intent::Reconnect {}, disabled: None, busy: false })
@@ -90,7 +91,7 @@ pub(super) fn of_loss(lost: &Lost, seconds: i64) -> Trouble {
 
 /// The remedy that came with the problem, then where to find out more. The same command is not said twice.
 fn remedy_then(problem: &Problem, more: (&str, &str)) -> Vec<Step> {
-    let remedy = Some(&problem.remedy).filter(|remedy| !remedy.is_empty() && !remedy.contains(more.1));
+    let remedy = Some(&problem.remedy).filter(|remedy| !remedy.is_empty() && !letters::holds(remedy, more.1));
     remedy.map(|remedy| step(remedy, "")).into_iter().chain([step(more.0, more.1)]).collect()
 }
 
@@ -133,7 +134,7 @@ pub(super) fn steps_after(problem: &Problem) -> Vec<Step> {
         | Code::BadConfiguration => "ticketgate check",
         _ => "",
     };
-    let is_said = !command.is_empty() && problem.remedy.contains(command);
+    let is_said = !command.is_empty() && letters::holds(&problem.remedy, command);
     match (problem.remedy.is_empty(), command) {
         (true, "") => Vec::new(),
         (true, command) => vec![step("Find out what is wrong:", command)],

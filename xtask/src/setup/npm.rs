@@ -1,4 +1,4 @@
-//! The JavaScript type checker: npm packages pinned by `xtask/npm/package-lock.json`, installed into `target/npm`
+//! The JavaScript type checker and the WASM optimiser: npm packages pinned by `xtask/npm/package-lock.json`, installed into `target/npm`
 //! without running any of their scripts. Nothing of it is shipped. What is checked stands in `lint/javascript.rs`.
 
 use std::fs;
@@ -39,7 +39,11 @@ pub(crate) fn ensure(tree: &Tree, steps: &mut Steps) -> Result<()> {
     command
         .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"])
         .current_dir(&folder);
-    steps.program("JavaScript type checker (npm ci)", &mut command, "is the npm registry reachable?")?;
+    steps.program(
+        "type checker and WASM optimiser (npm ci)",
+        &mut command,
+        "is the npm registry reachable?",
+    )?;
     fs::write(mark(tree), pinned(tree)?)?;
     Ok(())
 }
