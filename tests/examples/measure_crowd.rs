@@ -2,7 +2,12 @@
 //! Beside it, in the same round, sixteen scripts do the same by bare LDAP writes, each on a warm connection of its own.
 //!
 //! The technicians are users of this machine, since that is how a broker knows them; so this has to run as root.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a measuring program prints what it measured")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::indexing_slicing,
+    reason = "a measuring program prints what it measured, and may stop with a panic"
+)]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -136,7 +136,7 @@ pub struct ObservedAccount {
 /// One change of a directory. Each is one call, and each has a name at which a test can stop the process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// Create the account, disabled, its end in the past, with its marker.
+    /// Create the account, disabled, its end in the past, without a password, with its marker.
     Create(Marker),
     /// Give a right; where the directory can, it takes it away by itself at `until` (directory's clock).
     Grant {
@@ -165,7 +165,7 @@ pub enum Step {
     },
     /// Disable it and put its end into the past, in one write.
     Close,
-    /// Set a random password that nobody knows, and the marker of the closed account.
+    /// Set a random password that nobody knows, refuse the one before it, and write the marker of the closed account.
     Rotate(Marker),
     /// Delete the account. "Already gone" is success.
     Delete,
