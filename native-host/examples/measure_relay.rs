@@ -185,7 +185,7 @@ impl World {
     }
 
     fn relay(&self) -> Result<Port> {
-        let mut command = Command::new(&self.product);
+        let mut command = Command::new(self.product.with_file_name("ticketgate-relay"));
         environment(&mut command, self.folder.path());
         Port::open(command.arg(format!("chrome-extension://{EXTENSION_ID}/")))
     }
