@@ -15,12 +15,29 @@ let native;
 const pages = new Map();
 let nextPage = 1;
 
+/** What was saved for this browser run: asked for first, since the badge needs no more. */
+const kept = chrome.storage.session.get(["state", "badge"]);
+const badgeDrawn = kept.then(drawKeptBadge);
+
 /** The core, once the WASM is compiled and the saved state restored. Every listener waits for it. */
 const ready = (async () => {
-  await init({ module_or_path: chrome.runtime.getURL("ticketgate_wasm_bg.wasm") });
-  return Core.start({ restore, carryOut });
+  const core = init({ module_or_path: chrome.runtime.getURL("ticketgate_wasm_bg.wasm") });
+  const restored = restore();
+  // The core's first steps keep this thread busy for a while.
+  await Promise.all([core, restored, badgeDrawn]);
+  return Core.start({ restore: () => restored, carryOut });
 })();
 ready.catch((error) => console.error("Ticketgate did not start", error));
+
+/** Draws the badge that the core said would be due by now: a worker that wakes has it long before its core.
+ * @param {{badge?: {at: number, text: string, color: string}[]}} saved */
+async function drawKeptBadge({ badge }) {
+  const now = Date.now();
+  const due = badge?.findLast(({ at }) => at <= now);
+  if (!due) return;
+  void chrome.action.setBadgeBackgroundColor({ color: due.color });
+  await chrome.action.setBadgeText({ text: due.text });
+}
 
 /** @param {string} what @param {Record<string, unknown>} [fields] */
 async function happened(what, fields = {}) {
@@ -29,14 +46,15 @@ async function happened(what, fields = {}) {
 
 /** Everything that the core needs to begin, read at once. */
 async function restore() {
-  await chrome.storage.local.setAccessLevel({ accessLevel: "TRUSTED_CONTEXTS" });
   const [session, local, managed, granted, tabs, front] = await Promise.all([
-    chrome.storage.session.get("state"),
+    kept,
     chrome.storage.local.get("memory"),
     managedAtFirst(),
     chrome.permissions.getAll(),
     chrome.tabs.query({}),
     frontTab(),
+    // What is kept for good is no content script's business.
+    chrome.storage.local.setAccessLevel({ accessLevel: "TRUSTED_CONTEXTS" }),
   ]);
   const started = {
     id: chrome.runtime.id,
@@ -183,12 +201,13 @@ const effects = {
   send({ frame }) {
     native?.postMessage(frame);
   },
-  badge({ text, color, title }) {
+  badge({ text, color, title, coming }) {
     return Promise.all([
       chrome.action.setBadgeText({ text }),
       chrome.action.setBadgeBackgroundColor({ color }),
       chrome.action.setBadgeTextColor({ color: "#ffffff" }),
       chrome.action.setTitle({ title }),
+      chrome.storage.session.set({ badge: coming }),
     ]);
   },
   tab_icon({ tab, lit, title }) {

@@ -16,6 +16,7 @@ mod extension;
 mod failures;
 pub mod http;
 mod listen;
+mod lost;
 mod on_record;
 mod password;
 mod people;
@@ -47,11 +48,12 @@ use ticketgate_protocol::problem::{Code, Problem};
 
 pub use self::clock::Clock;
 pub use self::events::{Delivery, Events};
+pub use self::lost::recover;
 pub use self::people::Caller;
 pub use self::settings::{BuildDirectory, Snapshot};
 pub use self::start::{Role, Serving, StartError, Started, start, start_with};
 
-use self::accounts::{AccountLocks, Passwords};
+use self::accounts::{AccountLocks, Passwords, Remembered};
 use self::ends::Ends;
 
 /// A broker. All of its state that matters is in the ledger; what is in memory can be lost at any moment.
@@ -61,6 +63,7 @@ pub struct Broker {
     build: Arc<dyn BuildDirectory>,
     settings: RwLock<Arc<Snapshot>>,
     passwords: Passwords,
+    remembered: Remembered,
     /// Held while a configuration is being changed, so that no session begins by one that is gone.
     reload: tokio::sync::RwLock<()>,
     locks: AccountLocks,
@@ -81,6 +84,7 @@ impl Broker {
             build,
             settings: RwLock::new(Arc::new(Snapshot::none())),
             passwords: Passwords::default(),
+            remembered: Remembered::default(),
             reload: tokio::sync::RwLock::default(),
             locks: AccountLocks::default(),
             ends: Ends::default(),
@@ -196,6 +200,12 @@ impl Broker {
                     ),
                 });
             }
+        }
+        if let Some(trouble) = self.ledger.trouble() {
+            notices.push(Notice {
+                level: "error".into(),
+                text: format!("Nothing is granted: {trouble}. What is open still ends."),
+            });
         }
         let behind = self.clock.set_back_by();
         if behind > TimeDelta::zero() {

@@ -4,6 +4,7 @@
 mod arguments;
 mod audit;
 mod broker;
+mod removal;
 mod secret;
 mod sessions;
 mod text;
@@ -92,6 +93,7 @@ fn run(arguments: Arguments, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     match command {
         Command::Broker(how) => broker::run(&runtime, &terminal, &how),
         Command::Sweep => runtime.block_on(broker::sweep(&mut terminal)),
+        Command::Recover(how) => runtime.block_on(broker::recover(&mut terminal, &how)),
         Command::Check => runtime.block_on(broker::check(&mut terminal)),
         Command::Status => runtime.block_on(sessions::status(&mut terminal)),
         Command::Activate(wish) => runtime.block_on(sessions::activate(&mut terminal, wish)),
@@ -102,8 +104,8 @@ fn run(arguments: Arguments, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         Command::Password(which) => runtime.block_on(sessions::password(&mut terminal, which)),
         Command::Audit(what) => runtime.block_on(audit::run(&mut terminal, what)),
         Command::Secret(what) => secret::run(&mut terminal, what),
-        Command::Install(how) => crate::install::command(terminal.out, &terminal.around, &how),
-        Command::Uninstall(how) => crate::install::uninstall_command(terminal.out, &terminal.around, &how),
+        Command::Install(how) => runtime.block_on(removal::install(&mut terminal, &how)),
+        Command::Uninstall(how) => runtime.block_on(removal::uninstall(&mut terminal, &how)),
         Command::Doctor(how) => {
             let json = terminal.json;
             crate::doctor::command(terminal.out, &terminal.around, &terminal.places, &how, json)

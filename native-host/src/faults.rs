@@ -11,13 +11,19 @@
 //! | `directory.open:pause=FILE` | it waits until FILE is there |
 //!
 //! `directory.grant#3:error` is the third passage; without a number it is the first. `TICKETGATE_POINTS=FILE` notes every
-//! passage there, a line each, so that a test can go through all of them. Without the feature nothing of this is built in.
+//! passage there, a line each, so that a test can go through all of them. `TICKETGATE_CLOCK=FILE` moves the broker's clocks by
+//! the two numbers of seconds in FILE, while it runs: the wall clock's, and those that the machine seems to have slept.
+//! Without the feature nothing of this is built in.
 
 use std::sync::Arc;
 
 use ticketgate_directory::Directory;
 use ticketgate_ledger::Ledger;
 
+use crate::broker::clock::SystemTime;
+
+#[cfg(feature = "fault-points")]
+mod moved;
 #[cfg(feature = "fault-points")]
 mod plan;
 #[cfg(feature = "fault-points")]
@@ -39,4 +45,13 @@ pub fn directory(directory: Arc<dyn Directory>) -> Arc<dyn Directory> {
     return Arc::new(points::Pointed(directory));
     #[cfg(not(feature = "fault-points"))]
     directory
+}
+
+/// The operating system's clocks, moved where that is built in and asked for.
+#[must_use]
+pub fn time(system: impl SystemTime) -> impl SystemTime {
+    #[cfg(feature = "fault-points")]
+    return moved::Moved { system, file: std::env::var_os("TICKETGATE_CLOCK").map(Into::into) };
+    #[cfg(not(feature = "fault-points"))]
+    system
 }

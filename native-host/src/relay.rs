@@ -3,6 +3,8 @@
 
 mod answer;
 mod frames;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 #[cfg(test)]
 mod golden;
 mod hello;

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::tree::{Faults, FromTree, ToTree, Tree};
+
 /// An id was not of the form that its type asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadId {
@@ -55,6 +57,22 @@ macro_rules! id {
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+        }
+
+        impl FromTree for $name {
+            fn read(tree: Option<Tree>, faults: &mut Faults) -> Self {
+                let text = String::read(tree, faults);
+                if !well_formed(&text) {
+                    faults.expected(concat!("a ", $kind, " was expected"));
+                }
+                Self(text)
+            }
+        }
+
+        impl ToTree for $name {
+            fn to_tree(&self) -> Tree {
+                self.0.to_tree()
             }
         }
 

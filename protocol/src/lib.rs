@@ -4,6 +4,7 @@
 //! - [`native`]: frames between the extension and the relay over native messaging.
 //! - [`api`]: bodies between relay or command line and the broker (HTTP + JSON).
 //! - [`problem`]: errors with a stable code, a plain sentence and a remedy.
+//! - [`tree`]: how the WASM core reads and writes all of these, small.
 //!
 //! Wire types are plain and permissive in what they hold; whoever receives one checks it once
 //! ([`text`], [`ids`]) before it is used. `docs/protocol.md` describes the wire; `protocol/golden/` holds
@@ -16,6 +17,10 @@ pub mod page;
 pub mod problem;
 pub mod text;
 pub mod ticket;
+pub mod tree;
+
+// What is derived names this crate from outside, also in here.
+extern crate self as ticketgate_protocol;
 
 /// The protocol that this build speaks between extension and relay, and between relay and broker.
 pub const PROTOCOL: u32 = 1;

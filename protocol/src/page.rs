@@ -12,6 +12,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::tree::{FromTree, ToTree, Tree};
+
 /// The longest message from a page, in bytes of JSON. A full set of facts is about 4 KiB.
 pub const MESSAGE_MAX: usize = 64 * 1024;
 /// The most questions asked of one page. On an unknown host all systems that can be self-hosted ask (see
@@ -29,7 +31,7 @@ pub const ADDRESS_MAX: usize = 16 * 1024;
 pub const TOKEN_MAX: usize = 64;
 
 /// What to read on a page: the response to `arrived`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromTree, ToTree)]
 #[serde(deny_unknown_fields)]
 pub struct Questions {
     /// Fingerprint of the rules that ask; the facts carry it back.
@@ -39,7 +41,7 @@ pub struct Questions {
 }
 
 /// One thing to read. Selectors are CSS; ` >>> ` steps into the open shadow root of what stands left of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromTree, ToTree)]
 #[serde(deny_unknown_fields)]
 pub struct Question {
     /// Its number within the rules.
@@ -85,7 +87,7 @@ fn is_one(many: &u8) -> bool {
 }
 
 /// Finds a value by the words next to it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromTree, ToTree)]
 #[serde(deny_unknown_fields)]
 pub struct Label {
     /// The label inside the row; without it the row itself is the label.
@@ -99,7 +101,7 @@ pub struct Label {
 }
 
 /// What to read of an element.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, FromTree, ToTree)]
 #[serde(rename_all = "snake_case")]
 pub enum Read {
     /// Its text with all descendants'.
@@ -162,7 +164,7 @@ pub enum FromPage {
 }
 
 /// Why the guard refused a click.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, FromTree, ToTree)]
 #[serde(rename_all = "snake_case")]
 pub enum Refused {
     /// Made by a script.
@@ -186,7 +188,7 @@ pub enum Refused {
 }
 
 /// How long a hidden button stays away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, FromTree, ToTree)]
 #[serde(rename_all = "snake_case")]
 pub enum HideFor {
     /// For this ticket page in this tab.
@@ -196,7 +198,7 @@ pub enum HideFor {
 }
 
 /// Where the button is: distances in CSS pixels from a corner of the frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, FromTree, ToTree)]
 #[serde(deny_unknown_fields)]
 pub struct Placement {
     /// The nearest corner.
@@ -214,7 +216,7 @@ impl Default for Placement {
 }
 
 /// A corner of the frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, FromTree, ToTree)]
 #[serde(rename_all = "snake_case")]
 pub enum Corner {
     /// Top left.
@@ -228,7 +230,7 @@ pub enum Corner {
 }
 
 /// A push from the worker to one document.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromTree, ToTree)]
 #[serde(rename_all = "snake_case")]
 pub enum ToPage {
     /// Show the button, or change the one that is there.
@@ -242,7 +244,7 @@ pub enum ToPage {
 }
 
 /// The in-page button as it is to be drawn. No decision is made from it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromTree, ToTree)]
 #[serde(deny_unknown_fields)]
 pub struct ChipView {
     /// Comes back with the click; the worker makes a new one whenever the meaning of a click changes.
@@ -261,7 +263,7 @@ pub struct ChipView {
 }
 
 /// How the button is drawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, FromTree, ToTree)]
 #[serde(rename_all = "snake_case")]
 pub enum ChipState {
     /// Waits for a click.
@@ -303,7 +305,7 @@ impl fmt::Display for BadPage {
 
 impl std::error::Error for BadPage {}
 
-#[derive(Deserialize)]
+#[derive(FromTree)]
 #[serde(tag = "page", rename_all = "snake_case", deny_unknown_fields)]
 enum WireFromPage {
     Arrived {},
@@ -314,7 +316,7 @@ enum WireFromPage {
     HideButton { r#for: HideFor },
 }
 
-#[derive(Deserialize)]
+#[derive(FromTree)]
 #[serde(deny_unknown_fields)]
 struct WireFacts {
     rules: u32,
@@ -324,7 +326,7 @@ struct WireFacts {
     answers: Vec<WireAnswer>,
 }
 
-#[derive(Deserialize)]
+#[derive(FromTree)]
 #[serde(deny_unknown_fields)]
 struct WireAnswer {
     q: u16,
@@ -363,14 +365,11 @@ impl Facts {
     }
 }
 
-fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, BadPage> {
+fn parse<T: FromTree>(text: &str) -> Result<T, BadPage> {
     if text.len() > MESSAGE_MAX {
         return Err(BadPage::TooLarge);
     }
-    // By way of a plain value: one reader for every type keeps the WASM core small.
-    serde_json::from_str::<serde_json::Value>(text)
-        .and_then(serde_json::from_value)
-        .map_err(|_| BadPage::Malformed)
+    Tree::from_json(text).and_then(T::from_tree).map_err(|_| BadPage::Malformed)
 }
 
 impl WireFacts {
@@ -382,8 +381,7 @@ impl WireFacts {
         if self.answers.len() > ANSWERS_MAX {
             return Err(BadPage::TooMany);
         }
-        let mut seen = std::collections::BTreeSet::new();
-        let mut answers = Vec::with_capacity(self.answers.len());
+        let mut answers: Vec<Answer> = Vec::with_capacity(self.answers.len());
         for WireAnswer { q, found } in self.answers {
             if found.is_empty() || found.len() > FOUND_MAX {
                 return Err(BadPage::TooMany);
@@ -391,7 +389,7 @@ impl WireFacts {
             if found.iter().any(|text| too_long(text)) {
                 return Err(BadPage::TooLong);
             }
-            if !seen.insert(q) {
+            if answers.iter().any(|answer| answer.q == q) {
                 return Err(BadPage::Twice);
             }
             answers.push(Answer { q, found });

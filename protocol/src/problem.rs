@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::tree::{Faults, FromTree, ToTree, Tree};
+
 macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident = $text:literal, $status:literal;)*) => {
         /// Stable error codes, append-only: a code's meaning never changes and none is reused.
@@ -30,6 +32,19 @@ macro_rules! codes {
             #[must_use]
             pub const fn status(self) -> u16 {
                 match self { $(Code::$variant => $status,)* Code::Unknown => 500 }
+            }
+        }
+
+        impl FromTree for Code {
+            fn read(tree: Option<Tree>, faults: &mut Faults) -> Self {
+                let text = String::read(tree, faults);
+                Self::ALL.iter().copied().find(|code| code.as_str() == text).unwrap_or(Code::Unknown)
+            }
+        }
+
+        impl ToTree for Code {
+            fn to_tree(&self) -> Tree {
+                Tree::word(self.as_str())
             }
         }
     };
@@ -123,7 +138,7 @@ codes! {
 }
 
 /// A refusal or failure. `detail` says what is the matter, `remedy` what the person can do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromTree, ToTree)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Problem {
     /// The stable code.

@@ -73,6 +73,20 @@ pub fn ask_socket(
 ) -> Result<Response> {
     let stream =
         UnixStream::connect(socket).with_context(|| format!("nobody answers at {}", socket.display()))?;
+    ask_on(stream, method, path, headers, body)
+}
+
+/// Asks a server on a Unix socket that somebody else connected to.
+///
+/// # Errors
+/// No HTTP.
+pub fn ask_on(
+    stream: UnixStream,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Result<Response> {
     stream.set_read_timeout(Some(LIMIT))?;
     over(stream, "localhost", method, path, headers, body)
 }

@@ -252,6 +252,23 @@ impl View {
         within(runtime, async { Ok(ldap.with_timeout(LIMIT).add(dn, attributes).await?.rc) })
     }
 
+    /// Makes an account that nobody can log on with yet: disabled, its end over, without a password. Answers the result code.
+    ///
+    /// # Errors
+    /// The directory does not answer.
+    pub fn create_closed(&mut self, dn: &str, name: &str) -> Result<u32> {
+        let attributes = [
+            ("objectClass", "user".to_owned()),
+            ("sAMAccountName", name.to_owned()),
+            ("userPrincipalName", format!("{name}@{}", dns_name(&self.base))),
+            ("userAccountControl", "514".to_owned()),
+            ("accountExpires", "1".to_owned()),
+        ];
+        let attributes = attributes.iter().map(|(name, value)| (bytes(name), one(value))).collect();
+        let Self { runtime, ldap, .. } = self;
+        within(runtime, async { Ok(ldap.with_timeout(LIMIT).add(dn, attributes).await?.rc) })
+    }
+
     /// Password, end and enabling in one write: the least that an activation of an existing account needs. Answers the
     /// result code.
     ///

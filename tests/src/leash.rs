@@ -113,7 +113,8 @@ impl Leashed {
     /// They do not go.
     pub fn kill(&mut self) -> Result<()> {
         if self.exited()?.is_none() {
-            self.signal(Signal::KILL)?;
+            // It may have ended by itself since it was asked; then the leash is about to say so.
+            let _ = self.signal(Signal::KILL);
             self.wait(END_LIMIT)?;
         }
         Ok(())

@@ -7,10 +7,12 @@
 //! - [`outcome`]: how a test ends; [`patience`]: waiting for something, with a limit and a sentence.
 //! - [`interrupt`]: Ctrl-C, for the demo.
 //! - [`samba`]: an Active Directory domain controller; [`ldap`]: an independent look into it.
+//! - [`proxy`]: a loopback proxy that hangs, cuts or refuses; [`witness`]: what has to hold in directory and ledger.
 //! - [`rt`]: Request Tracker with tickets of three customers; [`site`]: pages of our own; [`http`]: asking either.
 //! - [`chromium`]: the browser, driven over its DevTools protocol; [`xvfb`]: a display with a clipboard.
 //! - [`keyring`]: a desktop's key store.
 //! - [`product`]: the program under test, with its configuration.
+//! - [`secrets`]: looking for a secret where it must not be; [`processes`]: other processes, their memory and sockets.
 //! - [`workplace`]: all of that at once, with a ticket open.
 
 pub mod chromium;
@@ -21,10 +23,14 @@ pub mod ldap;
 pub mod leash;
 pub mod outcome;
 pub mod patience;
+pub mod processes;
 pub mod product;
+pub mod proxy;
 pub mod rt;
 pub mod samba;
+pub mod secrets;
 pub mod site;
+pub mod witness;
 pub mod workplace;
 pub mod world;
 pub mod xvfb;

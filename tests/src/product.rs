@@ -6,6 +6,7 @@ pub mod configuration;
 mod faults;
 pub mod relay;
 pub mod scripted;
+pub mod users;
 
 use crate::Result;
 use crate::chromium::{self, Chromium, NativeHost};
@@ -34,6 +35,7 @@ pub struct Product {
     binary: PathBuf,
     broker: Option<Leashed>,
     folder: Folder,
+    for_everyone: bool,
 }
 
 /// What a command of the program said.
@@ -98,7 +100,8 @@ impl Product {
     /// # Errors
     /// The program was not built.
     pub fn install(configuration: &Configuration) -> Result<Self> {
-        let product = Self { binary: binary()?, broker: None, folder: Folder::new("product")? };
+        let product =
+            Self { binary: binary()?, broker: None, folder: Folder::new("product")?, for_everyone: false };
         if product.socket().as_os_str().len() > SOCKET_PATH_MAX {
             bail!(
                 "{} is too long for a socket; build in a folder with a shorter path",
@@ -141,6 +144,10 @@ impl Product {
         let mut command = Command::new(&self.binary);
         command.arg("broker").arg("--config").arg(self.config()).arg("--state").arg(self.state());
         command.arg("--socket").arg(self.socket()).envs(self.environment()).envs(environment.iter().copied());
+        command.env("TICKETGATE_CLOCK", self.folder.join("clock"));
+        if self.for_everyone {
+            command.arg("--for-everyone");
+        }
         let mut broker = Leashed::start(&command, &self.folder.join("broker.log"))?;
         until("the broker to answer", LIMIT, || match broker.exited()? {
             Some(Exit::Signal(_)) if !environment.is_empty() => Ok(true),
@@ -160,6 +167,19 @@ impl Product {
             Some(broker) => broker.exited()?.is_none(),
             None => false,
         })
+    }
+
+    /// The broker's process.
+    ///
+    /// # Errors
+    /// There is no broker.
+    pub fn broker_pid(&self) -> Result<i32> {
+        Ok(self.broker.as_ref().context("no broker was started")?.pid())
+    }
+
+    /// Every process of this installation: broker, relays, clipboard holders, commands.
+    pub fn processes(&self) -> Vec<i32> {
+        processes_of(self.folder.path()).into_iter().map(|pid| pid.as_raw_nonzero().get()).collect()
     }
 
     /// SIGKILL.
@@ -195,6 +215,21 @@ impl Product {
         self.broker.as_ref().context("no broker was started")?.signal(signal)
     }
 
+    /// Moves the clocks of the broker's machine, from the true time: the wall clock by `wall` seconds, and the time since boot by
+    /// the `slept` seconds of suspensions. Brokers notice at once, running ones too. The binary needs the feature `fault-points`.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn move_clocks(&self, wall: i64, slept: u32) -> Result<()> {
+        let new = self.folder.write("clock.new", format!("{wall} {slept}\n"))?;
+        Ok(std::fs::rename(new, self.folder.join("clock"))?)
+    }
+
+    /// From the next start on the broker serves every user of the machine, as a service of the system does.
+    pub fn serve_everyone(&mut self) {
+        self.for_everyone = true;
+    }
+
     /// What brokers logged here so far.
     pub fn broker_log(&self) -> String {
         std::fs::read_to_string(self.folder.join("broker.log")).unwrap_or_default()
@@ -205,8 +240,13 @@ impl Product {
     /// # Errors
     /// The program cannot be started. A refusal is an answer.
     pub fn cli(&self, arguments: &[&str]) -> Result<Said> {
+        self.cli_in(&[], arguments)
+    }
+
+    fn cli_in(&self, environment: &[(&str, &str)], arguments: &[&str]) -> Result<Said> {
         let mut command = Command::new(&self.binary);
-        command.args(arguments).envs(self.environment()).current_dir(self.folder.path()).stdin(Stdio::null());
+        command.args(arguments).envs(self.environment()).envs(environment.iter().copied());
+        command.current_dir(self.folder.path()).stdin(Stdio::null());
         let output = command.output()?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Ok(Said { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) })

@@ -103,8 +103,7 @@ fn an_activation_killed_before_its_account_is_open_is_taken_back() -> Outcome {
 fn an_activation_killed_after_its_account_is_open_is_taken_back() -> Outcome {
     World::new()?.activations_are_taken_back(
         "acme-server-admin",
-        // Only the first activation learns the account's identity.
-        &["ledger.account_known:before", "directory.open:after", "ledger.session_active:before"],
+        &["directory.open:after", "ledger.session_active:before"],
     )
 }
 
@@ -132,6 +131,8 @@ fn a_killed_activation_of_a_membership_leaves_the_person_as_before() -> Outcome 
     let before = world.ad.look()?.account("tech1")?;
     for point in [
         "ledger.session_begin:after",
+        "ledger.account_known:before",
+        "ledger.account_known:after",
         "directory.grant:before",
         "directory.grant:after",
         "ledger.session_active:before",

@@ -8,9 +8,8 @@ use chrono::{DateTime, Utc};
 use gloo::timers::callback::Timeout;
 use js_sys::Date;
 use serde::Serialize;
-use serde_json::Value;
+use ticketgate_protocol::tree::{Fault, FromTree, ToTree, Tree, Written};
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::JsFuture;
 use web_sys::WorkerGlobalScope;
 
 use crate::worker::{Effect, Input, Surroundings, Worker};
@@ -26,7 +25,13 @@ extern "C" {
 
     /// Everything that `started` carries.
     #[wasm_bindgen(method, catch)]
-    fn restore(this: &Shell) -> Result<js_sys::Promise, JsValue>;
+    fn restore(this: &Shell) -> Result<Restored, JsValue>;
+
+    /// The promise of what was saved.
+    type Restored;
+
+    #[wasm_bindgen(method)]
+    fn then(this: &Restored, begin: &JsValue) -> JsValue;
 
     /// Carries out one effect.
     #[wasm_bindgen(method, catch, js_name = carryOut)]
@@ -72,23 +77,25 @@ impl Core {
     ///
     /// # Errors
     /// What JavaScript's side threw while restoring.
-    pub async fn start(shell: Shell) -> Result<Core, JsValue> {
-        let restored = JsFuture::from(shell.restore()?).await?;
-        let worker = RefCell::new(Worker::new(Box::new(Browser)));
-        let core = Self { inner: Rc::new(Inner { worker, shell, timer: RefCell::new(None) }) };
-        core.handle(restored);
-        Ok(core)
+    #[wasm_bindgen(unchecked_return_type = "Promise<Core>")]
+    pub fn start(shell: Shell) -> Result<JsValue, JsValue> {
+        let restored = shell.restore()?;
+        // Not an async function: its executor would be for this one wait.
+        let begin = Closure::once_into_js(move |restored: JsValue| {
+            let worker = RefCell::new(Worker::new(Box::new(Browser)));
+            let core = Self { inner: Rc::new(Inner { worker, shell, timer: RefCell::new(None) }) };
+            core.handle(&restored);
+            JsValue::from(core)
+        });
+        Ok(restored.then(&begin))
     }
 
     /// Something happened; the response to it, if it asks for one.
-    pub fn handle(&self, input: JsValue) -> JsValue {
-        let input = serde_wasm_bindgen::from_value::<Value>(input)
-            .map_err(|error| error.to_string())
-            .and_then(|value| serde_json::from_value::<Input>(value).map_err(|error| error.to_string()));
-        match input {
+    pub fn handle(&self, input: &JsValue) -> JsValue {
+        match read(input) {
             Ok(input) => Inner::take(&self.inner, input),
-            Err(error) => {
-                web_sys::console::error_2(&"unknown input".into(), &error.into());
+            Err(fault) => {
+                web_sys::console::error_2(&"unknown input".into(), &fault.to_string().into());
                 JsValue::NULL
             }
         }
@@ -98,13 +105,13 @@ impl Core {
     #[wasm_bindgen(js_name = recognisedTicket)]
     pub fn recognised_ticket(&self, tab: i32) -> JsValue {
         self.inner.worker.borrow().recognised_ticket(tab).map_or(JsValue::NULL, |ticket| {
-            to_js(&serde_json::json!({
-                "number": ticket.number,
-                "summary": ticket.summary,
-                "customer": ticket.customer,
-                "contact": ticket.contact,
-                "status": ticket.status,
-            }))
+            let mut members = Written::new();
+            members.put("number", &ticket.number);
+            members.put("summary", &ticket.summary);
+            members.put("customer", &ticket.customer);
+            members.put("contact", &ticket.contact);
+            members.put("status", &ticket.status);
+            to_js(&members.done())
         })
     }
 }
@@ -144,8 +151,13 @@ impl Inner {
     }
 }
 
-/// By way of a plain value: one writer for every type keeps the core small.
-fn to_js<T: Serialize>(value: &T) -> JsValue {
-    let value = serde_json::to_value(value).unwrap_or_default();
-    value.serialize(&serde_wasm_bindgen::Serializer::json_compatible()).unwrap_or(JsValue::NULL)
+/// By way of JSON text: it comes over in one piece, where a walk through the value would cross over for every member.
+fn read(input: &JsValue) -> Result<Input, Fault> {
+    let text = js_sys::JSON::stringify(input).ok().and_then(|text| text.as_string());
+    Tree::from_json(&text.unwrap_or_default()).and_then(Input::from_tree)
+}
+
+/// Directly: JavaScript's own values hold what JSON text cannot.
+fn to_js(value: &dyn ToTree) -> JsValue {
+    value.to_tree().serialize(&serde_wasm_bindgen::Serializer::json_compatible()).unwrap_or(JsValue::NULL)
 }

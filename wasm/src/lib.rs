@@ -6,6 +6,7 @@
 
 #[cfg(target_arch = "wasm32")]
 pub mod browser;
+mod letters;
 pub mod reason;
 pub mod recognise;
 pub mod worker;

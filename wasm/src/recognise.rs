@@ -6,6 +6,7 @@
 
 mod address;
 mod frames;
+mod pattern;
 mod read;
 mod rule;
 mod rules;

@@ -15,7 +15,7 @@ use self::measure::{Measure, Printed, Reach};
 use crate::cargo::native;
 use crate::steps::{Steps, output};
 use crate::tree::{Tree, files_below, write};
-use crate::{setup, wasm};
+use crate::{build, setup, wasm};
 
 /// Options of `bench`.
 #[derive(clap::Args)]
@@ -59,6 +59,8 @@ enum Needs {
     Binaries,
     /// The release binaries and the programs of the demo's world.
     World,
+    /// The same, and the extension as it is shipped.
+    Browser,
 }
 
 /// What the WASM core may weigh at most.
@@ -98,6 +100,16 @@ const BENCHES: &[Bench] = &[
         name: "audit",
         what: "verifying a million audit records beside sha256sum",
         how: How::Example { package: "ticketgate-ledger", example: "measure_audit", needs: Needs::Nothing },
+    },
+    Bench {
+        name: "browser",
+        what: "the extension in Chromium: its scripts in a page, a worker's wake, the popup, a click to the active badge",
+        how: How::Example { package: "ticketgate-tests", example: "measure_browser", needs: Needs::Browser },
+    },
+    Bench {
+        name: "crowd",
+        what: "sixteen technicians at once beside bare LDAP on sixteen connections",
+        how: How::Example { package: "ticketgate-tests", example: "measure_crowd", needs: Needs::World },
     },
 ];
 
@@ -205,7 +217,7 @@ fn run_example(
         Needs::Binaries => {
             build.args(["--package", "ticketgate", "--bins", "--examples"]);
         }
-        Needs::World => {
+        Needs::World | Needs::Browser => {
             setup::ensure(tree, steps, setup::Purpose::Demo)?;
             build.args(["--package", "ticketgate", "--bins"]);
         }
@@ -215,6 +227,9 @@ fn run_example(
     let mut run =
         Command::new(release.join("examples").join(format!("{example}{}", std::env::consts::EXE_SUFFIX)));
     run.env("TICKETGATE_BIN", release.join(format!("ticketgate{}", std::env::consts::EXE_SUFFIX)));
+    if needs == Needs::Browser {
+        run.env("TICKETGATE_EXTENSION", build::extension(tree, steps, wasm::Core::Small)?);
+    }
     let printed = steps.work(example, || Ok((output(&mut run)?, String::new())))?;
     printed.lines().map(|line| measure::read(example, line)).collect()
 }

@@ -13,12 +13,14 @@ mod demo;
 mod dist;
 mod extension;
 mod fingerprint;
+mod fuzz;
 mod lint;
 mod manifest;
 mod ports;
 mod setup;
 mod steps;
 mod test;
+mod torture;
 mod tree;
 mod wasm;
 
@@ -52,13 +54,20 @@ enum Chore {
     Demo(demo::Args),
     /// Everything CI runs: setup, build, lint, then all unit, property and end-to-end tests
     Test(test::Args),
+    /// Random histories against a real directory and broker: what leaves a right behind is found, shortened and shown
+    Torture(torture::Args),
     /// Measure what matters and write target/bench/summary.json
     Bench(bench::Args),
+    /// Look for inputs that break a reader's promises, with libFuzzer
+    Fuzz(fuzz::Args),
     /// Formatting, clippy for every target, JavaScript types, dependencies, documentation, house rules
     Lint(lint::Args),
 }
 
 fn main() -> ExitCode {
+    if let Some(code) = fuzz::as_wrapper() {
+        return code;
+    }
     let line = Line::parse();
     match run(line.chore) {
         Ok(code) => code,
@@ -78,7 +87,9 @@ fn run(chore: Chore) -> anyhow::Result<ExitCode> {
         Chore::Dist(args) => dist::run(&tree, &mut steps, &args)?,
         Chore::Demo(args) => return demo::run(&tree, &mut steps, &args),
         Chore::Test(args) => return test::run(&tree, &mut steps, &args),
+        Chore::Torture(args) => return torture::run(&tree, &mut steps, &args),
         Chore::Bench(args) => bench::run(&tree, &mut steps, &args)?,
+        Chore::Fuzz(args) => fuzz::run(&tree, &mut steps, &args)?,
         Chore::Lint(args) => lint::run(&tree, &mut steps, &args)?,
     }
     Ok(ExitCode::SUCCESS)

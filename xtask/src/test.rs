@@ -11,7 +11,7 @@ use crate::ports::Ports;
 use crate::steps::Steps;
 use crate::tree::{Tree, program};
 use crate::wasm::Core;
-use crate::{build, setup};
+use crate::{build, fuzz, setup};
 
 /// Options of `test`.
 #[derive(clap::Args)]
@@ -49,6 +49,7 @@ pub(crate) fn run(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<ExitCod
         let mut own = native(tree);
         own.args(["test", "--package", "xtask", "--locked"]);
         steps.program("tests of xtask itself", &mut own, "")?;
+        fuzz::short(tree, steps)?;
     }
     steps.table();
     steps.heading("test");

@@ -23,8 +23,15 @@ pub(crate) const CORE: &str = "ticketgate_wasm_bg.wasm";
 const OPTIMISER_MIN: u32 = 132;
 
 /// Sources and settings that the core is made of.
-const SOURCES: [&str; 6] =
-    ["wasm/src", "wasm/Cargo.toml", "protocol/src", "protocol/Cargo.toml", "Cargo.toml", "Cargo.lock"];
+const SOURCES: [&str; 7] = [
+    "wasm/src",
+    "wasm/Cargo.toml",
+    "protocol/src",
+    "protocol/derive",
+    "protocol/Cargo.toml",
+    "Cargo.toml",
+    "Cargo.lock",
+];
 
 /// Data that recognition rules may be compiled from; part of the fingerprint where they exist.
 const DATA: [&str; 2] = ["wasm/rules", "wasm/build.rs"];

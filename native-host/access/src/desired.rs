@@ -115,6 +115,8 @@ pub struct Observed {
 pub struct ObservedAccount {
     /// The directory's own, unchanging identity.
     pub identity: String,
+    /// Where the directory has it (a DN): by this name a group takes it in.
+    pub place: String,
     /// The logon name as people type it (`ACME\jit-tech1`).
     pub display_name: String,
     /// Whether it is enabled.

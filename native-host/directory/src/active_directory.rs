@@ -8,7 +8,10 @@ mod domain;
 mod entry;
 mod failure;
 mod filter;
+#[cfg(all(feature = "fuzzing", unix))]
+pub mod fuzzing;
 mod guid;
+mod last_write;
 mod link;
 mod look;
 mod marker;
@@ -19,6 +22,7 @@ mod steps;
 mod tls;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -54,6 +58,20 @@ impl ActiveDirectory {
         known_rights: BTreeSet<Right>,
     ) -> Result<Self, DirectoryError> {
         Self::with_secrets(config, known_rights, Arc::new(MachineSecrets))
+    }
+
+    /// The same; the file `last_write` tells this process which server took the last write of an earlier one, and the next
+    /// process of this one's. It is made when there is something to tell.
+    ///
+    /// # Errors
+    /// As [`ActiveDirectory::new`].
+    pub fn remembering(
+        config: &config::ActiveDirectory,
+        known_rights: BTreeSet<Right>,
+        last_write: &Path,
+    ) -> Result<Self, DirectoryError> {
+        let servers = Servers::new(config.clone(), Arc::new(MachineSecrets))?.remembering(last_write);
+        Self::on(Arc::new(servers), known_rights)
     }
 
     /// The same, with the secret read by the caller's own means.
@@ -153,21 +171,20 @@ impl Directory for ActiveDirectory {
     async fn apply(
         &self,
         account: &Account,
+        seen: &Observed,
         step: &Step,
         password: Option<&Secret>,
     ) -> Result<(), DirectoryError> {
         let (link, domain) = self.link().await?;
-        // The account is looked up before each write, so a dead connection shows while nothing has been sent.
-        let (link, domain, target) = match self.target(&link, &domain, account).await {
-            Err(error) if error.is_passing() && link.health() != link::Health::Good => {
+        match self.carry_out(&link, &domain, account, seen, step, password).await {
+            // The connection was dead before the write went out: nothing was changed, so once more on a new one.
+            Err(error @ DirectoryError::Unreachable(_)) if link.health() != link::Health::Good => {
                 tracing::debug!(%error, "asking the directory once more on a new connection");
                 let (link, domain) = self.link().await?;
-                let target = self.target(&link, &domain, account).await?;
-                (link, domain, target)
+                self.carry_out(&link, &domain, account, seen, step, password).await
             }
-            target => (link, domain, target?),
-        };
-        self.carry_out(&link, &domain, account, target, step, password).await
+            done => done,
+        }
     }
 
     async fn time(&self) -> Result<DateTime<Utc>, DirectoryError> {

@@ -29,15 +29,18 @@ pub trait Directory: Send + Sync {
     /// [`DirectoryError`]; "there is none" is not one.
     async fn observe(&self, account: &Account) -> Result<Observed, DirectoryError>;
 
-    /// Carries out one step on the account. `Open` needs the password that it sets.
+    /// Carries out one step on the account as it was `seen` a moment ago; one that was not there then, and one made since, is
+    /// looked up. `Open` needs the password that it sets.
     ///
-    /// "Already so" is success. After [`DirectoryError::is_ambiguous`] the step may or may not have been applied: observe again.
+    /// "Already so" is success. What a write did is not read back here: the look that follows a plan does that for all of its
+    /// steps. After [`DirectoryError::is_ambiguous`] the step may or may not have been applied: observe again.
     ///
     /// # Errors
     /// [`DirectoryError`]
     async fn apply(
         &self,
         account: &Account,
+        seen: &Observed,
         step: &Step,
         password: Option<&Secret>,
     ) -> Result<(), DirectoryError>;

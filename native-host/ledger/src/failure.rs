@@ -35,10 +35,10 @@ fn sentence(error: &rusqlite::Error) -> String {
             "another program holds it for more than 5 seconds; end that program, then try again".to_owned()
         }
         Some(ErrorCode::DatabaseCorrupt) => {
-            format!("its file is damaged ({error}); keep a copy of it, then restore it from a backup")
+            format!("its file is damaged ({error}); keep a copy of it, then restore it from a backup, or see `ticketgate recover`")
         }
         Some(ErrorCode::NotADatabase) => {
-            "the file is not a ledger, or its beginning is damaged; name the right file, or restore it from a backup"
+            "the file is not a ledger, or its beginning is damaged; name the right file, restore it from a backup, or see `ticketgate recover`"
                 .to_owned()
         }
         Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {

@@ -100,6 +100,9 @@ pub trait Ledger: Send + Sync {
     /// [`LedgerError::Unavailable`]; also when the last seal is gone or changed: a log that was tampered with is not sealed.
     async fn checkpoint(&self, at: DateTime<Utc>) -> Result<(), LedgerError>;
 
+    /// Why nothing that [`Change::widens`] is written at the moment, as far as it is known without trying.
+    fn trouble(&self) -> Option<String>;
+
     /// Reads every chain (or one customer's) from its first record and checks hashes, positions, signatures and the seal.
     ///
     /// # Errors
@@ -126,6 +129,12 @@ pub struct Change {
     pub withdraws: Option<(TechnicianId, IdempotencyKey)>,
     /// Limits checked in the same transaction, before anything is written.
     pub guard: Option<Guard>,
+    /// Somebody gets more by it (a session begins, or becomes longer): refused where the audit log cannot be signed, or where the
+    /// ledger's file is no longer the one that a next broker would read.
+    pub widens: bool,
+    /// The clock was set back, nothing is running any more that this could lengthen, and `at` is the time from now on: what was
+    /// written "later" counts as written now.
+    pub follows_clock: bool,
 }
 
 /// Remembers that a request was answered, and how.
@@ -241,6 +250,17 @@ pub struct AuditQuery {
     pub limit: u32,
     /// Where more match: the newest of them, not the oldest.
     pub newest: bool,
+}
+
+/// What could still be read of a ledger that cannot be used any more.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Salvage {
+    /// Its accounts.
+    pub accounts: Vec<Account>,
+    /// Its sessions that were not over.
+    pub sessions: Vec<Session>,
+    /// Whether nothing of either was missed.
+    pub whole: bool,
 }
 
 /// Why the ledger did not do what was asked.

@@ -3,8 +3,11 @@
 
 mod commit;
 mod open;
+mod place;
 mod query;
 mod rows;
+mod salvage;
+mod signer;
 #[cfg(test)]
 mod tests;
 
@@ -14,13 +17,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use ed25519_dalek::SigningKey;
 use rusqlite::Connection;
 use ticketgate_access::session::{Account, AccountKey, Session};
 use ticketgate_protocol::api::{AuditRecord, AuditVerdict};
 use ticketgate_protocol::ids::{DirectoryId, IdempotencyKey, SessionId, TechnicianId};
 
-use crate::{Answered, AuditQuery, Change, Ledger, LedgerError, SessionFilter, Standing, verify};
+use self::place::{InPlace, Place};
+use self::signer::Signer;
+use crate::{Answered, AuditQuery, Change, Ledger, LedgerError, Salvage, SessionFilter, Standing, verify};
 
 /// A ledger in an SQLite file. Several processes can have the same one open; SQLite's locks order their writes.
 ///
@@ -31,7 +35,8 @@ pub struct SqliteLedger {
     reader: Arc<Mutex<Connection>>,
     /// For reads of the audit log, which can be long: short reads never wait behind them.
     auditor: Arc<Mutex<Connection>>,
-    key: Arc<SigningKey>,
+    signer: Arc<Signer>,
+    place: Arc<Mutex<Place>>,
 }
 
 impl std::fmt::Debug for SqliteLedger {
@@ -46,23 +51,61 @@ impl SqliteLedger {
     ///
     /// # Errors
     /// [`LedgerError::Unavailable`] with the remedy when the file is something else, damaged, made by a newer release,
-    /// read-only or locked, when the disk is full, or when the key is gone, unreadable, shared with other users or another
-    /// one; nothing was changed then.
+    /// read-only or locked, or when the disk is full; nothing was changed then. A key that is gone, unreadable, shared with
+    /// other users or another one is an error for a new ledger only. An old one opens: what ends is recorded, and what widens
+    /// a right ([`Change::widens`]) waits until the key is back ([`Ledger::trouble`] says so).
     pub fn open(path: &Path, key: &Path) -> Result<Self, LedgerError> {
-        let (writer, key) = open::writer(path, key)?;
+        let (writer, signer) = open::writer(path, key)?;
         Ok(Self {
             writer: Arc::new(Mutex::new(writer)),
             reader: Arc::new(Mutex::new(open::reader(path)?)),
             auditor: Arc::new(Mutex::new(open::reader(path)?)),
-            key: Arc::new(key),
+            signer: Arc::new(signer),
+            place: Arc::new(Mutex::new(Place::of(path))),
         })
+    }
+
+    /// Puts a ledger that cannot be used aside under another name, its logs beside it, so that a new one can begin.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`] when it cannot be renamed.
+    pub fn put_aside(path: &Path, to: &Path) -> Result<(), LedgerError> {
+        salvage::put_aside(path, to)
+    }
+
+    /// What is wrong with a ledger, or with the key that signs its audit log, while no broker has it open; nothing where all is
+    /// well. Only looks: nothing is made or changed.
+    #[must_use]
+    pub fn damage(path: &Path, key: &Path) -> Vec<String> {
+        salvage::damage(path, key)
+    }
+
+    /// What can still be read of a ledger that was put aside; it is not changed.
+    #[must_use]
+    pub fn salvage(path: &Path) -> Salvage {
+        salvage::salvage(path)
     }
 
     /// The public half of the key that signs checkpoints, as 64 hexadecimal digits. Kept elsewhere, it tells whether
     /// somebody replaced ledger and key together.
     #[must_use]
     pub fn public_key_hex(&self) -> String {
-        hex::encode(self.key.verifying_key().as_bytes())
+        hex::encode(self.signer.public().as_bytes())
+    }
+
+    /// [`Open::keep_in_place`], on a thread that may block; one look at the file where all is well.
+    async fn keep_in_place(&self) -> Result<(), LedgerError> {
+        if self.place.lock().unwrap_or_else(PoisonError::into_inner).standing() == InPlace::Right {
+            return Ok(());
+        }
+        let open = Open {
+            writer: Arc::clone(&self.writer),
+            readers: [Arc::clone(&self.reader), Arc::clone(&self.auditor)],
+            place: Arc::clone(&self.place),
+        };
+        tokio::task::spawn_blocking(move || open.keep_in_place())
+            .await
+            .map_err(|error| LedgerError::Unavailable(format!("the work was broken off: {error}")))?
     }
 
     /// Looks through the whole file for damage; answers what was found, nothing when it is sound.
@@ -71,6 +114,33 @@ impl SqliteLedger {
     /// [`LedgerError::Unavailable`] when the file cannot be read at all.
     pub async fn integrity(&self) -> Result<Vec<String>, LedgerError> {
         on_thread(&self.auditor, |connection| query::integrity(connection)).await
+    }
+}
+
+/// Everything that is open.
+struct Open {
+    writer: Arc<Mutex<Connection>>,
+    readers: [Arc<Mutex<Connection>>; 2],
+    place: Arc<Mutex<Place>>,
+}
+
+impl Open {
+    /// Sees to it that what is written from now on stands in the file that the next process will find.
+    fn keep_in_place(&self) -> Result<(), LedgerError> {
+        let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        match place.standing() {
+            InPlace::Right => return Ok(()),
+            InPlace::Another => return Err(LedgerError::Unavailable(place.trouble().unwrap_or_default())),
+            InPlace::Gone => {}
+        }
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        place.rebuild(&writer)?;
+        *writer = open::writer_again(&place.path)?;
+        for reader in &self.readers {
+            *reader.lock().unwrap_or_else(PoisonError::into_inner) = open::reader(&place.path)?;
+        }
+        *place = Place::of(&place.path);
+        Ok(())
     }
 }
 
@@ -93,6 +163,10 @@ where
 #[async_trait]
 impl Ledger for SqliteLedger {
     async fn commit(&self, change: Change) -> Result<(), LedgerError> {
+        if change.widens {
+            self.signer.key()?;
+            self.keep_in_place().await?;
+        }
         on_thread(&self.writer, move |connection| commit::commit(connection, &change)).await
     }
 
@@ -140,12 +214,18 @@ impl Ledger for SqliteLedger {
     }
 
     async fn checkpoint(&self, at: DateTime<Utc>) -> Result<(), LedgerError> {
-        let key = Arc::clone(&self.key);
+        self.keep_in_place().await?;
+        let key = self.signer.key()?;
         on_thread(&self.writer, move |connection| commit::checkpoint(connection, &key, at)).await
     }
 
     async fn verify(&self, chain: Option<String>) -> Result<AuditVerdict, LedgerError> {
-        let key = self.key.verifying_key();
+        let key = self.signer.public();
         on_thread(&self.auditor, move |connection| verify::verify(connection, &key, chain.as_deref())).await
+    }
+
+    fn trouble(&self) -> Option<String> {
+        let place = self.place.lock().unwrap_or_else(PoisonError::into_inner).trouble();
+        place.or_else(|| self.signer.trouble())
     }
 }

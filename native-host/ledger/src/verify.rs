@@ -63,7 +63,7 @@ fn first_fault(
     verdict: &mut AuditVerdict,
 ) -> Result<Option<AuditFault>, LedgerError> {
     let mut chains = Chains::new();
-    let digest = match read_checkpoints(snapshot, only, &mut chains)? {
+    let digest = match read_checkpoints(snapshot, only, seal, &mut chains)? {
         Ok(digest) => digest,
         Err(fault) => return Ok(Some(fault)),
     };
@@ -216,17 +216,23 @@ fn fault_at_the_end(chain: &[u8], progress: &Progress) -> Option<AuditFault> {
 fn read_checkpoints(
     snapshot: &Transaction<'_>,
     only: Option<&str>,
+    newest: Option<&Seal>,
     chains: &mut Chains,
 ) -> Result<Result<Hash, AuditFault>, LedgerError> {
     // Those of all chains, in the order in which they were sealed.
     let mut statement = snapshot
-        .prepare("SELECT chain, seq, hash, at, signature FROM checkpoints ORDER BY seal, chain, seq")
+        .prepare("SELECT chain, seq, hash, at, signature, seal FROM checkpoints ORDER BY seal, chain, seq")
         .map_err(failure::database)?;
     let mut rows = statement.query([]).map_err(failure::database)?;
     let mut digest = seal::NOTHING;
     while let Some(row) = rows.next().map_err(failure::database)? {
         let read = (bytes(row, 0)?, number(row, 1), fixed(row, 2)?, bytes(row, 3)?, fixed(row, 4)?);
-        let (Some(chain), Some(seq), Some(hash), Some(at), Some(signature)) = read else {
+        // The order in which they are taken in hangs on the seal's number, which nothing signs: one that is still to come would
+        // fit now and no longer after the next checkpoint.
+        let sealed = number(row, 5).filter(|number| newest.is_none_or(|newest| *number <= newest.number));
+        let (Some(chain), Some(seq), Some(hash), Some(at), Some(signature), Some(_)) =
+            (read.0, read.1, read.2, read.3, read.4, sealed)
+        else {
             return Ok(Err(AuditFault {
                 chain: lossy(row, 0),
                 seq: number(row, 1).unwrap_or(0),

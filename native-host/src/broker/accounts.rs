@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ticketgate_access::session::AccountKey;
+use ticketgate_access::session::{Account, AccountKey, Session};
 use ticketgate_directory::Secret;
 
 /// One lock per account that is being worked on.
@@ -19,6 +19,34 @@ impl AccountLocks {
             locks.retain(|_, lock| Arc::strong_count(lock) > 1);
         }
         Arc::clone(locks.entry(key.clone()).or_default())
+    }
+}
+
+/// What the ledger last said of accounts with open sessions: what is over can be taken away by it when the ledger cannot be
+/// read any more.
+#[derive(Default)]
+pub(super) struct Remembered(Mutex<HashMap<AccountKey, (Account, Vec<Session>)>>);
+
+impl Remembered {
+    /// Keeps what an end takes; nothing where no session is open.
+    pub(super) fn keep(&self, account: &Account, sessions: &[Session]) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if sessions.is_empty() {
+            kept.remove(&account.key);
+            return;
+        }
+        let bare = |session: &Session| Session {
+            reason: String::new(),
+            policy_name: String::new(),
+            ticket: None,
+            trouble: None,
+            ..session.clone()
+        };
+        kept.insert(account.key.clone(), (account.clone(), sessions.iter().map(bare).collect()));
+    }
+
+    pub(super) fn of(&self, key: &AccountKey) -> Option<(Account, Vec<Session>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
     }
 }
 

@@ -9,7 +9,7 @@ use ticketgate_access::decide::{self, DecisionFacts, Granted};
 use ticketgate_access::session::{Account, AccountKey, Right, Session};
 use ticketgate_ledger::{Answer, Answered, Change, Guard, LedgerError, Limit};
 use ticketgate_protocol::api::{self, Mode, State};
-use ticketgate_protocol::ids::{IdempotencyKey, TechnicianId};
+use ticketgate_protocol::ids::{DirectoryId, IdempotencyKey, TechnicianId};
 use ticketgate_protocol::problem::{Code, Problem};
 
 use super::problems::directory_problem;
@@ -118,6 +118,8 @@ impl Broker {
                 records::Details::new(),
             )],
             accounts: vec![account],
+            widens: true,
+            follows_clock: false,
             guard: Some(Guard {
                 technician: session.technician.clone(),
                 rate: Some(config.broker.rate),
@@ -273,21 +275,30 @@ fn account_name(config: &Config, session: &Session) -> String {
     let technician = &session.technician;
     let person = config.technicians.get(technician);
     match session.mode {
-        Mode::Dedicated => {
-            let template = config.directories.get(&session.directory).map(|d| match &d.kind {
-                DirectoryKind::ActiveDirectory(domain) => domain.account_name.as_str(),
-            });
-            template.unwrap_or("jit-{technician}").replace("{technician}", technician.as_str())
-        }
+        Mode::Dedicated => dedicated_name(config, &session.directory, technician),
         Mode::Burner => {
-            let owner: String = technician.as_str().chars().take(9).collect();
-            format!("jit-{owner}-{}", crate::random::letters(6))
+            let owner: String = technician.as_str().chars().take(BURNER_OWNER).collect();
+            format!("jit-{owner}-{}", crate::random::letters(BURNER_LETTERS))
         }
         Mode::Membership => {
             let named = person.and_then(|p| p.accounts.get(&session.directory).cloned());
             named.or_else(|| person.map(|p| p.login.clone())).unwrap_or_else(|| technician.to_string())
         }
     }
+}
+
+/// How much of the technician's id a burner account's name has.
+pub(super) const BURNER_OWNER: usize = 9;
+
+/// And how many random letters.
+pub(super) const BURNER_LETTERS: usize = 6;
+
+/// The logon name of a technician's JIT account that stays.
+pub(super) fn dedicated_name(config: &Config, directory: &DirectoryId, technician: &TechnicianId) -> String {
+    let configured = config.directories.get(directory).map(|d| match &d.kind {
+        DirectoryKind::ActiveDirectory(domain) => domain.dedicated_account(technician),
+    });
+    configured.unwrap_or_else(|| format!("jit-{technician}"))
 }
 
 fn sessions_problem(config: &Config) -> Problem {

@@ -1,23 +1,31 @@
 //! Makes directory connectors from the configuration.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use ticketgate_access::config::{self, DirectoryKind};
 use ticketgate_access::session::Right;
 use ticketgate_directory::{ActiveDirectory, Directory, DirectoryError};
+use ticketgate_protocol::ids::DirectoryId;
 
 use super::BuildDirectory;
 
 /// The connectors of this build, with those that it made before: what they know of their servers outlives a new configuration.
-#[derive(Default)]
 pub(super) struct Connectors {
+    /// Where it is kept which server took a directory's last write.
+    state: PathBuf,
     made: Mutex<Vec<Weak<ActiveDirectory>>>,
 }
 
 impl Connectors {
+    pub(super) fn new(state: &Path) -> Self {
+        Self { state: state.to_owned(), made: Mutex::default() }
+    }
+
     fn active_directory(
         &self,
+        id: &DirectoryId,
         settings: &config::ActiveDirectory,
         known_rights: BTreeSet<Right>,
     ) -> Result<Arc<ActiveDirectory>, DirectoryError> {
@@ -32,7 +40,10 @@ impl Connectors {
         }
         let connector = match found {
             Some(connector) => connector,
-            None => ActiveDirectory::new(settings, known_rights)?,
+            None => {
+                let last_write = self.state.join(format!("{id}.last-write"));
+                ActiveDirectory::remembering(settings, known_rights, &last_write)?
+            }
         };
         let connector = Arc::new(connector);
         made.push(Arc::downgrade(&connector));
@@ -48,7 +59,9 @@ impl BuildDirectory for Connectors {
     ) -> Result<Arc<dyn Directory>, String> {
         match &directory.kind {
             DirectoryKind::ActiveDirectory(settings) => {
-                let connector = self.active_directory(settings, known_rights).map_err(|e| e.to_string())?;
+                let connector = self
+                    .active_directory(&directory.id, settings, known_rights)
+                    .map_err(|e| e.to_string())?;
                 Ok(crate::faults::directory(connector))
             }
         }

@@ -6,7 +6,7 @@
 use std::sync::{Arc, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use ticketgate_access::desired::{ANSWERS_FOR, Step, desired, plan};
+use ticketgate_access::desired::{ANSWERS_FOR, Observed, Step, desired, plan};
 use ticketgate_access::session::{Account, AccountKey, Session};
 use ticketgate_directory::{Directory, DirectoryError, secret};
 use ticketgate_ledger::{Change, LedgerError, SessionFilter};
@@ -14,7 +14,7 @@ use ticketgate_protocol::api::{EndCause, Mode, State};
 use ticketgate_protocol::problem::{Code, Problem};
 
 use super::problems::{directory_problem, plan_problem, skew_problem};
-use super::settle::ending;
+use super::settle::{ending, taught};
 use super::spelling::alike;
 use super::{Broker, ledger_problem};
 
@@ -105,15 +105,9 @@ impl Broker {
             // The directory told its time somewhere between the question and the answer: a slow answer is no skew.
             let asked = observed.directory_time.clamp(now, self.clock.now().max(now));
             let live = sessions.iter().any(|s| s.is_live(now));
-            let account = match self.learned(&account, live, &observed).await {
-                Ok(Some(account)) => account,
-                Ok(None) => continue,
-                Err(error) => {
-                    self.abandon(&sessions);
-                    self.undo(directory.as_ref(), &account, &sessions, now).await;
-                    return Err(trouble(ledger_problem(&error)));
-                }
-            };
+            let stored = account;
+            let account = taught(&stored, live, &observed);
+            let is_news = account != stored;
             let answering = [sessions.as_slice(), &lately].concat();
             let (spelled, spelled_sessions, seen) =
                 alike(directory.as_ref(), &account, &answering, &observed);
@@ -132,7 +126,7 @@ impl Broker {
                 }
             }
             if steps.is_empty() {
-                return match self.settle(&account, &sessions, &observed, &corrected, now).await {
+                return match self.settle(&account, is_news, &sessions, &observed, &corrected, now).await {
                     Ok(()) => Ok(()),
                     Err(LedgerError::Conflict(_)) => continue,
                     Err(error) => {
@@ -155,10 +149,20 @@ impl Broker {
                     Err(LedgerError::Conflict(_)) => continue,
                     Err(error) => return Err(trouble(ledger_problem(&error))),
                 }
+            } else if is_news {
+                match self.learn(&account).await {
+                    Ok(Some(account)) => account,
+                    Ok(None) => continue,
+                    Err(error) => {
+                        self.abandon(&sessions);
+                        self.undo(directory.as_ref(), &account, &sessions, now).await;
+                        return Err(trouble(ledger_problem(&error)));
+                    }
+                }
             } else {
                 account
             };
-            match self.carry_out(directory.as_ref(), &account, &steps, &mut sent).await {
+            match self.carry_out(directory.as_ref(), &account, &observed, &steps, &mut sent).await {
                 Carried::Whole => {}
                 Carried::Unknown(problem) => last = Some(problem),
                 Carried::Refused(problem) => return Err(Trouble { problem, attempted: true, sent }),
@@ -177,6 +181,7 @@ impl Broker {
         &self,
         directory: &dyn Directory,
         account: &Account,
+        seen: &Observed,
         steps: &[Step],
         sent: &mut Vec<String>,
     ) -> Carried {
@@ -186,7 +191,7 @@ impl Broker {
                 continue;
             }
             sent.push(described(step));
-            let Err(error) = self.apply(directory, account, step).await else { continue };
+            let Err(error) = self.apply(directory, account, seen, step).await else { continue };
             let problem = directory_problem(&error);
             if error.is_ambiguous() {
                 tracing::warn!(step = step.name(), %error, "a step's outcome is not known; looking again");
@@ -218,12 +223,16 @@ impl Broker {
         self.ledger.sessions(filter).await
     }
 
-    /// The ledger cannot record that sessions are over. Their ends were recorded when they began, so what they brought goes
-    /// now; they are called ended once that can be written.
+    /// The ledger cannot record that sessions are over, or cannot even be read. Their ends were recorded when they began, so
+    /// what they brought goes now; they are called ended once that can be written.
     pub(super) async fn stop_what_is_over(&self, key: &AccountKey) {
-        let Ok(Some((account, sessions))) = self.ledger.account(key).await else { return };
+        let known = match self.ledger.account(key).await {
+            Ok(known) => known,
+            Err(_) => self.remembered.of(key),
+        };
+        let Some((account, sessions)) = known else { return };
         let now = self.clock.now();
-        let over = |s: &Session| matches!(s.state, State::Activating | State::Active) && now >= s.until;
+        let over = |s: &Session| s.state == State::Ending || (s.is_open() && now >= s.until);
         if !sessions.iter().any(over) && self.abandoned_among(&sessions).is_empty() {
             return;
         }
@@ -265,18 +274,19 @@ impl Broker {
         &self,
         directory: &dyn Directory,
         account: &Account,
+        seen: &Observed,
         step: &Step,
     ) -> Result<(), DirectoryError> {
         let Step::Open { marker, .. } = step else {
             if matches!(step, Step::Close | Step::Rotate(_) | Step::Delete) {
                 self.passwords.forget(&account.key);
             }
-            return directory.apply(account, step, None).await;
+            return directory.apply(account, seen, step, None).await;
         };
         let password = secret::generate_for(&account.name).map_err(DirectoryError::BadValue)?;
         // Kept before the write: a write whose answer was lost may have set it.
         self.passwords.put(&account.key, marker.generation, password.clone());
-        let result = directory.apply(account, step, Some(&password)).await;
+        let result = directory.apply(account, seen, step, Some(&password)).await;
         if result.as_ref().is_err_and(|e| !e.is_ambiguous()) {
             self.passwords.forget(&account.key);
         }

@@ -70,6 +70,14 @@ impl Ends {
         }
     }
 
+    /// Makes everything due now: the times were of a clock that was wrong.
+    pub(super) fn all_now(&self, now: DateTime<Utc>) {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting: Vec<_> = queue.by_account.keys().cloned().collect();
+        waiting.iter().for_each(|key| queue.set(key, Some(now)));
+        self.changed.notify_one();
+    }
+
     /// Whether anything is waiting.
     pub(super) fn is_empty(&self) -> bool {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).by_time.is_empty()

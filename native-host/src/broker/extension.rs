@@ -70,6 +70,8 @@ impl Broker {
                 answers: self.answer(caller, key, fingerprint, id),
                 guard: self.counted(&session.technician),
                 withdraws: None,
+                widens: true,
+                follows_clock: false,
             };
             match self.commit(change).await {
                 Ok(()) => {}

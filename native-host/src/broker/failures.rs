@@ -53,16 +53,16 @@ impl Broker {
         }
         for _ in 0..2 {
             let before = self.clock.now();
-            let Ok(observed) = directory.observe(account).await else { return };
-            let asked = observed.directory_time.clamp(before, self.clock.now().max(before));
-            let (spelled, sessions, observed) = alike(directory, account, &sessions, &observed);
+            let Ok(looked) = directory.observe(account).await else { return };
+            let asked = looked.directory_time.clamp(before, self.clock.now().max(before));
+            let (spelled, sessions, observed) = alike(directory, account, &sessions, &looked);
             let wanted = desired(&spelled, &sessions, now);
             let Ok(steps) = plan(&spelled, &wanted, &observed, asked) else { return };
             // A running session's account stays open; only what the unrecorded one added goes.
             let adds =
                 |step: &&Step| matches!(step, Step::Create(_) | Step::Grant { .. } | Step::Open { .. });
             for step in steps.iter().filter(|step| !adds(step)) {
-                if let Err(error) = self.apply(directory, account, step).await {
+                if let Err(error) = self.apply(directory, account, &looked, step).await {
                     tracing::error!(step = step.name(), %error, "an activation that cannot be recorded could not be taken back yet");
                 }
             }
@@ -175,7 +175,10 @@ impl Broker {
     /// Puts the account's next due time into the queue, from the ledger.
     pub(super) async fn schedule(&self, key: &AccountKey) {
         match self.ledger.account(key).await {
-            Ok(Some((account, sessions))) => self.ends.set(key, next_due(&account, &sessions)),
+            Ok(Some((account, sessions))) => {
+                self.ends.set(key, next_due(&account, &sessions));
+                self.remembered.keep(&account, &sessions);
+            }
             Ok(None) => self.ends.set(key, None),
             Err(_) => self.ends.set(key, Some(self.clock.now() + UNRECORDED_PAUSE)),
         }

@@ -5,9 +5,9 @@ mod seats;
 #[cfg(unix)]
 mod unix;
 #[cfg(unix)]
-pub(super) use unix::{listen, remove, serve};
+pub(super) use unix::{listen, own_login, remove, serve};
 
 #[cfg(not(unix))]
 mod other;
 #[cfg(not(unix))]
-pub(super) use other::{listen, remove, serve};
+pub(super) use other::{listen, own_login, remove, serve};

@@ -26,7 +26,7 @@ pub(super) fn plan_problem(error: PlanError, account: &Account) -> Problem {
             Code::NameClash,
             format!("The directory already has an account {} that is not a JIT account.", account.name),
         )
-        .remedy("It was left alone. An administrator can rename it or choose another `account_name`."),
+        .remedy("It was left alone. An administrator can rename it or choose another `account_name`; where the broker's ledger was lost, `ticketgate recover` takes its accounts in again."),
         PlanError::NoOwnAccount => Problem::new(
             Code::NotEligible,
             format!("The directory has no account {} of yours.", account.name),

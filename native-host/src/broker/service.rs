@@ -241,7 +241,9 @@ impl Broker {
         if self.clock.set_back_by() > chrono::TimeDelta::zero() {
             let open = SessionFilter { open: true, limit: Some(1), ..SessionFilter::default() };
             if self.ledger.sessions(open).await.is_ok_and(|s| s.is_empty()) {
+                let was = self.clock.now();
                 self.clock.follow_wall_clock();
+                self.record_clock_set_back(was, self.clock.now()).await;
             }
         }
     }

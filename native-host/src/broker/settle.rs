@@ -59,29 +59,9 @@ impl Broker {
         records::record(customer, action, "broker", "ok", details)
     }
 
-    /// Records what the directory taught about the account: its identity and its full name.
-    /// `None`: the ledger's row changed meanwhile, look again.
-    pub(super) async fn learned(
-        &self,
-        account: &Account,
-        live: bool,
-        observed: &Observed,
-    ) -> Result<Option<Account>, LedgerError> {
-        let mut known = account.clone();
-        match &observed.account {
-            Some(seen) if account.mode == Mode::Membership || is_ours(account, seen) => {
-                known.identity = Some(seen.identity.clone());
-                known.display_name = Some(seen.display_name.clone());
-            }
-            // An account that an administrator deleted is made anew under its name. While none is needed its identity is
-            // kept: one that comes back (a restored object, a server that had not heard of it yet) is known again.
-            // A person's own account is not replaced by another one of its name.
-            None if live && account.mode != Mode::Membership => known.identity = None,
-            None | Some(_) => {}
-        }
-        if known == *account {
-            return Ok(Some(known));
-        }
+    /// Records what the directory taught about an account ([`taught`]) before it is changed there: a right that was given
+    /// must be found again under any name. `None`: the ledger's row changed meanwhile, look again.
+    pub(super) async fn learn(&self, known: &Account) -> Result<Option<Account>, LedgerError> {
         let change = Change {
             name: "ledger.account_known",
             at: self.clock.now(),
@@ -89,10 +69,7 @@ impl Broker {
             ..Change::default()
         };
         match self.commit(change).await {
-            Ok(()) => {
-                known.version += 1;
-                Ok(Some(known))
-            }
+            Ok(()) => Ok(Some(Account { version: known.version + 1, ..known.clone() })),
             Err(LedgerError::Conflict(_)) => Ok(None),
             Err(error) => Err(error),
         }
@@ -104,10 +81,11 @@ impl Broker {
         Some(directory.promises(account.mode).guarantee)
     }
 
-    /// Everything is as wanted and was read back: says so in the ledger.
+    /// Everything is as wanted and was read back: says so in the ledger, and what the directory `taught` about the account.
     pub(super) async fn settle(
         &self,
         account: &Account,
+        taught: bool,
         sessions: &[Session],
         observed: &Observed,
         corrected: &[String],
@@ -171,7 +149,7 @@ impl Broker {
             }
             change.sessions.push(session);
         }
-        if !account.settled || account.attempts > 0 || !change.sessions.is_empty() {
+        if taught || !account.settled || account.attempts > 0 || !change.sessions.is_empty() {
             change.accounts.push(Account { settled: true, attempts: 0, next_try: None, ..account.clone() });
         }
         if change.accounts.is_empty() {
@@ -179,6 +157,23 @@ impl Broker {
         }
         self.commit(change).await
     }
+}
+
+/// The account with what the directory teaches about it: its identity and its full name.
+pub(super) fn taught(account: &Account, live: bool, observed: &Observed) -> Account {
+    let mut known = account.clone();
+    match &observed.account {
+        Some(seen) if account.mode == Mode::Membership || is_ours(account, seen) => {
+            known.identity = Some(seen.identity.clone());
+            known.display_name = Some(seen.display_name.clone());
+        }
+        // An account that an administrator deleted is made anew under its name. While none is needed its identity is
+        // kept: one that comes back (a restored object, a server that had not heard of it yet) is known again.
+        // A person's own account is not replaced by another one of its name.
+        None if live && account.mode != Mode::Membership => known.identity = None,
+        None | Some(_) => {}
+    }
+    known
 }
 
 /// The change that marks `going` as ending. When no session is left, the password becomes another one.

@@ -40,6 +40,9 @@ pub enum StartError {
     /// The ledger cannot be used.
     #[error("{0}")]
     Ledger(String),
+    /// The configuration has faults, and what was to be done needs it.
+    #[error("the configuration has faults; `ticketgate check` lists them: {0}")]
+    Configuration(String),
 }
 
 /// A broker with its state folder locked, recovered, its configuration read. Nothing is served yet.
@@ -68,7 +71,7 @@ pub enum Role {
 /// # Errors
 /// [`StartError`]
 pub async fn start(places: &Places, role: Role) -> Result<Started, StartError> {
-    start_with(places, role, Arc::new(Connectors::default())).await
+    start_with(places, role, Arc::new(Connectors::new(&places.state))).await
 }
 
 /// The same with connectors of the caller's: how the broker grows is measured without a directory's own time in it.
@@ -80,6 +83,19 @@ pub async fn start_with(
     role: Role,
     connectors: Arc<dyn BuildDirectory>,
 ) -> Result<Started, StartError> {
+    let lock = lock_state(places)?;
+    let (ledger, key) = ledger_places(places);
+    let ledger = SqliteLedger::open(&ledger, &key).map_err(|e| StartError::Ledger(e.to_string()))?;
+    bring_up(places, role, ledger, lock, connectors).await
+}
+
+/// The ledger's file and the key that signs its audit log.
+pub(super) fn ledger_places(places: &Places) -> (PathBuf, PathBuf) {
+    (places.state.join("ledger.sqlite"), places.state.join("audit.key"))
+}
+
+/// Makes this process the only one on the state folder, for as long as the file is open.
+pub(super) fn lock_state(places: &Places) -> Result<File, StartError> {
     let place = |what, path: &Path| {
         let path = path.to_owned();
         move |error| StartError::Place { what, path, error }
@@ -88,14 +104,23 @@ pub async fn start_with(
     let lock_path = places.state.join("broker.lock");
     let lock = File::create(&lock_path).map_err(place("the lock", &lock_path))?;
     match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(StartError::AlreadyRunning(places.state.clone())),
-        Err(TryLockError::Error(error)) => return Err(place("the lock", &lock_path)(error)),
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(StartError::AlreadyRunning(places.state.clone())),
+        Err(TryLockError::Error(error)) => Err(place("the lock", &lock_path)(error)),
     }
-    let ledger = SqliteLedger::open(&places.state.join("ledger.sqlite"), &places.state.join("audit.key"))
-        .map_err(|e| StartError::Ledger(e.to_string()))?;
+}
+
+/// Reads the configuration and takes up what an earlier broker left.
+pub(super) async fn bring_up(
+    places: &Places,
+    role: Role,
+    ledger: SqliteLedger,
+    lock: File,
+    connectors: Arc<dyn BuildDirectory>,
+) -> Result<Started, StartError> {
     let ledger = crate::faults::ledger(Arc::new(ledger));
-    let broker = Broker::new(ledger, Arc::new(BrokerClock::new(System)), connectors);
+    let clock = BrokerClock::new(crate::faults::time(System));
+    let broker = Broker::new(ledger, Arc::new(clock), connectors);
     if role == Role::Serve {
         // A ledger that cannot be written lets nothing begin; what is over has to end all the same.
         if let Err(problem) = broker.record_life("broker.started").await {
@@ -162,11 +187,19 @@ impl Started {
         }
         tasks.shutdown().await;
         match self.broker.record_life("broker.stopped").await {
-            Ok(0) => {}
-            Ok(open) => tracing::warn!(
-                open,
-                "sessions stay open; the directory ends them, and the next broker or sweep takes the rest away"
-            ),
+            Ok((open, first)) => {
+                if open > first.len() {
+                    tracing::warn!(open, "more sessions stay open than are named here");
+                }
+                for session in first {
+                    tracing::warn!(
+                        session = %session.id,
+                        account = %session.account.0,
+                        until = %session.until,
+                        "the session stays open: the directory ends it, and the next broker or sweep takes the rest away"
+                    );
+                }
+            }
             Err(problem) => tracing::error!(%problem, "the stop could not be recorded"),
         }
         let _ = self.broker.ledger.checkpoint(self.broker.clock.now()).await;

@@ -1,58 +1,101 @@
 //! Accounts in a directory's unit of JIT accounts that the ledger does not know: of a lost or older ledger, of another broker, or
 //! somebody's who put them there. They are told, and nothing is done to them.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use ticketgate_access::session::Account;
+use ticketgate_access::session::{Account, AccountKey};
 use ticketgate_directory::ListedAccount;
-use ticketgate_protocol::api::Finding;
+use ticketgate_protocol::api::{Finding, Mode};
 use ticketgate_protocol::ids::DirectoryId;
 
+use super::problems::directory_problem;
 use super::{Broker, Snapshot};
 
+/// What the units of all configured directories hold, beside what the ledger expects.
+#[derive(Default)]
+pub(super) struct Units {
+    /// Accounts that the ledger does not know.
+    pub(super) unknown: Vec<(DirectoryId, ListedAccount)>,
+    /// Burner accounts that it does know; each that is over should be gone.
+    pub(super) burners: Vec<(DirectoryId, AccountKey)>,
+    /// Directories that could not be asked.
+    pub(super) unread: Vec<Finding>,
+}
+
 impl Broker {
-    /// What stands in the units of the configured directories and not in the ledger. A directory that does not answer is left
-    /// out: whoever asks this has told that already.
+    /// What stands in the units and not in the ledger. A directory that does not answer is left out: whoever asks this has told
+    /// that already.
     pub(super) async fn strays(&self, snapshot: &Snapshot) -> Vec<Finding> {
+        self.units(snapshot).await.strays()
+    }
+
+    /// Looks into every unit.
+    pub(super) async fn units(&self, snapshot: &Snapshot) -> Units {
         let lists = snapshot.directories.iter().map(async |(id, directory)| match directory.list().await {
-            Ok(unit) => Some((id, unit.accounts)),
+            Ok(unit) => Ok((id, unit.accounts)),
             Err(error) => {
                 tracing::warn!(directory = %id, %error, "the unit of JIT accounts could not be listed");
-                None
+                let problem = directory_problem(&error);
+                Err(Finding {
+                    level: "error".into(),
+                    subject: format!("directory {id}"),
+                    text: format!("Its unit of JIT accounts could not be read: {}", problem.detail),
+                    remedy: problem.remedy,
+                })
             }
         });
-        let units = futures_util::future::join_all(lists).await;
+        let (mut listed, mut units) = (Vec::new(), Units::default());
+        for list in futures_util::future::join_all(lists).await {
+            match list {
+                Ok((id, accounts)) => {
+                    listed.extend(accounts.into_iter().map(|account| (id.clone(), account)));
+                }
+                Err(finding) => units.unread.push(finding),
+            }
+        }
         // After the directories: an account is in the ledger before it is made.
         let known = match self.ledger.accounts().await {
-            Ok(known) => Known::of(&known),
+            Ok(known) => known,
             Err(error) => {
                 tracing::error!(%error, "the units of JIT accounts could not be compared with the ledger");
-                return Vec::new();
+                return units;
             }
         };
-        let listed =
-            units.into_iter().flatten().flat_map(|(id, accounts)| accounts.into_iter().map(move |a| (id, a)));
-        listed.filter(|(_, account)| !known.has(account)).map(|(id, account)| stray(id, &account)).collect()
+        let known = Known::of(&known);
+        for (id, account) in listed {
+            match known.of_listed(&account) {
+                None => units.unknown.push((id, account)),
+                Some(known) if known.mode == Mode::Burner => units.burners.push((id, known.key.clone())),
+                Some(_) => {}
+            }
+        }
+        units
+    }
+}
+
+impl Units {
+    pub(super) fn strays(&self) -> Vec<Finding> {
+        self.unknown.iter().map(|(id, account)| stray(id, account)).collect()
     }
 }
 
 /// By what an account is known again: the note that the broker gave it, or what the directory calls it.
-struct Known {
-    tokens: BTreeSet<String>,
-    identities: BTreeSet<String>,
+struct Known<'a> {
+    tokens: BTreeMap<&'a str, &'a Account>,
+    identities: BTreeMap<&'a str, &'a Account>,
 }
 
-impl Known {
-    fn of(accounts: &[Account]) -> Self {
+impl<'a> Known<'a> {
+    fn of(accounts: &'a [Account]) -> Self {
         Self {
-            tokens: accounts.iter().map(|account| account.token.clone()).collect(),
-            identities: accounts.iter().filter_map(|account| account.identity.clone()).collect(),
+            tokens: accounts.iter().map(|account| (account.token.as_str(), account)).collect(),
+            identities: accounts.iter().filter_map(|a| Some((a.identity.as_deref()?, a))).collect(),
         }
     }
 
-    fn has(&self, listed: &ListedAccount) -> bool {
-        self.identities.contains(&listed.seen.identity)
-            || listed.seen.marker.as_ref().is_some_and(|note| self.tokens.contains(&note.token))
+    fn of_listed(&self, listed: &ListedAccount) -> Option<&'a Account> {
+        let by_note = || self.tokens.get(listed.seen.marker.as_ref()?.token.as_str());
+        self.identities.get(listed.seen.identity.as_str()).or_else(by_note).copied()
     }
 }
 
@@ -70,7 +113,7 @@ fn stray(id: &DirectoryId, listed: &ListedAccount) -> Finding {
                     note.owner
                 ),
                 "A unit belongs to one broker and one ledger. If no other broker uses this one, the ledger is an older or a new \
-                 one: disable the account, take its groups away and delete it.",
+                 one: stop the broker and run `ticketgate recover`, which takes the account in and closes it.",
             )
         }
         None => (

@@ -1,10 +1,10 @@
 //! What the broker does without being asked: recovery at the start, the periodic sweep, and `check`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use ticketgate_access::config::Config;
 use ticketgate_access::session::Session;
 use ticketgate_directory::RightUse;
@@ -45,6 +45,7 @@ impl Broker {
         if set_back {
             tracing::warn!("the clock was set back since the last write; open sessions end now");
         }
+        let mut all_recorded = true;
         let mut not_to_go_on = self.in_state(State::Activating, EndCause::GrantFailed).await?;
         if set_back {
             not_to_go_on.extend(self.in_state(State::Active, EndCause::ClockSetBack).await?);
@@ -62,8 +63,12 @@ impl Broker {
                 Err(error) => {
                     tracing::error!(%error, session = %session.id, "what became of a session could not be recorded yet");
                     self.abandon(&[session]);
+                    all_recorded = false;
                 }
             }
+        }
+        if let Some(was) = was.filter(|_| set_back && all_recorded) {
+            self.record_clock_set_back(was, now).await;
         }
         let mut due = 0;
         for account in self.ledger.standings().await.map_err(|e| ledger_problem(&e))? {
@@ -75,6 +80,23 @@ impl Broker {
             }
         }
         Ok(due)
+    }
+
+    /// Nothing runs any more that a clock set back could lengthen, so from now on its time is the time: else one that was far
+    /// ahead once would end every session at every start, and keep the limits of people, until that time comes.
+    pub(super) async fn record_clock_set_back(&self, was: DateTime<Utc>, now: DateTime<Utc>) {
+        let details = records::details([("was", was.to_rfc3339().into()), ("is", now.to_rfc3339().into())]);
+        let change = Change {
+            name: "ledger.clock_followed",
+            at: now,
+            follows_clock: true,
+            audit: vec![records::record(None, "clock.set_back", "broker", "ok", details)],
+            ..Change::default()
+        };
+        if let Err(error) = self.commit(change).await {
+            tracing::error!(%error, "the clock that was set back could not be recorded yet");
+        }
+        self.ends.all_now(now);
     }
 
     /// The sessions in a state, with the cause that will be given for their end.
@@ -94,15 +116,22 @@ impl Broker {
         let snapshot = self.settings();
         // Nothing can be left of a deleted account, and nothing be asked of a directory that is no longer configured.
         let due = |a: &Standing| !a.settled || a.in_use || snapshot.directories.contains_key(&a.directory);
-        let mut rounds: BTreeMap<DirectoryId, Vec<Standing>> = BTreeMap::new();
-        let mut count = 0;
-        for account in accounts.into_iter().filter(due) {
-            rounds.entry(account.directory.clone()).or_default().push(account);
-            count += 1;
-        }
-        let work = rounds.into_iter().map(|(directory, accounts)| self.round(directory, accounts));
-        let mut findings = futures_util::future::join_all(work).await.concat();
-        findings.extend(self.strays(&snapshot).await);
+        let now: Vec<_> = accounts.into_iter().filter(due).collect();
+        let count = now.len();
+        let looked_at: BTreeSet<_> = now.iter().map(|account| account.key.clone()).collect();
+        let mut findings = self.rounds(now).await;
+        let units = self.units(&snapshot).await;
+        // A burner account that is over is gone, unless replication, or somebody, brought it back.
+        let brought_back = units.burners.iter().filter(|(_, key)| !looked_at.contains(key));
+        let brought_back = brought_back.map(|(directory, key)| Standing {
+            key: key.clone(),
+            directory: directory.clone(),
+            settled: true,
+            in_use: false,
+            first_end: None,
+        });
+        findings.extend(self.rounds(brought_back.collect()).await);
+        findings.extend(units.strays());
         if findings.is_empty() {
             findings.push(finding(
                 "ok",
@@ -111,6 +140,16 @@ impl Broker {
             ));
         }
         Ok(findings)
+    }
+
+    /// All directories side by side.
+    async fn rounds(self: &Arc<Self>, accounts: Vec<Standing>) -> Vec<Finding> {
+        let mut rounds: BTreeMap<DirectoryId, Vec<Standing>> = BTreeMap::new();
+        for account in accounts {
+            rounds.entry(account.directory.clone()).or_default().push(account);
+        }
+        let work = rounds.into_iter().map(|(directory, accounts)| self.round(directory, accounts));
+        futures_util::future::join_all(work).await.concat()
     }
 
     /// One directory's part of a sweep: what is due first. A directory that cannot be reached is left at once, so that
@@ -217,11 +256,11 @@ impl Broker {
     }
 
     /// Records that the broker starts or stops, with the sessions that it leaves open: how many, and which of them end first.
-    /// Answers how many.
+    /// Answers both.
     ///
     /// # Errors
     /// Ledger down.
-    pub async fn record_life(&self, action: &'static str) -> Result<usize, Problem> {
+    pub async fn record_life(&self, action: &'static str) -> Result<(usize, Vec<Session>), Problem> {
         let counted = self.ledger.open_by_directory().await.map_err(|e| ledger_problem(&e))?;
         let open = usize::try_from(counted.values().sum::<u64>()).unwrap_or(usize::MAX);
         let named = SessionFilter { open: true, limit: Some(NAMED), ..SessionFilter::default() };
@@ -238,7 +277,7 @@ impl Broker {
             ..Change::default()
         };
         self.commit(change).await.map_err(|e| ledger_problem(&e))?;
-        Ok(open)
+        Ok((open, named))
     }
 }
 
@@ -253,6 +292,6 @@ fn used_rights(config: &Config, directory: &DirectoryId) -> Vec<RightUse> {
     uses.into_iter().map(|(right, outlives_an_hour)| RightUse { right, outlives_an_hour }).collect()
 }
 
-fn finding(level: &str, subject: &str, text: &str) -> Finding {
+pub(super) fn finding(level: &str, subject: &str, text: &str) -> Finding {
     Finding { level: level.into(), subject: subject.into(), text: text.into(), remedy: String::new() }
 }

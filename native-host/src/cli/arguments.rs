@@ -66,12 +66,14 @@ pub(super) enum Command {
     Check,
     /// Takes away whatever is over; for a timer of the operating system when no broker runs.
     Sweep,
+    /// After a lost or damaged ledger: finds what it opened by the notes in the directories, and ends it. Stop the broker first.
+    Recover(Recover),
     /// Runs the broker.
     Broker(Broker),
     /// Makes browsers find this program.
     Install(crate::install::Options),
-    /// Takes back what `install` did.
-    Uninstall(crate::install::Options),
+    /// Ends what is open, then takes back what `install` did.
+    Uninstall(Uninstall),
     /// Finds out why something does not work, and says how to mend it.
     Doctor(crate::doctor::Options),
     /// Keeps a copied password in the clipboard until its time is over.
@@ -197,6 +199,22 @@ pub(super) struct AuditShow {
     /// At most so many, the newest.
     #[arg(long, default_value_t = 50)]
     pub(super) limit: u32,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Uninstall {
+    #[command(flatten)]
+    pub(super) options: crate::install::Options,
+    /// Leaves open sessions to the directory, which ends them at their time.
+    #[arg(long)]
+    pub(super) leave_sessions: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Recover {
+    /// Puts a ledger that cannot be used aside, ends what can still be read of it, and begins a new one.
+    #[arg(long)]
+    pub(super) new_ledger: bool,
 }
 
 #[derive(Debug, Args)]

@@ -6,7 +6,7 @@ use ticketgate_protocol::api::Finding;
 use tokio::runtime::Runtime;
 use tracing_subscriber::EnvFilter;
 
-use super::arguments::Broker;
+use super::arguments::{Broker, Recover};
 use super::{Terminal, text};
 use crate::broker::{self, Role, Serving, StartError};
 use crate::platform::{Here, Platform};
@@ -34,6 +34,12 @@ pub(super) async fn sweep(terminal: &mut Terminal<'_>) -> anyhow::Result<ExitCod
         Err(StartError::AlreadyRunning(_)) => terminal.client()?.sweep().await?,
         Err(error) => return Err(error.into()),
     };
+    report(terminal, &findings)
+}
+
+/// Does the work in this process: a broker would have the state folder.
+pub(super) async fn recover(terminal: &mut Terminal<'_>, how: &Recover) -> anyhow::Result<ExitCode> {
+    let findings = broker::recover(&terminal.places, how.new_ledger).await?;
     report(terminal, &findings)
 }
 

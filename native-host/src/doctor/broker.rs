@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
+use ticketgate_ledger::SqliteLedger;
 use ticketgate_protocol::api::{BrokerInfo, Finding};
 use ticketgate_protocol::problem::{Code, Problem};
 
@@ -25,17 +26,40 @@ pub(super) fn look(around: &Surroundings, places: &Places) -> Vec<Finding> {
             "Run Ticketgate's broker and browser on Linux.",
         )];
     }
-    let mut findings = vec![socket(around, places)];
+    let mut findings = socket(around, places);
     findings.extend(closed("state folder", &places.state));
     findings.extend(configuration(&places.config));
     findings
 }
 
-fn socket(around: &Surroundings, places: &Places) -> Finding {
+fn socket(around: &Surroundings, places: &Places) -> Vec<Finding> {
+    if Here::trust_socket(&places.socket).is_ok() && Here::somebody_listens(&places.socket) {
+        return answer(&places.socket);
+    }
+    let mut findings = vec![silence(around, places)];
+    findings.extend(ledger(places));
+    findings
+}
+
+/// The ledger that the next broker will open. One that runs tells of its own.
+fn ledger(places: &Places) -> Vec<Finding> {
+    let path = places.state.join("ledger.sqlite");
+    let unseen = |e: std::io::Error| matches!(e.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied);
+    if fs::File::open(&path).is_err_and(unseen) {
+        return Vec::new();
+    }
+    let damage = SqliteLedger::damage(&path, &places.state.join("audit.key"));
+    if damage.is_empty() {
+        return vec![ok("ledger", format!("{} is sound.", path.display()))];
+    }
+    let remedy = "Restore ledger and key from a backup; without one run: ticketgate recover";
+    damage.into_iter().map(|what| error("ledger", format!("{what}."), remedy)).collect()
+}
+
+fn silence(around: &Surroundings, places: &Places) -> Finding {
     let socket = places.socket.display();
     let start = "Run: systemctl --user start ticketgate-broker.service (or: ticketgate broker)";
     match Here::trust_socket(&places.socket) {
-        Ok(()) if Here::somebody_listens(&places.socket) => answer(&places.socket),
         Ok(()) if reachable(&places.socket) == Some(ErrorKind::PermissionDenied) => error(
             "broker",
             format!("This user may not connect to {socket}."),
@@ -71,17 +95,23 @@ fn socket(around: &Surroundings, places: &Places) -> Finding {
 }
 
 /// Somebody listens; whether it is a broker that works shows only when it is asked.
-fn answer(socket: &Path) -> Finding {
+fn answer(socket: &Path) -> Vec<Finding> {
     let again = "Run: systemctl --user restart ticketgate-broker.service (or end the broker: the next request starts one)";
-    match ask(socket) {
-        Ok(info) if info.version == env!("CARGO_PKG_VERSION") => {
-            ok("broker", format!("answers on {}.", socket.display()))
+    let mut notices = Vec::new();
+    let broker = match ask(socket) {
+        Ok(info) => {
+            let grave = info.notices.into_iter().filter(|notice| notice.level == "error");
+            notices.extend(grave.map(|notice| error("broker", notice.text, "Run: ticketgate check")));
+            if info.version == env!("CARGO_PKG_VERSION") {
+                ok("broker", format!("answers on {}.", socket.display()))
+            } else {
+                warning(
+                    "broker",
+                    format!("Version {} answers on {}; this is another one.", info.version, socket.display()),
+                    again,
+                )
+            }
         }
-        Ok(info) => warning(
-            "broker",
-            format!("Version {} answers on {}; this is another one.", info.version, socket.display()),
-            again,
-        ),
         Err(problem) if problem.code == Code::TimedOut => error(
             "broker",
             format!(
@@ -92,7 +122,9 @@ fn answer(socket: &Path) -> Finding {
             again,
         ),
         Err(problem) => error("broker", problem.detail, again),
-    }
+    };
+    notices.insert(0, broker);
+    notices
 }
 
 /// On a thread of its own, because who asks the doctor may be inside a runtime already.

@@ -341,3 +341,14 @@ fn the_worst_comes_first_and_decides_the_exit_code() {
     let read: Vec<Finding> = serde_json::from_slice(&out).unwrap();
     assert_eq!(read.len(), findings.len());
 }
+
+#[test]
+fn a_ledger_without_its_key_is_told_while_no_broker_runs() {
+    let patient = Patient::healthy();
+    let (ledger, key) = (patient.places.state.join("ledger.sqlite"), patient.places.state.join("audit.key"));
+    drop(ticketgate_ledger::SqliteLedger::open(&ledger, &key).unwrap());
+    assert!(examine(&patient.around, &patient.places).iter().any(|f| f.subject == "ledger" && f.level == OK));
+    std::fs::remove_file(key).unwrap();
+    let found = patient.trouble("ledger");
+    assert!(found.text.contains("audit.key") && found.remedy.contains("ticketgate recover"), "{found:?}");
+}

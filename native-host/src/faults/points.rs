@@ -90,10 +90,11 @@ impl Directory for Pointed<dyn Directory> {
     async fn apply(
         &self,
         account: &Account,
+        seen: &Observed,
         step: &Step,
         password: Option<&Secret>,
     ) -> Result<(), DirectoryError> {
-        pass(step.name(), self.0.apply(account, step, password)).await
+        pass(step.name(), self.0.apply(account, seen, step, password)).await
     }
 
     async fn time(&self) -> Result<DateTime<Utc>, DirectoryError> {
@@ -173,5 +174,9 @@ impl Ledger for Pointed<dyn Ledger> {
 
     async fn verify(&self, chain: Option<String>) -> Result<AuditVerdict, LedgerError> {
         self.0.verify(chain).await
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.0.trouble()
     }
 }

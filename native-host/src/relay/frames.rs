@@ -1,6 +1,6 @@
 //! Frames from the browser: read whole within the cap, checked once, turned into a request or a fault with a stable code.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read};
 
 use native_messaging::host::{NmError, decode_message_opt};
 use serde_json::{Map, Value};
@@ -83,8 +83,8 @@ fn last(code: Code, detail: String) -> Inbound {
 }
 
 /// One frame out of its bytes; `None` where there are none.
-fn decode(bytes: &mut &[u8]) -> Option<Inbound> {
-    Some(match decode_message_opt(bytes, FRAME_IN_MAX) {
+pub(super) fn decode(input: &mut impl Read) -> Option<Inbound> {
+    Some(match decode_message_opt(input, FRAME_IN_MAX) {
         Ok(None) | Err(NmError::Disconnected) => return None,
         Ok(Some(text)) => parse(&text),
         Err(NmError::IncomingTooLarge { len, max }) => {

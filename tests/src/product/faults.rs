@@ -1,7 +1,7 @@
 //! A broker that meets a fault at a named point: a ledger write (`ledger.session_begin`) or a directory call
 //! (`directory.open`). `native-host/src/faults.rs` says which faults there are. The binary needs the feature `fault-points`.
 
-use super::Product;
+use super::{Product, Said};
 use crate::Result;
 use crate::patience::{LIMIT, until};
 
@@ -35,6 +35,17 @@ impl Product {
         let points = self.folder.join("points").display().to_string();
         let environment = [("TICKETGATE_POINTS", points.as_str()), ("TICKETGATE_FAULT", fault)];
         self.start_broker_with(environment.get(..if fault.is_empty() { 1 } else { 2 }).unwrap_or_default())
+    }
+
+    /// Runs a command of the program that notes every point that it passes itself, and meets a fault where `fault` is not
+    /// empty.
+    ///
+    /// # Errors
+    /// As [`Product::cli`].
+    pub fn cli_meeting(&self, fault: &str, arguments: &[&str]) -> Result<Said> {
+        let points = self.folder.join("points").display().to_string();
+        let environment = [("TICKETGATE_POINTS", points.as_str()), ("TICKETGATE_FAULT", fault)];
+        self.cli_in(environment.get(..if fault.is_empty() { 1 } else { 2 }).unwrap_or_default(), arguments)
     }
 
     /// The points that brokers passed here while they noted or paused, in order.

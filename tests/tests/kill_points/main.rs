@@ -1,13 +1,12 @@
 //! Every point of every story in every account mode, with every fault. A first run notes which points a story passes; then
 //! each of them is killed before, killed after, refused, lost after it was done, and lost before. Each time the broker is
-//! restarted and everything is left to settle; then the witness (`witness.rs`) looks for what was left behind.
+//! restarted and everything is left to settle; then the witness (`tests/src/witness.rs`) looks for what was left behind.
 //!
 //! `TICKETGATE_CASES=burner/end` plays only the cases whose name contains this.
 #![allow(clippy::indexing_slicing, clippy::expect_used, reason = "a test may panic: that is how it fails")]
 
 mod coverage;
 mod story;
-mod witness;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,7 +17,7 @@ use anyhow::{Context, anyhow, ensure};
 use story::Play;
 use ticketgate_tests::ldap::View;
 use ticketgate_tests::samba::{Options, SambaAd};
-use ticketgate_tests::{Outcome, Result};
+use ticketgate_tests::{Outcome, Result, witness};
 
 /// Cases played at once: most of each is waiting.
 const AT_ONCE: usize = 16;

@@ -12,8 +12,8 @@ use ticketgate_tests::patience::{LIMIT, until};
 use ticketgate_tests::product::asking::{new_key, wish};
 use ticketgate_tests::product::{Configuration, Policy, Product};
 use ticketgate_tests::samba::SambaAd;
+use ticketgate_tests::witness::{self, Clocks, Ledger, Session};
 
-use crate::witness::{self, Ledger, Session};
 use crate::{Mode, Story};
 
 /// The shortest session that the product grants.
@@ -193,17 +193,19 @@ impl<'a> Play<'a> {
     pub(crate) fn check(&self, look: &mut View, granted: Option<&Value>) -> Result<()> {
         let sessions = self.ledger()?.sessions()?;
         self.nothing_is_lost(&sessions, granted)?;
+        let clocks = Clocks::true_time();
+        let live: Vec<_> = sessions.iter().filter(|session| session.is_live(&clocks)).collect();
         match self.mode {
             Mode::Dedicated | Mode::Burner => {
                 let accounts = witness::jit_accounts(look, self.ad, &self.technician)?;
-                witness::accounts_hold_what_is_live(&accounts, &sessions)?;
+                witness::accounts_hold_what_is_live(&accounts, &live, &clocks)?;
                 let burner_stays =
                     self.mode == Mode::Burner && accounts.iter().any(|account| !account.enabled());
                 ensure!(!burner_stays, "a burner account stays: {accounts:?}");
             }
             Mode::Membership => {
                 let person = look.account(&self.technician)?.context("the person is gone")?;
-                witness::a_person_holds_what_is_live(&person, &sessions)?;
+                witness::a_person_holds_what_is_live(&person, &live)?;
             }
         }
         let export = self.product.api("GET", "/v1/audit/export", None, &Value::Null)?.text();
@@ -259,7 +261,8 @@ impl<'a> Play<'a> {
             // With the person's own password; that the right is there was checked.
             return Ok(());
         }
-        for session in self.ledger()?.sessions()?.iter().filter(|session| session.is_live()) {
+        let clocks = Clocks::true_time();
+        for session in self.ledger()?.sessions()?.iter().filter(|session| session.is_live(&clocks)) {
             let path = format!("/v1/sessions/{}/password", session.id);
             let over = self.product.api("POST", &path, Some(&new_key()), &json!({"renew": true}))?.json()?;
             let password = over["password"].as_str().with_context(|| format!("no password: {over}"))?;

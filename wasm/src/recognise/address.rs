@@ -1,10 +1,7 @@
 //! Addresses: taking one apart, matching it against a rule's forms, and building a ticket's own address.
 //! Only `http` and `https`; an address that is odd in any way has no parts and so matches nothing.
 
-use std::collections::BTreeMap;
-
-use regex_lite::{Regex, RegexBuilder};
-
+use super::pattern::{How, Pattern};
 use super::rule::AddressRule;
 
 /// The parts of an `http` or `https` address, as the browser wrote it.
@@ -61,7 +58,7 @@ pub(super) fn host_fits(glob: &str, host: &str) -> bool {
 
 /// Names that an address gives, with their values.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Names(BTreeMap<String, Value>);
+pub(super) struct Names(Vec<(String, Value)>);
 
 #[derive(Debug, PartialEq, Eq)]
 struct Value {
@@ -73,15 +70,21 @@ struct Value {
 impl Names {
     /// The value as text.
     pub(super) fn get(&self, name: &str) -> Option<String> {
-        let value = self.0.get(name)?;
+        let value = self.value(name)?;
         Some(if value.encoded { decode(&value.text, false) } else { value.text.clone() })
     }
 
-    fn take_from(&mut self, pattern: &Regex, text: &str, encoded: bool) -> bool {
-        let Some(groups) = pattern.captures(text) else { return false };
-        for name in pattern.capture_names().flatten() {
-            if let Some(found) = groups.name(name) {
-                self.0.insert(name.to_owned(), Value { text: found.as_str().to_owned(), encoded });
+    fn value(&self, name: &str) -> Option<&Value> {
+        // Of a name that several patterns give the last counts.
+        self.0.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value)
+    }
+
+    fn take_from(&mut self, pattern: &Pattern, any_case: bool, text: &str, encoded: bool) -> bool {
+        let how = How { whole: true, any_case, number: None };
+        let Some(groups) = pattern.find(text, how) else { return false };
+        for (name, group) in pattern.names() {
+            if let Some(found) = groups.get(*group) {
+                self.0.push((name.clone(), Value { text: found.to_owned(), encoded }));
             }
         }
         true
@@ -90,22 +93,19 @@ impl Names {
 
 /// The names that the address gives where it is of the rule's form.
 pub(super) fn fits(rule: &AddressRule, parts: Parts<'_>) -> Option<Names> {
-    let whole = |pattern: &str| {
-        RegexBuilder::new(&format!("^(?:{pattern})$")).case_insensitive(rule.any_case).build().ok()
-    };
     let mut names = Names::default();
-    if !names.take_from(&whole(&rule.path)?, parts.path, true) {
+    if !names.take_from(&rule.path, rule.any_case, parts.path, true) {
         return None;
     }
-    for (name, pattern) in &rule.query {
+    for (name, pattern) in &rule.query.0 {
         let separators = rule.separators.as_deref().unwrap_or("&");
         let value = parameter(parts.query, name, separators, rule.any_case)?;
-        if !names.take_from(&whole(pattern)?, &value, false) {
+        if !names.take_from(pattern, rule.any_case, &value, false) {
             return None;
         }
     }
     if let Some(pattern) = &rule.hash
-        && !names.take_from(&whole(pattern)?, parts.hash, true)
+        && !names.take_from(pattern, rule.any_case, parts.hash, true)
     {
         return None;
     }
@@ -151,7 +151,7 @@ pub(super) fn link(template: &str, parts: Parts<'_>, names: &Names, number: &str
         match name {
             "origin" => out.push_str(parts.origin),
             "number" => encode(number, &mut out),
-            name => match names.0.get(name)? {
+            name => match names.value(name)? {
                 Value { text, encoded: true } => out.push_str(text),
                 Value { text, encoded: false } => encode(text, &mut out),
             },
@@ -175,11 +175,12 @@ fn encode(text: &str, out: &mut String) {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use ticketgate_protocol::tree::{FromTree, Tree};
 
     use super::*;
 
     fn rule(json: &str) -> AddressRule {
-        serde_json::from_str(json).unwrap()
+        AddressRule::from_tree(Tree::from_json(json).unwrap()).unwrap()
     }
 
     #[test]

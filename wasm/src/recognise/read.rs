@@ -1,10 +1,11 @@
 //! From a text of the page to a field's value: folded, captured, cleaned, bounded. "Nothing" is never a value.
 
-use regex_lite::Regex;
 use ticketgate_protocol::page::TEXT_MAX;
 use ticketgate_protocol::text::{self, NUMBER_MAX};
 
+use super::pattern::How;
 use super::rule::Candidate;
+use crate::letters::lower_case;
 
 /// Words that mean "nothing" in every system, compared without case.
 const NOTHING: &[&str] = &[
@@ -62,7 +63,8 @@ impl Reader<'_> {
         let line = text::fold(text, TEXT_MAX)?;
         let taken = match &candidate.take {
             None => line.as_str(),
-            Some(pattern) => self.take(pattern, &line)?,
+            // A group that took part in the match, or the whole of it.
+            Some(take) => take.find(&line, How { number: self.number, ..How::default() })?.first()?,
         };
         let taken = if candidate.strip_zeros { taken.trim_start().trim_start_matches('0') } else { taken };
         let value = match limit {
@@ -72,22 +74,10 @@ impl Reader<'_> {
         (!self.is_nothing(&value)).then_some(value)
     }
 
-    /// The first group that took part in the match, else the whole match.
-    fn take<'t>(&self, pattern: &str, line: &'t str) -> Option<&'t str> {
-        let pattern = match (pattern.contains("{number}"), self.number) {
-            (false, _) => pattern.to_owned(),
-            (true, Some(number)) => pattern.replace("{number}", &regex_lite::escape(number)),
-            (true, None) => return None,
-        };
-        let groups = Regex::new(&pattern).ok()?.captures(line)?;
-        let first = groups.iter().skip(1).flatten().next();
-        first.or_else(|| groups.get(0)).map(|found| found.as_str())
-    }
-
     fn is_nothing(&self, value: &str) -> bool {
-        let lower = value.to_lowercase();
+        let lower = lower_case(value);
         NOTHING.contains(&lower.as_str())
-            || self.nothing.iter().any(|word| word.to_lowercase() == lower)
+            || self.nothing.iter().any(|word| lower_case(word) == lower)
             // Bare punctuation names nobody and nothing.
             || !value.chars().any(char::is_alphanumeric)
     }
@@ -96,14 +86,14 @@ impl Reader<'_> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use ticketgate_protocol::tree::{FromTree, Tree};
 
     use super::*;
 
     fn candidate(take: Option<&str>, strip_zeros: bool) -> Candidate {
-        serde_json::from_value(
-            serde_json::json!({"source": "-", "title": true, "take": take, "strip_zeros": strip_zeros}),
-        )
-        .unwrap()
+        let json =
+            serde_json::json!({"source": "-", "title": true, "take": take, "strip_zeros": strip_zeros});
+        Candidate::from_tree(Tree::from_json(&json.to_string()).unwrap()).unwrap()
     }
 
     fn read(take: Option<&str>, number: Option<&str>, text: &str) -> Option<String> {

@@ -1,15 +1,15 @@
 //! One system's rule as it stands in its data file, and the checks that a rule has to pass. No interpretation.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 
-use regex_lite::Regex;
-use serde::Deserialize;
 use ticketgate_protocol::page::{FOUND_MAX, Label, Read};
+use ticketgate_protocol::tree::{Faults, FromTree, Tree};
 
 use super::Certainty;
+use super::pattern::Pattern;
 
 /// How one system's ticket pages are recognised.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, FromTree)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Rule {
     /// The system's id (`request-tracker`).
@@ -59,19 +59,19 @@ pub(super) struct Rule {
 }
 
 /// One form of a ticket's address. Patterns match the whole of what they are about; their named groups become names.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, FromTree)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AddressRule {
     #[allow(dead_code, reason = "for readers of the data; checked to be there")]
     pub(super) source: String,
     /// The path, still percent-encoded.
-    pub(super) path: String,
+    pub(super) path: Pattern,
     /// Query parameters (decoded) that have to be there.
     #[serde(default)]
-    pub(super) query: BTreeMap<String, String>,
+    pub(super) query: Parameters,
     /// What stands behind `#`, still encoded. Absent: anything.
     #[serde(default)]
-    pub(super) hash: Option<String>,
+    pub(super) hash: Option<Pattern>,
     /// Path, hash and parameter names are compared without case.
     #[serde(default)]
     pub(super) any_case: bool,
@@ -83,8 +83,25 @@ pub(super) struct AddressRule {
     pub(super) decoder: Option<String>,
 }
 
+/// Patterns by the names of query parameters.
+#[derive(Debug, Default)]
+pub(super) struct Parameters(pub(super) Vec<(String, Pattern)>);
+
+impl FromTree for Parameters {
+    fn read(tree: Option<Tree>, faults: &mut Faults) -> Self {
+        let Some(Tree::Map(members)) = tree else {
+            faults.expected("patterns by name were expected");
+            return Self::default();
+        };
+        let mut pair = |(name, pattern): (Cow<'static, str>, Tree)| {
+            (name.into_owned(), Pattern::read(Some(pattern), faults))
+        };
+        Self(members.into_iter().map(&mut pair).collect())
+    }
+}
+
 /// A page fact: something that is there, and perhaps says something.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, FromTree)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Fact {
     #[serde(default)]
@@ -96,14 +113,17 @@ pub(super) struct Fact {
     pub(super) hidden_too: bool,
     /// Its text holds a match of this pattern.
     #[serde(default)]
-    pub(super) says: Option<String>,
+    pub(super) says: Option<Pattern>,
     /// What of it to compare with `says`.
     #[serde(default)]
     pub(super) read: Read,
+    /// The question that asks for it.
+    #[serde(skip)]
+    pub(super) q: u16,
 }
 
 /// One place where a field may stand: a name out of the address, the title, or a question to the page.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, FromTree)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Candidate {
     #[allow(dead_code, reason = "for readers of the data; checked to be there")]
@@ -136,7 +156,7 @@ pub(super) struct Candidate {
     /// Take the first group that matched (or the whole match) of this pattern, in which `{number}` stands for the
     /// number found; a text without a match is passed over.
     #[serde(default)]
-    pub(super) take: Option<String>,
+    pub(super) take: Option<Pattern>,
     /// Often, not always, what the field means.
     #[serde(default)]
     pub(super) guess: bool,
@@ -146,6 +166,9 @@ pub(super) struct Candidate {
     /// Zeros in front do not belong to it.
     #[serde(default)]
     pub(super) strip_zeros: bool,
+    /// The question that asks for it, where one does.
+    #[serde(skip)]
+    pub(super) q: Option<u16>,
 }
 
 fn one() -> u8 {
@@ -192,7 +215,7 @@ impl Rule {
             .iter()
             .find_map(address_fault)
             .or_else(|| {
-                facts.filter_map(|fact| fact.says.as_deref()).find_map(|says| pattern_fault("says", says))
+                facts.filter_map(|fact| fact.says.as_ref()).find_map(|says| pattern_fault("says", says))
             })
             .or_else(|| self.candidates().find_map(candidate_fault))
     }
@@ -202,8 +225,9 @@ fn address_fault(address: &AddressRule) -> Option<String> {
     if let Some(decoder) = &address.decoder {
         return Some(format!("no decoder {decoder:?} in this build"));
     }
-    let patterns = address.query.values().chain([&address.path]).chain(&address.hash);
-    patterns.into_iter().find_map(|text| pattern_fault("address", text))
+    let patterns =
+        address.query.0.iter().map(|(_, pattern)| pattern).chain([&address.path]).chain(&address.hash);
+    patterns.into_iter().find_map(|pattern| pattern_fault("address", pattern))
 }
 
 fn candidate_fault(candidate: &Candidate) -> Option<String> {
@@ -220,9 +244,9 @@ fn candidate_fault(candidate: &Candidate) -> Option<String> {
     if candidate.many == 0 || usize::from(candidate.many) > FOUND_MAX {
         return Some(format!("many: 1 to {FOUND_MAX}"));
     }
-    candidate.take.as_deref().and_then(|take| pattern_fault("take", &take.replace("{number}", "0")))
+    candidate.take.as_ref().and_then(|take| pattern_fault("take", take))
 }
 
-fn pattern_fault(place: &str, pattern: &str) -> Option<String> {
-    Regex::new(pattern).err().map(|error| format!("{place}: {error}"))
+fn pattern_fault(place: &str, pattern: &Pattern) -> Option<String> {
+    pattern.fault().map(|fault| format!("{place}: {fault}"))
 }

@@ -1,11 +1,14 @@
 //! The popup's view, put together from the state.
 
+use std::rc::Rc;
+
 use chrono::{DateTime, Utc};
 use ticketgate_protocol::api::{Overview, Session, State};
 use ticketgate_protocol::ids::CustomerId;
 use ticketgate_protocol::problem::Code;
 use ticketgate_protocol::text::REASON_MAX;
 use ticketgate_protocol::ticket::Ticket;
+use ticketgate_protocol::tree::ToTree;
 
 use super::doing::{Act, Doing};
 use super::form::{Chosen, Form, durations, policies_of};
@@ -21,11 +24,12 @@ impl Worker {
         if self.popups.is_empty() {
             return;
         }
-        let view = self.view(now);
+        let view = Rc::new(self.view(now));
+        let tree = view.to_tree();
         for port in &self.popups {
-            if self.shown.views.get(port) != Some(&view) {
-                out.push(Effect::Push { port: *port, view: Box::new(view.clone()) });
-                self.shown.views.insert(*port, view.clone());
+            if self.shown.views.get(port) != Some(&tree) {
+                out.push(Effect::Push { port: *port, view: Rc::clone(&view) });
+                self.shown.views.insert(*port, tree.clone());
             }
         }
     }

@@ -1,13 +1,26 @@
 //! What the worker wants done. JavaScript carries it out as it stands and decides nothing.
 
-use serde::Serialize;
+use std::rc::Rc;
+
 use ticketgate_protocol::native::Request;
 use ticketgate_protocol::page::{Questions, ToPage};
+use ticketgate_protocol::tree::ToTree;
 
 use super::view::View;
 
+/// What the badge shows from an instant on.
+#[derive(Debug, Clone, PartialEq, Eq, ToTree)]
+pub struct ComingBadge {
+    /// From when on, in milliseconds since 1970 by the browser's clock.
+    pub at: i64,
+    /// Its text.
+    pub text: String,
+    /// Its background colour.
+    pub color: &'static str,
+}
+
 /// One thing to do.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, ToTree)]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
     /// Open the native port.
@@ -30,6 +43,8 @@ pub enum Effect {
         color: &'static str,
         /// The tool tip, spelled out.
         title: String,
+        /// What it shows from now on while nothing new is heard: a worker that wakes draws it before its core is there.
+        coming: Vec<ComingBadge>,
     },
     /// Set a tab's own icon and title.
     TabIcon {
@@ -73,7 +88,7 @@ pub enum Effect {
         /// Over which port.
         port: u32,
         /// All that it shows.
-        view: Box<View>,
+        view: Rc<View>,
     },
     /// Close a page's port.
     Refuse {

@@ -1,15 +1,16 @@
 //! What the person is about to activate: filled from the ticket and from memory, changed by hand, never guessed silently.
 
-use serde::{Deserialize, Serialize};
 use ticketgate_protocol::api::{Activate, Customer, Overview, Policy};
 use ticketgate_protocol::ids::{CustomerId, PolicyId};
 use ticketgate_protocol::text::{self, NUMBER_MAX, REASON_MAX};
 use ticketgate_protocol::ticket::Ticket;
+use ticketgate_protocol::tree::{FromTree, ToTree};
 
 use super::memory::Memory;
+use crate::letters::lower_case;
 
 /// Who chose a field.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromTree, ToTree)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Chosen {
     /// Nobody yet.
@@ -26,7 +27,7 @@ pub(super) enum Chosen {
 }
 
 /// Where a form's ticket was read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, FromTree, ToTree)]
 pub(super) struct Source {
     /// The tab.
     pub tab: i32,
@@ -35,7 +36,7 @@ pub(super) struct Source {
 }
 
 /// The form of the popup.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, FromTree, ToTree)]
 pub(super) struct Form {
     /// Changes when the form is about something else, so that typed text is replaced only then.
     pub serial: u32,
@@ -106,7 +107,7 @@ pub(super) fn customers_named<'a>(overview: &'a Overview, name: &str) -> Vec<&'a
 }
 
 fn folded(name: &str) -> String {
-    name.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
+    lower_case(&name.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 /// The policies of a customer that the technician is eligible for.

@@ -20,9 +20,15 @@ pub(super) fn to_register(granted: &[String]) -> Vec<String> {
     all
 }
 
+/// What stands before `://`, and what behind it.
+fn scheme_of(url: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = url.split_once(':')?;
+    Some((scheme, rest.strip_prefix("//")?))
+}
+
 /// Scheme and host of a web page's address, without user, port and path.
 fn parts(url: &str) -> Option<(&str, &str)> {
-    let (scheme, rest) = url.split_once("://")?;
+    let (scheme, rest) = scheme_of(url)?;
     if scheme != "https" && scheme != "http" {
         return None;
     }
@@ -55,7 +61,7 @@ pub(super) fn is_allowed(granted: &[String], url: &str) -> bool {
         if pattern == "<all_urls>" {
             return true;
         }
-        let Some((wanted_scheme, rest)) = pattern.split_once("://") else { return false };
+        let Some((wanted_scheme, rest)) = scheme_of(pattern) else { return false };
         let wanted = rest.split('/').next().unwrap_or_default();
         let wanted = wanted.split(':').next().unwrap_or_default();
         (wanted_scheme == "*" || wanted_scheme == scheme)

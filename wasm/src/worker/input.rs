@@ -3,11 +3,11 @@
 //! Enums are written with their variant's name outside (`{"alarm": {}}`): a tag inside would have serde buffer every
 //! message, which doubles the code of every type in it.
 
-use serde::{Deserialize, Serialize};
 use ticketgate_protocol::ids::{CustomerId, PolicyId, SessionId};
+use ticketgate_protocol::tree::{FromTree, ToTree};
 
 /// Something happened.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, FromTree)]
 #[serde(rename_all = "snake_case")]
 pub enum Input {
     /// The worker's script runs: after installation, a browser start, or a wake.
@@ -107,7 +107,7 @@ pub enum Input {
 }
 
 /// What the worker finds when it starts.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, FromTree)]
 pub struct Started {
     /// The extension's id.
     pub id: String,
@@ -134,7 +134,7 @@ pub struct Started {
 }
 
 /// The administrator's settings (`extension/managed.json`).
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, FromTree)]
 #[serde(default)]
 pub struct Managed {
     /// Match patterns that the administrator suggests.
@@ -144,7 +144,7 @@ pub struct Managed {
 }
 
 /// Who sent a message, as the browser says; nothing of it comes from the message.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, FromTree)]
 pub struct Sender {
     /// The extension that the sender belongs to.
     #[serde(default)]
@@ -167,7 +167,7 @@ pub struct Sender {
 }
 
 /// A tab as the browser describes it.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, FromTree)]
 pub struct Tab {
     /// Its id.
     pub id: i32,
@@ -183,7 +183,7 @@ pub struct Tab {
 }
 
 /// What a person wants, said by a click or a key in one of the extension's own pages.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, FromTree, ToTree)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Intent {
     /// Activate what the form shows.

@@ -1,12 +1,12 @@
 //! An activation, from the click to its answer.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::{Deserialize, Serialize};
 use ticketgate_protocol::api::Activate;
 use ticketgate_protocol::ids::IdempotencyKey;
 use ticketgate_protocol::native::{Activated, Method};
 use ticketgate_protocol::problem::Problem;
 use ticketgate_protocol::ticket::Ticket;
+use ticketgate_protocol::tree::{FromTree, ToTree};
 
 use super::doing::may_have_happened;
 use super::memory::Choice;
@@ -17,7 +17,7 @@ use super::{Effect, Purpose, Worker, warnings};
 const FAILED_MIN: i64 = 10;
 
 /// An activation, from the click to its answer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, FromTree, ToTree)]
 pub(super) struct Job {
     /// What was asked for.
     pub(super) wanted: Activate,
@@ -32,7 +32,7 @@ pub(super) struct Job {
 }
 
 /// How an activation failed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, FromTree, ToTree)]
 pub(super) struct Failure {
     /// Why.
     pub(super) problem: Problem,

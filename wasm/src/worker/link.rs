@@ -2,11 +2,10 @@
 //! knows nothing of sessions or screens.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use ticketgate_protocol::ids::IdempotencyKey;
-use ticketgate_protocol::native::{Frame, Hello, Method, Request, Welcome};
+use ticketgate_protocol::native::{Hello, Method, Request, Welcome};
 use ticketgate_protocol::problem::{Code, Problem};
+use ticketgate_protocol::tree::{FromTree, ToTree, Tree};
 use ticketgate_protocol::{HOST_NAME, PROTOCOL, PROTOCOL_MIN, api};
 
 use super::Effect;
@@ -101,12 +100,12 @@ pub(super) struct Pending {
     sent: bool,
 }
 
-/// A pending request as it is saved: the method's name and parameters apart, because serde buffers a tagged enum.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A pending request as it is saved: the method's name and parameters apart.
+#[derive(Debug, Clone, PartialEq, FromTree, ToTree)]
 pub(super) struct Saved {
     key: Option<IdempotencyKey>,
     name: String,
-    params: Value,
+    params: Tree,
     deadline: DateTime<Utc>,
     asked_at: DateTime<Utc>,
 }
@@ -114,15 +113,15 @@ pub(super) struct Saved {
 impl Saved {
     fn of(pending: &Pending) -> Option<Self> {
         let params = match &pending.method {
-            Method::Activate(params) => serde_json::to_value(params),
-            Method::Extend(params) => serde_json::to_value(params),
-            Method::End(params) => serde_json::to_value(params),
+            Method::Activate(params) => params.to_tree(),
+            Method::Extend(params) => params.to_tree(),
+            Method::End(params) => params.to_tree(),
             _ => return None,
         };
         Some(Self {
             key: pending.key.clone(),
             name: pending.method.name().to_owned(),
-            params: params.ok()?,
+            params,
             deadline: pending.deadline,
             asked_at: pending.asked_at,
         })
@@ -130,31 +129,36 @@ impl Saved {
 
     fn method(self) -> Option<Method> {
         match self.name.as_str() {
-            "activate" => serde_json::from_value(self.params).ok().map(Method::Activate),
-            "extend" => serde_json::from_value(self.params).ok().map(Method::Extend),
-            "end" => serde_json::from_value(self.params).ok().map(Method::End),
+            "activate" => FromTree::from_tree(self.params).ok().map(Method::Activate),
+            "extend" => FromTree::from_tree(self.params).ok().map(Method::Extend),
+            "end" => FromTree::from_tree(self.params).ok().map(Method::End),
             _ => None,
         }
     }
 }
 
-/// A frame as its type. Read by hand for the same reason; a golden test holds it to [`Frame`]'s own reading.
+/// A frame from the relay ([`ticketgate_protocol::native::Frame`]) with the method's answer not yet read.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Frame {
+    /// A request was carried out.
+    Ok { id: String, ok: Tree },
+    /// A request was refused or failed.
+    Error { id: String, error: Problem },
+    /// Something happened.
+    Event(api::Event),
+}
+
+/// A frame as its type; a golden test holds this to the protocol's own reading.
 pub(super) fn read_frame(text: &str) -> Option<Frame> {
-    let mut frame: Value = serde_json::from_str(text).ok()?;
-    let fields = frame.as_object_mut()?;
-    if let Some(name) = fields.get("event") {
-        return Some(Frame::Event(match name.as_str()? {
-            "session" => api::Event::Session(Box::new(serde_json::from_value(fields.remove("data")?).ok()?)),
-            "overview" => api::Event::Overview,
-            "resync" => api::Event::Resync,
-            _ => api::Event::Unknown,
-        }));
+    let mut frame = Tree::from_json(text).ok()?;
+    if frame.get("event").is_some() {
+        return api::Event::from_tree(frame).ok().map(Frame::Event);
     }
-    let id = fields.get("id")?.as_str()?.to_owned();
-    if let Some(ok) = fields.remove("ok") {
+    let id = frame.get("id")?.as_text()?.to_owned();
+    if let Some(ok) = frame.take("ok") {
         return Some(Frame::Ok { id, ok });
     }
-    let error = serde_json::from_value(fields.remove("error")?).ok()?;
+    let error = FromTree::from_tree(frame.take("error")?).ok()?;
     Some(Frame::Error { id, error })
 }
 
@@ -172,7 +176,7 @@ pub(super) enum Outcome {
         /// When it was asked.
         asked_at: DateTime<Utc>,
         /// The answer.
-        result: Result<Value, Problem>,
+        result: Result<Tree, Problem>,
     },
     /// The broker told something by itself.
     Told(api::Event),
@@ -357,11 +361,11 @@ impl Link {
         id == "hello" || id.is_empty() && matches!(self.state, State::Greeting { .. })
     }
 
-    fn greeted(&mut self, ok: Value, now: DateTime<Utc>, out: &mut Vec<Effect>) -> Vec<Outcome> {
+    fn greeted(&mut self, ok: Tree, now: DateTime<Utc>, out: &mut Vec<Effect>) -> Vec<Outcome> {
         if !matches!(self.state, State::Greeting { .. }) {
             return Vec::new();
         }
-        let Ok(welcome) = serde_json::from_value::<Welcome>(ok) else {
+        let Ok(welcome) = Welcome::from_tree(ok) else {
             return self.lose(Lost::Garbled, now, out);
         };
         if !(PROTOCOL_MIN..=PROTOCOL).contains(&welcome.protocol) {
@@ -385,7 +389,7 @@ impl Link {
         vec![Outcome::Greeted]
     }
 
-    fn answered(&mut self, id: &str, result: Result<Value, Problem>) -> Vec<Outcome> {
+    fn answered(&mut self, id: &str, result: Result<Tree, Problem>) -> Vec<Outcome> {
         // An answer that nobody waits for any more is late: its request has been answered as timed out.
         let Some(at) = self.pending.iter().position(|p| p.id == id && p.sent) else { return Vec::new() };
         let Pending { method, key, asked_at, .. } = self.pending.remove(at);
@@ -399,14 +403,25 @@ impl Link {
         now: DateTime<Utc>,
         out: &mut Vec<Effect>,
     ) -> Vec<Outcome> {
-        match error.unwrap_or_default() {
-            text if text.contains("messaging host not found") => self.stop(Stop::NotInstalled, out),
-            text if text.contains("host is forbidden") => self.stop(Stop::Forbidden, out),
-            text if text.contains("host has exited") => self.lose(Lost::Exited, now, out),
-            text if text.contains("Error when communicating") => self.lose(Lost::Garbled, now, out),
-            text if text.contains("Failed to start") => self.lose(Lost::NotStarted, now, out),
-            _ => self.lose(Lost::Other, now, out),
+        let text = error.unwrap_or_default().as_bytes();
+        // Byte by byte: a searcher for long texts is not worth its size here.
+        let says = |part: &str| text.windows(part.len()).any(|window| window == part.as_bytes());
+        if says("messaging host not found") {
+            return self.stop(Stop::NotInstalled, out);
         }
+        if says("host is forbidden") {
+            return self.stop(Stop::Forbidden, out);
+        }
+        let why = if says("host has exited") {
+            Lost::Exited
+        } else if says("Error when communicating") {
+            Lost::Garbled
+        } else if says("Failed to start") {
+            Lost::NotStarted
+        } else {
+            Lost::Other
+        };
+        self.lose(why, now, out)
     }
 
     fn stop(&mut self, stop: Stop, out: &mut Vec<Effect>) -> Vec<Outcome> {

@@ -1,9 +1,9 @@
 //! What the extension remembers for good: choices per technician and customer, and where the in-page button is wanted.
 //! No session, no ticket, no secret.
 
-use serde::{Deserialize, Serialize};
 use ticketgate_protocol::ids::{CustomerId, PolicyId, TechnicianId};
 use ticketgate_protocol::page::Placement;
+use ticketgate_protocol::tree::{FromTree, ToTree};
 
 use super::shelf::Shelf;
 
@@ -11,7 +11,7 @@ use super::shelf::Shelf;
 const SITES_MAX: usize = 200;
 
 /// A choice that was activated last.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, FromTree, ToTree)]
 pub(super) struct Choice {
     /// By which policy.
     pub policy: PolicyId,
@@ -20,7 +20,7 @@ pub(super) struct Choice {
 }
 
 /// What is remembered for good.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, FromTree, ToTree)]
 #[serde(default)]
 pub(super) struct Memory {
     choices: Shelf<TechnicianId, Shelf<CustomerId, Choice>>,

@@ -26,11 +26,11 @@ pub mod view;
 mod warnings;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::{Deserialize, Serialize};
 use ticketgate_protocol::api::{Event, Overview, Session};
 use ticketgate_protocol::native::{Activated, Method};
 use ticketgate_protocol::problem::Problem;
 use ticketgate_protocol::ticket::Ticket;
+use ticketgate_protocol::tree::{FromTree, ToTree, Tree};
 
 pub use effect::Effect;
 pub use input::{Input, Intent, Sender, Started, Tab};
@@ -68,7 +68,7 @@ pub trait Surroundings {
 }
 
 /// What survives a restart of the worker but not of the browser.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, FromTree, ToTree)]
 #[serde(default)]
 struct Lasting {
     /// Broker's clock minus ours, in milliseconds, as of the last answer that named it.
@@ -112,10 +112,27 @@ struct Shown {
     icons: Shelf<i32, (bool, String)>,
     alarm: Option<DateTime<Utc>>,
     timer: Option<DateTime<Utc>>,
-    views: Shelf<u32, view::View>,
-    lasting: Option<Lasting>,
-    memory: Option<Memory>,
+    views: Shelf<u32, Tree>,
+    /// As trees, which know how to be compared and copied for every type that is in them.
+    lasting: Tree,
+    memory: Tree,
     registered: Option<Vec<String>>,
+}
+
+/// The earliest of several times.
+#[derive(Debug, Clone, Copy, Default)]
+struct Soonest(Option<DateTime<Utc>>);
+
+impl Soonest {
+    fn add(&mut self, at: DateTime<Utc>) {
+        self.0 = Some(self.0.map_or(at, |so_far| so_far.min(at)));
+    }
+
+    fn hear(&mut self, at: Option<DateTime<Utc>>) {
+        if let Some(at) = at {
+            self.add(at);
+        }
+    }
 }
 
 /// The state machine.
@@ -249,7 +266,7 @@ impl Worker {
         self.administer(started.managed);
         // What cannot be read was written by another version: begin anew, the broker has the truth.
         self.memory = started.local.and_then(|text| saved(&text)).unwrap_or_default();
-        self.shown.memory = Some(self.memory.clone());
+        self.shown.memory = self.memory.to_tree();
         self.last = started.session.and_then(|text| saved(&text)).unwrap_or_default();
         self.choose_template();
         self.last.pages.keep_only(&started.tabs);
@@ -455,41 +472,39 @@ impl Worker {
         let offset = TimeDelta::milliseconds(self.last.offset_ms);
         let broker_now = now + offset;
         let needed = self.needs_port();
-        let running = self
-            .last
-            .sessions
-            .iter()
-            .filter(|s| s.state == ticketgate_protocol::api::State::Active && s.expires_at > broker_now)
-            .map(|s| now + remaining::until_change(s.expires_at, broker_now));
-        let overdue = self
-            .last
-            .sessions
-            .soonest()
-            .filter(|_| self.link.is_open())
-            .map(|s| (s.expires_at - offset + TimeDelta::seconds(3)).max(now + TimeDelta::seconds(5)));
-        let look = self
-            .last
-            .overview_at
-            .filter(|_| !self.curious && self.keeps_looking())
-            .map(|at| at + TimeDelta::minutes(FRESH_MIN));
-        let important = running
-            .chain(look)
-            .chain(self.link.next(needed))
-            .chain(self.last.warnings.next(&self.last.sessions).map(|at| at - offset))
-            .chain(self.overview_due.filter(|_| self.link.is_open() && !self.link.is_asking("overview")))
-            .chain(overdue)
-            .chain(self.last.job.as_ref().and_then(Job::until))
-            .min();
-        let fine = self
-            .last
-            .sessions
-            .next()
-            .into_iter()
-            .chain(self.asked.values().map(|a| a.until))
-            .chain(self.doing.values().filter_map(|doing| doing.next(now)))
-            .chain((!self.popups.is_empty()).then(|| now + self.next_second(now)))
-            .chain(important)
-            .min();
+        let mut important = Soonest::default();
+        for s in self.last.sessions.iter() {
+            if s.state == ticketgate_protocol::api::State::Active && s.expires_at > broker_now {
+                important.add(now + remaining::until_change(s.expires_at, broker_now));
+            }
+        }
+        if let Some(at) = self.last.overview_at.filter(|_| !self.curious && self.keeps_looking()) {
+            important.add(at + TimeDelta::minutes(FRESH_MIN));
+        }
+        important.hear(self.link.next(needed));
+        important.hear(self.last.warnings.next(&self.last.sessions).map(|at| at - offset));
+        if self.link.is_open() {
+            if !self.link.is_asking("overview") {
+                important.hear(self.overview_due);
+            }
+            if let Some(s) = self.last.sessions.soonest() {
+                let overdue = s.expires_at - offset + TimeDelta::seconds(3);
+                important.add(overdue.max(now + TimeDelta::seconds(5)));
+            }
+        }
+        important.hear(self.last.job.as_ref().and_then(Job::until));
+        let mut fine = important;
+        fine.hear(self.last.sessions.next());
+        for asked in self.asked.values() {
+            fine.add(asked.until);
+        }
+        for doing in self.doing.values() {
+            fine.hear(doing.next(now));
+        }
+        if !self.popups.is_empty() {
+            fine.add(now + self.next_second(now));
+        }
+        let (important, fine) = (important.0, fine.0);
         // Timers are for a living worker; the one alarm wakes a stopped one.
         let timer = fine.map(|at| at.max(now + TimeDelta::milliseconds(1)));
         if timer != self.shown.timer {
@@ -521,17 +536,15 @@ impl Worker {
 
     fn settle_saved(&mut self, out: &mut Vec<Effect>) {
         self.last.pending = self.link.lasting();
-        if self.shown.lasting.as_ref() != Some(&self.last) {
-            if let Ok(value) = serde_json::to_value(&self.last) {
-                out.push(Effect::SaveSession { text: value.to_string() });
-            }
-            self.shown.lasting = Some(self.last.clone());
+        let lasting = self.last.to_tree();
+        if self.shown.lasting != lasting {
+            out.push(Effect::SaveSession { text: lasting.to_json() });
+            self.shown.lasting = lasting;
         }
-        if self.shown.memory.as_ref() != Some(&self.memory) {
-            if let Ok(value) = serde_json::to_value(&self.memory) {
-                out.push(Effect::SaveLocal { text: value.to_string() });
-            }
-            self.shown.memory = Some(self.memory.clone());
+        let memory = self.memory.to_tree();
+        if self.shown.memory != memory {
+            out.push(Effect::SaveLocal { text: memory.to_json() });
+            self.shown.memory = memory;
         }
     }
 
@@ -540,7 +553,7 @@ impl Worker {
         method: &Method,
         key: Option<&ticketgate_protocol::ids::IdempotencyKey>,
         asked_at: DateTime<Utc>,
-        result: Result<serde_json::Value, Problem>,
+        result: Result<Tree, Problem>,
         now: DateTime<Utc>,
         out: &mut Vec<Effect>,
     ) {
@@ -570,15 +583,15 @@ impl Worker {
     }
 }
 
-/// What was saved, by way of a plain value: one reader for every type keeps the core small.
-fn saved<T: serde::de::DeserializeOwned>(text: &str) -> Option<T> {
-    serde_json::from_value(serde_json::from_str(text).ok()?).ok()
+/// What was saved.
+fn saved<T: FromTree>(text: &str) -> Option<T> {
+    Tree::from_json(text).and_then(T::from_tree).ok()
 }
 
 /// An answer as its type, or a problem when it cannot be read.
-fn read<T: serde::de::DeserializeOwned>(result: Result<serde_json::Value, Problem>) -> Result<T, Problem> {
+fn read<T: FromTree>(result: Result<Tree, Problem>) -> Result<T, Problem> {
     use ticketgate_protocol::problem::Code;
-    serde_json::from_value(result?).map_err(|_| {
+    T::from_tree(result?).map_err(|_| {
         Problem::new(
             Code::MalformedRequest,
             "The Ticketgate program sent an answer that this extension cannot read.",

@@ -1,21 +1,21 @@
 //! The technician's sessions as last heard from the broker. Nothing here knows screens or ports.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::{Deserialize, Serialize};
 use ticketgate_protocol::api::{EndCause, Session, State};
 use ticketgate_protocol::ids::SessionId;
+use ticketgate_protocol::tree::{FromTree, ToTree};
 
 /// How long a session that is over stays on the screen, in seconds.
 const FAREWELL_S: i64 = 120;
 
 /// Sessions that are not over, and for a little while those that just ended.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, FromTree, ToTree)]
 pub(super) struct Sessions {
     held: Vec<Held>,
     over: Vec<Held>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, FromTree, ToTree)]
 struct Held {
     session: Session,
     heard: DateTime<Utc>,
@@ -102,10 +102,9 @@ impl Sessions {
             self.over.push(held);
             return (!was_over).then(|| Change::Over(Box::new(session)));
         }
-        self.held.push(held);
-        self.held.sort_by(|a, b| {
-            a.session.expires_at.cmp(&b.session.expires_at).then_with(|| a.session.id.cmp(&b.session.id))
-        });
+        let order = |held: &Held| (held.session.expires_at, held.session.id.clone());
+        let at = self.held.iter().position(|other| order(other) > order(&held)).unwrap_or(self.held.len());
+        self.held.insert(at, held);
         Some(Change::Now(Box::new(session)))
     }
 

@@ -1,16 +1,27 @@
 //! A small map: a list of pairs, searched from its start. The core holds a handful of tabs, sessions and sites; a tree
 //! for each pair of types would cost a tenth of the whole core's size.
 
-use serde::{Deserialize, Serialize};
+use ticketgate_protocol::tree::{Faults, FromTree, ToTree, Tree};
 
 /// Pairs with distinct keys, in the order in which they came.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Shelf<K, V>(Vec<(K, V)>);
 
 impl<K, V> Default for Shelf<K, V> {
     fn default() -> Self {
         Self(Vec::new())
+    }
+}
+
+impl<K: FromTree, V: FromTree> FromTree for Shelf<K, V> {
+    fn read(tree: Option<Tree>, faults: &mut Faults) -> Self {
+        Self(Vec::read(tree, faults))
+    }
+}
+
+impl<K: ToTree, V: ToTree> ToTree for Shelf<K, V> {
+    fn to_tree(&self) -> Tree {
+        self.0.to_tree()
     }
 }
 

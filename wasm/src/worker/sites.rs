@@ -2,14 +2,14 @@
 //! A browser does not stop them by itself.
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
 use ticketgate_protocol::page::ToPage;
+use ticketgate_protocol::tree::{FromTree, ToTree};
 
 use super::pages::Known;
 use super::{Effect, Worker, hosts};
 
 /// Host permissions over a browser run.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, FromTree, ToTree)]
 #[serde(default)]
 pub(super) struct Sites {
     /// Granted as last heard; none before the first word in this browser run.

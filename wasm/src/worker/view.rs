@@ -1,11 +1,11 @@
 //! What the popup shows, complete, all texts included. `popup.js` draws it and knows nothing else.
 
-use serde::Serialize;
+use ticketgate_protocol::tree::ToTree;
 
 use super::input::Intent;
 
 /// The whole popup.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, ToTree)]
 pub struct View {
     /// Said to a screen reader when it changes.
     pub announce: String,
@@ -28,7 +28,7 @@ pub struct View {
 }
 
 /// How something is drawn.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ToTree)]
 #[serde(rename_all = "snake_case")]
 pub enum Tone {
     /// Ordinary.
@@ -47,7 +47,7 @@ pub enum Tone {
 }
 
 /// A short text.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, ToTree)]
 pub struct Note {
     /// How it is drawn.
     pub tone: Tone,
@@ -56,7 +56,7 @@ pub struct Note {
 }
 
 /// What stands in the way, and the way out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, ToTree)]
 pub struct Trouble {
     /// How it is drawn.
     pub tone: Tone,
@@ -71,7 +71,7 @@ pub struct Trouble {
 }
 
 /// One step of a remedy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, ToTree)]
 pub struct Step {
     /// What to do.
     pub text: String,
@@ -80,7 +80,7 @@ pub struct Step {
 }
 
 /// A button that sends an intent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, ToTree)]
 pub struct Button {
     /// What it says.
     pub label: String,
@@ -93,7 +93,7 @@ pub struct Button {
 }
 
 /// A session.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, ToTree)]
 pub struct Card {
     /// The session's id.
     pub id: String,
@@ -128,7 +128,7 @@ pub struct Card {
 }
 
 /// A ring that empties.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, ToTree)]
 pub struct Ring {
     /// Part that is left, 0 to 1.
     pub part: f64,
@@ -139,7 +139,7 @@ pub struct Ring {
 }
 
 /// A ticket in one line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, ToTree)]
 pub struct TicketLine {
     /// `#4711 Outlook crashes on start`.
     pub text: String,
@@ -148,7 +148,7 @@ pub struct TicketLine {
 }
 
 /// An activation under way or failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, ToTree)]
 pub struct JobView {
     /// How it is drawn.
     pub tone: Tone,
@@ -165,7 +165,7 @@ pub struct JobView {
 }
 
 /// The form.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, ToTree)]
 pub struct FormView {
     /// Typed text is replaced only when this changes.
     pub serial: u32,
@@ -210,7 +210,7 @@ pub struct FormView {
 }
 
 /// Something that can be chosen.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, ToTree)]
 pub struct Choice {
     /// What it says.
     pub label: String,
@@ -221,7 +221,7 @@ pub struct Choice {
 }
 
 /// An offer to read tickets on a site.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, ToTree)]
 pub struct Allow {
     /// The match pattern to ask for.
     pub pattern: String,

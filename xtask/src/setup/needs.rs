@@ -15,6 +15,8 @@ pub(crate) enum Purpose {
     Demo,
     /// The Windows binary
     Windows,
+    /// The fuzzer
+    Fuzz,
 }
 
 impl Purpose {
@@ -25,6 +27,7 @@ impl Purpose {
             Self::Test => "test",
             Self::Demo => "demo",
             Self::Windows => "windows",
+            Self::Fuzz => "fuzz",
         }
     }
 
@@ -33,7 +36,7 @@ impl Purpose {
         match self {
             Self::Test => true,
             Self::Demo => matches!(other, Self::Demo | Self::Build),
-            Self::Build | Self::Windows => self == other,
+            Self::Build | Self::Windows | Self::Fuzz => self == other,
         }
     }
 }
@@ -75,7 +78,7 @@ const WEB_TOOLCHAIN: [Package; 6] = [
 ];
 
 /// All groups.
-const NEEDS: [Need; 9] = [
+const NEEDS: [Need; 10] = [
     Need {
         name: "WASM toolchain",
         why: "compiles the extension's core; spared by `rustup target add wasm32-unknown-unknown`",
@@ -137,6 +140,13 @@ const NEEDS: [Need; 9] = [
         packages: &WEB_TOOLCHAIN,
         unless_target: Some(WINDOWS),
         purposes: &[Purpose::Windows],
+    },
+    Need {
+        name: "C++ compiler",
+        why: "libFuzzer, which searches for inputs that break the readers",
+        packages: &[program("g++", "g++")],
+        unless_target: None,
+        purposes: &[Purpose::Fuzz],
     },
     Need {
         name: "JavaScript checker",

@@ -1,19 +1,23 @@
 //! One bound connection to one server, and the four operations on it, each with a time limit.
 
 use std::collections::HashSet;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use ldap3::controls::{Control, ControlType, PagedResults, RawControl};
-use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapResult, Mod, Scope, StdStream};
+use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapError, LdapResult, Mod, Scope, StdStream};
 use rustls::ClientConfig;
 use tokio::task::JoinHandle;
 
 use super::entry::{Entry, Part};
 use super::failure::{Trouble, code, connecting};
 use super::filter;
-use super::server::{LastWrite, Server};
+use super::last_write::LastWrite;
+use super::server::Server;
 use crate::{DirectoryError, Secret};
 
 /// Entries in one page of a long answer.
@@ -88,10 +92,11 @@ impl Link {
             .set_conn_timeout(timeout)
             .set_starttls(!server.tls)
             .set_std_stream(StdStream::Tcp(stream));
-        let (connection, mut ldap) = LdapConnAsync::with_settings(settings, &server.to_string())
-            .await
-            .map_err(|error| connecting(&server.to_string(), &error))?;
         let name = server.to_string();
+        let (connection, mut ldap) = readable(LdapConnAsync::with_settings(settings, &name))
+            .await
+            .ok_or_else(|| unreachable(UNREADABLE.into()))?
+            .map_err(|error| connecting(&name, &error))?;
         let driver = tokio::spawn(async move {
             if let Err(error) = connection.drive().await {
                 tracing::debug!(server = name, %error, "directory connection ended");
@@ -99,14 +104,29 @@ impl Link {
         });
         let shared = Shared { server: index, opened: Instant::now(), health: AtomicU8::new(0), driver };
         // Where the password goes: into a bind on a connection that is encrypted and whose certificate was verified.
-        let said = ldap
-            .with_timeout(timeout)
-            .simple_bind(bind_dn, password.expose())
+        let said = answered(ldap.with_timeout(timeout).simple_bind(bind_dn, password.expose()))
             .await
-            .map_err(|error| Trouble::from_ldap(error).reading(&format!("{server}: bind")))?;
+            .map_err(|trouble| trouble.reading(&format!("{server}: bind")))?;
         if said.rc != 0 {
             return Err(super::failure::Refusal::from(said).of_bind(bind_dn));
         }
+        Ok(Self { ldap, timeout, shared: Arc::new(shared), wrote: Arc::default() })
+    }
+
+    /// A connection without TLS and bind to whoever is at the other end, for the fuzz targets: what comes back is read as always.
+    #[cfg(all(feature = "fuzzing", unix))]
+    pub(super) async fn bare(
+        stream: std::os::unix::net::UnixStream,
+        timeout: Duration,
+    ) -> Result<Self, DirectoryError> {
+        let settings = LdapConnSettings::new().set_std_stream(StdStream::Unix(stream));
+        let (connection, ldap) = LdapConnAsync::with_settings(settings, "ldapi://%2F")
+            .await
+            .map_err(|error| connecting("fuzz", &error))?;
+        let driver = tokio::spawn(async move {
+            let _ = connection.drive().await;
+        });
+        let shared = Shared { server: 0, opened: Instant::now(), health: AtomicU8::new(0), driver };
         Ok(Self { ldap, timeout, shared: Arc::new(shared), wrote: Arc::default() })
     }
 
@@ -185,9 +205,9 @@ impl Link {
         }
         // The crate's own limit starts anew with every entry of an answer.
         let asked = ldap.search(base, scope, filter, attributes.to_vec());
-        let result = match tokio::time::timeout(self.timeout, asked).await {
+        let result = match tokio::time::timeout(self.timeout, answered(asked)).await {
             Err(_) => Err(Trouble::Lost("no answer in time".into())),
-            Ok(Err(error)) => Err(Trouble::from_ldap(error)),
+            Ok(Err(trouble)) => Err(trouble),
             Ok(Ok(found)) => match found.success() {
                 Ok((entries, result)) => {
                     let read = entries.into_iter().filter(|e| !e.is_ref()).filter_map(Entry::read);
@@ -216,7 +236,7 @@ impl Link {
             entries.extend(found);
             for Control(kind, control) in &answered.ctrls {
                 if matches!(kind, Some(ControlType::PagedResults)) {
-                    cookie = control.parse::<PagedResults>().cookie;
+                    cookie = self.note(cookie_of(control))?;
                 }
             }
             if cookie.is_empty() {
@@ -271,8 +291,8 @@ impl Link {
         let attributes =
             attributes.iter().map(|(name, value)| (name.as_bytes(), HashSet::from([*value]))).collect();
         let mut ldap = self.writing();
-        let result = ldap.with_timeout(self.timeout).add(dn, attributes).await;
-        self.note(result.and_then(ldap3::LdapResult::success).map(drop).map_err(Trouble::from_ldap))
+        let result = answered(ldap.with_timeout(self.timeout).add(dn, attributes)).await;
+        self.note(result.and_then(|said| said.success().map(drop).map_err(Trouble::from_ldap)))
     }
 
     /// Changes an entry: all of it or nothing.
@@ -294,14 +314,36 @@ impl Link {
         if !controls.is_empty() {
             ldap.with_controls(controls);
         }
-        let result = ldap.with_timeout(self.timeout).modify(dn, changes).await;
-        self.note(result.and_then(ldap3::LdapResult::success).map(drop).map_err(Trouble::from_ldap))
+        let result = answered(ldap.with_timeout(self.timeout).modify(dn, changes)).await;
+        self.note(result.and_then(|said| said.success().map(drop).map_err(Trouble::from_ldap)))
     }
 
     /// Deletes an entry.
     pub(crate) async fn delete(&self, dn: &str) -> Result<(), Trouble> {
         let mut ldap = self.writing();
-        let result = ldap.with_timeout(self.timeout).delete(dn).await;
-        self.note(result.and_then(ldap3::LdapResult::success).map(drop).map_err(Trouble::from_ldap))
+        let result = answered(ldap.with_timeout(self.timeout).delete(dn)).await;
+        self.note(result.and_then(|said| said.success().map(drop).map_err(Trouble::from_ldap)))
     }
+}
+
+const UNREADABLE: &str = "the server's answer cannot be read";
+
+/// What an operation brought. The LDAP crate panics over an answer that it cannot take apart; the connection is of no use
+/// then, but the broker works for other directories too.
+async fn answered<T>(operation: impl Future<Output = Result<T, LdapError>>) -> Result<T, Trouble> {
+    match readable(operation).await {
+        Some(result) => result.map_err(Trouble::from_ldap),
+        None => Err(Trouble::Lost(UNREADABLE.into())),
+    }
+}
+
+/// What comes of `work`; nothing when it panics.
+async fn readable<T>(work: impl Future<Output = T>) -> Option<T> {
+    AssertUnwindSafe(work).catch_unwind().await.ok()
+}
+
+/// Where a server goes on with a long answer; empty after the last page.
+fn cookie_of(control: &RawControl) -> Result<Vec<u8>, Trouble> {
+    catch_unwind(AssertUnwindSafe(|| control.parse::<PagedResults>().cookie))
+        .map_err(|_| Trouble::Lost(UNREADABLE.into()))
 }

@@ -70,7 +70,7 @@ impl ActiveDirectory {
     /// Whether the service account may write this attribute of the account, as the server counts it.
     pub(super) async fn may_write(&self, account: &Account, attribute: &str) -> Result<bool, DirectoryError> {
         let (link, domain) = self.link().await?;
-        let Some(entry) = self.target(&link, &domain, account).await? else { return Ok(true) };
+        let Some(entry) = self.find(&link, &domain, account).await? else { return Ok(true) };
         let asked = link.entry(&entry.dn, &["allowedAttributesEffective"], Vec::new()).await;
         let entry = asked.map_err(|t| t.reading(&entry.dn))?.unwrap_or_default();
         Ok(entry.texts("allowedAttributesEffective").iter().any(|a| a.eq_ignore_ascii_case(attribute)))
@@ -102,7 +102,7 @@ impl ActiveDirectory {
     }
 
     /// What an entry says about its account.
-    async fn account(
+    pub(super) async fn account(
         &self,
         link: &Link,
         domain: &Domain,
@@ -152,6 +152,7 @@ impl ActiveDirectory {
         }
         Ok(ObservedAccount {
             identity,
+            place: entry.dn.clone(),
             display_name: format!("{}\\{name}", domain.netbios),
             enabled: entry.number("userAccountControl").is_none_or(|flags| flags & DISABLED == 0),
             end: end_of(entry.text("accountExpires")),

@@ -1,21 +1,20 @@
 //! The servers of a directory: which one is asked, and when another one is.
 
 use std::fmt;
-use std::sync::{Arc, PoisonError};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ticketgate_access::config;
 use tokio::sync::Mutex;
 
 use super::dn::Dn;
+use super::last_write::LastWrite;
 use super::link::{Health, Link};
 use super::{domain, tls};
 use crate::read_secret::ReadSecret;
 use crate::{DirectoryError, Secret};
 
-/// The server that took the last write is kept for so long: the others get it by replication, and until then would show what
-/// was before it. Within a site that takes seconds, between sites an hour as a rule.
-const STAY: Duration = Duration::from_secs(3600);
 /// A server that did not answer is asked last for so long.
 const AVOID: Duration = Duration::from_secs(30);
 /// A connection is made anew after this time, so that a changed password or authority counts.
@@ -74,23 +73,6 @@ impl fmt::Display for Server {
     }
 }
 
-/// Which server took the last write, and when. Every connection of a directory shares it.
-#[derive(Debug, Default)]
-pub(crate) struct LastWrite(std::sync::Mutex<Option<(usize, Instant)>>);
-
-impl LastWrite {
-    /// A write goes to this server now.
-    pub(crate) fn goes_to(&self, server: usize, now: Instant) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((server, now));
-    }
-
-    /// The server that the others may still be behind.
-    fn ahead(&self, now: Instant) -> Option<usize> {
-        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        last.filter(|(_, at)| now.duration_since(*at) < STAY).map(|(server, _)| server)
-    }
-}
-
 /// All servers of one directory, with one connection kept warm.
 pub(crate) struct Servers {
     config: config::ActiveDirectory,
@@ -122,6 +104,13 @@ impl Servers {
         let unit = super::parsed(&config.account_unit)?;
         let timeout = Duration::from_secs(u64::from(config.timeout_s.max(1)));
         Ok(Self { config, unit, secrets, timeout, wrote: Arc::default(), state: Mutex::default() })
+    }
+
+    /// The same, told by an earlier process which server took the last write, and telling the next one. Only before the first
+    /// connection is made.
+    pub(crate) fn remembering(mut self, path: &Path) -> Self {
+        self.wrote = Arc::new(LastWrite::remembered(&self.config.servers, path));
+        self
     }
 
     /// As configured.
@@ -309,19 +298,6 @@ mod tests {
         ] {
             assert!(matches!(Server::parse(bad), Err(DirectoryError::BadValue(_))), "{bad}");
         }
-    }
-
-    #[test]
-    fn each_write_renews_how_long_its_server_is_kept() {
-        let (wrote, start) = (LastWrite::default(), Instant::now());
-        assert_eq!(wrote.ahead(start), None);
-        wrote.goes_to(1, start);
-        let second = start + STAY - Duration::from_secs(1);
-        wrote.goes_to(1, second);
-        assert_eq!(wrote.ahead(second + STAY - Duration::from_secs(1)), Some(1));
-        assert_eq!(wrote.ahead(second + STAY), None);
-        wrote.goes_to(0, second);
-        assert_eq!(wrote.ahead(second), Some(0));
     }
 
     #[test]

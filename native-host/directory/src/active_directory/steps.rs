@@ -1,18 +1,20 @@
-//! Carrying out one step: one LDAP write, then reading back what it did. What has to be done is decided elsewhere.
+//! Carrying out one step: one LDAP write. What has to be done is decided elsewhere, and whether it was done shows the look
+//! that follows a plan.
+
+use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
-use ticketgate_access::desired::{DirectoryEnd, Marker, Step};
+use ticketgate_access::desired::{Marker, Observed, ObservedAccount, Step, is_ours};
 use ticketgate_access::session::{Account, Right};
 use ticketgate_protocol::api::Mode;
 
-use super::clock::{LONG_OVER, account_expires, end_of};
+use super::clock::{LONG_OVER, account_expires};
 use super::dn::Dn;
 use super::domain::{self, DOMAIN_USERS, Domain};
-use super::entry::Entry;
 use super::failure::{Trouble, code};
 use super::filter::{FilterValue, equals};
 use super::link::{Change, Link};
-use super::look::{ATTRIBUTES, DISABLED};
+use super::look::DISABLED;
 use super::password::unicode_pwd;
 use super::{ActiveDirectory, guid, marker, parsed, sid};
 use crate::{DirectoryError, Secret, secret};
@@ -32,59 +34,70 @@ struct Work<'a> {
 }
 
 impl ActiveDirectory {
-    /// The account's entry, if it is there and ours to change.
+    /// The account as it was seen, or as it is found now where it was not there then; if it is there and ours to change.
     ///
     /// # Errors
     /// [`DirectoryError::NameTaken`] when the name is somebody else's.
-    pub(super) async fn target(
+    pub(super) async fn target<'a>(
         &self,
         link: &Link,
         domain: &Domain,
         account: &Account,
-    ) -> Result<Option<Entry>, DirectoryError> {
-        let Some(entry) = self.find(link, domain, account).await? else { return Ok(None) };
-        let by_identity = account.identity.is_some();
-        let ours = || self.marker_of(&entry).is_some_and(|marker| marker.token == account.token);
-        if account.mode == Mode::Membership || by_identity || ours() {
-            Ok(Some(entry))
-        } else {
-            Err(DirectoryError::NameTaken(format!(
-                "{}: {} is not a JIT account of this broker",
-                account.name, entry.dn
-            )))
+        seen: &'a Observed,
+    ) -> Result<Option<Cow<'a, ObservedAccount>>, DirectoryError> {
+        let target = match &seen.account {
+            Some(seen) => Cow::Borrowed(seen),
+            None => match self.find(link, domain, account).await? {
+                Some(entry) => {
+                    Cow::Owned(self.account(link, domain, account.mode, &entry, seen.directory_time).await?)
+                }
+                None => return Ok(None),
+            },
+        };
+        if account.mode == Mode::Membership || is_ours(account, &target) {
+            return Ok(Some(target));
         }
+        Err(DirectoryError::NameTaken(format!(
+            "{}: {} is not a JIT account of this broker",
+            account.name, target.place
+        )))
     }
 
-    /// The contract of [`crate::Directory::apply`] on one connection, `target` being the account's entry.
+    /// The contract of [`crate::Directory::apply`] on one connection.
     pub(super) async fn carry_out(
         &self,
         link: &Link,
         domain: &Domain,
         account: &Account,
-        target: Option<Entry>,
+        seen: &Observed,
         step: &Step,
         password: Option<&Secret>,
     ) -> Result<(), DirectoryError> {
         let work = Work { link, domain, account };
+        let target = self.target(link, domain, account, seen).await?;
         if account.mode == Mode::Membership && !matches!(step, Step::Grant { .. } | Step::Revoke(_)) {
             return Err(DirectoryError::BadValue(format!("{} on a person's own account", step.name())));
         }
-        match (step, target) {
+        // By the directory's clock of the look: an end that passes for one in the future and is over meanwhile opens nothing.
+        let end = |until: DateTime<Utc>| Ok(account_expires(until, seen.directory_time)?.to_string());
+        match (step, target.as_deref()) {
             // Made by an earlier attempt whose answer was lost; the plan goes on from what it is like.
             (Step::Create(_), Some(_)) => Ok(()),
             (Step::Create(marker), None) => self.create(&work, marker).await,
             (Step::Delete | Step::Revoke(_), None) => Ok(()),
             (_, None) => Err(DirectoryError::NoSuchAccount(account.name.clone())),
-            (Step::Grant { right, until }, Some(entry)) => self.grant(&work, &entry, right, *until).await,
-            (Step::Revoke(right), Some(entry)) => revoke(&work, &entry, right).await,
-            (Step::ResetPrimaryGroup, Some(entry)) => work.reset_primary_group(&entry).await,
-            (Step::Open { until, marker }, Some(entry)) => {
+            (Step::Grant { right, until }, Some(target)) => self.grant(&work, target, right, *until).await,
+            (Step::Revoke(right), Some(target)) => revoke(&work, target, right).await,
+            (Step::ResetPrimaryGroup, Some(target)) if target.ordinary_primary_group => Ok(()),
+            (Step::ResetPrimaryGroup, Some(target)) => {
+                work.change(target, &[Change::Replace("primaryGroupID", &bytes(DOMAIN_USERS.into()))]).await
+            }
+            (Step::Open { until, marker }, Some(target)) => {
                 let password = password
                     .ok_or_else(|| DirectoryError::BadValue("an account is opened with a password".into()))?;
-                let ticks = work.end(*until).await?;
-                let (end, note) = (ticks.to_string(), marker::format(marker)?);
-                if is_enabled(&entry, true).is_ok() {
-                    outlive_old_password(&work, &entry).await?;
+                let (end, note) = (end(*until)?, marker::format(marker)?);
+                if !nobody_knows_the_password(account, target) {
+                    work.outlive_old_password(target).await?;
                 }
                 let secret = unicode_pwd(password);
                 let changes = [
@@ -93,73 +106,69 @@ impl ActiveDirectory {
                     Change::Replace("description", note.as_bytes()),
                     Change::Replace("userAccountControl", &bytes(OPEN)),
                 ];
-                work.change(
-                    &entry,
-                    &changes,
-                    &[&|e| is_enabled(e, true), &|e| ends(e, &end), &|e| notes(e, &note)],
-                )
-                .await
+                work.change(target, &changes).await
             }
-            (Step::SetEnd { until, marker }, Some(entry)) => {
-                let ticks = work.end(*until).await?;
-                let (end, note) = (ticks.to_string(), marker::format(marker)?);
+            (Step::SetEnd { until, marker }, Some(target)) => {
+                let (end, note) = (end(*until)?, marker::format(marker)?);
                 let changes = [
                     Change::Replace("accountExpires", end.as_bytes()),
                     Change::Replace("description", note.as_bytes()),
                 ];
-                work.change(&entry, &changes, &[&|e| ends(e, &end), &|e| notes(e, &note)]).await
+                work.change(target, &changes).await
             }
-            (Step::Close, Some(entry)) => {
+            (Step::Close, Some(target)) => {
                 let changes = [
                     Change::Replace("userAccountControl", &bytes(CLOSED)),
                     Change::Replace("accountExpires", LONG_OVER.as_bytes()),
                 ];
-                work.change(&entry, &changes, &[&|e| is_enabled(e, false), &|e| ends(e, LONG_OVER)]).await
+                work.change(target, &changes).await
             }
-            (Step::Rotate(marker), Some(entry)) => {
+            (Step::Rotate(marker), Some(target)) => {
+                // Password and note in one write: a note of a closed account stands for a password that nobody knows.
                 let note = marker::format(marker)?;
-                outlive_old_password(&work, &entry).await?;
-                let random = secret::generate_for(&account.name).map_err(DirectoryError::BadValue)?;
-                let secret = unicode_pwd(&random);
-                let changes =
-                    [Change::Replace("unicodePwd", &secret), Change::Replace("description", note.as_bytes())];
-                work.change(&entry, &changes, &[&|e| notes(e, &note)]).await
+                let secret = unicode_pwd(&work.random_password()?);
+                let changes = [
+                    Change::Replace("unicodePwd", &secret),
+                    // To be changed at the next logon, and as if set long ago: the one before is not accepted any more,
+                    // whoever enables the account. The write of the next password takes this back.
+                    Change::Replace("pwdLastSet", b"0"),
+                    Change::Replace("description", note.as_bytes()),
+                ];
+                work.change(target, &changes).await
             }
-            (Step::Delete, Some(entry)) => work.delete(&entry).await,
+            (Step::Delete, Some(target)) => work.delete(target).await,
         }
     }
 
+    /// An account that nobody can log on with: it is disabled, its end is over, and it has no password at all. The write
+    /// that opens it brings the first.
     async fn create(&self, work: &Work<'_>, marker: &Marker) -> Result<(), DirectoryError> {
         let name = logon_name(&work.account.name)?;
         let dn = self.unit().child("CN", name).to_string();
         let principal = format!("{name}@{}", work.domain.base.dns());
         let note = marker::format(marker)?;
-        // A new account without a password would be one that needs none.
-        let random = secret::generate_for(name).map_err(DirectoryError::BadValue)?;
-        let attributes: [(&str, &[u8]); 7] = [
+        let attributes: [(&str, &[u8]); 6] = [
             ("objectClass", b"user"),
             ("sAMAccountName", name.as_bytes()),
             ("userPrincipalName", principal.as_bytes()),
+            // Said outright: the server's own choice would be an account that needs no password (546).
             ("userAccountControl", &bytes(CLOSED)),
             ("accountExpires", LONG_OVER.as_bytes()),
             ("description", note.as_bytes()),
-            ("unicodePwd", &unicode_pwd(&random)),
         ];
         match work.link.add(&dn, &attributes).await {
-            Ok(()) => {
-                work.verify(
-                    &dn,
-                    &dn,
-                    &[&|e| is_enabled(e, false), &|e| ends(e, LONG_OVER), &|e| notes(e, &note)],
-                )
-                .await
-            }
+            Ok(()) => Ok(()),
             Err(trouble) if trouble.is(&[code::ALREADY_EXISTS]) => {
                 // By name now: an identity that the ledger remembers is of an account that is gone.
                 let by_name = Account { identity: None, ..work.account.clone() };
-                match self.target(work.link, work.domain, &by_name).await? {
-                    Some(_) => Ok(()),
-                    None => Err(DirectoryError::NameTaken(format!("{dn}: something else has this name"))),
+                let taken = || DirectoryError::NameTaken(format!("{dn}: something else has this name"));
+                let entry = self.find(work.link, work.domain, &by_name).await?.ok_or_else(taken)?;
+                match self.marker_of(&entry) {
+                    Some(marker) if marker.token == work.account.token => Ok(()),
+                    _ => Err(DirectoryError::NameTaken(format!(
+                        "{name}: {} is not a JIT account of this broker",
+                        entry.dn
+                    ))),
                 }
             }
             Err(trouble) if trouble.is(&[code::NO_SUCH_OBJECT]) => Err(DirectoryError::Refused(format!(
@@ -173,7 +182,7 @@ impl ActiveDirectory {
     async fn grant(
         &self,
         work: &Work<'_>,
-        entry: &Entry,
+        target: &ObservedAccount,
         right: &Right,
         until: Option<DateTime<Utc>>,
     ) -> Result<(), DirectoryError> {
@@ -187,15 +196,15 @@ impl ActiveDirectory {
             }
             _ => None,
         };
-        let (plain, timed) = (entry.dn.clone(), seconds.map(|s| format!("<TTL={s},{}>", entry.dn)));
-        let value = timed.as_ref().unwrap_or(&plain);
+        let (plain, timed) = (target.place.as_str(), seconds.map(|s| format!("<TTL={s},{}>", target.place)));
+        let value = timed.as_deref().unwrap_or(plain);
         let result = work
             .link
             .modify(&group, &[Change::Add("member", value.as_bytes())], work.domain.link_ends())
             .await;
         let result = match result {
             Err(trouble) if trouble.is(&[code::ALREADY_EXISTS]) && timed.is_some() => {
-                let shown = self.end_in_group(work.link, work.domain, right, &entry.dn).await?;
+                let shown = self.end_in_group(work.link, work.domain, right, plain).await?;
                 if shown.map(i64::from).zip(seconds).is_some_and(|(a, b)| (a - b).abs() <= END_TOLERANCE_S) {
                     return Ok(());
                 }
@@ -207,44 +216,40 @@ impl ActiveDirectory {
             other => other,
         };
         match result {
+            Ok(()) => self.ends_as_wanted(work, target, right, seconds).await,
             Err(trouble) if trouble.is_connection() => Err(trouble.writing(&right.0)),
             Err(trouble) if trouble.is(&[code::NO_SUCH_OBJECT]) => {
                 let there =
                     work.link.entry(&group, &["1.1"], Vec::new()).await.map_err(|t| t.reading(&right.0))?;
                 Err(match there {
-                    Some(_) => DirectoryError::NoSuchAccount(entry.dn.clone()),
+                    Some(_) => DirectoryError::NoSuchAccount(plain.to_owned()),
                     None => DirectoryError::NoSuchRight(right.0.clone()),
                 })
             }
             // "There already" and "may not" are looked at alike: what counts is whether the account is a member.
-            result => {
-                let member = work.is_member(&group, &entry.dn).await.map_err(|t| unread(t, &right.0))?;
-                match result {
-                    _ if member => self.ends_as_wanted(work, entry, right, seconds).await,
-                    Ok(()) => {
-                        Err(DirectoryError::Refused(format!("{}: the new member did not stay", right.0)))
-                    }
-                    Err(trouble)
-                        if trouble.is(&[code::ALREADY_EXISTS]) && work.is_primary(entry, &group).await? =>
-                    {
-                        Ok(())
-                    }
-                    Err(trouble) => Err(trouble.writing(&right.0)),
+            Err(trouble) => {
+                if work.is_member(&group, plain).await.map_err(|t| t.reading(&right.0))? {
+                    return self.ends_as_wanted(work, target, right, seconds).await;
                 }
+                if trouble.is(&[code::ALREADY_EXISTS]) && work.is_primary(target, &group).await? {
+                    return Ok(());
+                }
+                Err(trouble.writing(&right.0))
             }
         }
     }
 
-    /// After a grant: whether the directory shows the end that it was given.
+    /// After a grant with an end: whether the directory shows it. A server that does not know such ends might make the right
+    /// one for good, so this does not wait for the look after the plan.
     async fn ends_as_wanted(
         &self,
         work: &Work<'_>,
-        entry: &Entry,
+        target: &ObservedAccount,
         right: &Right,
         seconds: Option<i64>,
     ) -> Result<(), DirectoryError> {
         let Some(wanted) = seconds else { return Ok(()) };
-        let shown = self.end_in_group(work.link, work.domain, right, &entry.dn).await?.map(i64::from);
+        let shown = self.end_in_group(work.link, work.domain, right, &target.place).await?.map(i64::from);
         if shown.is_some_and(|shown| shown <= wanted + END_TOLERANCE_S) {
             return Ok(());
         }
@@ -255,92 +260,53 @@ impl ActiveDirectory {
     }
 }
 
-/// Sets a random password, to be followed by another write of the password: for an hour a domain controller goes on
-/// accepting the last but one (Windows for NTLM, `OldPasswordAllowedPeriod`; Samba for every simple bind as well).
-async fn outlive_old_password(work: &Work<'_>, entry: &Entry) -> Result<(), DirectoryError> {
-    let random = secret::generate_for(&work.account.name).map_err(DirectoryError::BadValue)?;
-    let secret = unicode_pwd(&random);
-    work.change(entry, &[Change::Replace("unicodePwd", &secret)], &[]).await
+/// Whether the account is closed, and its note was written with the random password of the closed account (or with none, when
+/// it was made). For an hour a domain controller goes on accepting the last but one (Windows for NTLM, `OldPasswordAllowedPeriod`;
+/// Samba for every simple bind as well): of such an account that is one that nobody ever had.
+fn nobody_knows_the_password(account: &Account, seen: &ObservedAccount) -> bool {
+    let put_away = |note: &Marker| note.token == account.token && note.until.is_none();
+    !seen.enabled && seen.marker.as_ref().is_some_and(put_away)
 }
 
-async fn revoke(work: &Work<'_>, entry: &Entry, right: &Right) -> Result<(), DirectoryError> {
+async fn revoke(work: &Work<'_>, target: &ObservedAccount, right: &Right) -> Result<(), DirectoryError> {
     // A right that was seen is named as the server names it, however odd.
     let group = Dn::parse(&right.0).map_or_else(|_| right.0.clone(), |dn| dn.to_string());
-    let result = work.link.modify(&group, &[Change::Remove("member", entry.dn.as_bytes())], Vec::new()).await;
-    if let Err(trouble) = result {
-        let not_a_member = trouble.is(&[
-            code::UNWILLING,
-            code::NO_SUCH_OBJECT,
-            code::NO_SUCH_ATTRIBUTE,
-            code::INSUFFICIENT_RIGHTS,
-        ]);
-        if !not_a_member || work.is_member(&group, &entry.dn).await.map_err(|t| t.reading(&right.0))? {
-            return Err(trouble.writing(&right.0));
-        }
-        return Ok(());
-    }
-    if work.is_member(&group, &entry.dn).await.map_err(|t| unread(t, &right.0))? {
-        return Err(DirectoryError::Refused(format!("{}: the member is still there", right.0)));
+    let member = target.place.as_str();
+    let result = work.link.modify(&group, &[Change::Remove("member", member.as_bytes())], Vec::new()).await;
+    let Err(trouble) = result else { return Ok(()) };
+    let not_a_member = trouble.is(&[
+        code::UNWILLING,
+        code::NO_SUCH_OBJECT,
+        code::NO_SUCH_ATTRIBUTE,
+        code::INSUFFICIENT_RIGHTS,
+    ]);
+    if !not_a_member || work.is_member(&group, member).await.map_err(|t| t.reading(&right.0))? {
+        return Err(trouble.writing(&right.0));
     }
     Ok(())
 }
 
-/// A look at an entry after a write.
-type Look<'a> = &'a (dyn Fn(&Entry) -> Result<(), String> + Sync);
-
 impl Work<'_> {
-    /// An end's value, by the directory's own clock of this moment.
-    async fn end(&self, until: DateTime<Utc>) -> Result<i64, DirectoryError> {
-        account_expires(until, domain::time(self.link).await?)
+    /// Changes an account in one write, under its identity, so that a rename at the same moment does not matter.
+    async fn change(&self, target: &ObservedAccount, changes: &[Change<'_>]) -> Result<(), DirectoryError> {
+        let name = steady_name(target);
+        self.link.modify(&name, changes, Vec::new()).await.map_err(|t| t.writing(&target.place))
     }
 
-    /// Changes an entry in one write and reads it back.
-    async fn change(
-        &self,
-        entry: &Entry,
-        changes: &[Change<'_>],
-        looks: &[Look<'_>],
-    ) -> Result<(), DirectoryError> {
-        let name = steady_name(entry);
-        self.link.modify(&name, changes, Vec::new()).await.map_err(|t| t.writing(&entry.dn))?;
-        self.verify(&name, &entry.dn, looks).await
+    /// Sets a random password, to be followed by another write of the password, so that the one before counts for nothing.
+    async fn outlive_old_password(&self, target: &ObservedAccount) -> Result<(), DirectoryError> {
+        let secret = unicode_pwd(&self.random_password()?);
+        self.change(target, &[Change::Replace("unicodePwd", &secret)]).await
     }
 
-    async fn verify(&self, name: &str, subject: &str, looks: &[Look<'_>]) -> Result<(), DirectoryError> {
-        let found = self.link.entry(name, ATTRIBUTES, Vec::new()).await.map_err(|t| unread(t, subject))?;
-        let found = found
-            .ok_or_else(|| DirectoryError::NoSuchAccount(format!("{subject}: gone right after the write")))?;
-        for look in looks {
-            look(&found)
-                .map_err(|why| DirectoryError::Refused(format!("{subject}: {why} after the write")))?;
-        }
-        Ok(())
+    fn random_password(&self) -> Result<Secret, DirectoryError> {
+        secret::generate_for(&self.account.name).map_err(DirectoryError::BadValue)
     }
 
-    async fn reset_primary_group(&self, entry: &Entry) -> Result<(), DirectoryError> {
-        let ordinary = i64::from(DOMAIN_USERS);
-        if entry.number("primaryGroupID") == Some(ordinary) {
-            return Ok(());
-        }
-        let changes = [Change::Replace("primaryGroupID", &bytes(ordinary))];
-        let look = |e: &Entry| match e.number("primaryGroupID") {
-            Some(id) if id == ordinary => Ok(()),
-            other => Err(format!("the primary group is {other:?}")),
-        };
-        self.change(entry, &changes, &[&look]).await
-    }
-
-    async fn delete(&self, entry: &Entry) -> Result<(), DirectoryError> {
-        let name = steady_name(entry);
-        match self.link.delete(&name).await {
-            Err(trouble) if !trouble.is(&[code::NO_SUCH_OBJECT]) => return Err(trouble.writing(&entry.dn)),
-            _ => {}
-        }
-        match self.link.entry(&name, &["1.1"], Vec::new()).await.map_err(|t| unread(t, &entry.dn))? {
-            None => Ok(()),
-            Some(_) => {
-                Err(DirectoryError::Refused(format!("{}: it is still there after its deletion", entry.dn)))
-            }
+    async fn delete(&self, target: &ObservedAccount) -> Result<(), DirectoryError> {
+        match self.link.delete(&steady_name(target)).await {
+            Err(trouble) if !trouble.is(&[code::NO_SUCH_OBJECT]) => Err(trouble.writing(&target.place)),
+            _ => Ok(()),
         }
     }
 
@@ -350,53 +316,19 @@ impl Work<'_> {
     }
 
     /// Whether a group is the account's primary one, which no list of members shows.
-    async fn is_primary(&self, entry: &Entry, group: &str) -> Result<bool, DirectoryError> {
-        let found = self.link.entry(group, &["objectSid"], Vec::new()).await.map_err(|t| t.reading(group))?;
+    async fn is_primary(&self, target: &ObservedAccount, group: &str) -> Result<bool, DirectoryError> {
+        let failed = |t: Trouble| t.reading(group);
+        let found = self.link.entry(group, &["objectSid"], Vec::new()).await.map_err(failed)?;
         let number = found.as_ref().and_then(|g| g.bytes("objectSid")).and_then(sid::number);
-        Ok(number.map(i64::from).is_some_and(|number| entry.number("primaryGroupID") == Some(number)))
+        let account = self.link.entry(&steady_name(target), &["primaryGroupID"], Vec::new()).await;
+        let primary = account.map_err(failed)?.and_then(|entry| entry.number("primaryGroupID"));
+        Ok(number.map(i64::from).is_some_and(|number| primary == Some(number)))
     }
 }
 
-/// The name under which an entry is changed: its identity, so that a rename at the same moment does not matter.
-fn steady_name(entry: &Entry) -> String {
-    entry
-        .bytes("objectGUID")
-        .and_then(guid::text)
-        .and_then(|id| guid::name(&id))
-        .unwrap_or_else(|| entry.dn.clone())
-}
-
-/// A write was acknowledged and cannot be read back: it is not known to be done.
-fn unread(trouble: Trouble, subject: &str) -> DirectoryError {
-    if trouble.is_connection() {
-        DirectoryError::Ambiguous(format!("{subject}: written, but it cannot be read back"))
-    } else {
-        trouble.reading(subject)
-    }
-}
-
-fn is_enabled(entry: &Entry, wanted: bool) -> Result<(), String> {
-    match entry.number("userAccountControl") {
-        Some(flags) if (flags & DISABLED == 0) == wanted => Ok(()),
-        other => Err(format!("userAccountControl is {other:?}")),
-    }
-}
-
-fn ends(entry: &Entry, wanted: &str) -> Result<(), String> {
-    let shown = entry.text("accountExpires");
-    // Compared as what it means, so that "never" cannot pass for anything else.
-    match (end_of(shown), end_of(Some(wanted))) {
-        (DirectoryEnd::At(shown), DirectoryEnd::At(wanted)) if shown == wanted => Ok(()),
-        _ => Err(format!("accountExpires is {shown:?} instead of {wanted}")),
-    }
-}
-
-fn notes(entry: &Entry, wanted: &str) -> Result<(), String> {
-    if entry.text("description") == Some(wanted) {
-        Ok(())
-    } else {
-        Err("the account's note is another one".into())
-    }
+/// The name under which an account is changed: its identity.
+fn steady_name(target: &ObservedAccount) -> String {
+    guid::name(&target.identity).unwrap_or_else(|| target.place.clone())
 }
 
 fn bytes(number: i64) -> Vec<u8> {

@@ -14,4 +14,5 @@ mod checking;
 mod faults;
 mod life;
 mod names;
+mod passwords;
 mod world;

@@ -55,7 +55,10 @@ fn accounts_and_units_with_odd_names_work() {
     for name in ["jit größe", "#jit'1", "jit (a) & b!", "jit~{x}^%$"] {
         let me = account(name, Mode::Burner);
         let apply = |step: Step| {
-            runtime.block_on(directory.apply(&me, &step, None)).unwrap_or_else(|e| panic!("{name}: {e}"));
+            let seen = runtime.block_on(directory.observe(&me)).unwrap();
+            runtime
+                .block_on(directory.apply(&me, &seen, &step, None))
+                .unwrap_or_else(|e| panic!("{name}: {e}"));
         };
         apply(Step::Create(marker(0, None)));
         apply(Step::Grant { right: Right(ad.group("brackets").into()), until: None });

@@ -82,7 +82,8 @@ impl World {
         step: &Step,
         password: Option<&Secret>,
     ) -> Result<(), DirectoryError> {
-        self.runtime.block_on(self.directory.apply(account, step, password))
+        let seen = self.observe(account)?;
+        self.runtime.block_on(self.directory.apply(account, &seen, step, password))
     }
 
     pub fn step(&self, account: &Account, step: &Step) {

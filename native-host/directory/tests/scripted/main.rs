@@ -9,6 +9,7 @@
 )]
 #![allow(unreachable_pub, reason = "a test has no outside")]
 
+mod old_tls;
 mod server;
 mod transcript;
 
@@ -64,7 +65,9 @@ fn account() -> Account {
 
 async fn grant(directory: &ActiveDirectory, minutes: i64) -> Result<(), DirectoryError> {
     let until = directory.time().await? + TimeDelta::minutes(minutes);
-    directory.apply(&account(), &Step::Grant { right: Right(GROUP.into()), until: Some(until) }, None).await
+    let seen = directory.observe(&account()).await?;
+    let step = Step::Grant { right: Right(GROUP.into()), until: Some(until) };
+    directory.apply(&account(), &seen, &step, None).await
 }
 
 #[tokio::test]
@@ -123,7 +126,8 @@ async fn the_exchange_of_a_time_limited_membership_is_the_one_that_is_written_do
     grant(&directory, 60).await.unwrap();
     directory.observe(&account()).await.unwrap();
     grant(&directory, 120).await.unwrap();
-    directory.apply(&account(), &Step::Revoke(Right(GROUP.into())), None).await.unwrap();
+    let seen = directory.observe(&account()).await.unwrap();
+    directory.apply(&account(), &seen, &Step::Revoke(Right(GROUP.into())), None).await.unwrap();
     let said = server.state.lock().unwrap().transcript.clone();
     let written = include_str!("time_limited_membership.txt");
     let written: Vec<_> = written.lines().filter(|line| line.starts_with(['>', '<'])).collect();
@@ -149,7 +153,7 @@ async fn memberships_that_come_in_parts_are_all_seen() {
 
 #[tokio::test]
 async fn a_write_without_an_answer_is_ambiguous_and_seen_at_the_next_look() {
-    for writes in [Writes::Silent, Writes::Cut] {
+    for writes in [Writes::Silent, Writes::Cut, Writes::Garbled] {
         let server = Server::start();
         let directory = directory(&server);
         server.state.lock().unwrap().writes = writes;

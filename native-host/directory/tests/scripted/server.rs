@@ -29,6 +29,8 @@ pub enum Writes {
     Silent,
     /// Applied, and the connection cut.
     Cut,
+    /// Applied, and answered by something that is no result.
+    Garbled,
 }
 
 /// How it shows a link that ends. MS-ADTS 3.1.1.9.2 has the first; Windows's own tools print the second.
@@ -121,6 +123,7 @@ fn serve(stream: TcpStream, config: Arc<ServerConfig>, state: &Mutex<State>) -> 
                     Writes::Answered => vec![result(0x67, code)],
                     Writes::Silent => vec![],
                     Writes::Cut => return None,
+                    Writes::Garbled => vec![tlv(0x67, &tlv(4, b"neither code nor text"))],
                 }
             }
             _ => return None,

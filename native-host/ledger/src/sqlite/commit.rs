@@ -24,6 +24,9 @@ const KEPT: TimeDelta = TimeDelta::days(1);
 /// has no request left.
 pub(super) fn commit(connection: &mut Connection, change: &Change) -> Result<(), LedgerError> {
     let transaction = begin(connection)?;
+    if change.follows_clock {
+        follow_clock(&transaction, change.at)?;
+    }
     forget_old(&transaction, change.at)?;
     refuse_if_answered(&transaction, change)?;
     if let Some(guard) = &change.guard {
@@ -342,6 +345,16 @@ fn append(transaction: &Transaction<'_>, record: &NewAudit, at: &str) -> Result<
          ON CONFLICT (chain) DO UPDATE SET seq = excluded.seq, hash = excluded.hash",
         params![chain, seq, hash],
     )?;
+    Ok(())
+}
+
+/// Nothing is counted as of a time that has not come: else a clock that was far ahead once would keep the limits of people, and
+/// the suspicion against the clock, for as long as it was ahead.
+fn follow_clock(transaction: &Transaction<'_>, now: DateTime<Utc>) -> Result<(), LedgerError> {
+    let now = time_text(now)?;
+    run(transaction, "UPDATE attempts SET at = ?1 WHERE at > ?1", [&now])?;
+    run(transaction, "UPDATE requests SET at = ?1 WHERE at > ?1", [&now])?;
+    run(transaction, "UPDATE facts SET value = ?1 WHERE name = 'high_water' AND value > ?1", [&now])?;
     Ok(())
 }
 

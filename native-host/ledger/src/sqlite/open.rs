@@ -7,10 +7,11 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ed25519_dalek::SigningKey;
+use ed25519_dalek::{SigningKey, VerifyingKey};
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, OptionalExtension, TransactionBehavior};
 
 use super::rows::time_text;
+use super::signer::Signer;
 use crate::chain::{self, Hash};
 use crate::seal::{self, Seal};
 use crate::{LedgerError, failure, key};
@@ -30,22 +31,35 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 /// Between two attempts at what SQLite does not wait for by itself.
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
-/// The connection that writes, with the schema brought up to date, and the signing key.
-pub(super) fn writer(path: &Path, key_path: &Path) -> Result<(Connection, SigningKey), LedgerError> {
-    // Read first: a bad key leaves no new ledger behind.
-    let key = key::read(key_path)?;
+/// The connection that writes, with the schema brought up to date, and who signs.
+pub(super) fn writer(path: &Path, key_path: &Path) -> Result<(Connection, Signer), LedgerError> {
+    // Read first: a bad key leaves no new ledger behind. An old one goes on without it, so that what is open can end.
+    let key = match key::read(key_path) {
+        Err(error) if !is_begun(path) => return Err(error),
+        read => read,
+    };
     make_room(path)?;
     let mut connection = connect(path)?;
     if connection.is_readonly(MAIN_DB).map_err(failure::database)? {
         return Err(read_only(path));
     }
-    // Looked for once more, since another process may have begun ledger and key after the first look.
-    if version(&connection, path)? > 0 && key.is_none() && key::read(key_path)?.is_none() {
-        return Err(key_is_gone(key_path));
-    }
+    version(&connection, path)?;
     keep_log_beside(&connection, path)?;
-    let key = migrate(&mut connection, path, key_path, key)?;
-    Ok((connection, key))
+    let signer = migrate(&mut connection, path, key_path, key)?;
+    Ok((connection, signer))
+}
+
+/// The same connection to the same ledger, whose file was written anew.
+pub(super) fn writer_again(path: &Path) -> Result<Connection, LedgerError> {
+    let connection = connect(path)?;
+    version(&connection, path)?;
+    keep_log_beside(&connection, path)?;
+    Ok(connection)
+}
+
+/// Whether there is something in the file.
+fn is_begun(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|meta| meta.len() > 0)
 }
 
 /// A connection that only reads.
@@ -85,8 +99,8 @@ fn migrate(
     connection: &mut Connection,
     path: &Path,
     key_path: &Path,
-    key: Option<SigningKey>,
-) -> Result<SigningKey, LedgerError> {
+    key: Result<Option<SigningKey>, LedgerError>,
+) -> Result<Signer, LedgerError> {
     let transaction =
         connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failure::database)?;
     let version = version(&transaction, path)?;
@@ -105,37 +119,37 @@ fn migrate(
         .map_err(failure::database)?;
     // Another process may have made it while this one waited for the lock.
     let key = match key {
-        Some(key) => Some(key),
-        None => key::read(key_path)?,
+        Ok(None) => key::read(key_path),
+        read => read,
     };
-    let key = match (key, known) {
-        (Some(key), Some(known)) if hex::encode(key.verifying_key().as_bytes()) == known => key,
-        (Some(_), Some(_)) => {
-            return Err(LedgerError::Unavailable(format!(
-                "{} is not the key that signs this audit log; put the right one back from a backup",
-                key_path.display()
-            )));
-        }
-        (None, Some(_)) => return Err(key_is_gone(key_path)),
-        (key, None) => {
-            let key = match key {
+    let signer = match known {
+        Some(known) => Signer::new(key_path, public_key(&known)?, key),
+        None => {
+            let key = match key? {
                 Some(key) => key,
                 None => key::create(key_path)?,
             };
+            let public = key.verifying_key();
             transaction
                 .execute(
                     "INSERT INTO facts (name, value) VALUES ('public_key', ?1)",
-                    [hex::encode(key.verifying_key().as_bytes())],
+                    [hex::encode(public.as_bytes())],
                 )
                 .map_err(failure::database)?;
-            key
+            Signer::new(key_path, public, Ok(Some(key)))
         }
     };
     if version < SEALED {
-        first_seal(&transaction, &key)?;
+        first_seal(&transaction, &signer.key()?)?;
     }
     transaction.commit().map_err(failure::database)?;
-    Ok(key)
+    Ok(signer)
+}
+
+pub(super) fn public_key(text: &str) -> Result<VerifyingKey, LedgerError> {
+    let unreadable = || failure::unreadable("the public key", "it is none");
+    let bytes = hex::decode(text).ok().and_then(|bytes| bytes.try_into().ok()).ok_or_else(unreadable)?;
+    VerifyingKey::from_bytes(&bytes).map_err(|_| unreadable())
 }
 
 /// Over the checkpoints from before there were seals. From now on a ledger without one was tampered with.
@@ -166,7 +180,7 @@ fn first_seal(connection: &Connection, key: &SigningKey) -> Result<(), LedgerErr
 }
 
 /// The schema's version; 0 for a file without anything in it.
-fn version(connection: &Connection, path: &Path) -> Result<usize, LedgerError> {
+pub(super) fn version(connection: &Connection, path: &Path) -> Result<usize, LedgerError> {
     // One statement, so that another process's first migration is seen whole or not at all.
     let (application, version, objects): (i32, i32, i64) = connection
         .query_row(
@@ -195,7 +209,7 @@ fn version(connection: &Connection, path: &Path) -> Result<usize, LedgerError> {
     }
 }
 
-fn connect(path: &Path) -> Result<Connection, LedgerError> {
+pub(super) fn connect(path: &Path) -> Result<Connection, LedgerError> {
     // Neither CREATE (the file is made with its mode before) nor URI (a path is a path).
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(failure::database)?;
@@ -221,12 +235,8 @@ fn make_room(path: &Path) -> Result<(), LedgerError> {
     if let Some(folder) = folder {
         make_folder(folder).map_err(|error| failure::file("the ledger's folder", folder, &error))?;
     }
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
-        Ok(_) => Ok(()),
+    match make_file(path) {
+        Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             let metadata =
                 fs::metadata(path).map_err(|error| failure::file("the ledger's file", path, &error))?;
@@ -245,7 +255,16 @@ fn make_room(path: &Path) -> Result<(), LedgerError> {
     }
 }
 
-fn make_folder(folder: &Path) -> io::Result<()> {
+/// Makes a new, empty file that only its owner can use.
+pub(super) fn make_file(path: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
+}
+
+pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -274,12 +293,5 @@ fn read_only(path: &Path) -> LedgerError {
     LedgerError::Unavailable(format!(
         "{} can only be read; make it writable for the broker's user",
         path.display()
-    ))
-}
-
-fn key_is_gone(key_path: &Path) -> LedgerError {
-    LedgerError::Unavailable(format!(
-        "the key that signs the audit log is not at {}; put it back from a backup",
-        key_path.display()
     ))
 }

@@ -188,9 +188,11 @@ async fn password(
     Who(caller): Who,
     Path(id): Path<String>,
     Body(wish): Body<api::PasswordWanted>,
-) -> Answer<PasswordHandOver> {
+) -> Result<([(header::HeaderName, &'static str); 1], Json<PasswordHandOver>), Refusal> {
     let id = session_id(id)?;
-    Ok(Json(to_the_end(async move { broker.password(&caller, &id, wish).await }).await?))
+    let over = to_the_end(async move { broker.password(&caller, &id, wish).await }).await?;
+    // The buffers of a connection keep what went through them; with the connection they go, on both sides.
+    Ok(([(header::CONNECTION, "close")], Json(over)))
 }
 
 /// Ends every session of a technician or at a customer.

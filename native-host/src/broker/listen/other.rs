@@ -28,3 +28,8 @@ pub(in crate::broker) fn remove(_: &Path) {}
 pub(in crate::broker) async fn serve(listener: Never, _: Arc<Broker>, _: watch::Receiver<bool>) {
     match listener {}
 }
+
+/// The login name of the user that this process runs as.
+pub(in crate::broker) fn own_login() -> Option<String> {
+    std::env::var("USERNAME").ok()
+}

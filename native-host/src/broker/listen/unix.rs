@@ -67,6 +67,11 @@ impl Connected<IncomingStream<'_, Seats>> for Peer {
     }
 }
 
+/// The login name of the user that this process runs as.
+pub(in crate::broker) fn own_login() -> Option<String> {
+    login_of(nix::unistd::geteuid().as_raw())
+}
+
 /// The login name of a user id, from the system's user database.
 fn login_of(uid: u32) -> Option<String> {
     nix::unistd::User::from_uid(uid.into()).ok().flatten().map(|user| user.name)

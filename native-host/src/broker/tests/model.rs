@@ -76,6 +76,7 @@ impl Model {
     pub(super) fn person(&self, name: &str, rights: &[&str]) {
         let account = ObservedAccount {
             identity: format!("person-{name}"),
+            place: format!("CN={name}"),
             display_name: format!("ACME\\{name}"),
             enabled: true,
             end: DirectoryEnd::Never,
@@ -104,6 +105,7 @@ impl Model {
             }
             let made = ObservedAccount {
                 identity: crate::random::letters(8),
+                place: format!("CN={}", account.name),
                 display_name: format!("ACME\\{}", account.name),
                 enabled: false,
                 end: DirectoryEnd::At(DateTime::UNIX_EPOCH),
@@ -180,6 +182,7 @@ impl Directory for Model {
     async fn apply(
         &self,
         account: &Account,
+        _: &Observed,
         step: &Step,
         password: Option<&Secret>,
     ) -> Result<(), DirectoryError> {
@@ -291,6 +294,8 @@ pub(super) struct Refusing {
     pub(super) writes: AtomicBool,
     /// How often, at most.
     pub(super) times: AtomicU32,
+    /// Nothing of accounts and sessions can be read either.
+    pub(super) unreadable: AtomicBool,
 }
 
 #[async_trait]
@@ -325,6 +330,9 @@ impl ticketgate_ledger::Ledger for Refusing {
         key: &ticketgate_access::session::AccountKey,
     ) -> Result<Option<(Account, Vec<ticketgate_access::session::Session>)>, ticketgate_ledger::LedgerError>
     {
+        if self.unreadable.load(Ordering::SeqCst) {
+            return Err(ticketgate_ledger::LedgerError::Unavailable("damaged".into()));
+        }
         self.inner.account(key).await
     }
     async fn accounts(&self) -> Result<Vec<Account>, ticketgate_ledger::LedgerError> {
@@ -364,5 +372,9 @@ impl ticketgate_ledger::Ledger for Refusing {
         chain: Option<String>,
     ) -> Result<ticketgate_protocol::api::AuditVerdict, ticketgate_ledger::LedgerError> {
         self.inner.verify(chain).await
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.inner.trouble()
     }
 }

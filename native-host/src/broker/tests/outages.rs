@@ -44,6 +44,23 @@ async fn what_is_over_is_taken_away_also_while_the_ledger_cannot_be_written() {
 }
 
 #[tokio::test]
+async fn what_is_over_is_taken_away_also_while_the_ledger_cannot_even_be_read() {
+    for policy in ["domain", "burner", "own"] {
+        let world = World::with_ledger_refusing("*").await;
+        world.directory.person("tech1", &[]);
+        world.activate(policy, "k1").await;
+        world.run();
+        world.refusing.refuses.store(true, Ordering::SeqCst);
+        world.refusing.unreadable.store(true, Ordering::SeqCst);
+        world.clock.pass(3601);
+        let held = || -> Vec<_> {
+            world.directory.accounts.lock().unwrap().values().flat_map(|a| a.rights.clone()).collect()
+        };
+        world.until("the right to be taken", || {}, async |_| held().is_empty()).await;
+    }
+}
+
+#[tokio::test]
 async fn a_ledger_that_cannot_be_written_is_not_asked_without_a_pause() {
     let world = World::with_ledger_refusing("*").await;
     world.activate("domain", "k1").await;

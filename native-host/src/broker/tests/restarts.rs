@@ -42,12 +42,53 @@ async fn a_clock_set_back_between_two_brokers_ends_what_was_open() {
 }
 
 #[tokio::test]
+async fn a_clock_that_was_far_ahead_once_ends_sessions_once_and_not_at_every_start() {
+    let world = World::new().await;
+    world.clock.pass(10 * 86_400);
+    for n in 0..20 {
+        let _ = world.try_activate("domain", &format!("ahead{n}"), 3600).await;
+    }
+    assert_eq!(world.try_activate("domain", "one-too-many", 3600).await.unwrap_err(), Code::RateLimited);
+    world.clock.pass(-10 * 86_400);
+    let world = world.restarted().await;
+    let open = || ticketgate_ledger::SessionFilter { open: true, ..Default::default() };
+    world
+        .until("everything to be over", || {}, async |w| w.ledger.sessions(open()).await.unwrap().is_empty())
+        .await;
+    world.clock.pass(61);
+    let session = world.activate("domain", "after").await;
+    let world = world.restarted().await;
+    assert_eq!(world.session(&session).await.state, State::Active, "its time is the time now");
+    let query = AuditQuery { chain: Some("-".into()), ..AuditQuery::default() };
+    let records = world.ledger.audit(query).await.unwrap();
+    let told: Vec<_> = records.iter().filter(|r| r.action == "clock.set_back").collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0].details["was"], "2030-03-27T17:46:40+00:00");
+}
+
+#[tokio::test]
+async fn without_the_key_of_the_audit_log_what_is_open_ends_and_nothing_begins_until_it_is_back() {
+    let world = World::new().await;
+    let session = world.activate("domain", "k1").await;
+    let (key, away) = (world.folder.path().join("audit.key"), world.folder.path().join("away"));
+    std::fs::rename(&key, &away).unwrap();
+    let world = world.restarted().await;
+    assert_eq!(world.try_activate("servers", "k2", 60).await.unwrap_err(), Code::LedgerDown);
+    let overview = world.broker.overview(&world.caller("tech1")).await.unwrap();
+    assert!(overview.notices.iter().any(|n| n.text.contains("audit.key")), "{:?}", overview.notices);
+    assert_eq!(world.end(&session, "k3").await.state, State::Ended);
+    world.closed("jit-tech1");
+    std::fs::rename(&away, &key).unwrap();
+    assert_eq!(world.activate("servers", "k4").await.state, State::Active);
+}
+
+#[tokio::test]
 async fn a_stop_is_on_record_with_the_sessions_that_stay_open() {
     let world = World::new().await;
     let session = world.activate("domain", "k1").await;
     let over = world.activate("burner", "k2").await;
     world.end(&over, "k3").await;
-    assert_eq!(world.broker.record_life("broker.stopped").await.unwrap(), 1);
+    assert_eq!(world.broker.record_life("broker.stopped").await.unwrap().0, 1);
     let records = world.ledger.audit(AuditQuery::default()).await.unwrap();
     let stopped = records.iter().find(|r| r.action == "broker.stopped").unwrap();
     assert_eq!(stopped.details["open"], 1);

@@ -36,3 +36,21 @@ async fn accounts_in_the_unit_that_the_ledger_does_not_know_are_told_and_left() 
     );
     assert!(world.directory.account("jit-old").unwrap().enabled, "told, not touched");
 }
+
+#[tokio::test]
+async fn a_burner_account_that_is_brought_back_after_its_end_is_deleted_again() {
+    let world = World::new().await;
+    let session = world.activate("burner", "k1").await;
+    let (name, before) = {
+        let accounts = world.directory.accounts.lock().unwrap();
+        let (name, account) = accounts.first_key_value().unwrap();
+        (name.clone(), account.clone())
+    };
+    assert_eq!(world.end(&session, "k2").await.state, State::Ended);
+    assert!(world.directory.account(&name).is_none());
+    world.directory.accounts.lock().unwrap().insert(name.clone(), before);
+    world.broker.sweep().await.unwrap();
+    assert!(world.directory.account(&name).is_none());
+    let records = world.ledger.audit(AuditQuery::default()).await.unwrap();
+    assert!(records.iter().any(|r| r.action == "account.differs"), "{records:?}");
+}

@@ -125,6 +125,7 @@ fn rights_that_the_person_had_before_are_neither_given_nor_taken() {
 fn foreign() -> ObservedAccount {
     ObservedAccount {
         identity: "guid-of-somebody".into(),
+        place: "CN=jit-tech1,OU=People".into(),
         display_name: "ACME\\jit-tech1".into(),
         enabled: true,
         end: DirectoryEnd::Never,

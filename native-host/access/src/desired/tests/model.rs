@@ -35,6 +35,7 @@ impl Model {
             time_limited: self.ends_rights,
             account: self.account.as_ref().map(|a| ObservedAccount {
                 identity: a.identity.clone(),
+                place: "CN=jit-tech1,OU=JIT".into(),
                 display_name: "ACME\\jit-tech1".into(),
                 enabled: a.enabled,
                 end: a.end,

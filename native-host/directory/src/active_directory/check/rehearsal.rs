@@ -47,7 +47,11 @@ pub(super) async fn rehearse(directory: &ActiveDirectory, findings: &mut Finding
         if matches!(step, Step::Delete) {
             primary_group(directory, findings, service, &account).await;
         }
-        let Err(error) = directory.apply(&account, &step, None).await else { continue };
+        let done = match directory.observe(&account).await {
+            Ok(seen) => directory.apply(&account, &seen, &step, None).await,
+            Err(error) => Err(error),
+        };
+        let Err(error) = done else { continue };
         all = false;
         let text = format!(
             "rehearsed with an account {} that is never enabled: {} failed: {error}",
@@ -106,7 +110,8 @@ async fn clean_up(directory: &ActiveDirectory, findings: &mut Findings) -> Resul
     for listed in unit.accounts.iter().filter(is_over) {
         let left =
             Account { name: listed.name.clone(), identity: Some(listed.seen.identity.clone()), ..account()? };
-        directory.apply(&left, &Step::Delete, None).await?;
+        let seen = directory.observe(&left).await?;
+        directory.apply(&left, &seen, &Step::Delete, None).await?;
         findings.ok(format!("{}, which an interrupted check had left, is deleted", listed.name));
     }
     Ok(())

@@ -142,15 +142,109 @@ fn a_read_only_file_is_refused() {
 
 #[cfg(unix)]
 #[test]
-fn a_ledger_or_key_that_others_can_read_is_refused() {
+fn a_ledger_that_others_can_read_is_refused() {
     use std::os::unix::fs::PermissionsExt;
     let place = closed();
-    for path in [place.ledger(), place.key()] {
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        refused(&place, "chmod 600");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-    }
+    fs::set_permissions(place.ledger(), fs::Permissions::from_mode(0o640)).unwrap();
+    refused(&place, "chmod 600");
+    fs::set_permissions(place.ledger(), fs::Permissions::from_mode(0o600)).unwrap();
     place.open();
+}
+
+/// The ledger opens without its key: what ends is written, what begins is refused and says `what`, and nothing is signed.
+fn only_ends(place: &Place, what: &str) {
+    let ledger = place.open();
+    runtime().block_on(async {
+        let begins = Change {
+            accounts: vec![account("late")],
+            sessions: vec![session("late", "late")],
+            widens: true,
+            ..note(None, 1)
+        };
+        let refusal = ledger.commit(begins).await.unwrap_err().to_string();
+        assert!(refusal.contains(what), "{refusal}");
+        assert_eq!(ledger.session(&session("late", "late").id).await.unwrap(), None);
+        assert!(ledger.trouble().is_some_and(|trouble| trouble.contains(what)), "{:?}", ledger.trouble());
+        let before = ledger.audit(AuditQuery::default()).await.unwrap().len();
+        ledger.commit(note(None, 2)).await.unwrap();
+        assert_eq!(ledger.audit(AuditQuery::default()).await.unwrap().len(), before + 1);
+        assert!(ledger.checkpoint(at(3)).await.unwrap_err().to_string().contains(what));
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn a_key_that_others_can_read_signs_nothing_until_it_is_closed_to_them() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = closed();
+    fs::set_permissions(place.key(), fs::Permissions::from_mode(0o640)).unwrap();
+    only_ends(&place, "chmod 600");
+}
+
+#[test]
+fn a_key_that_is_put_back_signs_again_without_a_new_start() {
+    let place = closed();
+    let away = place.folder.path().join("elsewhere");
+    fs::rename(place.key(), &away).unwrap();
+    let ledger = place.open();
+    runtime().block_on(async {
+        let begins = Change { widens: true, ..note(None, 1) };
+        assert!(ledger.commit(begins.clone()).await.is_err());
+        fs::rename(&away, place.key()).unwrap();
+        ledger.commit(begins).await.unwrap();
+        assert_eq!(ledger.trouble(), None);
+        ledger.checkpoint(at(2)).await.unwrap();
+        assert!(ledger.verify(None).await.unwrap().whole);
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn a_ledger_deleted_while_it_is_open_is_written_anew_with_all_it_held() {
+    let place = closed();
+    let ledger = place.open();
+    runtime().block_on(async {
+        ledger.commit(Change { accounts: vec![account("tech1")], ..note(None, 1) }).await.unwrap();
+        for entry in fs::read_dir(place.folder.path()).unwrap().flatten() {
+            if entry.path() != place.key() {
+                fs::remove_file(entry.path()).unwrap();
+            }
+        }
+        // What ends does not wait for it.
+        ledger.commit(note(None, 2)).await.unwrap();
+        assert!(!place.ledger().exists());
+        assert!(ledger.trouble().is_some_and(|trouble| trouble.contains("deleted")));
+        ledger.commit(Change { widens: true, ..note(None, 3) }).await.unwrap();
+        assert_eq!(ledger.trouble(), None);
+        ledger.checkpoint(at(4)).await.unwrap();
+        ledger.commit(note(None, 5)).await.unwrap();
+    });
+    drop(ledger);
+    let ledger = place.open();
+    runtime().block_on(async {
+        assert!(ledger.account(&account("tech1").key).await.unwrap().is_some());
+        assert_eq!(ledger.audit(AuditQuery::default()).await.unwrap().len(), 5);
+        assert!(ledger.verify(None).await.unwrap().whole);
+        assert_eq!(ledger.integrity().await.unwrap(), Vec::<String>::new());
+    });
+    use std::os::unix::fs::PermissionsExt;
+    assert_eq!(fs::metadata(place.ledger()).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[cfg(unix)]
+#[test]
+fn another_file_in_the_place_of_the_open_ledger_is_not_touched_and_nothing_begins() {
+    let place = closed();
+    let ledger = place.open();
+    let other = place.folder.path().join("other");
+    fs::write(&other, "not a ledger").unwrap();
+    fs::rename(&other, place.ledger()).unwrap();
+    runtime().block_on(async {
+        let refusal = ledger.commit(Change { widens: true, ..note(None, 1) }).await.unwrap_err().to_string();
+        assert!(refusal.contains("another file stands in the place"), "{refusal}");
+        ledger.commit(note(None, 2)).await.unwrap();
+    });
+    assert_eq!(fs::read_to_string(place.ledger()).unwrap(), "not a ledger");
 }
 
 #[test]
@@ -164,16 +258,16 @@ fn a_folder_in_the_ledgers_place_is_refused() {
 fn a_missing_key_is_not_quietly_replaced() {
     let place = closed();
     fs::remove_file(place.key()).unwrap();
-    refused(&place, "put it back from a backup");
+    only_ends(&place, "put it back from a backup");
     assert!(!place.key().exists());
 }
 
 #[test]
-fn a_key_of_another_size_is_refused() {
+fn a_key_of_another_size_signs_nothing() {
     let place = closed();
     for size in [0, 31, 33, 4_096] {
         fs::write(place.key(), vec![7; size]).unwrap();
-        refused(&place, "not a key of 32 bytes");
+        only_ends(&place, "not a key of 32 bytes");
     }
 }
 
@@ -188,10 +282,10 @@ fn a_key_that_cannot_be_read_is_refused_and_no_ledger_is_begun() {
 }
 
 #[test]
-fn another_key_is_refused() {
+fn another_key_signs_nothing() {
     let place = closed();
     fs::write(place.key(), [7; 32]).unwrap();
-    refused(&place, "is not the key");
+    only_ends(&place, "is not the key");
 }
 
 #[test]
@@ -260,4 +354,70 @@ fn many_who_open_a_new_ledger_at_once_get_the_same_one() {
 fn own(path: &std::path::Path) {
     #[cfg(unix)]
     fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+}
+
+#[test]
+fn what_can_be_read_of_a_damaged_ledger_is_salvaged_and_the_file_is_kept_as_it_was() {
+    const MANY: usize = 400;
+    let place = Place::new();
+    let ledger = place.open();
+    runtime().block_on(async {
+        for n in 0..MANY {
+            let name = format!("tech{n}");
+            let change = Change {
+                accounts: vec![account(&name)],
+                sessions: vec![session(&format!("s-{n}"), &name)],
+                ..Change::default()
+            };
+            ledger.commit(change).await.unwrap();
+        }
+    });
+    drop(ledger);
+    let mut bytes = fs::read(place.ledger()).unwrap();
+    // A page in the middle of the file; the first pages say where everything is.
+    let page = bytes.len() / 4096 / 2 * 4096;
+    bytes[page..page + 4096].fill(0xa5);
+    fs::write(place.ledger(), &bytes).unwrap();
+    let aside = place.folder.path().join("aside.sqlite");
+    SqliteLedger::put_aside(&place.ledger(), &aside).unwrap();
+    assert!(!place.ledger().exists());
+    let found = SqliteLedger::salvage(&aside);
+    assert!(!found.whole);
+    assert!(
+        found.accounts.len() + found.sessions.len() > MANY,
+        "{}, {}",
+        found.accounts.len(),
+        found.sessions.len()
+    );
+    assert!(found.accounts.len() < MANY || found.sessions.len() < MANY, "the damage met neither");
+    assert_eq!(fs::read(&aside).unwrap(), bytes);
+    let names: Vec<_> = fs::read_dir(place.folder.path()).unwrap().flatten().map(|e| e.file_name()).collect();
+    assert!(!names.iter().any(|name| name.to_string_lossy().contains("salvage")), "{names:?}");
+}
+
+#[test]
+fn damage_is_found_without_touching_anything() {
+    let place = closed();
+    let names = || {
+        let mut names: Vec<_> =
+            fs::read_dir(place.folder.path()).unwrap().flatten().map(|e| e.file_name()).collect();
+        names.sort();
+        names
+    };
+    let before = names();
+    assert_eq!(SqliteLedger::damage(&place.ledger(), &place.key()), Vec::<String>::new());
+    fs::remove_file(place.key()).unwrap();
+    let found = SqliteLedger::damage(&place.ledger(), &place.key());
+    assert!(matches!(found.as_slice(), [one] if one.contains("put it back from a backup")), "{found:?}");
+    let mut bytes = fs::read(place.ledger()).unwrap();
+    let middle = bytes.len() / 2 / 4096 * 4096;
+    bytes[middle..middle + 4096].fill(0xa5);
+    fs::write(place.ledger(), &bytes).unwrap();
+    let found = SqliteLedger::damage(&place.ledger(), &place.key());
+    assert!(found.iter().any(|one| !one.contains("put it back from a backup")), "{found:?}");
+    fs::write(place.ledger(), "something else altogether").unwrap();
+    assert!(!SqliteLedger::damage(&place.ledger(), &place.key()).is_empty());
+    fs::write(place.ledger(), "").unwrap();
+    assert!(SqliteLedger::damage(&place.ledger(), &place.key()).is_empty(), "the beginning of a new one");
+    assert_eq!(names(), before.into_iter().filter(|name| *name != "ledger.key").collect::<Vec<_>>());
 }

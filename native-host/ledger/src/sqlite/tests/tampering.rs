@@ -296,3 +296,15 @@ fn copy(place: &Place) -> Place {
     std::fs::copy(place.key(), other.key()).unwrap();
     other
 }
+
+#[test]
+fn a_checkpoint_moved_to_a_seal_that_is_still_to_come_is_noticed_before_that_comes() {
+    for sql in ["UPDATE checkpoints SET seal = seal + 100", "UPDATE checkpoints SET seal = 3 WHERE seal = 2"]
+    {
+        let place = log();
+        place.stranger().execute_batch(sql).unwrap();
+        let verdict = runtime().block_on(place.open().verify(None)).unwrap();
+        let fault = verdict.first_fault.unwrap().fault;
+        assert!(!verdict.whole && fault.contains("never written there"), "{sql}: {fault}");
+    }
+}

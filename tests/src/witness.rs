@@ -1,48 +1,103 @@
-//! The checker. It shares no code with the product: it reads the directory by plain LDAP, the ledger by plain SQL and the
+//! The checker of what nothing may break: kill points and random histories end with it. It shares no code with the product: it reads the directory by plain LDAP, the ledger by plain SQL and the
 //! audit log from its export, and hashes that log anew as `docs/audit.md` describes it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use crate::Result;
+use crate::ldap::{Account, Expiry, View};
+use crate::samba::SambaAd;
+use crate::samba::audit::Record;
 use anyhow::{Context, ensure};
 use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use ticketgate_tests::Result;
-use ticketgate_tests::ldap::{Account, Expiry, View};
-use ticketgate_tests::samba::SambaAd;
-use ticketgate_tests::samba::audit::Record;
 
 /// The directory counts whole seconds.
 const ROUNDING: Duration = Duration::from_secs(2);
 
+/// Where the clocks differ, both readings are rounded, and an end that is so near is not written again.
+const ROUNDING_APART: Duration = Duration::from_secs(5);
+
+/// Above this the product trusts no end and writes none.
+const APART_MAX: Duration = Duration::from_secs(300);
+
 /// Domain Users, which every account is in.
 const ORDINARY_GROUP: u32 = 513;
 
+/// What the clocks of broker and directory show, which tests move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Clocks {
+    /// The broker's time.
+    pub broker: SystemTime,
+    /// The directory's.
+    pub directory: SystemTime,
+}
+
+impl Clocks {
+    /// Nobody moved them.
+    #[must_use]
+    pub fn true_time() -> Self {
+        let now = SystemTime::now();
+        Self { broker: now, directory: now }
+    }
+
+    /// How far they are apart.
+    #[must_use]
+    pub fn apart(&self) -> Duration {
+        self.directory.duration_since(self.broker).unwrap_or_else(|behind| behind.duration())
+    }
+
+    /// Whether they are so far apart that nothing is opened, and no end is written.
+    #[must_use]
+    pub fn are_too_far_apart(&self) -> bool {
+        self.apart() > APART_MAX
+    }
+
+    /// A time of the broker's as the directory's clock shows it.
+    fn by_directory(&self, time: SystemTime) -> SystemTime {
+        if self.directory >= self.broker { time + self.apart() } else { time - self.apart() }
+    }
+}
+
 /// A session as it stands in the ledger's file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Session {
-    pub(crate) id: String,
-    pub(crate) state: String,
+pub struct Session {
+    /// Its id.
+    pub id: String,
+    /// Where it stands, as on the wire: `active`, `ending` …
+    pub state: String,
+    /// Whose it is.
+    pub technician: String,
+    /// By which policy.
+    pub policy: String,
     /// The logon name of its account.
-    pub(crate) account: String,
-    pub(crate) rights: Vec<String>,
-    pub(crate) until: SystemTime,
+    pub account: String,
+    /// The DNs of the groups that it gives, sorted.
+    pub rights: Vec<String>,
+    /// Its end by the broker's clock, in whole seconds.
+    pub until: SystemTime,
 }
 
 impl Session {
-    /// Whether its rights should be held now.
-    pub(crate) fn is_live(&self) -> bool {
-        self.state == "active" && SystemTime::now() < self.until
+    /// Whether its rights should be held.
+    #[must_use]
+    pub fn is_live(&self, clocks: &Clocks) -> bool {
+        self.state == "active" && clocks.broker < self.until
     }
 }
 
 /// The ledger's file, which may be open in a broker.
-pub(crate) struct Ledger(Connection);
+#[derive(Debug)]
+pub struct Ledger(Connection);
 
 impl Ledger {
-    pub(crate) fn open(state: &Path) -> Result<Self> {
+    /// Opens it for reading.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn open(state: &Path) -> Result<Self> {
         let file = state.join("ledger.sqlite");
         let connection = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         connection.busy_timeout(Duration::from_secs(5))?;
@@ -50,23 +105,43 @@ impl Ledger {
     }
 
     /// Whether nothing is under way.
-    pub(crate) fn is_settled(&self) -> Result<bool> {
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn is_settled(&self) -> Result<bool> {
         let sql = "SELECT (SELECT count(*) FROM sessions WHERE state IN ('activating', 'ending'))
                         + (SELECT count(*) FROM accounts WHERE settled = 0)";
-        Ok(self.0.query_row(sql, [], |row| row.get::<_, i64>(0))? == 0)
+        Ok(self.count(sql)? == 0)
     }
 
-    pub(crate) fn sessions(&self) -> Result<Vec<Session>> {
-        let sql = "SELECT id, state, a.name, rights, unixepoch(until) FROM sessions s
+    /// Whether no session is being granted or taken away.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn nothing_moves(&self) -> Result<bool> {
+        let sql = "SELECT count(*) FROM sessions WHERE state IN ('activating', 'ending')";
+        Ok(self.count(sql)? == 0)
+    }
+
+    /// Every session, the oldest first.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn sessions(&self) -> Result<Vec<Session>> {
+        let sql = "SELECT id, state, s.technician, policy, a.name, rights, unixepoch(until) FROM sessions s
                    JOIN accounts a ON a.key = s.account ORDER BY id";
         let mut statement = self.0.prepare(sql)?;
         let rows = statement.query_map([], |row| {
-            let (rights, until): (String, i64) = (row.get(3)?, row.get(4)?);
+            let (rights, until): (String, i64) = (row.get(5)?, row.get(6)?);
+            let mut rights: Vec<String> = serde_json::from_str(&rights).unwrap_or_default();
+            rights.sort();
             Ok(Session {
                 id: row.get(0)?,
                 state: row.get(1)?,
-                account: row.get(2)?,
-                rights: serde_json::from_str(&rights).unwrap_or_default(),
+                technician: row.get(2)?,
+                policy: row.get(3)?,
+                account: row.get(4)?,
+                rights,
                 until: SystemTime::UNIX_EPOCH + Duration::from_secs(until.unsigned_abs()),
             })
         })?;
@@ -74,9 +149,20 @@ impl Ledger {
     }
 
     /// A time as texts have it, in whole seconds as [`Session::until`] has it.
-    pub(crate) fn time(&self, text: &str) -> Result<SystemTime> {
+    ///
+    /// # Errors
+    /// It is no time.
+    pub fn time(&self, text: &str) -> Result<SystemTime> {
         let seconds: i64 = self.0.query_row("SELECT unixepoch(?1)", [text], |row| row.get(0))?;
         Ok(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.unsigned_abs()))
+    }
+
+    /// The number that a query answers.
+    ///
+    /// # Errors
+    /// It answers none.
+    pub fn count(&self, sql: &str) -> Result<i64> {
+        Ok(self.0.query_row(sql, [], |row| row.get(0))?)
     }
 
     /// The last hash of each chain.
@@ -88,16 +174,19 @@ impl Ledger {
 }
 
 /// Whether the directory holds for these JIT accounts what the live sessions need, until when they need it, and nothing more.
-pub(crate) fn accounts_hold_what_is_live(accounts: &[Account], sessions: &[Session]) -> Result<()> {
+///
+/// # Errors
+/// It does not.
+pub fn accounts_hold_what_is_live(accounts: &[Account], live: &[&Session], clocks: &Clocks) -> Result<()> {
     for account in accounts {
-        let live: Vec<_> = sessions.iter().filter(|s| s.is_live() && is_named(account, &s.account)).collect();
+        let live: Vec<_> = live.iter().copied().filter(|s| is_named(account, &s.account)).collect();
         holds_exactly(account, &live)?;
         ensure!(account.primary_group == ORDINARY_GROUP, "a right hides as the primary group: {account:?}");
         let Some(end) = live.iter().map(|session| session.until).max() else {
             ensure!(!account.enabled(), "enabled without a session: {account:?}");
             ensure!(
-                matches!(account.expires, Expiry::At(at) if at <= SystemTime::now()),
-                "closed without an end: {account:?}"
+                matches!(account.expires, Expiry::At(at) if at <= clocks.directory),
+                "closed without an end: {account:?} {clocks:?}"
             );
             continue;
         };
@@ -105,10 +194,18 @@ pub(crate) fn accounts_hold_what_is_live(accounts: &[Account], sessions: &[Sessi
         let Expiry::At(at) = account.expires else {
             anyhow::bail!("enabled for ever: {account:?}");
         };
+        if clocks.are_too_far_apart() {
+            continue;
+        }
+        let end = clocks.by_directory(end);
         let apart = at.duration_since(end).unwrap_or_else(|early| early.duration());
-        ensure!(apart <= ROUNDING, "the directory's end is another one: {account:?} {live:?}");
+        let rounding = if clocks.apart() < ROUNDING { ROUNDING } else { ROUNDING_APART };
+        ensure!(
+            apart <= rounding,
+            "the directory's end is {apart:?} from what it should be: {account:?} {live:?} {clocks:?}"
+        );
     }
-    for session in sessions.iter().filter(|session| session.is_live()) {
+    for session in live {
         let there = accounts.iter().any(|account| is_named(account, &session.account));
         ensure!(there, "a live session has no account: {session:?}");
     }
@@ -116,9 +213,12 @@ pub(crate) fn accounts_hold_what_is_live(accounts: &[Account], sessions: &[Sessi
 }
 
 /// Whether a person's own account holds what the live sessions lend it, and nothing more.
-pub(crate) fn a_person_holds_what_is_live(person: &Account, sessions: &[Session]) -> Result<()> {
+///
+/// # Errors
+/// It does not.
+pub fn a_person_holds_what_is_live(person: &Account, live: &[&Session]) -> Result<()> {
     ensure!(person.enabled(), "a person's own account was disabled: {person:?}");
-    holds_exactly(person, &sessions.iter().filter(|session| session.is_live()).collect::<Vec<_>>())
+    holds_exactly(person, live)
 }
 
 fn holds_exactly(account: &Account, live: &[&Session]) -> Result<()> {
@@ -135,7 +235,10 @@ fn is_named(account: &Account, name: &str) -> bool {
 
 /// Checks every chain of an export in JSON Lines from its first record to the head that the ledger notes, and answers the
 /// records.
-pub(crate) fn audit_is_whole(export: &str, ledger: &Ledger) -> Result<Vec<Value>> {
+///
+/// # Errors
+/// It is not whole.
+pub fn audit_is_whole(export: &str, ledger: &Ledger) -> Result<Vec<Value>> {
     let mut chains: BTreeMap<String, (u64, Vec<u8>)> = BTreeMap::new();
     let mut records = Vec::new();
     for line in export.lines() {
@@ -179,8 +282,11 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// Whether every write that enabled a JIT account carried the account's end, and no write took that end away: as the
-/// directory itself noted it.
-pub(crate) fn every_opening_had_its_end(ad: &SambaAd) -> Result<usize> {
+/// directory itself noted it. Answers how many there were.
+///
+/// # Errors
+/// One did not.
+pub fn every_opening_had_its_end(ad: &SambaAd) -> Result<usize> {
     const DISABLED: u64 = 2;
     let mut openings = 0;
     for record in ad.audit()? {
@@ -209,7 +315,10 @@ fn written(change: &Value, attribute: &str) -> Option<u64> {
 }
 
 /// The JIT accounts of one technician.
-pub(crate) fn jit_accounts(look: &mut View, ad: &SambaAd, technician: &str) -> Result<Vec<Account>> {
+///
+/// # Errors
+/// The directory does not answer.
+pub fn jit_accounts(look: &mut View, ad: &SambaAd, technician: &str) -> Result<Vec<Account>> {
     let mut accounts = look.accounts_beginning(ad.account_unit(), &format!("jit-{technician}"))?;
     let (dedicated, burner) = (format!("CN=jit-{technician},"), format!("CN=jit-{technician}-"));
     accounts.retain(|account| account.dn.starts_with(&dedicated) || account.dn.starts_with(&burner));

@@ -1,0 +1,119 @@
+//! `#[derive(FromTree)]`.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::{Data, DeriveInput, Error, Fields, FieldsNamed, Result, Variant};
+
+use crate::attributes::{Missing, OfField, OfType, OfVariant, Tagging, names};
+
+pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
+    let of = OfType::read(&input.attrs)?;
+    let body = match &input.data {
+        Data::Struct(data) => match &data.fields {
+            Fields::Named(fields) => structure(fields, &of)?,
+            other => return Err(Error::new_spanned(other, "FromTree wants fields with names")),
+        },
+        Data::Enum(data) => variants(&data.variants.iter().collect::<Vec<_>>(), &of)?,
+        Data::Union(_) => return Err(Error::new_spanned(input, "FromTree knows no unions")),
+    };
+    let name = &input.ident;
+    Ok(quote! {
+        #[automatically_derived]
+        impl ::ticketgate_protocol::tree::FromTree for #name {
+            fn read(
+                tree: ::core::option::Option<::ticketgate_protocol::tree::Tree>,
+                faults: &mut ::ticketgate_protocol::tree::Faults,
+            ) -> Self {
+                #body
+            }
+        }
+    })
+}
+
+fn structure(fields: &FieldsNamed, of: &OfType) -> Result<TokenStream> {
+    let base = of.default.then(|| quote!(let base = <Self as ::core::default::Default>::default();));
+    let (take, values) = members(fields, of.deny_unknown, of.default)?;
+    Ok(quote! {
+        #base
+        #take
+        Self { #values }
+    })
+}
+
+/// The statement that takes `tree` apart into `members`, and the fields of a literal made of them.
+fn members(fields: &FieldsNamed, deny_unknown: bool, from_base: bool) -> Result<(TokenStream, TokenStream)> {
+    let read: Vec<OfField> = fields.named.iter().map(OfField::read).collect::<Result<_>>()?;
+    let known = names(read.iter().filter(|field| !field.skip).map(|field| &field.name));
+    let mut at = 0usize;
+    let mut values = TokenStream::new();
+    for (field, read) in fields.named.iter().zip(&read) {
+        let ident = &field.ident;
+        if read.flatten {
+            return Err(Error::new_spanned(field, "FromTree knows no flatten"));
+        }
+        if read.skip {
+            values.extend(quote!(#ident: ::core::default::Default::default(),));
+            continue;
+        }
+        values.extend(match &read.missing {
+            _ if from_base => quote!(#ident: members.or(#at, base.#ident),),
+            Missing::AsTyped => quote!(#ident: members.get(#at),),
+            Missing::Default => quote!(#ident: members.or_default(#at),),
+            Missing::Call(call) => quote!(#ident: members.or(#at, #call()),),
+        });
+        at += 1;
+    }
+    let mutable = (at > 0).then(|| quote!(mut));
+    let take = quote! {
+        let #mutable members = ::ticketgate_protocol::tree::Members::of(tree, #known, #deny_unknown, faults);
+    };
+    Ok((take, values))
+}
+
+fn variants(variants: &[&Variant], of: &OfType) -> Result<TokenStream> {
+    let read: Vec<OfVariant> =
+        variants.iter().map(|variant| OfVariant::read(variant, of)).collect::<Result<_>>()?;
+    let other = variants.iter().zip(&read).find(|(_, read)| read.other).map(|(variant, _)| &variant.ident);
+    let known: Vec<_> = variants.iter().zip(&read).filter(|(_, read)| !read.other).collect();
+    let list = names(known.iter().map(|(_, read)| &read.name));
+    let open = other.is_some();
+    let tree = quote!(::ticketgate_protocol::tree);
+    let take = match &of.tagging {
+        Tagging::Outside => quote!(#tree::Chosen::outside(tree, #list, #open, faults)),
+        Tagging::Inside(tag) => quote!(#tree::Chosen::inside(tree, #tag, #list, #open, faults)),
+        Tagging::Beside(tag, content) => {
+            quote!(#tree::Chosen::beside(tree, #tag, #content, #list, #open, faults))
+        }
+    };
+    let inside = matches!(of.tagging, Tagging::Inside(_));
+    let all_bare = variants.iter().all(|variant| matches!(variant.fields, Fields::Unit));
+    let mut arms = Vec::new();
+    for (at, (variant, _)) in known.iter().enumerate() {
+        let ident = &variant.ident;
+        let made = match &variant.fields {
+            // A bare name says all there is; beside a tag inside, serde passes over what else is there.
+            Fields::Unit if all_bare || inside => quote!(Self::#ident),
+            Fields::Unit => quote!({ chosen.nothing(faults); Self::#ident }),
+            Fields::Unnamed(fields) if fields.unnamed.len() == 1 => {
+                quote!(Self::#ident(#tree::FromTree::read(chosen.body, faults)))
+            }
+            Fields::Named(fields) => {
+                let (take, values) = members(fields, of.deny_unknown, false)?;
+                let keep = fields.named.is_empty().then(|| quote!(drop(members);));
+                quote!({ let tree = chosen.body; #take #keep Self::#ident { #values } })
+            }
+            Fields::Unnamed(fields) => {
+                return Err(Error::new_spanned(fields, "FromTree knows no variants of several values"));
+            }
+        };
+        // What is of no variant is a fault already; the last one stands in for it and is thrown away.
+        arms.push(if !open && at + 1 == known.len() { quote!(_ => #made,) } else { quote!(#at => #made,) });
+    }
+    let rest = other.map(|ident| quote!(_ => Self::#ident,));
+    let check = (all_bare && !inside).then(|| quote!(chosen.nothing(faults);));
+    Ok(quote! {
+        let chosen = #take;
+        #check
+        match chosen.at { #(#arms)* #rest }
+    })
+}

@@ -1,0 +1,326 @@
+//! Trees beside serde: the same texts, the same values, the same refusals.
+
+use chrono::{DateTime, Utc};
+use proptest::prelude::*;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::*;
+
+/// One type with everything that the derives know.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, FromTree, ToTree)]
+#[serde(deny_unknown_fields)]
+struct Strict {
+    number: u16,
+    #[serde(default)]
+    text: String,
+    #[serde(default = "seven", skip_serializing_if = "is_seven")]
+    many: u8,
+    maybe: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    r#for: Option<Box<Strict>>,
+}
+
+fn seven() -> u8 {
+    7
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_seven(many: &u8) -> bool {
+    *many == 7
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, FromTree, ToTree)]
+#[serde(default)]
+struct Lenient {
+    a: i64,
+    b: Vec<(i32, String)>,
+    #[serde(skip)]
+    c: u8,
+}
+
+impl Default for Lenient {
+    fn default() -> Self {
+        Self { a: 5, b: vec![(1, "x".into())], c: 0 }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, FromTree, ToTree)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum Outside {
+    Bare,
+    HoldsOne(u32),
+    Named { a: bool },
+    Empty {},
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, FromTree, ToTree)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum Inside {
+    Bare,
+    Named {
+        a: bool,
+    },
+    #[serde(other)]
+    Unknown,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, FromTree, ToTree)]
+#[serde(tag = "kind", content = "data", rename_all = "snake_case")]
+enum Beside {
+    Bare,
+    One(Strict),
+    #[serde(other)]
+    Unknown,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, FromTree, ToTree)]
+#[serde(rename_all = "snake_case")]
+enum Word {
+    First,
+    SecondOne,
+    #[serde(other)]
+    Unknown,
+}
+
+/// What both make of a text; they have to agree whether it can be read, and as what.
+fn same<T>(text: &str) -> Option<T>
+where
+    T: FromTree + ToTree + Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug,
+{
+    let by_serde =
+        serde_json::from_str::<Value>(text).ok().and_then(|value| serde_json::from_value::<T>(value).ok());
+    let by_tree = Tree::from_json(text).and_then(T::from_tree).ok();
+    assert_eq!(by_tree, by_serde, "{text}");
+    if let Some(read) = &by_tree {
+        let written: Value = serde_json::from_str(&read.to_tree().to_json()).unwrap();
+        assert_eq!(written, serde_json::to_value(read).unwrap(), "{text}");
+    }
+    by_tree
+}
+
+#[test]
+fn structs_are_read_and_refused_as_serde_does() {
+    for (text, is_read) in [
+        (r#"{"number":1}"#, true),
+        (r#"{"number":1,"number":2}"#, true),
+        (r#"{"number":1,"text":"a","many":3,"maybe":null,"for":{"number":2,"maybe":true}}"#, true),
+        (r#"{"number":1,"other":2}"#, false),
+        (r#"{"number":1,"for":{"number":2,"other":3}}"#, false),
+        (r#"{"text":"a"}"#, false),
+        (r#"{"number":-1}"#, false),
+        (r#"{"number":65536}"#, false),
+        (r#"{"number":1.0}"#, false),
+        (r#"{"number":1e2}"#, false),
+        (r#"{"number":"1"}"#, false),
+        (r#"{"number":1,"text":null}"#, false),
+        (r#"{"number":1,"maybe":1}"#, false),
+        ("null", false),
+        ("7", false),
+    ] {
+        assert_eq!(same::<Strict>(text).is_some(), is_read, "{text}");
+    }
+}
+
+#[test]
+fn a_types_own_defaults_stand_in_for_what_is_missing() {
+    assert_eq!(same::<Lenient>("{}"), Some(Lenient::default()));
+    assert_eq!(same::<Lenient>(r#"{"a":1,"unknown":2}"#), Some(Lenient { a: 1, ..Lenient::default() }));
+    for text in [r#"{"b":[[1,"a"],[2,"b"]]}"#, r#"{"b":[[1]]}"#, r#"{"b":[[1,"a",2]]}"#, r#"{"b":{}}"#] {
+        same::<Lenient>(text);
+    }
+}
+
+#[test]
+fn variants_are_told_as_serde_tells_them() {
+    for text in [
+        r#""bare""#,
+        r#"{"bare":null}"#,
+        r#"{"bare":1}"#,
+        r#"{"holds_one":4}"#,
+        r#"{"holds_one":-4}"#,
+        r#""holds_one""#,
+        r#"{"named":{"a":true}}"#,
+        r#"{"named":{"a":true,"b":1}}"#,
+        r#"{"empty":{}}"#,
+        r#"{"empty":{"a":1}}"#,
+        r#""empty""#,
+        r#"{"bare":null,"empty":{}}"#,
+        "{}",
+        r#""else""#,
+        "null",
+    ] {
+        same::<Outside>(text);
+    }
+    for text in [
+        r#"{"kind":"bare"}"#,
+        r#"{"kind":"bare","more":1}"#,
+        r#"{"kind":"named","a":true,"more":1}"#,
+        r#"{"kind":"named"}"#,
+        r#"{"kind":"else","a":1}"#,
+        r#"{"kind":7}"#,
+        "{}",
+        r#""bare""#,
+    ] {
+        same::<Inside>(text);
+    }
+    for text in [
+        r#"{"kind":"bare"}"#,
+        r#"{"kind":"one","data":{"number":1}}"#,
+        r#"{"data":{"number":1},"kind":"one","more":1}"#,
+        r#"{"kind":"one","data":{"number":1,"other":1}}"#,
+        r#"{"kind":"one"}"#,
+        r#"{"kind":"else"}"#,
+        "{}",
+    ] {
+        same::<Beside>(text);
+    }
+    // What a newer peer says is unknown whatever stands beside it; serde wants it to have said nothing more.
+    let newer = Tree::from_json(r#"{"kind":"else","data":{"number":1}}"#).and_then(Beside::from_tree);
+    assert_eq!(newer, Ok(Beside::Unknown));
+    for text in [r#""first""#, r#""second_one""#, r#""SecondOne""#, r#""third""#, "3", "{}"] {
+        same::<Word>(text);
+    }
+}
+
+#[test]
+fn a_fault_says_what_and_where() {
+    let fault = |text| Tree::from_json(text).and_then(Strict::from_tree).unwrap_err().to_string();
+    assert_eq!(fault("{"), "not JSON");
+    assert!(fault(r#"{"number":1,"extra":2}"#).contains("unknown field `extra`"));
+    assert_eq!(fault(r#"{"number":"1"}"#), "a whole number was expected at or near number");
+}
+
+#[test]
+fn text_that_is_no_json_is_refused_and_the_rest_is_not() {
+    for text in [
+        "",
+        " ",
+        "\0",
+        "null\0",
+        "nul",
+        "nulll",
+        "tru",
+        "+1",
+        "01",
+        "-",
+        "-01",
+        "1.",
+        ".5",
+        "1e",
+        "1e+",
+        "0x1",
+        "1 2",
+        "[",
+        "[1",
+        "[1,",
+        "[1,]",
+        "[,1]",
+        "{",
+        r#"{"a"}"#,
+        r#"{"a":}"#,
+        r#"{"a":1,}"#,
+        "{a:1}",
+        "{1:1}",
+        r#"""#,
+        r#""\""#,
+        r#""\x""#,
+        r#""\u12""#,
+        r#""\ud800""#,
+        r#""\ud800\u0041""#,
+        r#""\udc00""#,
+        "\"a\nb\"",
+        "1e999",
+        "'a'",
+        "]",
+    ] {
+        assert!(serde_json::from_str::<Value>(text).is_err(), "{text:?}");
+        assert!(Tree::from_json(text).is_err(), "{text:?}");
+    }
+    for text in [
+        " null ",
+        "-0",
+        "0",
+        "9223372036854775807",
+        "-9223372036854775808",
+        "[ ]",
+        "{ }",
+        "[1 , 2]",
+        r#"{"a" : 1}"#,
+        r#""\ud83d\ude00 \u00e9 \/ \b\f\n\r\t""#,
+    ] {
+        let value: Value = serde_json::from_str(text).unwrap();
+        assert_eq!(Tree::from_json(text), Ok(serde_json::from_value(value).unwrap()), "{text}");
+    }
+    let deep = |depth| "[".repeat(depth) + &"]".repeat(depth);
+    assert!(Tree::from_json(&deep(100)).is_ok());
+    assert!(Tree::from_json(&deep(100_000)).is_err());
+}
+
+#[test]
+fn numbers_that_are_not_whole_come_near() {
+    for text in ["1.5", "-2.25e3", "1e2", "1e-7", "0.1", "18446744073709551616", "123456.789", "0.0", "5e0"] {
+        let expected: f64 = text.parse().unwrap();
+        let Ok(Tree::Float(read)) = Tree::from_json(text) else { panic!("{text}") };
+        assert!((read - expected).abs() <= expected.abs() * 1e-12, "{text}: {read}");
+    }
+    let fractions = [-1.25, 0.0005, 1e300].map(Tree::Float).to_vec();
+    assert_eq!(Tree::List(fractions).to_json(), "[-1.250000,0.000500,null]");
+}
+
+fn plain() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 40, 6, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            proptest::collection::hash_map(".{0,6}", inner, 0..6).prop_map(|map| json!(map)),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn whatever_serde_writes_is_read_the_same_and_back(value in plain(), pretty in any::<bool>()) {
+        let text = if pretty { serde_json::to_string_pretty(&value).unwrap() } else { value.to_string() };
+        let tree = Tree::from_json(&text).unwrap();
+        prop_assert_eq!(serde_json::from_str::<Value>(&tree.to_json()).unwrap(), value.clone());
+        prop_assert_eq!(tree, serde_json::from_value::<Tree>(value).unwrap());
+    }
+
+    #[test]
+    fn whatever_comes_is_json_to_both_or_to_neither(text in r#"[\[\]{}:,"\\0-9a-u.eE+ -]{0,24}|.{0,24}"#) {
+        prop_assert_eq!(Tree::from_json(&text).is_ok(), serde_json::from_str::<Value>(&text).is_ok());
+    }
+
+    #[test]
+    fn times_are_written_and_read_as_chrono_does(
+        seconds in -60_000_000_000_i64..250_000_000_000, nanos in 0_u32..1_000_000_000, cut in 0_u32..4,
+    ) {
+        let step = 1000_u32.pow(cut);
+        let time = DateTime::<Utc>::from_timestamp(seconds, nanos / step * step).unwrap();
+        let expected = serde_json::to_value(time).unwrap().as_str().unwrap().to_owned();
+        prop_assert_eq!(time.to_tree(), Tree::Text(expected.into()));
+        prop_assert_eq!(DateTime::<Utc>::from_tree(time.to_tree()), Ok(time));
+    }
+
+    #[test]
+    fn a_time_with_an_offset_is_the_same_instant(minutes in -1439_i32..=1439, seconds in 0_i64..4_000_000_000) {
+        let offset = chrono::FixedOffset::east_opt(minutes * 60).unwrap();
+        let time = DateTime::<Utc>::from_timestamp(seconds, 0).unwrap();
+        let text = time.with_timezone(&offset).to_rfc3339();
+        prop_assert_eq!(DateTime::<Utc>::from_tree(Tree::Text(text.into())), Ok(time));
+    }
+
+    #[test]
+    fn what_is_no_time_to_chrono_is_none(
+        text in "[0-2][0-9]{3}-[01][0-9]-[0-3][0-9][T ][0-2][0-9]:[0-6][0-9]:[0-6][0-9](\\.[0-9]{0,10})?(Z|[+-][0-2][0-9]:[0-6][0-9])?",
+    ) {
+        let by_chrono = text.parse::<DateTime<Utc>>().ok();
+        prop_assert_eq!(DateTime::<Utc>::from_tree(Tree::Text(text.into())).ok(), by_chrono);
+    }
+}

@@ -1,0 +1,420 @@
+//! Playing one event, and what its answers tell the model.
+
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
+use ticketgate_tests::product::asking::new_key;
+use ticketgate_tests::proxy::Weather as Network;
+use ticketgate_tests::witness::Session;
+
+use crate::history::{Ask, Deed, Event, Outage};
+use crate::model::{Mode, Rules, Unheard, Weather, moved, policy};
+use crate::stage::{Scene, wish};
+
+/// A request that was made, with what came back.
+pub(crate) struct Said {
+    ask: Ask,
+    /// The session that it is about.
+    id: Option<String>,
+    /// `None`: nobody answered.
+    answer: Option<(u16, Value)>,
+    asked: SystemTime,
+    answered: SystemTime,
+}
+
+impl Said {
+    fn granted(&self) -> Option<&Value> {
+        self.answer.as_ref().filter(|(status, _)| (200..300).contains(status)).map(|(_, body)| body)
+    }
+
+    /// The code of a refusal.
+    fn code(&self) -> &str {
+        let code = self.answer.as_ref().and_then(|(_, body)| body.get("code")?.as_str());
+        code.unwrap_or_default()
+    }
+}
+
+/// A request before it is sent.
+struct Request {
+    ask: Ask,
+    who: usize,
+    id: Option<String>,
+    path: String,
+    body: Value,
+}
+
+/// What Samba says to somebody whose last logon is in the future, because its clock was set back.
+const LAST_LOGON_IN_FUTURE: &str = "54e";
+
+/// Samba lets nobody in whose last logon is in the future. It notes logons every nine days at most, so clocks
+/// stay between the one before all histories and the next that could be noted.
+const IN_REACH: std::ops::Range<i64> = -200_000..430_000;
+
+/// Where the difference of the clocks would be as good as the most that is allowed, nobody can say what has to happen.
+fn not_at_the_limit(apart: i64, by: i64) -> i64 {
+    if apart.abs().abs_diff(300) < 10 { by + 25 } else { by }
+}
+
+impl Scene<'_> {
+    /// Plays an event until it is over; what it left is settled afterwards.
+    pub(crate) fn play(&mut self, event: &Event) -> Result<()> {
+        match event {
+            Event::Ask(ask) => {
+                let said = self.ask_all(std::slice::from_ref(ask))?;
+                self.hear(&said, Weather::Calm)
+            }
+            Event::Together(asks) => {
+                let said = self.ask_all(asks)?;
+                self.hear(&said, Weather::Crowd)
+            }
+            Event::Pass { seconds } => self.pass(*seconds),
+            Event::Wall { seconds } => {
+                let apart = self.model.directory - self.model.broker.max(self.model.wall + seconds);
+                let by = not_at_the_limit(apart, *seconds);
+                if IN_REACH.contains(&(self.model.wall + by)) {
+                    self.model.set_wall(by);
+                }
+                self.clocks_were_set()
+            }
+            Event::Directory { seconds } => {
+                let by = not_at_the_limit(self.model.directory + seconds - self.model.broker, *seconds);
+                if IN_REACH.contains(&(self.model.directory + by)) {
+                    self.model.directory += by;
+                }
+                self.clocks_were_set()
+            }
+            Event::Agree => {
+                self.model.wall = self.model.broker;
+                self.model.directory = self.model.broker;
+                self.clocks_were_set()
+            }
+            Event::Rules { bits } => {
+                self.model.rules = Rules(*bits);
+                self.configure(&self.stage.configuration(self.model.rules)?)
+            }
+            Event::BadRules => {
+                let good = self.stage.configuration(self.model.rules)?;
+                self.configure(&good.clone().with("[[policy]]\nid = \"no-rights\""))?;
+                self.configure(&good)
+            }
+            Event::Kill { during, after_ms } => {
+                let asks: Vec<_> = during.iter().cloned().collect();
+                let said = self.meanwhile(&asks, |scene| {
+                    std::thread::sleep(Duration::from_millis(*after_ms));
+                    scene.kill()
+                })?;
+                self.start(&[])?;
+                self.hear(&said, Weather::Storm)
+            }
+            Event::Stop => {
+                self.product.stop_broker()?;
+                self.start(&[])
+            }
+            Event::Fault { at, passage, fault, ask } => {
+                self.kill()?;
+                // A broker that cannot start is one that is started again.
+                let started = self.start(&[("TICKETGATE_FAULT", &format!("{at}#{passage}:{fault}"))]);
+                let runs = started.is_ok() && self.product.broker_runs()?;
+                let said = if runs { self.ask_all(std::slice::from_ref(ask))? } else { Vec::new() };
+                self.kill()?;
+                self.start(&[])?;
+                self.hear(&said, Weather::Storm)
+            }
+            Event::Outage { what, ask, for_ms, pass_s } => {
+                self.begin_outage(*what)?;
+                let asks: Vec<_> = ask.iter().cloned().collect();
+                let said = self.meanwhile(&asks, |scene| {
+                    if *pass_s > 0 {
+                        scene.pass(*pass_s)?;
+                    }
+                    std::thread::sleep(Duration::from_millis(*for_ms));
+                    scene.end_outage(*what)
+                })?;
+                self.hear(&said, Weather::Storm)
+            }
+            Event::ByHand { pick, deed } => self.by_hand(*pick, *deed),
+        }
+    }
+
+    /// Clocks that are set are noticed by the sweep.
+    fn clocks_were_set(&mut self) -> Result<()> {
+        self.turn_clocks()?;
+        self.sweep()
+    }
+
+    fn begin_outage(&mut self, what: Outage) -> Result<()> {
+        match what {
+            Outage::Refusing => self.stage.proxy.set(Network::Refusing),
+            Outage::Silent => self.stage.proxy.set(Network::Silent),
+            Outage::Slow { ms } => self.stage.proxy.set(Network::Slow(Duration::from_millis(ms))),
+            Outage::Cut { bytes } => self.stage.proxy.set(Network::CutAfter(bytes)),
+            Outage::Crash => self.stage.ad.crash(),
+            Outage::Hang => self.stage.ad.pause(),
+        }
+    }
+
+    fn end_outage(&mut self, what: Outage) -> Result<()> {
+        self.stage.proxy.set(Network::Fair)?;
+        match what {
+            Outage::Crash => self.stage.ad.restart(),
+            Outage::Hang => self.stage.ad.resume(),
+            _ => Ok(()),
+        }
+    }
+
+    /// What a request looks like; none where it is about a session and there is none.
+    fn request(&self, ask: &Ask) -> Result<Option<Request>> {
+        let ask = ask.clone();
+        if let Ask::Activate { who, policy: number, for_s } = ask {
+            let who = who % self.stage.users.len();
+            let body = wish(policy(number)?.id, for_s);
+            return Ok(Some(Request { ask, who, id: None, path: "/v1/sessions".into(), body }));
+        }
+        let Some(held) = ask.picks().and_then(|pick| self.model.pick(pick)) else { return Ok(None) };
+        let (what, body) = match ask {
+            Ask::Extend { by_s, .. } => ("extend", json!({"by_s": by_s})),
+            Ask::Password { renew, .. } => ("password", json!({"renew": renew})),
+            _ => ("end", json!({})),
+        };
+        let id = held.session.id.clone();
+        let path = format!("/v1/sessions/{id}/{what}");
+        Ok(Some(Request { ask, who: held.who, id: Some(id), path, body }))
+    }
+
+    /// Makes requests at the same moment, and answers what came of them.
+    fn ask_all(&mut self, asks: &[Ask]) -> Result<Vec<Said>> {
+        self.meanwhile(asks, |_| Ok(()))
+    }
+
+    /// Makes requests, and does something else meanwhile.
+    fn meanwhile(&mut self, asks: &[Ask], work: impl FnOnce(&mut Self) -> Result<()>) -> Result<Vec<Said>> {
+        let requests = asks.iter().map(|ask| self.request(ask)).collect::<Result<Vec<_>>>()?;
+        let users = self.stage.users.clone();
+        let socket = self.product.socket();
+        std::thread::scope(|scope| {
+            let asking: Vec<_> = requests
+                .into_iter()
+                .flatten()
+                .map(|request| {
+                    let (users, socket) = (&users, &socket);
+                    scope.spawn(move || {
+                        let asked = SystemTime::now();
+                        let answer = users.get(request.who).and_then(|user| {
+                            let key = new_key();
+                            let answer =
+                                user.ask(socket, "POST", &request.path, Some(&key), &request.body).ok()?;
+                            Some((answer.status, answer.json().ok()?))
+                        });
+                        Said { ask: request.ask, id: request.id, answer, asked, answered: SystemTime::now() }
+                    })
+                })
+                .collect();
+            let worked = work(self);
+            let said = asking.into_iter().map(|one| one.join()).collect::<Result<Vec<_>, _>>();
+            worked?;
+            said.ok().context("a thread panicked")
+        })
+    }
+
+    /// What the answers tell the model.
+    fn hear(&mut self, said: &[Said], weather: Weather) -> Result<()> {
+        // Storms are over when the answers are heard; what was asked in a crowd is compared with what was there before.
+        for said in said {
+            let heard = match &said.ask {
+                Ask::Activate { who, policy, for_s } => {
+                    self.hear_activation(said, weather, *who, *policy, *for_s)
+                }
+                Ask::Extend { by_s, .. } => self.hear_extension(said, weather, *by_s),
+                Ask::End { .. } => self.hear_end(said, weather),
+                Ask::Password { renew, .. } => self.hear_password(said, weather, *renew),
+            };
+            heard.with_context(|| format!("{:?} was answered {:?}", said.ask, said.answer))?;
+        }
+        Ok(())
+    }
+
+    fn hear_activation(
+        &mut self,
+        said: &Said,
+        weather: Weather,
+        who: usize,
+        number: usize,
+        for_s: u32,
+    ) -> Result<()> {
+        let who = who % self.stage.users.len();
+        let policy = policy(number)?;
+        let rules = self.model.rules;
+        if weather == Weather::Calm && self.model.live().next().is_none() {
+            // Nothing can be lengthened, so the wall clock is followed back, too.
+            self.model.broker = self.model.wall;
+        }
+        let wanted = self.model.refusal(who, policy, for_s);
+        let active = said.granted().filter(|body| body.get("state").is_some_and(|state| state == "active"));
+        let Some(session) = active else {
+            // One that took longer than its own time is over when it is answered.
+            let over = weather == Weather::Storm && said.granted().is_some();
+            let may_be = over || said.answer.is_none() || said.code() == "timed_out";
+            ensure!(may_be || said.granted().is_none(), "granted and not active");
+            if weather == Weather::Calm {
+                ensure!(wanted == Some(said.code()), "it should be {wanted:?}");
+            }
+            self.model.unheard.push(Unheard { who, policy, for_s, rules, may_be });
+            return Ok(());
+        };
+        ensure!(wanted.is_none() || weather != Weather::Calm, "it should be {wanted:?}");
+        let text =
+            |name: &str| session.get(name).and_then(Value::as_str).with_context(|| format!("no {name}"));
+        let account = text("account")?;
+        let until = self.ledger()?.time(text("expires_at")?)?;
+        let length = Duration::from_secs(for_s.into());
+        let possible = [self.model.broker, self.model.wall].iter().any(|ahead| {
+            let (first, last) = (moved(said.asked, *ahead) + length, moved(said.answered, *ahead) + length);
+            first - Duration::from_secs(1) <= until && until <= last
+        });
+        // In a storm time passes between the two.
+        ensure!(
+            possible || weather == Weather::Storm,
+            "another end than asked for: {until:?}, {:?}",
+            self.model.clocks()
+        );
+        let session = Session {
+            id: text("id")?.to_owned(),
+            state: "active".to_owned(),
+            technician: crate::model::technician(who),
+            policy: policy.id.to_owned(),
+            account: account.rsplit('\\').next().unwrap_or_default().to_owned(),
+            rights: self.stage.rights(rules.rights(policy)),
+            until,
+        };
+        self.model.add(who, policy, for_s, rules, session);
+        Ok(())
+    }
+
+    fn hear_extension(&mut self, said: &Said, weather: Weather, by_s: u32) -> Result<()> {
+        let id = said.id.as_deref().context("no session")?;
+        let held = self.model.held(id)?.clone();
+        let wanted = self.model.extension(&held, by_s);
+        match (&said.answer, said.granted()) {
+            (_, Some(session)) => {
+                let until = session.get("expires_at").and_then(Value::as_str).context("no end")?;
+                let until = self.ledger()?.time(until)?;
+                if weather != Weather::Crowd {
+                    ensure!(wanted == Ok(until), "it should be {wanted:?}");
+                }
+                ensure!(until <= held.latest, "longer than the policy allows");
+                self.model.may_be_until(id, until)?;
+                if weather == Weather::Calm {
+                    self.model.held(id)?.session.until = until;
+                }
+            }
+            (None, _) => {
+                if let Ok(until) = wanted {
+                    self.model.may_be_until(id, until)?;
+                }
+            }
+            (Some(_), None) => match (weather, wanted) {
+                (Weather::Calm, Ok(_)) => ensure!(self.model.far_apart(), "it should be extended"),
+                (Weather::Calm, Err(code)) => ensure!(said.code() == code, "it should be {code}"),
+                // A ledger that fails as well cannot take the longer end back.
+                (Weather::Storm, Ok(until)) if said.code() == "ledger_down" || said.code() == "timed_out" => {
+                    self.model.may_be_until(id, until)?;
+                }
+                _ => {}
+            },
+        }
+        Ok(())
+    }
+
+    fn hear_end(&mut self, said: &Said, weather: Weather) -> Result<()> {
+        let id = said.id.as_deref().context("no session")?;
+        match said.granted() {
+            Some(session) => {
+                let state = session.get("state").and_then(Value::as_str).unwrap_or_default();
+                ensure!(["ending", "ended"].contains(&state), "neither ending nor ended");
+                ensure!(weather != Weather::Calm || state == "ended", "not at once");
+                self.model.ends(id)
+            }
+            None => {
+                ensure!(weather == Weather::Storm, "it should be ended");
+                self.model.may_end(id)
+            }
+        }
+    }
+
+    fn hear_password(&mut self, said: &Said, weather: Weather, renew: bool) -> Result<()> {
+        let held = self.model.held(said.id.as_deref().context("no session")?)?.clone();
+        let Some(over) = said.granted() else {
+            let codes: &[&str] = match (held.policy.mode, renew) {
+                (Mode::Membership, _) => &["no_password"],
+                // A broker that was started again does not have it any more.
+                (_, false) => &["password_gone"],
+                (_, true) if self.model.far_apart() => &["clock_skew"],
+                (_, true) => &[],
+            };
+            ensure!(weather != Weather::Calm || codes.contains(&said.code()), "it should be handed over");
+            return Ok(());
+        };
+        let password = over.get("password").and_then(Value::as_str).context("no password")?;
+        if weather == Weather::Calm && !self.model.far_apart() {
+            let bind = self.stage.ad.bind(&held.session.account, password)?;
+            let in_future = bind.refused_with(LAST_LOGON_IN_FUTURE);
+            ensure!(bind.accepted() || in_future, "nobody can log on with a live session: {bind:?}");
+            self.model.passwords.insert(held.session.account, password.to_owned());
+        }
+        Ok(())
+    }
+
+    fn by_hand(&mut self, pick: usize, deed: Deed) -> Result<()> {
+        if self.model.far_apart() {
+            // Nothing is put right then but what takes away.
+            return Ok(());
+        }
+        if deed == Deed::Opens {
+            return self.opens(pick);
+        }
+        let jit: Vec<_> =
+            self.model.live().filter(|held| held.policy.mode != Mode::Membership).cloned().collect();
+        let Some(held) = jit.get(pick % jit.len().max(1)) else { return Ok(()) };
+        let name = held.session.account.clone();
+        let right = held.session.rights.first().cloned().context("no right")?;
+        let code = self.stage.look(|look, ad| {
+            let account = look.account(&name)?.context("no account")?;
+            match deed {
+                Deed::AddsRight => look.add_member(ad.group("domain_admins"), &account.dn),
+                Deed::TakesRight => look.remove_member(&right, &account.dn),
+                Deed::Disables => look.disable(&account.dn),
+                Deed::Deletes => look.delete(&account.dn),
+                Deed::Opens => bail!("that is another one"),
+            }
+        })?;
+        ensure!(code == 0, "{deed:?} by hand: {code}");
+        if matches!(deed, Deed::Disables | Deed::Deletes) {
+            for one in jit.iter().filter(|one| one.session.account == name) {
+                self.model.ends(&one.session.id)?;
+            }
+        }
+        self.sweep()
+    }
+
+    /// Somebody opens a closed account with a password of their own.
+    fn opens(&mut self, pick: usize) -> Result<()> {
+        let live: Vec<_> = self.model.live().map(|held| held.session.account.to_lowercase()).collect();
+        let (now, password) = (self.model.clocks().directory, "By hand 4711!".to_owned());
+        let opened = self.stage.look(|look, ad| {
+            let mut accounts = look.accounts_below(ad.account_unit())?;
+            accounts.retain(|one| {
+                !live.iter().any(|name| one.dn.to_lowercase().starts_with(&format!("cn={name},")))
+            });
+            let Some(account) = accounts.get(pick % accounts.len().max(1)) else { return Ok(None) };
+            let code = look.enable(&account.dn, &password, now + Duration::from_secs(86_400))?;
+            ensure!(code == 0, "opened by hand: {code}");
+            let name = account.dn.split(',').next().unwrap_or_default();
+            Ok(Some(name.trim_start_matches("CN=").to_owned()))
+        })?;
+        if let Some(name) = opened {
+            self.model.passwords.insert(name, password);
+        }
+        self.sweep()
+    }
+}

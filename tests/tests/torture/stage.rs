@@ -1,0 +1,239 @@
+//! The world that a history is played in: a directory behind a proxy, a broker, several technicians; and how to start it anew.
+
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use ticketgate_tests::http::Response;
+use ticketgate_tests::ldap::View;
+use ticketgate_tests::patience::{LIMIT, until};
+use ticketgate_tests::product::users::{User, users};
+use ticketgate_tests::product::{Configuration, Policy as Written, Product};
+use ticketgate_tests::proxy::{Proxy, Weather as Network};
+use ticketgate_tests::samba::{Options, SambaAd};
+use ticketgate_tests::witness::Ledger;
+
+use crate::model::{AT_ONCE, GROUP, Mode, Model, Rules, technician};
+
+const LDAPS: u16 = 636;
+/// People's accounts outlive every clock that is moved.
+const A_YEAR: Duration = Duration::from_secs(365 * 86_400);
+
+/// Servers and people; one for many histories.
+pub(crate) struct Stage {
+    pub(crate) ad: SambaAd,
+    pub(crate) proxy: Proxy,
+    pub(crate) users: Vec<User>,
+    look: Option<View>,
+}
+
+/// One history's own: a broker and what is known of it.
+pub(crate) struct Scene<'a> {
+    pub(crate) stage: &'a mut Stage,
+    pub(crate) product: Product,
+    pub(crate) model: Model,
+    ledger: Option<Ledger>,
+}
+
+impl Stage {
+    pub(crate) fn new() -> Result<Self> {
+        let ad = SambaAd::start(Options { movable_clock: true, ..Options::default() })?;
+        let proxy = Proxy::start(SocketAddr::from((ad.address(), LDAPS)))?;
+        let users = users();
+        // Logons that are noted now are in the past whatever happens to the clock later.
+        ad.move_clock("-3d")?;
+        let mut look = ad.look()?;
+        ad.bind("jit-svc", ad.password("jit-svc")?)?;
+        for who in 0..users.len() {
+            let name = technician(who);
+            let made =
+                look.create(&person(&ad, who)?, &name, ad.password("tech1")?, SystemTime::now() + A_YEAR)?;
+            ensure!(made == 0, "no person {name}: {made}");
+        }
+        Ok(Self { ad, proxy, users, look: Some(look) })
+    }
+
+    /// Looks into the directory. A connection that a crash or a set clock ended is made anew.
+    pub(crate) fn look<T>(&mut self, mut at: impl FnMut(&mut View, &SambaAd) -> Result<T>) -> Result<T> {
+        if let Some(look) = &mut self.look
+            && let Ok(seen) = at(look, &self.ad)
+        {
+            return Ok(seen);
+        }
+        let mut look = self.ad.look()?;
+        let seen = at(&mut look, &self.ad);
+        self.look = Some(look);
+        seen
+    }
+
+    /// A world in which nothing has happened, with a broker in it.
+    pub(crate) fn scene(&mut self) -> Result<Scene<'_>> {
+        self.proxy.set(Network::Fair)?;
+        self.ad.move_clock("+0")?;
+        let people = self.users.len();
+        self.look(|look, ad| {
+            for account in look.accounts_below(ad.account_unit())? {
+                look.delete(&account.dn)?;
+            }
+            for who in 0..people {
+                let account = look.account(&technician(who))?.context("a person is gone")?;
+                for group in &account.groups {
+                    look.remove_member(group, &account.dn)?;
+                }
+            }
+            Ok(())
+        })?;
+        let mut product = Product::install(&self.configuration(Rules::default())?)?;
+        product.serve_everyone();
+        product.start_broker()?;
+        Ok(Scene { stage: self, product, model: Model::default(), ledger: None })
+    }
+
+    /// The configuration file by these rules.
+    pub(crate) fn configuration(&self, rules: Rules) -> Result<Configuration> {
+        let mut written = Configuration::empty()
+            .broker("administrators = [\"t1\"]")
+            .broker("rate = { per_minute = 10000, per_hour = 10000, per_day = 10000 }")
+            .broker(&format!("sessions_at_once = {AT_ONCE}"))
+            .customer("acme", "Acme Corp", &[])
+            .directory("acme-ad", "acme", &self.ad);
+        for (who, user) in self.users.iter().enumerate() {
+            let groups: &[&str] = if rules.admits(who) { &[GROUP] } else { &[] };
+            let id = technician(who);
+            written = written.technician(&id, &user.login, groups, &[("acme-ad", &id)]);
+        }
+        let max = rules.max().0;
+        for policy in rules.policies() {
+            written = written.policy(&Written {
+                id: policy.id,
+                name: policy.id,
+                mode: match policy.mode {
+                    Mode::Dedicated => "dedicated",
+                    Mode::Burner => "burner",
+                    Mode::Membership => "membership",
+                },
+                rights: self.rights(rules.rights(policy)),
+                default: "30m",
+                max,
+                choices: vec!["30m"],
+                groups: vec![GROUP],
+                ..Written::default()
+            });
+        }
+        let through = format!("ldaps://{}", self.proxy.address());
+        // An answer that does not come is given up soon.
+        written
+            .replace(&self.ad.url(), &through)?
+            .replace("account_unit =", "timeout = \"2s\"\naccount_unit =")
+    }
+
+    /// The DNs of groups, sorted.
+    pub(crate) fn rights(&self, short: &[&str]) -> Vec<String> {
+        let mut rights: Vec<_> = short.iter().map(|short| self.ad.group(short).to_owned()).collect();
+        rights.sort();
+        rights
+    }
+}
+
+/// The DN of a technician's own account.
+fn person(ad: &SambaAd, who: usize) -> Result<String> {
+    let (_, unit) = ad.person("tech1").split_once(',').context("no people")?;
+    Ok(format!("CN={},{unit}", technician(who)))
+}
+
+impl Scene<'_> {
+    /// The ledger, by plain SQL.
+    pub(crate) fn ledger(&mut self) -> Result<&Ledger> {
+        match &mut self.ledger {
+            Some(ledger) => Ok(ledger),
+            none => Ok(none.insert(Ledger::open(&self.product.state())?)),
+        }
+    }
+
+    /// Asks the broker's API as a technician.
+    pub(crate) fn api(
+        &self,
+        who: usize,
+        method: &str,
+        path: &str,
+        key: Option<&str>,
+        body: &Value,
+    ) -> Result<Response> {
+        let user = self.stage.users.get(who).context("no such technician")?;
+        user.ask(&self.product.socket(), method, path, key, body)
+    }
+
+    /// Compares directory and ledger, as a broker does at its start and every quarter of an hour.
+    pub(crate) fn sweep(&self) -> Result<()> {
+        let swept = self.api(0, "POST", "/v1/sweep", None, &Value::Null)?;
+        ensure!(swept.status == 200, "no sweep: {}", swept.text());
+        Ok(())
+    }
+
+    /// Puts what the model says on the clocks.
+    pub(crate) fn turn_clocks(&self) -> Result<()> {
+        self.product.move_clocks(self.model.wall, self.model.slept)?;
+        self.stage.ad.move_clock(&format!("{:+}", self.model.directory))
+    }
+
+    /// Time passes everywhere.
+    pub(crate) fn pass(&mut self, seconds: u32) -> Result<()> {
+        self.model.pass(seconds);
+        self.turn_clocks()
+    }
+
+    /// Kills the broker, if it still runs.
+    pub(crate) fn kill(&mut self) -> Result<()> {
+        if self.product.broker_runs()? {
+            self.product.kill_broker()?;
+        }
+        Ok(())
+    }
+
+    /// Starts a broker. A machine whose clock was behind its broker's time has been put right before: what becomes of sessions
+    /// otherwise is not this model's.
+    pub(crate) fn start(&mut self, environment: &[(&str, &str)]) -> Result<()> {
+        self.model.wall = self.model.broker;
+        self.turn_clocks()?;
+        self.product.start_broker_with(environment)
+    }
+
+    /// Writes a configuration, and waits until the broker has read it.
+    pub(crate) fn configure(&mut self, written: &Configuration) -> Result<()> {
+        const READ: &str = "SELECT count(*) FROM audit WHERE action LIKE 'broker.config_%'";
+        let before = self.ledger()?.count(READ)?;
+        self.product.configure(written)?;
+        until("the configuration to be read", LIMIT, || Ok(self.ledger()?.count(READ)? > before))
+    }
+
+    /// Follows the broker's time where it may go either way: when nothing was open it follows a wall clock that was set back.
+    pub(crate) fn read_broker_clock(&mut self, was_open: bool) -> Result<()> {
+        let asked = SystemTime::now();
+        let told = self.api(0, "GET", "/v1/broker", None, &Value::Null)?.json()?;
+        let answered = SystemTime::now();
+        let told = told.get("now").and_then(Value::as_str).context("no time")?;
+        let told = self.ledger()?.time(told)?;
+        let shows = |ahead: i64| {
+            let (first, last) = (crate::model::moved(asked, ahead), crate::model::moved(answered, ahead));
+            first - Duration::from_millis(1500) <= told && told <= last + Duration::from_millis(500)
+        };
+        if shows(self.model.broker) {
+            return Ok(());
+        }
+        let idle = !was_open || self.model.live().next().is_none();
+        ensure!(
+            idle && shows(self.model.wall),
+            "the broker's time is {told:?}, at {asked:?}, {} s ahead, wall clock {}, open before: {was_open}",
+            self.model.broker,
+            self.model.wall
+        );
+        self.model.broker = self.model.wall;
+        Ok(())
+    }
+}
+
+/// A wish at the one customer.
+pub(crate) fn wish(policy: &str, for_s: u32) -> Value {
+    json!({"customer": "acme", "policy": policy, "duration_s": for_s, "reason": "#4711 A random history"})
+}

@@ -1,0 +1,300 @@
+//! `cargo xtask fuzz`: libFuzzer on the targets of `fuzz/`, with a stable compiler. The coverage that libFuzzer lives on comes
+//! from a pass of LLVM that rustc takes by name; cargo-fuzz passes the same flags.
+//!
+//! Two builds: the long one with everything instrumented, in a folder of its own; and the short one for CI, which takes the
+//! dependencies from the workspace's build as they are and instruments our own crates only, so that it costs little.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::cargo::{PRODUCT, native};
+use crate::lint::FAULT_POINTS;
+use crate::setup;
+use crate::steps::{Steps, seconds};
+use crate::tree::Tree;
+
+/// Options of `fuzz`.
+#[derive(clap::Args)]
+#[command(
+    after_help = "A finding is an input in target/fuzz/findings/; `--reproduce` runs it once more. When it is mended, \
+keep it in fuzz/corpus/TARGET/, where tests replay it. `--minimise` makes the kept corpora anew from all that long runs found."
+)]
+pub(crate) struct Args {
+    /// Only this target
+    #[arg(value_enum)]
+    target: Option<Target>,
+    /// For how long each target runs
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    minutes: u64,
+    /// Run this input once
+    #[arg(long, value_name = "FILE", requires = "target")]
+    reproduce: Option<PathBuf>,
+    /// Keep the smallest inputs that reach all that was reached, in fuzz/corpus/
+    #[arg(long)]
+    minimise: bool,
+}
+
+/// A target of `fuzz/src/lib.rs`, with what is tried at most and what else of the repository is an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Target {
+    /// Native-messaging frames
+    Frame,
+    /// Requests as relay and broker read them
+    Request,
+    /// Recognition rules
+    Rules,
+    /// What pages say
+    Facts,
+    /// The configuration file
+    Config,
+    /// Ledgers that somebody else wrote to
+    Ledger,
+    /// What directory servers answer
+    Ldap,
+}
+
+const TARGETS: [Target; 7] = [
+    Target::Frame,
+    Target::Request,
+    Target::Rules,
+    Target::Facts,
+    Target::Config,
+    Target::Ledger,
+    Target::Ldap,
+];
+
+impl Target {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Frame => "frame",
+            Self::Request => "request",
+            Self::Rules => "rules",
+            Self::Facts => "facts",
+            Self::Config => "config",
+            Self::Ledger => "ledger",
+            Self::Ldap => "ldap",
+        }
+    }
+
+    /// The longest input, in bytes.
+    fn longest(self) -> u32 {
+        match self {
+            Self::Rules => 6000,
+            Self::Ledger => 512,
+            Self::Ldap => 2048,
+            Self::Frame | Self::Request | Self::Facts | Self::Config => 4096,
+        }
+    }
+
+    /// Folders of the repository whose files are inputs.
+    fn seeds(self) -> &'static [&'static str] {
+        match self {
+            Self::Rules => &["wasm/rules"],
+            Self::Request => &["protocol/golden"],
+            _ => &[],
+        }
+    }
+}
+
+/// How long each target runs in CI.
+const SHORT: Duration = Duration::from_secs(4);
+/// An input that takes longer than this, in seconds, is a finding.
+const TIMEOUT_S: u32 = 10;
+/// A process that takes more memory than this, in MiB, is a finding.
+const MEMORY_MIB: u32 = 1024;
+/// The most files of a kept corpus, and the longest of them in bytes.
+const KEPT: usize = 100;
+const KEPT_BYTES: u64 = 4096;
+
+const BINARY: &str = "ticketgate-fuzz";
+
+/// Says rustc to count how often each edge runs, and what is compared.
+const COVERAGE: [&str; 5] = [
+    "-Cpasses=sancov-module",
+    "-Cllvm-args=-sanitizer-coverage-level=4",
+    "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
+    "-Cllvm-args=-sanitizer-coverage-pc-table",
+    "-Cllvm-args=-sanitizer-coverage-trace-compares",
+];
+
+/// Set where xtask stands between cargo and rustc.
+const WRAPPER: &str = "TICKETGATE_RUSTC_WRAPPER";
+
+/// Runs the chore.
+pub(crate) fn run(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<()> {
+    setup::ensure(tree, steps, setup::Purpose::Fuzz)?;
+    steps.heading("fuzz");
+    let binary = long_build(tree, steps)?;
+    let chosen: Vec<Target> = args.target.map_or(TARGETS.to_vec(), |target| vec![target]);
+    if let (Some(input), Some(target)) = (&args.reproduce, args.target) {
+        let mut once = fuzzer(tree, &binary, target);
+        return steps.program(&format!("{} once", target.name()), once.arg(input), "");
+    }
+    for target in chosen {
+        if args.minimise {
+            minimise(tree, steps, &binary, target)?;
+        } else {
+            let found = tree.made("fuzz/corpus").join(target.name());
+            fs::create_dir_all(&found)?;
+            let time = Duration::from_secs(args.minutes * 60);
+            let title = format!("{}: {}", target.name(), seconds(time));
+            search(tree, steps, &binary, (target, &title, time), &[&found])?;
+        }
+    }
+    Ok(())
+}
+
+/// A short run of every target, as part of `cargo xtask test`.
+pub(crate) fn short(tree: &Tree, steps: &mut Steps) -> Result<()> {
+    let binary = short_build(tree, steps)?;
+    for target in TARGETS {
+        let title = format!("fuzz {}", target.name());
+        // Nothing is kept: a run that depends on the ones before it is no test.
+        let found = tree.made("fuzz/short").join(target.name());
+        let _ = fs::remove_dir_all(&found);
+        fs::create_dir_all(&found)?;
+        search(tree, steps, &binary, (target, &title, SHORT), &[&found])?;
+    }
+    Ok(())
+}
+
+/// With everything instrumented and optimised, in a target folder of its own.
+fn long_build(tree: &Tree, steps: &mut Steps) -> Result<PathBuf> {
+    let host = host()?;
+    let folder = tree.made("fuzz");
+    let mut cargo = native(tree);
+    cargo
+        .args([
+            "build",
+            "--locked",
+            "--profile",
+            "fuzz",
+            "--package",
+            BINARY,
+            "--bin",
+            BINARY,
+            "--features",
+            "libfuzzer",
+        ])
+        // Named, so that build scripts and macros are not instrumented.
+        .args(["--target", &host])
+        .env("CARGO_TARGET_DIR", &folder)
+        .env("CARGO_ENCODED_RUSTFLAGS", COVERAGE.join("\x1f"));
+    steps.program("fuzzer, everything instrumented", &mut cargo, "")?;
+    Ok(folder.join(host).join("fuzz").join(BINARY))
+}
+
+/// With our own crates instrumented, on the dependencies of the workspace's build: the same packages and features, so that
+/// cargo finds them there.
+fn short_build(tree: &Tree, steps: &mut Steps) -> Result<PathBuf> {
+    let mut cargo = native(tree);
+    cargo
+        .args(["build", "--locked", "--bin", BINARY])
+        .args(PRODUCT)
+        .args(["--features", &format!("{FAULT_POINTS},ticketgate-fuzz/libfuzzer")])
+        .env("RUSTC_WORKSPACE_WRAPPER", env::current_exe().context("where is xtask?")?)
+        .env(WRAPPER, "1");
+    steps.program("fuzzer, our crates instrumented", &mut cargo, "")?;
+    Ok(tree.target().join("debug").join(BINARY))
+}
+
+/// Where cargo calls xtask as rustc's wrapper: calls rustc, with coverage for what is compiled.
+pub(crate) fn as_wrapper() -> Option<ExitCode> {
+    env::var_os(WRAPPER)?;
+    let mut arguments = env::args_os().skip(1);
+    let mut rustc = Command::new(arguments.next()?);
+    let arguments: Vec<OsString> = arguments.collect();
+    let compiles = arguments.iter().any(|argument| argument == "--crate-name");
+    rustc.args(arguments).args(COVERAGE.iter().filter(|_| compiles)).env_remove(WRAPPER);
+    let code = rustc.status().ok().and_then(|status| status.code());
+    Some(code.and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+fn host() -> Result<String> {
+    let said = crate::steps::output(Command::new("rustc").arg("-vV"))?;
+    let host = said.lines().find_map(|line| line.strip_prefix("host: "));
+    Ok(host.context("rustc does not say for which machine it compiles")?.to_owned())
+}
+
+fn fuzzer(tree: &Tree, binary: &Path, target: Target) -> Command {
+    let mut command = Command::new(binary);
+    command
+        .env("TICKETGATE_FUZZ", target.name())
+        .current_dir(tree.root())
+        .arg(format!("-max_len={}", target.longest()))
+        .arg(format!("-timeout={TIMEOUT_S}"))
+        .arg(format!("-rss_limit_mb={MEMORY_MIB}"));
+    command
+}
+
+/// Looks for inputs that break a property.
+fn search(
+    tree: &Tree,
+    steps: &mut Steps,
+    binary: &Path,
+    (target, title, time): (Target, &str, Duration),
+    found: &[&Path],
+) -> Result<()> {
+    let findings = tree.made("fuzz/findings");
+    fs::create_dir_all(&findings)?;
+    let prefix = format!("{}/{}-", findings.display(), target.name());
+    let mut command = fuzzer(tree, binary, target);
+    command
+        .arg(format!("-max_total_time={}", time.as_secs()))
+        .arg(format!("-artifact_prefix={prefix}"))
+        .args(["-print_final_stats=1", "-use_value_profile=1", "-reload=0"])
+        .args(found)
+        .args(kept(tree, target));
+    let mend = format!(
+        "the input is {prefix}*; `cargo xtask fuzz {} --reproduce FILE` runs it again. Mend the product and keep the input in fuzz/corpus/{}/",
+        target.name(),
+        target.name()
+    );
+    steps.program(title, &mut command, &mend)
+}
+
+/// The kept corpus, and what the repository has anyway.
+fn kept(tree: &Tree, target: Target) -> Vec<PathBuf> {
+    let corpus = format!("fuzz/corpus/{}", target.name());
+    let places = std::iter::once(corpus.as_str()).chain(target.seeds().iter().copied());
+    places.map(|place| tree.path(place)).filter(|place| place.is_dir()).collect()
+}
+
+/// The smallest set of inputs that reaches all that is reached, small files first.
+fn minimise(tree: &Tree, steps: &mut Steps, binary: &Path, target: Target) -> Result<()> {
+    let corpus = tree.path("fuzz/corpus").join(target.name());
+    let found = tree.made("fuzz/corpus").join(target.name());
+    let fewer = tree.made("fuzz/fewer").join(target.name());
+    let _ = fs::remove_dir_all(&fewer);
+    fs::create_dir_all(&fewer)?;
+    fs::create_dir_all(&found)?;
+    let mut command = fuzzer(tree, binary, target);
+    command.arg("-merge=1").arg(&fewer).args(kept(tree, target)).arg(&found);
+    steps.program(&format!("{}: fewest inputs", target.name()), &mut command, "")?;
+    let mut files: Vec<_> = fs::read_dir(&fewer)?
+        .flatten()
+        .filter_map(|entry| Some((entry.metadata().ok()?.len(), entry.path())))
+        .filter(|(size, _)| *size <= KEPT_BYTES)
+        .collect();
+    files.sort();
+    if files.is_empty() {
+        bail!("{}: nothing is left of the corpus", target.name());
+    }
+    // Evenly over the sizes: the small ones alone would all be refused at the first byte.
+    let all = files.len();
+    let step = all.div_ceil(KEPT).max(1);
+    fs::remove_dir_all(&corpus)?;
+    fs::create_dir_all(&corpus)?;
+    for (_, file) in files.into_iter().step_by(step) {
+        let name = file.file_name().context("a file without a name")?;
+        fs::copy(&file, corpus.join(name.to_string_lossy().chars().take(16).collect::<String>()))?;
+    }
+    steps.note(&format!("{}: {all} inputs reach everything, {} are kept", target.name(), all.div_ceil(step)));
+    Ok(())
+}
