@@ -83,6 +83,7 @@ fn open_account(
         right_ends: Vec::new(),
         marker: Some(note(until)),
         ordinary_primary_group: true,
+        place: format!("CN={name},OU=JIT,DC=acme,DC=example"),
     }
 }
 
@@ -96,6 +97,7 @@ impl Directory for Stub {
     async fn apply(
         &self,
         account: &Account,
+        _seen: &Observed,
         step: &Step,
         _password: Option<&Secret>,
     ) -> Result<(), DirectoryError> {
