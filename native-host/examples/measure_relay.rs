@@ -87,7 +87,7 @@ fn main() -> Result<()> {
         &own_times,
         &echo_times,
         "a frame that the relay answers itself, over pipes; baseline: a bare Rust host that sends the frame back",
-        json!({"ratio_at_most": 1.2}),
+        &json!({"ratio_at_most": 1.2}),
     );
     figure(
         "relay round trip to the broker and back, p50",
@@ -95,7 +95,7 @@ fn main() -> Result<()> {
         &forwarded,
         &bare_forwarded,
         "overview, from the same broker; baseline: a bare Rust host that asks the broker for it over a kept connection and passes the body on unseen",
-        json!({"ratio_at_most": 1.2}),
+        &json!({"ratio_at_most": 1.2}),
     );
 
     let (mut first, mut bare_first) = (Vec::new(), Vec::new());
@@ -109,7 +109,7 @@ fn main() -> Result<()> {
         &first,
         &bare_first,
         "from the start of the process to the reply to hello, for which the relay asks a running broker; baseline: a bare Rust host that sends the frame back",
-        json!({"ratio_at_most": 2.0}),
+        &json!({"ratio_at_most": 2.0}),
     );
 
     let (mut resident, mut bare_resident, mut anonymous, mut bare_anonymous) =
@@ -141,7 +141,7 @@ fn main() -> Result<()> {
         &resident,
         &bare_resident,
         &note,
-        json!({"ratio_at_most": 3.0}),
+        &json!({"ratio_at_most": 3.0}),
     );
     Ok(())
 }
@@ -185,7 +185,7 @@ impl World {
     }
 
     fn relay(&self) -> Result<Port> {
-        let mut command = Command::new(&self.product);
+        let mut command = Command::new(self.product.with_file_name("ticketgate-relay"));
         environment(&mut command, self.folder.path());
         Port::open(command.arg(format!("chrome-extension://{EXTENSION_ID}/")))
     }
@@ -258,7 +258,7 @@ fn configuration(login: &str) -> String {
     )
 }
 
-fn figure(name: &str, unit: &str, times: &[f64], baseline: &[f64], note: &str, reach: Value) {
+fn figure(name: &str, unit: &str, times: &[f64], baseline: &[f64], note: &str, reach: &Value) {
     let (value, beside) = (quantile(times, 0.5), quantile(baseline, 0.5));
     let line = json!({
         "name": name, "unit": unit, "value": value, "baseline": beside, "ratio": value / beside,

@@ -18,7 +18,7 @@ use ticketgate_protocol::EXTENSION_ID;
 use self::browsers::{Browser, Scope};
 use self::entry::Entry;
 use self::receipt::Receipt;
-use crate::places::{Surroundings, System};
+use crate::places::{Surroundings, System, relay_beside};
 use crate::relay::origin::{self, is_extension_id};
 
 /// What can be said on the command line, for both commands.
@@ -188,7 +188,8 @@ pub fn install(around: &Surroundings, how: &Options) -> Result<Vec<Step>, Instal
     let host = host_path(around, how)?;
     let mut ids = vec![EXTENSION_ID.to_owned()];
     ids.extend(how.extension_ids.iter().cloned());
-    let text = manifest::render(&host, &ids);
+    // Browsers start the relay's own binary where it was put beside: each port keeps one in memory.
+    let text = manifest::render(&relay_beside(&host).unwrap_or_else(|| host.clone()), &ids);
     let mut receipt = Receipt::read(around, how.scope)?;
     let mut steps = Vec::new();
     let every_browser = how.scope == Scope::System || !how.browsers.is_empty();

@@ -52,7 +52,7 @@ pub struct Surroundings {
     pub root: PathBuf,
     /// The person's home folder, where one is known.
     pub home: Option<PathBuf>,
-    /// The running binary.
+    /// The binary `ticketgate`: the running one, or the one beside `ticketgate-relay`.
     pub exe: PathBuf,
     /// Environment variables.
     pub variables: BTreeMap<OsString, OsString>,
@@ -69,7 +69,7 @@ impl Surroundings {
             system: System::here(),
             root: PathBuf::from(if cfg!(windows) { "" } else { "/" }),
             home,
-            exe: std::env::current_exe().unwrap_or_default(),
+            exe: product_of(std::env::current_exe().unwrap_or_default()),
             variables,
         }
     }
@@ -139,6 +139,25 @@ impl Surroundings {
             System::Linux => self.at_root("/var/lib/ticketgate"),
             System::MacOs | System::Windows => self.system_config().join("state"),
         }
+    }
+}
+
+/// The name of the binary that holds the relay alone, without the system's suffix.
+const RELAY: &str = "ticketgate-relay";
+
+/// The relay's own binary beside `product`, which browsers are to start; `None` where only one binary was put in place.
+#[must_use]
+pub fn relay_beside(product: &Path) -> Option<PathBuf> {
+    let beside = product.with_file_name(format!("{RELAY}{}", std::env::consts::EXE_SUFFIX));
+    beside.is_file().then_some(beside)
+}
+
+/// The binary that a running one belongs to.
+fn product_of(running: PathBuf) -> PathBuf {
+    if running.file_stem() == Some(OsStr::new(RELAY)) {
+        running.with_file_name(format!("ticketgate{}", std::env::consts::EXE_SUFFIX))
+    } else {
+        running
     }
 }
 
@@ -291,5 +310,18 @@ mod tests {
         let mut around = around(folder.path(), &[]);
         around.home = None;
         assert_eq!(Places::find(&around), Err(NoHome));
+    }
+
+    #[test]
+    fn a_relay_of_its_own_belongs_to_the_binary_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = |name: &str| folder.path().join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+        let (product, relay) = (name("ticketgate"), name("ticketgate-relay"));
+        assert_eq!(relay_beside(&product), None);
+        std::fs::write(&relay, "").unwrap();
+        assert_eq!(relay_beside(&product), Some(relay.clone()));
+        assert_eq!(product_of(relay), product);
+        assert_eq!(product_of(product.clone()), product);
+        assert_eq!(product_of(name("tg")), name("tg"), "under another name it is the whole program");
     }
 }

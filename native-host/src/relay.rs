@@ -10,20 +10,22 @@ mod golden;
 mod hello;
 pub mod origin;
 mod pump;
+mod stdio;
 mod writer;
 
 use std::collections::HashSet;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ticketgate_protocol::native::{Frame, Method, Request};
 use ticketgate_protocol::problem::{Code, Problem};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use self::frames::Inbound;
+use self::frames::{Frames, Inbound};
 use self::writer::Outbox;
 use crate::client::starting::Starter;
 use crate::client::{Client, Endpoint};
@@ -35,6 +37,8 @@ use crate::platform::{Here, Platform};
 const AT_ONCE: usize = 32;
 /// How long requests under way may still take after the browser closed the port. It kills us after about two seconds.
 const GRACE: Duration = Duration::from_millis(700);
+/// How long the last frame may take to be read.
+const LAST_FRAME: Duration = Duration::from_millis(250);
 
 /// What the relay works with. A value, so that tests bring their own broker, clipboard and folders.
 #[derive(Clone)]
@@ -50,20 +54,20 @@ pub struct Desk {
 }
 
 /// Serves the browser on this process's stdin and stdout until it closes the port.
+///
+/// One thread does everything: a frame goes from the browser to the broker and back without waking another.
 #[must_use]
 pub fn main(origin: &str) -> ExitCode {
     Here::guard_memory();
     let around = Surroundings::here();
-    let (input, output) = (std::io::stdin(), std::io::stdout());
     let desk = match Desk::new(around) {
         Ok(desk) => desk,
-        Err(problem) => return turn_away(output, problem),
+        Err(problem) => return turn_away(problem),
     };
-    let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
-    else {
-        return turn_away(output, Problem::new(Code::Internal, "The host cannot start its threads."));
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+        return turn_away(Problem::new(Code::Internal, "The host cannot start its runtime."));
     };
-    let code = runtime.block_on(serve(origin, input, output, desk));
+    let code = runtime.block_on(async { serve(origin, stdio::input(), stdio::output(), desk).await });
     // Whatever still waits (a blocked read of stdin above all) must not keep the process.
     runtime.shutdown_background();
     code
@@ -79,7 +83,7 @@ impl Desk {
             Problem::new(Code::BrokerUnreachable, format!("The broker's place is not known: {e}."))
                 .remedy("Set HOME for the browser, or run `ticketgate doctor`.")
         })?;
-        let client = Client::new(Endpoint::Socket(places.socket.clone()))?;
+        let client = Client::new(Endpoint::Socket(places.socket.clone()));
         let client = match Starter::new(&around, places.clone()) {
             Some(starter) => client.starting_with(starter),
             None => client,
@@ -89,11 +93,11 @@ impl Desk {
 }
 
 /// Says one problem and ends: nothing else can be done on this port.
-fn turn_away(output: impl Write + Send + 'static, problem: Problem) -> ExitCode {
-    let (outbox, writer) = writer::start(output);
-    outbox.send_blocking(&Frame::Error { id: String::new(), error: problem });
-    drop(outbox);
-    writer.finish();
+fn turn_away(problem: Problem) -> ExitCode {
+    if let Some(bytes) = writer::encode(&Frame::Error { id: String::new(), error: problem }) {
+        let mut output = std::io::stdout();
+        let _ = output.write_all(&bytes).and_then(|()| output.flush());
+    }
     ExitCode::FAILURE
 }
 
@@ -101,18 +105,17 @@ fn turn_away(output: impl Write + Send + 'static, problem: Problem) -> ExitCode 
 /// the place of the next frame unknown. Success means that the port ended in order.
 pub async fn serve(
     origin: &str,
-    input: impl Read + Send + 'static,
-    output: impl Write + Send + 'static,
+    input: impl AsyncRead + Send + Unpin,
+    output: impl AsyncWrite + Send + Unpin + 'static,
     desk: Desk,
 ) -> ExitCode {
-    let (outbox, writer) = writer::start(output);
+    let outbox = Outbox::new(output);
     if let Err(error) = origin::check(origin, &desk.around) {
-        outbox.send(&Frame::Error { id: String::new(), error }).await;
-        drop(outbox);
-        writer.finish();
+        let refusal = Frame::Error { id: String::new(), error };
+        let _ = tokio::time::timeout(LAST_FRAME, outbox.send(&refusal)).await;
         return ExitCode::FAILURE;
     }
-    let mut inbound = frames::read_in_background(input);
+    let mut frames = Frames::new(input);
     let mut port = Port {
         desk: Arc::new(desk),
         outbox,
@@ -122,21 +125,19 @@ pub async fn serve(
         greeted: false,
     };
     let mut code = ExitCode::SUCCESS;
-    while let Some(inbound) = inbound.recv().await {
+    while let Some(inbound) = frames.next().await {
         match inbound {
             Inbound::Request(request) => port.take(*request).await,
-            Inbound::Fault { id, problem, last } => {
-                port.refuse(id, *problem).await;
-                if last {
-                    code = ExitCode::FAILURE;
-                    break;
-                }
+            Inbound::Fault { id, problem, last: false } => port.refuse(id, *problem).await,
+            Inbound::Fault { id, problem, last: true } => {
+                let _ = tokio::time::timeout(LAST_FRAME, port.refuse(id, *problem)).await;
+                code = ExitCode::FAILURE;
+                break;
             }
         }
         while port.tasks.try_join_next().is_some() {}
     }
     port.close().await;
-    writer.finish();
     code
 }
 

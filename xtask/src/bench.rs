@@ -55,7 +55,9 @@ enum How {
 enum Needs {
     /// Nothing.
     Nothing,
-    /// The release binary and the programs of the demo's world.
+    /// The release binaries, and the package's other examples.
+    Binaries,
+    /// The release binaries and the programs of the demo's world.
     World,
     /// The same, and the extension as it is shipped.
     Browser,
@@ -64,7 +66,7 @@ enum Needs {
 /// What the WASM core may weigh at most.
 const CORE_KB: f64 = 250.0;
 
-const BENCHES: [Bench; 6] = [
+const BENCHES: &[Bench] = &[
     Bench {
         name: "size",
         what: "what the browser loads: the WASM core beside the extension's JavaScript",
@@ -92,6 +94,21 @@ const BENCHES: [Bench; 6] = [
         name: "activation",
         what: "activation and end at the broker's API beside bare LDAP and samba-tool, on a private domain controller",
         how: How::Example { package: "ticketgate-tests", example: "measure_activation", needs: Needs::World },
+    },
+    Bench {
+        name: "relay",
+        what: "a frame's way through the relay, its first reply and its memory, beside a bare native messaging host",
+        how: How::Example { package: "ticketgate", example: "measure_relay", needs: Needs::Binaries },
+    },
+    Bench {
+        name: "scale",
+        what: "10,000 ends in a minute; start, memory and activation with up to 100,000 open sessions",
+        how: How::Example { package: "ticketgate", example: "measure_scale", needs: Needs::Nothing },
+    },
+    Bench {
+        name: "audit",
+        what: "verifying a million audit records beside sha256sum",
+        how: How::Example { package: "ticketgate-ledger", example: "measure_audit", needs: Needs::Nothing },
     },
     Bench {
         name: "browser",
@@ -204,11 +221,15 @@ fn run_example(
 ) -> Result<Vec<Printed>> {
     let mut build = native(tree);
     build.args(["build", "--release", "--package", package, "--example", example]);
-    if needs != Needs::Nothing {
-        setup::ensure(tree, steps, setup::Purpose::Demo)?;
-    }
-    if needs == Needs::World {
-        build.args(["--package", "ticketgate", "--bin", "ticketgate"]);
+    match needs {
+        Needs::Nothing => {}
+        Needs::Binaries => {
+            build.args(["--package", "ticketgate", "--bins", "--examples"]);
+        }
+        Needs::World | Needs::Browser => {
+            setup::ensure(tree, steps, setup::Purpose::Demo)?;
+            build.args(["--package", "ticketgate", "--bins"]);
+        }
     }
     steps.program(&format!("{example} (release build)"), &mut build, "")?;
     let release = tree.target().join("release");

@@ -55,7 +55,7 @@ pub(crate) fn run(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<()> {
 /// Builds the native binary.
 pub(crate) fn binary(tree: &Tree, steps: &mut Steps, kind: Native) -> Result<PathBuf> {
     let mut cargo = native(tree);
-    cargo.args(["build", "--package", "ticketgate", "--bin", "ticketgate"]);
+    cargo.args(["build", "--package", "ticketgate", "--bins"]);
     let (title, folder) = match kind {
         Native::Debug => ("native binary (debug)", "debug"),
         Native::Release => {

@@ -39,10 +39,8 @@ pub(crate) fn run(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<()> {
     steps.heading("dist");
     let mut made = packed_extension(tree, steps)?;
     if !args.only_extension {
-        made.push(linux(tree, steps)?);
-        if let Some(binary) = windows(tree, steps, args)? {
-            made.push(binary);
-        }
+        made.extend(linux(tree, steps)?);
+        made.extend(windows(tree, steps, args)?);
     }
     for path in made {
         let size = if path.is_file() {
@@ -76,35 +74,40 @@ fn packed_extension(tree: &Tree, steps: &mut Steps) -> Result<Vec<PathBuf>> {
     Ok(vec![folder, zip])
 }
 
-fn linux(tree: &Tree, steps: &mut Steps) -> Result<PathBuf> {
+/// The whole program, and the relay alone for browsers.
+const BINARIES: [&str; 2] = ["ticketgate", "ticketgate-relay"];
+
+fn linux(tree: &Tree, steps: &mut Steps) -> Result<Vec<PathBuf>> {
     let built = build::binary(tree, steps, Native::Release)?;
-    ship(tree, steps, &built, &format!("ticketgate{}", std::env::consts::EXE_SUFFIX))
+    let names = BINARIES.map(|name| format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    names.iter().map(|name| ship(tree, steps, &built.with_file_name(name), name)).collect()
 }
 
-fn windows(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<Option<PathBuf>> {
+fn windows(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<Vec<PathBuf>> {
     if args.no_windows {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     let cross = match Cross::find(WINDOWS) {
         Ok(cross) if program("x86_64-w64-mingw32-gcc").is_some() => cross,
         Ok(_) if !args.windows => {
             steps.skipped("Windows binary", "no mingw-w64 here; `cargo xtask dist --windows` installs it");
-            return Ok(None);
+            return Ok(Vec::new());
         }
         Err(error) if !args.windows => {
             steps.skipped("Windows binary", &format!("{error:#}"));
-            return Ok(None);
+            return Ok(Vec::new());
         }
         Ok(_) => bail!("there is no x86_64-w64-mingw32-gcc; run `cargo xtask setup --for windows`"),
         Err(error) => return Err(error),
     };
     let mut cargo = cross.cargo(tree, "build");
     cargo
-        .args(["--release", "--package", "ticketgate", "--bin", "ticketgate"])
+        .args(["--release", "--package", "ticketgate", "--bins"])
         .env("CARGO_ENCODED_RUSTFLAGS", remap_flags(tree));
     steps.program(&format!("Windows binary ({})", cross.name()), &mut cargo, "")?;
-    let built = cross.target_dir(tree).join(WINDOWS).join("release/ticketgate.exe");
-    Ok(Some(ship(tree, steps, &built, "ticketgate.exe")?))
+    let built = cross.target_dir(tree).join(WINDOWS).join("release");
+    let names = BINARIES.map(|name| format!("{name}.exe"));
+    names.iter().map(|name| ship(tree, steps, &built.join(name), name)).collect()
 }
 
 /// Copies a binary to `dist/` after a look for paths of this machine in it.

@@ -84,6 +84,7 @@ fn open_account(
         right_ends: Vec::new(),
         marker: Some(note(until)),
         ordinary_primary_group: true,
+        place: format!("CN={name},OU=JIT,DC=acme,DC=example"),
     }
 }
 

@@ -18,7 +18,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use ticketgate_access::config::RateLimits;
 use ticketgate_access::session::{Account, AccountKey, Session};
-use ticketgate_protocol::api::{AuditRecord, AuditVerdict, State};
+use ticketgate_protocol::api::{AuditRecord, AuditVerdict, Mode, State};
 use ticketgate_protocol::ids::{CustomerId, DirectoryId, IdempotencyKey, SessionId, TechnicianId};
 
 pub use sqlite::SqliteLedger;
@@ -53,11 +53,11 @@ pub trait Ledger: Send + Sync {
     /// [`LedgerError::Unavailable`]
     async fn account(&self, key: &AccountKey) -> Result<Option<(Account, Vec<Session>)>, LedgerError>;
 
-    /// Every account that the ledger knows.
+    /// By what every account that the ledger knows is known again in a directory.
     ///
     /// # Errors
     /// [`LedgerError::Unavailable`]
-    async fn accounts(&self) -> Result<Vec<Account>, LedgerError>;
+    async fn marks(&self) -> Result<Vec<Mark>, LedgerError>;
 
     /// Every account that a directory may have something for, by key: not settled, used by a session that is not over, or one
     /// that stays between sessions. Little of each, since there can be very many; burner accounts of the past are left out.
@@ -197,6 +197,19 @@ pub struct NewAudit {
     pub outcome: &'static str,
     /// Details; no secret ever.
     pub details: BTreeMap<&'static str, Value>,
+}
+
+/// By what an account is known again in a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// Which.
+    pub key: AccountKey,
+    /// How it is used.
+    pub mode: Mode,
+    /// [`Account::token`].
+    pub token: String,
+    /// [`Account::identity`].
+    pub identity: Option<String>,
 }
 
 /// What has to be known of an account to see when there is something to do.

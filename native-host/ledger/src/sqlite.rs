@@ -24,7 +24,9 @@ use ticketgate_protocol::ids::{DirectoryId, IdempotencyKey, SessionId, Technicia
 
 use self::place::{InPlace, Place};
 use self::signer::Signer;
-use crate::{Answered, AuditQuery, Change, Ledger, LedgerError, Salvage, SessionFilter, Standing, verify};
+use crate::{
+    Answered, AuditQuery, Change, Ledger, LedgerError, Mark, Salvage, SessionFilter, Standing, verify,
+};
 
 /// A ledger in an SQLite file. Several processes can have the same one open; SQLite's locks order their writes.
 ///
@@ -184,8 +186,8 @@ impl Ledger for SqliteLedger {
         on_thread(&self.reader, move |connection| query::account(connection, &key)).await
     }
 
-    async fn accounts(&self) -> Result<Vec<Account>, LedgerError> {
-        on_thread(&self.reader, |connection| query::accounts(connection)).await
+    async fn marks(&self) -> Result<Vec<Mark>, LedgerError> {
+        on_thread(&self.reader, |connection| query::marks(connection)).await
     }
 
     async fn standings(&self) -> Result<Vec<Standing>, LedgerError> {

@@ -38,18 +38,21 @@ pub(super) struct Ends {
 
 #[derive(Default)]
 struct Queue {
-    by_time: BTreeSet<(DateTime<Utc>, AccountKey)>,
-    by_account: HashMap<AccountKey, DateTime<Utc>>,
+    by_time: BTreeSet<(DateTime<Utc>, Arc<AccountKey>)>,
+    /// Shares its keys with the other: there can be very many.
+    by_account: HashMap<Arc<AccountKey>, DateTime<Utc>>,
 }
 
 impl Queue {
     fn set(&mut self, key: &AccountKey, at: Option<DateTime<Utc>>) {
-        if let Some(old) = self.by_account.remove(key) {
-            self.by_time.remove(&(old, key.clone()));
+        let known = self.by_account.remove_entry(key);
+        if let Some((key, old)) = &known {
+            self.by_time.remove(&(*old, Arc::clone(key)));
         }
         if let Some(at) = at {
-            self.by_account.insert(key.clone(), at);
-            self.by_time.insert((at, key.clone()));
+            let key = known.map_or_else(|| Arc::new(key.clone()), |(key, _)| key);
+            self.by_account.insert(Arc::clone(&key), at);
+            self.by_time.insert((at, key));
         }
     }
 }
@@ -92,7 +95,7 @@ impl Ends {
                 return if due.is_empty() { Err(Some(at)) } else { Ok(due) };
             }
             queue.set(&key, None);
-            due.push(key);
+            due.push(Arc::unwrap_or_clone(key));
         }
         if due.is_empty() { Err(None) } else { Ok(due) }
     }

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use ticketgate_access::session::{Account, AccountKey};
+use ticketgate_access::session::AccountKey;
 use ticketgate_directory::ListedAccount;
+use ticketgate_ledger::Mark;
 use ticketgate_protocol::api::{Finding, Mode};
 use ticketgate_protocol::ids::DirectoryId;
 
@@ -54,7 +55,7 @@ impl Broker {
             }
         }
         // After the directories: an account is in the ledger before it is made.
-        let known = match self.ledger.accounts().await {
+        let known = match self.ledger.marks().await {
             Ok(known) => known,
             Err(error) => {
                 tracing::error!(%error, "the units of JIT accounts could not be compared with the ledger");
@@ -81,19 +82,19 @@ impl Units {
 
 /// By what an account is known again: the note that the broker gave it, or what the directory calls it.
 struct Known<'a> {
-    tokens: BTreeMap<&'a str, &'a Account>,
-    identities: BTreeMap<&'a str, &'a Account>,
+    tokens: BTreeMap<&'a str, &'a Mark>,
+    identities: BTreeMap<&'a str, &'a Mark>,
 }
 
 impl<'a> Known<'a> {
-    fn of(accounts: &'a [Account]) -> Self {
+    fn of(accounts: &'a [Mark]) -> Self {
         Self {
             tokens: accounts.iter().map(|account| (account.token.as_str(), account)).collect(),
             identities: accounts.iter().filter_map(|a| Some((a.identity.as_deref()?, a))).collect(),
         }
     }
 
-    fn of_listed(&self, listed: &ListedAccount) -> Option<&'a Account> {
+    fn of_listed(&self, listed: &ListedAccount) -> Option<&'a Mark> {
         let by_note = || self.tokens.get(listed.seen.marker.as_ref()?.token.as_str());
         self.identities.get(listed.seen.identity.as_str()).or_else(by_note).copied()
     }

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use ticketgate_access::desired::{Observed, Step};
 use ticketgate_access::session::{Account, AccountKey, Right, Session};
 use ticketgate_directory::{Directory, DirectoryError, Listing, Promises, RightUse, Secret};
-use ticketgate_ledger::{Answered, AuditQuery, Change, Ledger, LedgerError, SessionFilter, Standing};
+use ticketgate_ledger::{Answered, AuditQuery, Change, Ledger, LedgerError, Mark, SessionFilter, Standing};
 use ticketgate_protocol::api::{AuditRecord, AuditVerdict, Finding, Mode};
 use ticketgate_protocol::ids::{DirectoryId, IdempotencyKey, SessionId, TechnicianId};
 
@@ -140,8 +140,8 @@ impl Ledger for Pointed<dyn Ledger> {
         self.0.account(key).await
     }
 
-    async fn accounts(&self) -> Result<Vec<Account>, LedgerError> {
-        self.0.accounts().await
+    async fn marks(&self) -> Result<Vec<Mark>, LedgerError> {
+        self.0.marks().await
     }
 
     async fn standings(&self) -> Result<Vec<Standing>, LedgerError> {

@@ -87,6 +87,18 @@ fn only_browsers_that_the_user_has_get_a_manifest() {
 }
 
 #[test]
+fn browsers_start_the_relays_own_binary_where_it_is_beside_and_services_the_whole_one() {
+    let home = Home::new();
+    let relay = home.around.exe.with_file_name("ticketgate-relay");
+    fs::copy(&home.around.exe, &relay).unwrap();
+    install(&home.around, &Options { service: true, ..how() }).unwrap();
+    let manifest: HostManifest = serde_json::from_str(&fs::read_to_string(home.chromium()).unwrap()).unwrap();
+    assert_eq!(manifest.path, relay);
+    let unit = home.folder.path().join("home/.config/systemd/user/ticketgate-broker.service");
+    assert!(fs::read_to_string(unit).unwrap().contains(&format!("{} broker", home.around.exe.display())));
+}
+
+#[test]
 fn a_named_browser_gets_one_even_before_its_first_start() {
     let home = Home::new();
     let steps = install(&home.around, &Options { browsers: vec![Browser::Brave], ..how() }).unwrap();

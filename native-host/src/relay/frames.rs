@@ -1,16 +1,18 @@
 //! Frames from the browser: read whole within the cap, checked once, turned into a request or a fault with a stable code.
 
-use std::io::{self, ErrorKind, Read};
+use std::io::{ErrorKind, Read};
 
 use native_messaging::host::{NmError, decode_message_opt};
 use serde_json::{Map, Value};
 use ticketgate_protocol::native::{FRAME_IN_MAX, Method, REQUEST_ID_MAX, Request};
 use ticketgate_protocol::problem::{Code, Problem};
 use ticketgate_protocol::text;
-use tokio::sync::mpsc;
+use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// Frames read ahead. The reader then waits, and so does the browser.
-const AHEAD: usize = 16;
+/// Bytes of a frame's length.
+const LENGTH: usize = 4;
+/// Room for reading; most frames come whole in one read.
+const ROOM: usize = 8 * 1024;
 /// What stands beside one another in a request.
 const FIELDS: &[&str] = &["id", "key", "method", "params"];
 
@@ -30,44 +32,58 @@ pub(super) enum Inbound {
     },
 }
 
-/// Reads on a thread of its own, because a read of stdin cannot be called off. Ends when the input does.
-pub(super) fn read_in_background(input: impl Read + Send + 'static) -> mpsc::Receiver<Inbound> {
-    let (sender, receiver) = mpsc::channel(AHEAD);
-    let read = move || {
-        let mut input = Patient(input);
-        while let Some(inbound) = next(&mut input) {
-            let last = matches!(inbound, Inbound::Fault { last: true, .. });
-            if sender.blocking_send(inbound).is_err() || last {
-                return;
-            }
-        }
-    };
-    // Without a thread the receiver ends at once, and with it the port.
-    let _ = std::thread::Builder::new().name("stdin".into()).spawn(read);
-    receiver
+/// Frames as they come in.
+pub(super) struct Frames<R> {
+    input: R,
+    /// What was read and is not a whole frame yet.
+    read: Vec<u8>,
 }
 
-/// Repeats reads that a signal interrupted: the codec reads a frame's first byte without doing so.
-struct Patient<R>(R);
+impl<R: AsyncRead + Unpin> Frames<R> {
+    pub(super) fn new(input: R) -> Self {
+        Self { input, read: Vec::with_capacity(ROOM) }
+    }
 
-impl<R: Read> Read for Patient<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    /// The next frame; `None` at the end of the input between two frames. After a fault that says that it is the last nothing
+    /// more can be read.
+    pub(super) async fn next(&mut self) -> Option<Inbound> {
         loop {
-            match self.0.read(buffer) {
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                other => return other,
+            if let Some(length) = self.whole() {
+                let inbound = decode(&mut self.read.get(..length)?);
+                self.read.drain(..length);
+                return inbound;
             }
+            self.read.reserve(ROOM);
+            match self.input.read_buf(&mut self.read).await {
+                Ok(0) => return decode(&mut self.read.as_slice()),
+                Ok(_) => {}
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return Some(last(Code::FrameCut, "The input cannot be read.".into())),
+            }
+        }
+    }
+
+    /// How much of what was read is the next frame, or enough of it to say what is wrong with it.
+    fn whole(&self) -> Option<usize> {
+        let length = self.read.first_chunk::<LENGTH>()?;
+        match usize::try_from(u32::from_ne_bytes(*length)) {
+            Ok(length) if length <= FRAME_IN_MAX => {
+                let whole = LENGTH + length;
+                (self.read.len() >= whole).then_some(whole)
+            }
+            // Refused by its length alone.
+            _ => Some(LENGTH),
         }
     }
 }
 
-/// The next frame; `None` at the end of the input between two frames.
-pub(super) fn next(input: &mut impl Read) -> Option<Inbound> {
-    let last = |code, detail: String| Inbound::Fault {
-        id: String::new(),
-        problem: Box::new(Problem::new(code, detail).remedy("Reload the extension.")),
-        last: true,
-    };
+fn last(code: Code, detail: String) -> Inbound {
+    let problem = Box::new(Problem::new(code, detail).remedy("Reload the extension."));
+    Inbound::Fault { id: String::new(), problem, last: true }
+}
+
+/// One frame out of its bytes; `None` where there are none.
+pub(super) fn decode(input: &mut impl Read) -> Option<Inbound> {
     Some(match decode_message_opt(input, FRAME_IN_MAX) {
         Ok(None) | Err(NmError::Disconnected) => return None,
         Ok(Some(text)) => parse(&text),
@@ -180,11 +196,36 @@ mod tests {
         assert_eq!(fault_of(parse(&long_id)).1, MalformedRequest);
     }
 
+    /// All frames of an input that comes in pieces of this size.
+    fn all(bytes: &[u8], piece: usize) -> Vec<Inbound> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let (mut browser, input) = tokio::io::duplex(piece);
+            let bytes = bytes.to_vec();
+            tokio::spawn(async move { tokio::io::AsyncWriteExt::write_all(&mut browser, &bytes).await });
+            let (mut frames, mut all) = (Frames::new(input), Vec::new());
+            while let Some(inbound) = frames.next().await {
+                let last = matches!(inbound, Inbound::Fault { last: true, .. });
+                all.push(inbound);
+                if last {
+                    break;
+                }
+            }
+            all
+        })
+    }
+
+    fn only(bytes: &[u8]) -> Inbound {
+        let mut found = all(bytes, bytes.len().max(1));
+        assert_eq!(found.len(), 1);
+        found.remove(0)
+    }
+
     #[test]
     fn a_frame_over_the_cap_is_refused_without_being_read() {
         let mut announced = u32::MAX.to_ne_bytes().to_vec();
         announced.extend_from_slice(b"{}");
-        let (_, code, last) = fault_of(next(&mut announced.as_slice()).unwrap());
+        let (_, code, last) = fault_of(only(&announced));
         assert_eq!((code, last), (Code::TooLarge, true));
     }
 
@@ -192,17 +233,17 @@ mod tests {
     fn a_frame_of_exactly_the_cap_is_read() {
         let mut body = br#"{"id":"1","method":"overview"}"#.to_vec();
         body.resize(FRAME_IN_MAX, b' ');
-        assert!(matches!(next(&mut frame(&body).as_slice()), Some(Inbound::Request(_))));
+        assert!(matches!(only(&frame(&body)), Inbound::Request(_)));
         body.push(b' ');
-        assert_eq!(fault_of(next(&mut frame(&body).as_slice()).unwrap()).1, Code::TooLarge);
+        assert_eq!(fault_of(only(&frame(&body))).1, Code::TooLarge);
     }
 
     #[test]
     fn a_cut_frame_is_told_from_a_clean_end() {
-        assert!(next(&mut [].as_slice()).is_none());
+        assert!(all(&[], 1).is_empty());
         let whole = frame(b"{}");
         for cut in 1..whole.len() {
-            assert_eq!(fault_of(next(&mut &whole[..cut]).unwrap()).1, Code::FrameCut, "{cut} bytes");
+            assert_eq!(fault_of(only(&whole[..cut])).1, Code::FrameCut, "{cut} bytes");
         }
     }
 
@@ -210,21 +251,21 @@ mod tests {
     fn after_a_frame_that_is_not_utf8_the_next_one_is_read() {
         let mut bytes = frame(&[0xff, 0xfe]);
         bytes.extend(frame(br#"{"id":"2","method":"diagnose"}"#));
-        let mut input = bytes.as_slice();
-        assert_eq!(fault_of(next(&mut input).unwrap()), (String::new(), Code::MalformedRequest, false));
-        assert!(matches!(next(&mut input), Some(Inbound::Request(request)) if request.id == "2"));
+        // Also where they come byte by byte, or both at once.
+        for piece in [1, 7, bytes.len()] {
+            let mut found = all(&bytes, piece);
+            assert!(matches!(found.pop(), Some(Inbound::Request(request)) if request.id == "2"));
+            assert_eq!(fault_of(found.remove(0)), (String::new(), Code::MalformedRequest, false));
+        }
     }
 
     proptest! {
         #[test]
-        fn no_bytes_whatever_make_the_reader_panic_or_loop(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let mut input = bytes.as_slice();
-            let mut frames = 0;
-            while let Some(inbound) = next(&mut input) {
-                frames += 1;
-                prop_assert!(frames <= bytes.len());
-                if matches!(inbound, Inbound::Fault { last: true, .. }) { break; }
-            }
+        fn no_bytes_whatever_make_the_reader_panic_or_loop(
+            bytes in proptest::collection::vec(any::<u8>(), 0..300),
+            piece in 1..40_usize,
+        ) {
+            prop_assert!(all(&bytes, piece).len() <= bytes.len());
         }
 
         #[test]

@@ -34,7 +34,7 @@ impl From<Inbound> for Frame {
 
 /// The next frame; `None` at the end of the input between two frames.
 pub fn next(input: &mut impl Read) -> Option<Frame> {
-    frames::next(input).map(Frame::from)
+    frames::decode(input).map(Frame::from)
 }
 
 /// One frame's text.

@@ -1,73 +1,48 @@
 //! Stdout's one owner. Frames are written whole and flushed, in the order in which they came; one that is too large
 //! becomes a problem, because the browser would close the port.
 
-use std::io::Write;
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use native_messaging::host::encode_message;
 use ticketgate_protocol::native::{FRAME_OUT_MAX, Frame};
 use ticketgate_protocol::problem::{Code, Problem};
-use tokio::sync::mpsc;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::sync::Mutex;
 
-/// Frames that wait for the browser to read. Senders then wait too.
-const WAITING: usize = 64;
-/// How long the last frames may take at the end.
-const LAST_FRAME: Duration = Duration::from_millis(250);
-
-/// Takes frames for stdout.
-#[derive(Debug, Clone)]
-pub(super) struct Outbox(mpsc::Sender<Vec<u8>>);
-
-/// The writing thread.
-pub(super) struct Writer(Option<JoinHandle<()>>);
-
-/// Starts the writer. It ends when every [`Outbox`] is dropped, or when the browser no longer reads.
-pub(super) fn start(mut output: impl Write + Send + 'static) -> (Outbox, Writer) {
-    let (sender, mut receiver) = mpsc::channel::<Vec<u8>>(WAITING);
-    let write = move || {
-        while let Some(frame) = receiver.blocking_recv() {
-            if output.write_all(&frame).and_then(|()| output.flush()).is_err() {
-                return;
-            }
-        }
-    };
-    (Outbox(sender), Writer(std::thread::Builder::new().name("stdout".into()).spawn(write).ok()))
-}
-
-impl Writer {
-    /// Waits until the last frame is out, but not for a browser that no longer reads.
-    pub(super) fn finish(self) {
-        let end = Instant::now() + LAST_FRAME;
-        while self.0.as_ref().is_some_and(|thread| !thread.is_finished()) && Instant::now() < end {
-            std::thread::sleep(Duration::from_millis(2));
-        }
-    }
+/// Takes frames for stdout. Who sends waits until the browser has read; nothing is kept for one that does not read.
+#[derive(Clone)]
+pub(super) struct Outbox {
+    output: Arc<Mutex<Box<dyn AsyncWrite + Send + Unpin>>>,
+    closed: Arc<AtomicBool>,
 }
 
 impl Outbox {
-    /// Sends a frame. One for a browser that is gone is lost, as it must be.
-    pub(super) async fn send(&self, frame: &Frame) {
-        if let Some(bytes) = encode(frame) {
-            let _ = self.0.send(bytes).await;
-        }
+    pub(super) fn new(output: impl AsyncWrite + Send + Unpin + 'static) -> Self {
+        Self { output: Arc::new(Mutex::new(Box::new(output))), closed: Arc::default() }
     }
 
-    /// The same outside a runtime.
-    pub(super) fn send_blocking(&self, frame: &Frame) {
-        if let Some(bytes) = encode(frame) {
-            let _ = self.0.blocking_send(bytes);
+    /// Sends a frame. One for a browser that is gone is lost, as it must be.
+    pub(super) async fn send(&self, frame: &Frame) {
+        let Some(bytes) = encode(frame) else { return };
+        let mut output = self.output.lock().await;
+        let written = async {
+            output.write_all(&bytes).await?;
+            output.flush().await
+        };
+        if written.await.is_err() {
+            self.closed.store(true, Ordering::Relaxed);
         }
     }
 
     /// Whether the browser still reads.
     pub(super) fn is_open(&self) -> bool {
-        !self.0.is_closed()
+        !self.closed.load(Ordering::Relaxed)
     }
 }
 
 /// The frame's bytes with their length. `None` for an event that cannot be sent: the next overview has its contents.
-fn encode(frame: &Frame) -> Option<Vec<u8>> {
+pub(super) fn encode(frame: &Frame) -> Option<Vec<u8>> {
     let fits = |bytes: &Vec<u8>| bytes.len() <= FRAME_OUT_MAX + 4;
     if let Some(bytes) = encode_message(frame).ok().filter(fits) {
         return Some(bytes);

@@ -12,7 +12,7 @@ use ticketgate_protocol::ids::{DirectoryId, IdempotencyKey, SessionId, Technicia
 
 use super::rows::{self, ACCOUNT, SESSION, integer, time, time_text};
 use crate::chain::Hash;
-use crate::{Answered, AuditQuery, LedgerError, SessionFilter, Standing, failure};
+use crate::{Answered, AuditQuery, LedgerError, Mark, SessionFilter, Standing, failure};
 
 /// Sessions that are not over. The same as `is_not_over` says of a change's sessions.
 const OPEN: &str = "state IN ('pending', 'approved', 'activating', 'active', 'ending')";
@@ -62,8 +62,8 @@ pub(super) fn account(
     Ok(Some((account, sessions)))
 }
 
-pub(super) fn accounts(connection: &Connection) -> Result<Vec<Account>, LedgerError> {
-    all(connection, &format!("SELECT {ACCOUNT} FROM accounts ORDER BY key"), [], rows::account)
+pub(super) fn marks(connection: &Connection) -> Result<Vec<Mark>, LedgerError> {
+    all(connection, "SELECT key, mode, token, identity FROM accounts", [], rows::mark)
 }
 
 /// One pass over the open sessions, and one over the accounts.

@@ -11,7 +11,7 @@ use serde_json::Value;
 use ticketgate_access::session::{Account, AccountKey, Session};
 use ticketgate_protocol::ids::DirectoryId;
 
-use crate::{LedgerError, Standing, failure};
+use crate::{LedgerError, Mark, Standing, failure};
 
 /// Columns of a session in the order of [`session`].
 pub(super) const SESSION: &str = r#"id, state, technician, customer, directory, policy, policy_name, mode, account, rights, reason, ticket, requested_at, "from", until, latest_end, active_at, end_cause, ended_at, trouble, version"#;
@@ -117,6 +117,17 @@ pub(super) fn standing(row: &Row<'_>) -> Result<Standing, LedgerError> {
         settled: cell.get(2)?,
         in_use: cell.get(3)?,
         first_end: cell.optional_time(4)?,
+    })
+}
+
+/// By what an account is known again: key, mode, token, identity.
+pub(super) fn mark(row: &Row<'_>) -> Result<Mark, LedgerError> {
+    let cell = Cell { row };
+    Ok(Mark {
+        key: AccountKey(cell.get(0)?),
+        mode: cell.word(1)?,
+        token: cell.get(2)?,
+        identity: cell.get(3)?,
     })
 }
 
