@@ -20,6 +20,7 @@ use ticketgate_protocol::problem::Problem;
 use self::arguments::{Arguments, Command};
 use crate::client::{Client, Endpoint, starting::Starter};
 use crate::places::{Places, Surroundings};
+use crate::platform::{Here, Platform};
 
 /// What every command gets.
 struct Terminal<'a> {
@@ -55,6 +56,8 @@ impl Terminal<'_> {
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
+    // Every command: some ask for passwords, some show them, and one that crashes is no exception.
+    Here::guard_memory();
     let arguments = Arguments::parse();
     crate::client::starting::install_tls_provider();
     let mut out = io::stdout().lock();

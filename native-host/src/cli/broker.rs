@@ -9,12 +9,10 @@ use tracing_subscriber::EnvFilter;
 use super::arguments::{Broker, Recover};
 use super::{Terminal, text};
 use crate::broker::{self, Role, Serving, StartError};
-use crate::platform::{Here, Platform};
 
 /// Serves until the operating system says stop.
 pub(super) fn run(runtime: &Runtime, terminal: &Terminal<'_>, how: &Broker) -> anyhow::Result<ExitCode> {
     log_to_stderr();
-    Here::guard_memory();
     runtime.block_on(async {
         let started = broker::start(&terminal.places, Role::Serve).await?;
         let serving = Serving {

@@ -261,6 +261,7 @@ fn a_seal_that_is_gone_or_was_changed_is_noticed_and_never_made_anew() {
     for (sql, what) in [
         ("DELETE FROM seal", "is gone"),
         ("DELETE FROM seal; DELETE FROM checkpoints", "is gone"),
+        ("PRAGMA ignore_check_constraints = ON; UPDATE seal SET one = -1", "is gone"),
         ("UPDATE seal SET number = number + 1", "not signed"),
         ("UPDATE seal SET at = '2030-01-01T00:00:00.000000000Z'", "not signed"),
         ("UPDATE seal SET digest = zeroblob(32); DELETE FROM checkpoints", "not signed"),
