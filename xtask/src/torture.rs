@@ -16,8 +16,10 @@ const TEST: &str = "no_random_history_leaves_a_right_behind_or_loses_a_session";
 
 /// Options of `torture`.
 #[derive(clap::Args)]
-#[command(after_help = "A history that fails is shortened, shown, and written to target/ as a text, a line per event, \
-which --replay plays again. Put it into tests/tests/torture/histories/ when what it found is mended: it is played ever after.")]
+#[command(
+    after_help = "A history that fails is shortened, shown, and written to target/ as a text, a line per event, \
+which --replay plays again. Put it into tests/tests/torture/histories/ when what it found is mended: it is played ever after."
+)]
 pub(crate) struct Args {
     /// How long new histories are begun
     #[arg(long, default_value_t = 10)]

@@ -332,7 +332,8 @@ impl Scene<'_> {
             Some(session) => {
                 let state = session.get("state").and_then(Value::as_str).unwrap_or_default();
                 ensure!(["ending", "ended"].contains(&state), "neither ending nor ended");
-                ensure!(weather != Weather::Calm || state == "ended", "not at once");
+                let calm = weather == Weather::Calm && !self.model.far_apart();
+                ensure!(!calm || state == "ended", "not at once");
                 self.model.ends(id)
             }
             None => {
