@@ -207,7 +207,12 @@ impl SambaAd {
 
     /// The CA that really vouches for the server: our own view has to work whatever the product is shown.
     fn ca_of_server(&self) -> PathBuf {
-        self.folder.join("private/tls/issuer.pem")
+        self.tls_folder().join("issuer.pem")
+    }
+
+    /// The folder of the server's `cert.pem`, its `key.pem`, and the `issuer.pem` that vouches for it.
+    pub(crate) fn tls_folder(&self) -> PathBuf {
+        self.folder.join("private/tls")
     }
 
     /// Moves the server's clock: `+8h`, `-600s`, `+43d`, always counted from the real time.

@@ -13,6 +13,7 @@
 )]
 
 mod check;
+mod hear;
 mod history;
 mod model;
 mod play;

@@ -89,6 +89,8 @@ pub(crate) struct Held {
     pub(crate) who: usize,
     pub(crate) policy: &'static Policy,
     pub(crate) live: bool,
+    /// It is over, and yet not called ended: the clocks are too far apart to write the end of who shares its account.
+    ending: bool,
     pub(crate) from: SystemTime,
     pub(crate) latest: SystemTime,
     /// The short names of its rights.
@@ -195,7 +197,7 @@ impl Model {
 
     /// Why an activation has to be refused, if it has to.
     pub(crate) fn refusal(&self, who: usize, policy: &Policy, for_s: u32) -> Option<&'static str> {
-        let open = self.live().filter(|held| held.who == who).count();
+        let open = self.sessions.iter().filter(|held| held.who == who && (held.live || held.ending)).count();
         if !self.rules.admits(who) {
             // A customer at which he may use nothing is none to him.
             return Some("unknown_customer");
@@ -254,7 +256,7 @@ impl Model {
         rows: &[Session],
         rights: impl Fn(&[&str]) -> Vec<String>,
     ) -> Result<()> {
-        let now = self.clocks().broker;
+        let (now, far_apart) = (self.clocks().broker, self.far_apart());
         for held in &mut self.sessions {
             let Some(row) = rows.iter().find(|row| row.id == held.session.id) else {
                 bail!("a session was lost: {held:?}");
@@ -273,6 +275,11 @@ impl Model {
                     held.session.until = row.until;
                     ensure!(now < row.until, "a session is active after its end: {row:?}, it is {now:?}");
                 }
+                "ending" if far_apart && held.policy.mode == Mode::Dedicated => {
+                    let over = held.session.until <= now || until.iter().any(|end| *end <= now);
+                    ensure!(!held.live || may_end || must_end || over, "a session ends by itself: {held:?}");
+                    (held.live, held.ending) = (false, true);
+                }
                 "ended" if held.live => {
                     let latest = until.iter().chain([&held.session.until]).max().copied();
                     let earliest = until.iter().chain([&held.session.until]).min().copied();
@@ -283,7 +290,7 @@ impl Model {
                     );
                     held.live = false;
                 }
-                "ended" | "failed" if !held.live => {}
+                "ended" | "failed" if !held.live => held.ending = false,
                 _ => bail!("a session is in a strange state: {row:?}, was {held:?}"),
             }
         }
@@ -341,6 +348,7 @@ impl Model {
             who,
             policy,
             live: true,
+            ending: false,
             from,
             latest: from + rules.max().1,
             short: rules.rights(policy),

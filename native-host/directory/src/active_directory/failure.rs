@@ -107,7 +107,8 @@ impl Refusal {
 
     /// What a refused bind of the service account means, with what to do about it.
     pub(crate) fn of_bind(self, bind_dn: &str) -> DirectoryError {
-        if matches!(self.code, 3 | 51 | 52) {
+        // Whatever else stopped the bind says nothing against the name and the password.
+        if !matches!(self.code, 7 | 8 | 48 | 49 | 50) {
             return self.meaning("bind");
         }
         let (reason, remedy) = match self.bind_reason() {
@@ -212,6 +213,9 @@ mod tests {
             assert!(said.contains(word) && said.contains("CN=svc"), "{said}");
         }
         assert!(matches!(refused(51, "").of_bind("CN=svc"), DirectoryError::Busy(_)));
+        for code in [1, 10, 53, 80] {
+            assert!(matches!(refused(code, "").of_bind("CN=svc"), DirectoryError::Refused(_)), "{code}");
+        }
     }
 
     #[test]

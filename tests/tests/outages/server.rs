@@ -1,6 +1,4 @@
 //! The directory is down, hangs, or comes back: at an activation, at an extension, at an end.
-#![allow(clippy::indexing_slicing, reason = "a test may panic: that is how it fails")]
-
 use serde_json::json;
 use std::time::Duration;
 use ticketgate_tests::Outcome;

@@ -1,0 +1,188 @@
+//! What the answers to requests tell the model, and whether they are what the rules say.
+
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use ticketgate_tests::witness::Session;
+
+use crate::history::Ask;
+use crate::model::{Mode, Unheard, Weather, moved, policy};
+use crate::stage::Scene;
+
+/// What Samba says to somebody whose last logon is in the future, because its clock was set back.
+const LAST_LOGON_IN_FUTURE: &str = "54e";
+
+/// A request that was made, with what came back.
+pub(crate) struct Said {
+    pub(crate) ask: Ask,
+    /// The session that it is about.
+    pub(crate) id: Option<String>,
+    /// `None`: nobody answered.
+    pub(crate) answer: Option<(u16, Value)>,
+    pub(crate) asked: SystemTime,
+    pub(crate) answered: SystemTime,
+}
+
+impl Said {
+    fn granted(&self) -> Option<&Value> {
+        self.answer.as_ref().filter(|(status, _)| (200..300).contains(status)).map(|(_, body)| body)
+    }
+
+    /// The code of a refusal.
+    fn code(&self) -> &str {
+        let code = self.answer.as_ref().and_then(|(_, body)| body.get("code")?.as_str());
+        code.unwrap_or_default()
+    }
+}
+
+impl Scene<'_> {
+    /// What the answers tell the model.
+    pub(crate) fn hear(&mut self, said: &[Said], weather: Weather) -> Result<()> {
+        // Storms are over when the answers are heard; what was asked in a crowd is compared with what was there before.
+        for said in said {
+            let heard = match &said.ask {
+                Ask::Activate { who, policy, for_s } => {
+                    self.hear_activation(said, weather, *who, *policy, *for_s)
+                }
+                Ask::Extend { by_s, .. } => self.hear_extension(said, weather, *by_s),
+                Ask::End { .. } => self.hear_end(said, weather),
+                Ask::Password { renew, .. } => self.hear_password(said, weather, *renew),
+            };
+            heard.with_context(|| format!("{:?} was answered {:?}", said.ask, said.answer))?;
+        }
+        Ok(())
+    }
+
+    fn hear_activation(
+        &mut self,
+        said: &Said,
+        weather: Weather,
+        who: usize,
+        number: usize,
+        for_s: u32,
+    ) -> Result<()> {
+        let who = who % self.stage.users.len();
+        let policy = policy(number)?;
+        let rules = self.model.rules;
+        if weather == Weather::Calm && self.model.live().next().is_none() {
+            // Nothing can be lengthened, so the wall clock is followed back, too.
+            self.model.broker = self.model.wall;
+        }
+        let wanted = self.model.refusal(who, policy, for_s);
+        let active = said.granted().filter(|body| body.get("state").is_some_and(|state| state == "active"));
+        let Some(session) = active else {
+            // One that took longer than its own time is over when it is answered.
+            let over = weather == Weather::Storm && said.granted().is_some();
+            let may_be = over || said.answer.is_none() || said.code() == "timed_out";
+            ensure!(may_be || said.granted().is_none(), "granted and not active");
+            if weather == Weather::Calm {
+                ensure!(wanted == Some(said.code()), "it should be {wanted:?}");
+            }
+            self.model.unheard.push(Unheard { who, policy, for_s, rules, may_be });
+            return Ok(());
+        };
+        ensure!(wanted.is_none() || weather != Weather::Calm, "it should be {wanted:?}");
+        let text =
+            |name: &str| session.get(name).and_then(Value::as_str).with_context(|| format!("no {name}"));
+        let account = text("account")?;
+        let until = self.ledger()?.time(text("expires_at")?)?;
+        let length = Duration::from_secs(for_s.into());
+        let possible = [self.model.broker, self.model.wall].iter().any(|ahead| {
+            let (first, last) = (moved(said.asked, *ahead) + length, moved(said.answered, *ahead) + length);
+            first - Duration::from_secs(1) <= until && until <= last
+        });
+        // In a storm time passes between the two.
+        ensure!(
+            possible || weather == Weather::Storm,
+            "another end than asked for: {until:?}, {:?}",
+            self.model.clocks()
+        );
+        let session = Session {
+            id: text("id")?.to_owned(),
+            state: "active".to_owned(),
+            technician: crate::model::technician(who),
+            policy: policy.id.to_owned(),
+            account: account.rsplit('\\').next().unwrap_or_default().to_owned(),
+            rights: self.stage.rights(rules.rights(policy)),
+            until,
+        };
+        self.model.add(who, policy, for_s, rules, session);
+        Ok(())
+    }
+
+    fn hear_extension(&mut self, said: &Said, weather: Weather, by_s: u32) -> Result<()> {
+        let id = said.id.as_deref().context("no session")?;
+        let held = self.model.held(id)?.clone();
+        let wanted = self.model.extension(&held, by_s);
+        match (&said.answer, said.granted()) {
+            (_, Some(session)) => {
+                let until = session.get("expires_at").and_then(Value::as_str).context("no end")?;
+                let until = self.ledger()?.time(until)?;
+                if weather != Weather::Crowd {
+                    ensure!(wanted == Ok(until), "it should be {wanted:?}");
+                }
+                ensure!(until <= held.latest, "longer than the policy allows");
+                self.model.may_be_until(id, until)?;
+                if weather == Weather::Calm {
+                    self.model.held(id)?.session.until = until;
+                }
+            }
+            (None, _) => {
+                if let Ok(until) = wanted {
+                    self.model.may_be_until(id, until)?;
+                }
+            }
+            (Some(_), None) => match (weather, wanted) {
+                (Weather::Calm, Ok(_)) => ensure!(self.model.far_apart(), "it should be extended"),
+                (Weather::Calm, Err(code)) => ensure!(said.code() == code, "it should be {code}"),
+                // A ledger that fails as well cannot take the longer end back.
+                (Weather::Storm, Ok(until)) if said.code() == "ledger_down" || said.code() == "timed_out" => {
+                    self.model.may_be_until(id, until)?;
+                }
+                _ => {}
+            },
+        }
+        Ok(())
+    }
+
+    fn hear_end(&mut self, said: &Said, weather: Weather) -> Result<()> {
+        let id = said.id.as_deref().context("no session")?;
+        match said.granted() {
+            Some(session) => {
+                let state = session.get("state").and_then(Value::as_str).unwrap_or_default();
+                ensure!(["ending", "ended"].contains(&state), "neither ending nor ended");
+                let calm = weather == Weather::Calm && !self.model.far_apart();
+                ensure!(!calm || state == "ended", "not at once");
+                self.model.ends(id)
+            }
+            None => {
+                ensure!(weather == Weather::Storm, "it should be ended");
+                self.model.may_end(id)
+            }
+        }
+    }
+
+    fn hear_password(&mut self, said: &Said, weather: Weather, renew: bool) -> Result<()> {
+        let held = self.model.held(said.id.as_deref().context("no session")?)?.clone();
+        let Some(over) = said.granted() else {
+            let codes: &[&str] = match (held.policy.mode, renew) {
+                (Mode::Membership, _) => &["no_password"],
+                // A broker that was started again does not have it any more.
+                (_, false) => &["password_gone"],
+                (_, true) if self.model.far_apart() => &["clock_skew"],
+                (_, true) => &[],
+            };
+            ensure!(weather != Weather::Calm || codes.contains(&said.code()), "it should be handed over");
+            return Ok(());
+        };
+        let password = over.get("password").and_then(Value::as_str).context("no password")?;
+        if weather == Weather::Calm && !self.model.far_apart() {
+            let bind = self.stage.ad.bind(&held.session.account, password)?;
+            let in_future = bind.refused_with(LAST_LOGON_IN_FUTURE);
+            ensure!(bind.accepted() || in_future, "nobody can log on with a live session: {bind:?}");
+            self.model.passwords.insert(held.session.account, password.to_owned());
+        }
+        Ok(())
+    }
+}
