@@ -183,8 +183,19 @@ impl World {
         relay
     }
 
+    /// The relay's own binary, as `ticketgate install` names it where both were put in place.
     pub(crate) fn relay_for(&self, origin: &str, variables: &[(&str, &str)]) -> Relay {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_ticketgate"))
+        self.started(env!("CARGO_BIN_EXE_ticketgate-relay"), origin, variables)
+    }
+
+    /// The whole binary in the relay's place.
+    pub(crate) fn whole_binary(&self) -> Relay {
+        let origin = format!("chrome-extension://{}/", ticketgate_protocol::EXTENSION_ID);
+        self.started(env!("CARGO_BIN_EXE_ticketgate"), &origin, &[])
+    }
+
+    fn started(&self, binary: &str, origin: &str, variables: &[(&str, &str)]) -> Relay {
+        let mut child = Command::new(binary)
             .arg(origin)
             .env_clear()
             .env("HOME", self.folder.path())

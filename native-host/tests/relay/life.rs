@@ -32,6 +32,37 @@ fn a_request_that_hangs_does_not_keep_the_relay() {
 }
 
 #[test]
+fn the_whole_binary_is_the_same_relay_where_it_stands_alone() {
+    let world = World::new();
+    let _broker = world.broker();
+    let mut relay = world.whole_binary();
+    assert_eq!(relay.greet(), world.relay().greet());
+    assert!(relay.close().0.success());
+}
+
+#[test]
+fn the_relays_own_binary_says_of_what_version_it_is() {
+    let said =
+        std::process::Command::new(env!("CARGO_BIN_EXE_ticketgate-relay")).arg("--version").output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&said.stdout), format!("ticketgate {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn a_connection_that_a_restarted_broker_closed_is_not_asked_again() {
+    let world = World::new();
+    let broker = world.broker();
+    let mut relay = world.greeted();
+    relay.send(&json!({"id": "1", "method": "overview"}));
+    assert!(relay.reply()["ok"].is_object());
+    drop(broker);
+    relay.event("resync");
+    let _broker = world.broker();
+    relay.send(&json!({"id": "2", "method": "overview"}));
+    let reply = relay.reply();
+    assert!(reply["ok"].is_object(), "{reply}");
+}
+
+#[test]
 fn a_port_that_never_said_a_word_ends_in_order() {
     let world = World::new();
     let _broker = world.broker();
