@@ -75,7 +75,6 @@ fn open_account(
     until: DateTime<Utc>,
 ) -> ObservedAccount {
     ObservedAccount {
-        place: identity.clone(),
         identity,
         display_name: format!("ACME\\{name}"),
         enabled: true,
