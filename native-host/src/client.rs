@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use hyper::Method;
+use reqwest::Method;
 use ticketgate_protocol::api::{
     Activate, AuditRecord, AuditVerdict, BrokerInfo, EndAll, Extend, Finding, Overview, PasswordWanted,
     Preview, Session,
@@ -69,7 +69,7 @@ pub enum ExportFormat {
 /// Talks to one broker. Cheap to clone; connections are shared.
 #[derive(Debug, Clone)]
 pub struct Client {
-    connections: transport::Connections,
+    http: reqwest::Client,
     endpoint: Endpoint,
     limit: Duration,
     starter: Option<Arc<Starter>>,
@@ -77,9 +77,11 @@ pub struct Client {
 
 impl Client {
     /// A client of the broker at `endpoint`. Nothing is connected yet.
-    #[must_use]
-    pub fn new(endpoint: Endpoint) -> Self {
-        Self { connections: transport::Connections::default(), endpoint, limit: LIMIT, starter: None }
+    ///
+    /// # Errors
+    /// [`Problem`] when no client can be made at all (the system gives no memory).
+    pub fn new(endpoint: Endpoint) -> Result<Self, Problem> {
+        Ok(Self { http: transport::http(&endpoint)?, endpoint, limit: LIMIT, starter: None })
     }
 
     /// The same with another time limit per call.

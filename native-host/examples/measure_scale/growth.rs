@@ -183,8 +183,8 @@ impl Running {
 
 /// Activations at both brokers in turn, each ended again.
 async fn activations(running: &Running, beside: &Running, growth: &mut Growth) -> Result<()> {
-    let [many, few] =
-        [running, beside].map(|broker| Client::new(Endpoint::Socket(broker.places.socket.clone())));
+    let client = |broker: &Running| Client::new(Endpoint::Socket(broker.places.socket.clone()));
+    let [many, few] = [client(running)?, client(beside)?];
     let wish = Activate {
         customer: None,
         policy: PolicyId::new("acme-dedicated")?,

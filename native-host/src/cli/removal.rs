@@ -19,7 +19,7 @@ pub(super) async fn install(terminal: &mut Terminal<'_>, how: &install::Options)
         return Ok(code);
     }
     // Only told: an installation does not fail because somebody else's broker does not answer.
-    let client = Client::new(Endpoint::Socket(terminal.places.socket.clone()));
+    let client = Client::new(Endpoint::Socket(terminal.places.socket.clone()))?;
     let Ok((version, open)) = who_is_open(&client).await else { return Ok(code) };
     writeln!(
         terminal.out,

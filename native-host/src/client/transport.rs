@@ -1,15 +1,10 @@
 //! One call over the socket: trust it, send, read the answer within bounds, turn every failure into a problem.
 
+use std::error::Error;
 use std::io::{self, ErrorKind, Write};
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Bytes, Incoming};
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper::{Method, Request, Response, header};
-use hyper_util::rt::TokioIo;
+use reqwest::{Method, RequestBuilder, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use ticketgate_protocol::ids::IdempotencyKey;
@@ -26,100 +21,46 @@ const ANSWER_MAX: usize = 16 * 1024 * 1024;
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 /// Connections kept for the next calls. A relay has one or two calls under way.
 const KEPT: usize = 4;
-/// The host in requests; only the path matters on a socket.
-const HOST: &str = "ticketgate";
+/// The address in requests; only the path matters on a socket.
+const BASE: &str = "http://ticketgate";
 
-/// One connection's sending half.
-type Connection = SendRequest<Full<Bytes>>;
-
-/// Connections that wait for the next call.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Connections(Arc<Mutex<Vec<Connection>>>);
-
-impl Connections {
-    /// One that is still open. What the other side closed meanwhile is forgotten.
-    fn take(&self) -> Option<Connection> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.retain(|connection| !connection.is_closed());
-        kept.pop()
-    }
-
-    fn keep(&self, connection: Connection) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() < KEPT && !connection.is_closed() {
-            kept.push(connection);
-        }
-    }
-}
-
-/// An answer whose body is still to come, on the connection that brings it.
-#[derive(Debug)]
-pub(super) struct Answer {
-    response: Response<Incoming>,
-    connection: Connection,
-}
-
-impl Answer {
-    /// The next piece of the body; `None` at its end.
-    pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, Problem> {
-        while let Some(frame) = self.response.body_mut().frame().await {
-            if let Ok(piece) = frame.map_err(|_| gone())?.into_data() {
-                return Ok(Some(piece));
-            }
-        }
-        Ok(None)
-    }
-}
-
-#[cfg(unix)]
-async fn open(path: &Path) -> io::Result<tokio::net::UnixStream> {
-    tokio::net::UnixStream::connect(path).await
-}
-
-#[cfg(windows)]
-async fn open(path: &Path) -> io::Result<tokio::net::windows::named_pipe::NamedPipeClient> {
-    tokio::net::windows::named_pipe::ClientOptions::new().open(path)
+/// A client bound to the socket: whatever an address says, nothing else can be meant.
+pub(super) fn http(endpoint: &Endpoint) -> Result<reqwest::Client, Problem> {
+    let Endpoint::Socket(path) = endpoint;
+    let builder = reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT_LIMIT)
+        .pool_max_idle_per_host(KEPT);
+    #[cfg(unix)]
+    let builder = builder.unix_socket(path.as_path());
+    #[cfg(windows)]
+    let builder = builder.windows_named_pipe(path.as_os_str());
+    builder.build().map_err(|e| Problem::new(Code::Internal, format!("No client can be made: {e}.")))
 }
 
 impl Client {
-    /// A new connection to an endpoint that may be trusted; starts a broker when told to and none answers.
-    async fn connect(&self) -> Result<Connection, Problem> {
+    /// Sends to an endpoint that may be trusted; starts a broker when told to and none answers.
+    async fn send(&self, request: RequestBuilder) -> Result<Response, Problem> {
         supported(System::here())?;
         let Endpoint::Socket(path) = &self.endpoint;
         match (Here::trust_socket(path), &self.starter) {
             (Ok(()), _) | (Err(Distrust::Missing), Some(_)) => {}
             (Err(why), _) => return Err(distrusted(&why)),
         }
-        let stream = match (open_in_time(path).await, &self.starter) {
-            (Err(error), Some(starter)) if error.kind() != ErrorKind::PermissionDenied => {
+        let again = self.starter.as_ref().and_then(|starter| Some((starter, request.try_clone()?)));
+        match (request.send().await, again) {
+            (Err(error), Some((starter, again))) if nobody_listens(&error) => {
                 starter.start().await?;
                 Here::trust_socket(path).map_err(|why| distrusted(&why))?;
-                open_in_time(path).await
+                again.send().await.map_err(|e| lost(&e))
             }
-            (first, _) => first,
-        };
-        let stream = stream.map_err(|error| unreached(&error))?;
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|_| gone())?;
-        // Ends when the other side closes it, or when nobody can send on it any more.
-        tokio::spawn(connection);
-        Ok(sender)
+            (answer, _) => answer.map_err(|e| lost(&e)),
+        }
     }
 
-    /// Sends on a kept connection or a new one. A kept one that was closed before the request was on it is no failure.
-    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Answer, Problem> {
-        let mut request = request;
-        while let Some(mut connection) = self.connections.take() {
-            if connection.ready().await.is_err() {
-                continue;
-            }
-            match connection.try_send_request(request).await {
-                Ok(response) => return Ok(Answer { response, connection }),
-                Err(mut error) => request = error.take_message().ok_or_else(gone)?,
-            }
-        }
-        let mut connection = self.connect().await?;
-        let response = connection.send_request(request).await.map_err(|_| gone())?;
-        Ok(Answer { response, connection })
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{BASE}{path}"))
     }
 
     /// One call with a JSON answer.
@@ -131,33 +72,30 @@ impl Client {
         key: Option<&IdempotencyKey>,
     ) -> Result<T, Problem> {
         let work = async {
-            let mut request = Request::builder().method(method).uri(path).header(header::HOST, HOST);
+            let mut request = self.request(method, path);
+            if let Some(body) = body {
+                request = request.json(body);
+            }
             if let Some(key) = key {
                 request = request.header("Idempotency-Key", key.as_str());
             }
-            let mut bytes = Vec::new();
-            if let Some(body) = body {
-                serde_json::to_writer(&mut bytes, body).map_err(|_| unsendable())?;
-                request = request.header(header::CONTENT_TYPE, "application/json");
+            let response = self.send(request).await?;
+            let succeeded = response.status().is_success();
+            let status = response.status().as_u16();
+            let answer = whole(response).await?;
+            if !succeeded {
+                return Err(refused(status, &answer));
             }
-            let request = request.body(Full::new(bytes.into())).map_err(|_| unsendable())?;
-            let mut answer = self.send(request).await?;
-            let status = answer.response.status();
-            let body = whole(&mut answer).await?;
-            self.connections.keep(answer.connection);
-            if !status.is_success() {
-                return Err(refused(status.as_u16(), &body));
-            }
-            serde_json::from_slice(&body).map_err(|_| strange())
+            serde_json::from_slice(&answer).map_err(|_| strange())
         };
         tokio::time::timeout(self.limit, work).await.unwrap_or_else(|_| Err(late()))
     }
 
     /// One call whose answer goes to `to` piece by piece.
     pub(super) async fn download<W: Write>(&self, path: &str, to: &mut W) -> Result<u64, Problem> {
-        let mut answer = self.stream(path, None).await?;
+        let mut response = self.stream(path, None).await?;
         let mut written = 0;
-        while let Some(piece) = answer.chunk().await? {
+        while let Some(piece) = response.chunk().await.map_err(|e| lost(&e))? {
             to.write_all(&piece).map_err(|e| {
                 Problem::new(Code::Internal, format!("The export cannot be written: {e}."))
                     .remedy("Check the disk and the file's permissions.")
@@ -168,36 +106,28 @@ impl Client {
     }
 
     /// Opens a stream; the time limit holds until its head is there.
-    pub(super) async fn stream(&self, path: &str, last_id: Option<&str>) -> Result<Answer, Problem> {
+    pub(super) async fn stream(&self, path: &str, last_id: Option<&str>) -> Result<Response, Problem> {
         let work = async {
-            let mut request = Request::get(path).header(header::HOST, HOST);
+            let mut request = self.request(Method::GET, path);
             if let Some(id) = last_id {
                 request = request.header("Last-Event-ID", id);
             }
-            let request = request.body(Full::default()).map_err(|_| unsendable())?;
-            let mut answer = self.send(request).await?;
-            if answer.response.status().is_success() {
-                return Ok(answer);
+            let response = self.send(request).await?;
+            if response.status().is_success() {
+                return Ok(response);
             }
-            let status = answer.response.status().as_u16();
-            Err(refused(status, &whole(&mut answer).await?))
+            let status = response.status().as_u16();
+            Err(refused(status, &whole(response).await?))
         };
         tokio::time::timeout(self.limit, work).await.unwrap_or_else(|_| Err(late()))
     }
 }
 
-/// Connects, but does not wait for ever for a socket that does not accept.
-async fn open_in_time(
-    path: &Path,
-) -> io::Result<impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static> {
-    tokio::time::timeout(CONNECT_LIMIT, open(path)).await.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))
-}
-
 /// Reads a body whole, into a buffer that is wiped: it may hold a password.
-async fn whole(from: &mut Answer) -> Result<Zeroizing<Vec<u8>>, Problem> {
+async fn whole(mut response: Response) -> Result<Zeroizing<Vec<u8>>, Problem> {
     // Room for every answer with a password at once, so that growing leaves no copy of it behind.
     let mut answer = Zeroizing::new(Vec::with_capacity(8 * 1024));
-    while let Some(piece) = from.chunk().await? {
+    while let Some(piece) = response.chunk().await.map_err(|e| lost(&e))? {
         if answer.len() + piece.len() > ANSWER_MAX {
             return Err(Problem::new(Code::TooLarge, "The broker's answer is too large.")
                 .remedy("Ask for less, for example with a limit."));
@@ -265,11 +195,16 @@ pub(super) fn gone() -> Problem {
         .retry_after(1)
 }
 
-/// Nobody could be reached at the socket.
-fn unreached(error: &io::Error) -> Problem {
-    match error.kind() {
-        ErrorKind::TimedOut => late(),
-        ErrorKind::PermissionDenied => {
+/// A call that got no answer.
+fn lost(error: &reqwest::Error) -> Problem {
+    if error.is_timeout() {
+        return late();
+    }
+    if !error.is_connect() {
+        return gone();
+    }
+    match io_kind(error) {
+        Some(ErrorKind::PermissionDenied) => {
             Problem::new(Code::BrokerUnreachable, "This user may not reach the broker's socket.")
                 .remedy("Run `ticketgate doctor`; it names the socket and who may use it.")
         }
@@ -277,8 +212,21 @@ fn unreached(error: &io::Error) -> Problem {
     }
 }
 
-fn unsendable() -> Problem {
-    Problem::new(Code::Internal, "The request cannot be written.")
+/// Whether the socket is there for us, and no broker behind it.
+fn nobody_listens(error: &reqwest::Error) -> bool {
+    error.is_connect() && !error.is_timeout() && io_kind(error) != Some(ErrorKind::PermissionDenied)
+}
+
+/// The kind of the input/output error at the bottom, if there is one.
+fn io_kind(error: &reqwest::Error) -> Option<ErrorKind> {
+    let mut cause: Option<&(dyn Error + 'static)> = error.source();
+    while let Some(error) = cause {
+        if let Some(io) = error.downcast_ref::<io::Error>() {
+            return Some(io.kind());
+        }
+        cause = error.source();
+    }
+    None
 }
 
 #[cfg(test)]
