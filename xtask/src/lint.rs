@@ -1,6 +1,8 @@
 //! `cargo xtask lint`: every check that needs no running system, one line each, all of them even when one fails.
 //! The checks that no tool offers are in `lint/`.
 
+mod advisories;
+mod attackers;
 mod dependencies;
 mod javascript;
 mod layers;
@@ -28,6 +30,9 @@ pub(crate) struct Args {
     /// Only checks whose name contains this; the names are in --list
     #[arg(long, value_name = "FILTER")]
     only: Option<String>,
+    /// Keep what a copy of RustSec's database says of our crates in xtask/advisories.toml, and check nothing
+    #[arg(long, value_name = "FOLDER")]
+    take_advisories: Option<std::path::PathBuf>,
     /// List the checks and run none
     #[arg(long)]
     list: bool,
@@ -49,7 +54,7 @@ struct Check {
 }
 
 /// All checks, those without a compiler first.
-const CHECKS: [Check; 10] = [
+const CHECKS: [Check; 11] = [
     Check { name: "format", what: "rustfmt", quick: true, run: format },
     Check {
         name: "layers",
@@ -65,9 +70,15 @@ const CHECKS: [Check; 10] = [
     },
     Check {
         name: "dependencies",
-        what: "lock file, licences, sources, bans, reasons",
+        what: "lock file, licences, sources, bans, reasons, known advisories",
         quick: true,
         run: dependencies::check,
+    },
+    Check {
+        name: "attackers",
+        what: "every test that docs/security.md names is there, every unsafe has its reason",
+        quick: true,
+        run: attackers::check,
     },
     Check {
         name: "clippy",
@@ -101,6 +112,9 @@ pub(crate) fn run(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<()> {
             println!("{:<16} {}", check.name, check.what);
         }
         return Ok(());
+    }
+    if let Some(copy) = &args.take_advisories {
+        return advisories::take(tree, steps, copy);
     }
     if !args.quick {
         setup::ensure(tree, steps, setup::Purpose::Test)?;

@@ -1,6 +1,6 @@
 //! Dependencies: the lock file is in step, licences and sources are allowed, banned crates stay out, doubled versions
 //! are listed, and `docs/dependencies.md` gives each crate its reason. The rules stand in `deny.toml`, whose format is
-//! cargo-deny's; known advisories are asked of cargo-deny itself where it is installed and its database can be reached.
+//! cargo-deny's. Known advisories are in `advisories.rs`.
 //!
 //! Own code instead of cargo-deny itself: building it took more than five minutes of processor time here, a sixth of
 //! what the whole test run may take, for what `cargo metadata` and these lines answer in a second.
@@ -10,9 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
+use super::advisories;
 use crate::cargo::native;
 use crate::steps::{Steps, output};
-use crate::tree::{Tree, program, read};
+use crate::tree::{Tree, read};
 
 /// The parts of `deny.toml` that are checked here.
 #[derive(Deserialize)]
@@ -50,18 +51,34 @@ struct Metadata {
     packages: Vec<Package>,
 }
 
+/// A crate of the lock file.
 #[derive(Deserialize)]
-struct Package {
-    name: String,
-    version: String,
+pub(super) struct Package {
+    pub(super) name: String,
+    pub(super) version: String,
     license: Option<String>,
-    source: Option<String>,
+    /// None: a folder.
+    pub(super) source: Option<String>,
     manifest_path: String,
+}
+
+impl Package {
+    /// One of crates.io, for tests.
+    #[cfg(test)]
+    pub(super) fn of(name: &str, version: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            license: None,
+            source: Some("registry".to_owned()),
+            manifest_path: String::new(),
+        }
+    }
 }
 
 /// Checks all of it.
 pub(crate) fn check(tree: &Tree, steps: &mut Steps) -> Result<()> {
-    let doubled = steps.work("dependencies: lock, licences, sources, bans, reasons", || {
+    let (packages, doubled) = steps.work("dependencies: lock, licences, sources, bans, reasons", || {
         let rules: Rules = toml::from_str(&read(&tree.path("deny.toml"))?).context("deny.toml")?;
         let mut cargo = native(tree);
         cargo.args(["metadata", "--locked", "--format-version", "1", "--all-features"]);
@@ -78,33 +95,15 @@ pub(crate) fn check(tree: &Tree, steps: &mut Steps) -> Result<()> {
         if !faults.is_empty() {
             bail!("deny.toml and docs/dependencies.md\n  - {}", faults.join("\n  - "));
         }
-        Ok((doubled(&metadata.packages), format!("{} crates", metadata.packages.len())))
+        let count = format!("{} crates", metadata.packages.len());
+        let doubled = doubled(&metadata.packages);
+        Ok(((metadata.packages, doubled), count))
     })?;
-    advisories(tree, steps)?;
+    advisories::check(tree, steps, &packages)?;
     if !doubled.is_empty() {
         steps.note(&format!("in more than one major version: {}", doubled.join(", ")));
     }
     Ok(())
-}
-
-/// Where advisories cannot be known, that is said: an unchecked list must not look like a clean one.
-fn advisories(tree: &Tree, steps: &mut Steps) -> Result<()> {
-    const TITLE: &str = "dependencies: known advisories";
-    if program("cargo-deny").is_none() {
-        steps.skipped(TITLE, "NOT CHECKED, there is no cargo-deny (cargo install cargo-deny)");
-        return Ok(());
-    }
-    let deny = |arguments: &[&str]| {
-        let mut cargo = native(tree);
-        cargo.arg("deny").args(arguments);
-        cargo
-    };
-    if output(&mut deny(&["fetch", "db"])).is_err() {
-        steps.skipped(TITLE, "NOT CHECKED, the advisory database cannot be reached");
-        return Ok(());
-    }
-    let mend = "update the crate, or give deny.toml the reason why it does not concern us";
-    steps.program(TITLE, &mut deny(&["--offline", "check", "advisories"]), mend)
 }
 
 fn faults_of(package: &Package, rules: &Rules, root: &str) -> Vec<String> {

@@ -166,6 +166,23 @@ async fn a_write_without_an_answer_is_ambiguous_and_seen_at_the_next_look() {
     }
 }
 
+/// In the time that a failed read takes, not in that of an answer that does not come: nothing is waited for.
+#[tokio::test]
+async fn an_answer_too_deep_too_long_or_longer_than_itself_costs_the_connection_at_once() {
+    for writes in [Writes::Nested, Writes::Endless, Writes::Overlong] {
+        let server = Server::start();
+        let mut config = config(&server);
+        config.timeout_s = 60;
+        let directory = ActiveDirectory::new(&config, BTreeSet::from([Right(GROUP.into())])).unwrap();
+        server.state.lock().unwrap().writes = writes;
+        let refused = tokio::time::timeout(std::time::Duration::from_secs(20), grant(&directory, 60)).await;
+        let error = refused.expect("it is refused without waiting").unwrap_err();
+        assert!(error.is_ambiguous(), "{writes:?}: {error}");
+        server.state.lock().unwrap().writes = Writes::Answered;
+        grant(&directory, 60).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_referral_a_limit_and_a_busy_server_are_told_apart() {
     let server = Server::start();

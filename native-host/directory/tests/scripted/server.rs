@@ -31,6 +31,12 @@ pub enum Writes {
     Cut,
     /// Applied, and answered by something that is no result.
     Garbled,
+    /// Applied, and answered by values in values, deeper than any stack.
+    Nested,
+    /// Applied, and answered by the beginning of more than there is memory.
+    Endless,
+    /// Applied, and answered by a part that is longer than the whole in which it stands.
+    Overlong,
 }
 
 /// How it shows a link that ends. MS-ADTS 3.1.1.9.2 has the first; Windows's own tools print the second.
@@ -123,6 +129,11 @@ fn serve(stream: TcpStream, config: Arc<ServerConfig>, state: &Mutex<State>) -> 
                     Writes::Answered => vec![result(0x67, code)],
                     Writes::Silent => vec![],
                     Writes::Cut => return None,
+                    Writes::Nested | Writes::Endless | Writes::Overlong => {
+                        stream.write_all(&unreadable(state.writes)).ok()?;
+                        stream.flush().ok()?;
+                        vec![]
+                    }
                     Writes::Garbled => vec![tlv(0x67, &tlv(4, b"neither code nor text"))],
                 }
             }
@@ -134,6 +145,21 @@ fn serve(stream: TcpStream, config: Arc<ServerConfig>, state: &Mutex<State>) -> 
             stream.write_all(&tlv(0x30, &[tlv(2, &id), answer].concat())).ok()?;
         }
         stream.flush().ok()?;
+    }
+}
+
+/// What no client should try to read to its end.
+fn unreadable(kind: Writes) -> Vec<u8> {
+    match kind {
+        Writes::Nested => {
+            let levels = 200_000_usize;
+            let inner = |level: usize| (levels - level) * 6;
+            let head =
+                |level| [&[0x30, 0x84][..], &u32::try_from(inner(level)).unwrap().to_be_bytes()].concat();
+            (1..=levels).flat_map(head).collect()
+        }
+        Writes::Endless => [&[0x30, 0x88, 0, 0, 1, 0, 0, 0, 0, 0, 2, 1, 3][..], &[0; 1000]].concat(),
+        _ => vec![0x30, 5, 2, 1, 3, 4, 100],
     }
 }
 
