@@ -15,8 +15,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// A clock moved between two readings of the file, before the waiting began, is noticed after this at the latest.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
-/// The clocks of `T`, moved by what stands in the file: seconds of the wall clock, then seconds since boot (those of a
-/// suspension). Without a file they are what they are.
+/// The clocks of `T`, moved by what stands in the file, which is replaced as a whole: seconds of the wall clock, then seconds
+/// since boot (those of a suspension). Without a file they are what they are.
 pub(super) struct Moved<T> {
     pub(super) system: T,
     pub(super) file: Option<PathBuf>,
@@ -66,5 +66,43 @@ impl<T: SystemTime> SystemTime for Moved<T> {
             () = self.system.wait(time.min(LONGEST_WAIT)) => {}
             () = moved => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, Utc};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    struct Still;
+
+    #[async_trait]
+    impl SystemTime for Still {
+        fn read(&self) -> Reading {
+            Reading { wall: DateTime::<Utc>::UNIX_EPOCH, boot: Duration::ZERO }
+        }
+
+        async fn wait(&self, _: Duration) {
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test]
+    async fn the_clocks_are_moved_while_somebody_waits() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("clock");
+        let moved = Moved { system: Still, file: Some(file.clone()) };
+        assert_eq!(moved.read(), Still.read());
+        let waiting = moved.wait(Duration::from_secs(3600));
+        tokio::pin!(waiting);
+        assert!(timeout(Duration::from_millis(50), &mut waiting).await.is_err());
+        let new = folder.path().join("new");
+        std::fs::write(&new, "-90 30\n").unwrap();
+        std::fs::rename(&new, &file).unwrap();
+        timeout(Duration::from_secs(10), waiting).await.unwrap();
+        let now = moved.read();
+        assert_eq!((now.wall.timestamp(), now.boot.as_secs()), (-90, 30));
     }
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use ticketgate_tests::patience::LIMIT;
 use ticketgate_tests::witness::{self, Session};
 
+use crate::history::{Ask, Event};
 use crate::model::{Mode, technician};
 use crate::stage::Scene;
 
@@ -35,6 +36,19 @@ impl Scene<'_> {
         self.directory_is_as_the_model()?;
         self.audit_is_whole()?;
         self.what_is_over_lets_nobody_in()
+    }
+
+    /// The end of a history: with clocks put right every live session is usable, and when all are ended nothing is left.
+    pub(crate) fn ends(&mut self) -> Result<()> {
+        self.play(&Event::Agree)?;
+        self.holds(true)?;
+        for _ in 0..self.model.live().count() {
+            self.play(&Event::Ask(Ask::Password { pick: 0, renew: true }))?;
+            self.play(&Event::Ask(Ask::End { pick: 0 }))?;
+            self.holds(true)?;
+        }
+        ensure!(self.model.live().next().is_none(), "something cannot be ended");
+        Ok(())
     }
 
     /// Whether a session in the ledger ends so soon that it could come between two looks.

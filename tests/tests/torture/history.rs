@@ -202,7 +202,7 @@ fn outage() -> impl Strategy<Value = Event> {
         Just(Outage::Hang),
     ];
     let pass = prop_oneof![4 => Just(0_u32), 1 => 10..8000_u32];
-    let long = prop_oneof![9 => 0..400_u64, 1 => 2000..2500_u64];
+    let long = prop_oneof![19 => 0..400_u64, 1 => 3000..3400_u64];
     (what, option::weighted(0.9, ask()), long, pass).prop_map(|(what, ask, for_ms, pass_s)| Event::Outage {
         what,
         ask,

@@ -19,8 +19,8 @@ mod model;
 mod play;
 mod stage;
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -38,8 +38,20 @@ const LENGTH: usize = 40;
 /// Shortening a failed history ends after this.
 const SHORTENING: Duration = Duration::from_secs(600);
 
+/// Histories played side by side, each with a directory of its own: half of each is waiting.
+const SIDE_BY_SIDE: usize = 2;
+
 /// How often each kind of event was played.
 type Counts = BTreeMap<&'static str, usize>;
+
+/// Where histories come from, and how many there were.
+struct Drawing {
+    runner: TestRunner,
+    histories: usize,
+    counts: Counts,
+    /// Somebody found one that fails.
+    over: bool,
+}
 
 /// A number from the environment.
 fn number(name: &str, otherwise: u64) -> Result<u64> {
@@ -50,17 +62,16 @@ fn number(name: &str, otherwise: u64) -> Result<u64> {
 }
 
 /// Plays a history from a clean world on. Where something does not hold, answers after how many events, and what.
-fn play(
-    stage: &mut Stage,
-    history: &[Event],
-    counts: &RefCell<Counts>,
-) -> Result<(), (usize, anyhow::Error)> {
+fn play(stage: &mut Stage, history: &[Event]) -> Result<(), (usize, anyhow::Error)> {
     let mut scene = stage.scene().map_err(|error| (0, error.context("no clean world")))?;
-    for (at, event) in history.iter().enumerate() {
-        *counts.borrow_mut().entry(event.kind()).or_default() += 1;
+    let events = history.iter().map(Some).chain([None]);
+    for (at, event) in events.enumerate() {
         let was_open = scene.model.live().next().is_some();
         let began = Instant::now();
-        let held = scene.play(event).and_then(|()| scene.holds(was_open));
+        let held = match event {
+            Some(event) => scene.play(event).and_then(|()| scene.holds(was_open)),
+            None => scene.ends(),
+        };
         if std::env::var_os("TICKETGATE_TORTURE_SHOW").is_some() {
             eprintln!("{:>6} ms  {event:?}", began.elapsed().as_millis());
         }
@@ -68,43 +79,58 @@ fn play(
             let log = scene.product.broker_log();
             let lines: Vec<_> = log.lines().collect();
             let end = lines[lines.len().saturating_sub(60)..].join("\n");
-            return Err((at + 1, error.context(format!("broker:\n{end}\n\nafter {event:?}"))));
+            let after = (at + 1).min(history.len());
+            return Err((after, error.context(format!("broker:\n{end}\n\nafter {event:?}"))));
         }
     }
     Ok(())
 }
 
 /// Plays histories that are drawn from a seed until the time is over.
-fn play_random(
-    stage: &mut Stage,
-    seed: u64,
-    time: Duration,
-    length: usize,
-    counts: &RefCell<Counts>,
-) -> Result<usize> {
+fn play_random(seed: u64, time: Duration, length: usize) -> Result<Drawing> {
     let began = Instant::now();
-    let mut histories = 0;
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
-    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
-    while began.elapsed() < time {
-        let drawn = history::histories(length).new_tree(&mut runner).map_err(|why| anyhow!("{why}"))?;
-        let played = drawn.current();
-        histories += 1;
-        if let Err((after, error)) = play(stage, &played, counts) {
-            eprintln!(
-                "history {histories} of seed {seed} fails after {after} events: {error:#}\nshortening it"
-            );
-            let failed = shorten(stage, Failed { history: played[..after].to_vec(), error });
+    let runner = TestRunner::new_with_rng(Config::default(), rng);
+    let drawing = Mutex::new(Drawing { runner, histories: 0, counts: Counts::new(), over: false });
+    let draw = || {
+        let mut drawing = drawing.lock().expect("no panic");
+        if drawing.over || began.elapsed() >= time {
+            return Ok(None);
+        }
+        let drawn =
+            history::histories(length).new_tree(&mut drawing.runner).map_err(|why| anyhow!("{why}"))?;
+        drawing.histories += 1;
+        Ok::<_, anyhow::Error>(Some((drawing.histories, drawn.current())))
+    };
+    let worker = || {
+        let mut stage = Stage::new()?;
+        while let Some((number, history)) = draw()? {
+            let played = play(&mut stage, &history);
+            let mut drawing = drawing.lock().expect("no panic");
+            for event in &history[..played.as_ref().map_or_else(|(after, _)| *after, |()| history.len())] {
+                *drawing.counts.entry(event.kind()).or_default() += 1;
+            }
+            let Err((after, error)) = played else { continue };
+            drawing.over = true;
+            drop(drawing);
+            eprintln!("history {number} of seed {seed} fails after {after} events: {error:#}\nshortening it");
+            let failed = shorten(&mut stage, Failed { history: history[..after].to_vec(), error });
             let text = history::write(&failed.history)?;
-            let file = workspace().join(format!("target/torture-{seed}-{histories}.history"));
+            let file = workspace().join(format!("target/torture-{seed}-{number}.history"));
             std::fs::write(&file, &text)?;
             let shown = file.display();
             bail!("{:#}\n\nThis history fails; cargo xtask torture --replay {shown}\n{text}", failed.error);
         }
-    }
-    Ok(histories)
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..SIDE_BY_SIDE).map(|_| scope.spawn(worker)).collect();
+        let ended: Vec<_> = workers.into_iter().map(|worker| worker.join().expect("no panic")).collect();
+        ended.into_iter().collect::<Result<()>>()
+    })?;
+    Ok(drawing.into_inner().expect("no panic"))
 }
 
 struct Failed {
@@ -121,7 +147,7 @@ fn shorten(stage: &mut Stage, mut failed: Failed) -> Failed {
         while from < failed.history.len() && began.elapsed() < SHORTENING {
             let mut history = failed.history.clone();
             history.drain(from..(from + part).min(history.len()));
-            match play(stage, &history, &RefCell::default()) {
+            match play(stage, &history) {
                 Ok(()) => from += part,
                 // What comes after the failure does not matter.
                 Err((after, error)) => failed = Failed { history: history[..after].to_vec(), error },
@@ -134,12 +160,10 @@ fn shorten(stage: &mut Stage, mut failed: Failed) -> Failed {
 
 #[test]
 fn no_random_history_leaves_a_right_behind_or_loses_a_session() -> Outcome {
-    let mut stage = Stage::new()?;
-    let counts = RefCell::default();
     if let Some(file) = std::env::var_os("TICKETGATE_TORTURE_REPLAY") {
         let history = history::read(&std::fs::read_to_string(&file)?)?;
-        return Ok(play(&mut stage, &history, &counts)
-            .map_err(|(after, error)| error.context(format!("after {after} events")))?);
+        let played = play(&mut Stage::new()?, &history);
+        return Ok(played.map_err(|(after, error)| error.context(format!("after {after} events")))?);
     }
     let of_now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.subsec_nanos();
     let seed = number("TICKETGATE_TORTURE_SEED", of_now.into())?;
@@ -147,8 +171,7 @@ fn no_random_history_leaves_a_right_behind_or_loses_a_session() -> Outcome {
     let length = usize::try_from(number("TICKETGATE_TORTURE_LENGTH", LENGTH as u64)?)?;
     eprintln!("seed {seed}");
     let began = Instant::now();
-    let histories = play_random(&mut stage, seed, time, length, &counts)?;
-    let counts = counts.into_inner();
+    let Drawing { histories, counts, .. } = play_random(seed, time, length)?;
     let events: usize = counts.values().sum();
     let a_second = events as f64 / began.elapsed().as_secs_f64();
     eprintln!("{histories} histories, {events} events, {a_second:.1} a second: {counts:?}");
@@ -164,7 +187,7 @@ fn histories_that_failed_once_hold() -> Outcome {
     files.sort();
     for file in files {
         let history = history::read(&std::fs::read_to_string(&file)?)?;
-        if let Err((after, error)) = play(&mut stage, &history, &RefCell::default()) {
+        if let Err((after, error)) = play(&mut stage, &history) {
             return Err(error.context(format!("{}, after {after} events", file.display())).into());
         }
     }

@@ -125,7 +125,7 @@ impl Stage {
         // An answer that does not come is given up soon.
         written
             .replace(&self.ad.url(), &through)?
-            .replace("account_unit =", "timeout = \"2s\"\naccount_unit =")
+            .replace("account_unit =", "timeout = \"3s\"\naccount_unit =")
     }
 
     /// The DNs of groups, sorted.
