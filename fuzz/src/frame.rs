@@ -3,7 +3,7 @@
 
 use std::io::{self, Read};
 
-use ticketgate::relay::fuzzing::{Frame, next, parse};
+use ticketgate::relay::fuzzing::{Frame, all, next, parse};
 use ticketgate_protocol::native::{FRAME_IN_MAX, REQUEST_ID_MAX, Request};
 
 /// Hands out one byte at a time.
@@ -17,6 +17,12 @@ impl Read for Dribble<'_> {
 }
 
 pub(crate) fn run(data: &[u8]) {
+    let together = all(data, data.len());
+    assert_eq!(together, all(data, 1), "the size of the pieces changed what the port read");
+    let mut one_by_one = data;
+    for frame in &together {
+        assert_eq!(Some(frame), next(&mut one_by_one).as_ref(), "a frame is another one among others");
+    }
     let (mut whole, mut pieces) = (data, Dribble(data));
     loop {
         let before = whole;

@@ -53,6 +53,12 @@ pub trait Ledger: Send + Sync {
     /// [`LedgerError::Unavailable`]
     async fn account(&self, key: &AccountKey) -> Result<Option<(Account, Vec<Session>)>, LedgerError>;
 
+    /// Every account that the ledger knows.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`]
+    async fn accounts(&self) -> Result<Vec<Account>, LedgerError>;
+
     /// By what every account that the ledger knows is known again in a directory.
     ///
     /// # Errors

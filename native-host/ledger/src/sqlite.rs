@@ -186,6 +186,10 @@ impl Ledger for SqliteLedger {
         on_thread(&self.reader, move |connection| query::account(connection, &key)).await
     }
 
+    async fn accounts(&self) -> Result<Vec<Account>, LedgerError> {
+        on_thread(&self.reader, |connection| query::accounts(connection)).await
+    }
+
     async fn marks(&self) -> Result<Vec<Mark>, LedgerError> {
         on_thread(&self.reader, |connection| query::marks(connection)).await
     }

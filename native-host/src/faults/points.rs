@@ -140,6 +140,10 @@ impl Ledger for Pointed<dyn Ledger> {
         self.0.account(key).await
     }
 
+    async fn accounts(&self) -> Result<Vec<Account>, LedgerError> {
+        self.0.accounts().await
+    }
+
     async fn marks(&self) -> Result<Vec<Mark>, LedgerError> {
         self.0.marks().await
     }

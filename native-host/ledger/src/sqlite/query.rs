@@ -62,6 +62,10 @@ pub(super) fn account(
     Ok(Some((account, sessions)))
 }
 
+pub(super) fn accounts(connection: &Connection) -> Result<Vec<Account>, LedgerError> {
+    all(connection, &format!("SELECT {ACCOUNT} FROM accounts ORDER BY key"), [], rows::account)
+}
+
 pub(super) fn marks(connection: &Connection) -> Result<Vec<Mark>, LedgerError> {
     all(connection, "SELECT key, mode, token, identity FROM accounts", [], rows::mark)
 }

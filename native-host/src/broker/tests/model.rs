@@ -335,6 +335,9 @@ impl ticketgate_ledger::Ledger for Refusing {
         }
         self.inner.account(key).await
     }
+    async fn accounts(&self) -> Result<Vec<Account>, ticketgate_ledger::LedgerError> {
+        self.inner.accounts().await
+    }
     async fn marks(&self) -> Result<Vec<ticketgate_ledger::Mark>, ticketgate_ledger::LedgerError> {
         self.inner.marks().await
     }

@@ -54,6 +54,7 @@ async fn what_was_committed_reads_back_the_same_after_opening_again() {
     assert_eq!(ledger.session(&whole.id).await.unwrap(), Some(whole.clone()));
     assert_eq!(ledger.sessions(SessionFilter::default()).await.unwrap(), [whole]);
     let kept = Account { version: 1, ..account("tech1") };
+    assert_eq!(ledger.accounts().await.unwrap(), std::slice::from_ref(&kept));
     let mark = Mark {
         key: kept.key.clone(),
         mode: kept.mode,
