@@ -70,6 +70,8 @@ pub struct Chromium {
     browser: Leashed,
     profile: Profile,
     extension: Option<String>,
+    /// The tab from which workers are stopped.
+    stopper: std::sync::Mutex<Option<Page>>,
 }
 
 impl Chromium {
@@ -104,7 +106,7 @@ impl Chromium {
                 .and_then(|(port, path)| Some((port.parse().ok()?, path.to_owned()))))
         })?;
         let connection = Connection::open(port, &path)?;
-        let browser = Self { connection, browser, profile, extension };
+        let browser = Self { connection, browser, profile, extension, stopper: std::sync::Mutex::default() };
         if let Some(folder) = options.extensions.first()
             && has_worker(folder)?
         {

@@ -8,6 +8,7 @@ use anyhow::{Context, bail};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::path::Path;
+use std::sync::PoisonError;
 
 impl Chromium {
     /// The id of the first extension; empty when there is none.
@@ -39,17 +40,24 @@ impl Chromium {
         Ok(self.targets()?.iter().any(|target| self.is_worker(target)))
     }
 
-    /// Stops every extension's worker at once, as the browser does after 30 idle seconds.
+    /// Stops every extension's worker at once, as the browser does after 30 idle seconds. Nothing that this does wakes one.
     ///
     /// # Errors
     /// It goes on.
     pub fn stop_worker(&self) -> Result<()> {
-        // In the background: the tab that the test is about keeps the focus.
-        let page = self.create_tab("about:blank", true)?;
-        page.call("ServiceWorker.enable", json!({}))?;
-        page.call("ServiceWorker.stopAllWorkers", json!({}))?;
-        until("the worker to stop", LIMIT, || Ok(!self.worker_runs()?))?;
-        page.close()
+        let mut place = self.stopper.lock().unwrap_or_else(PoisonError::into_inner);
+        let stopper = match place.take() {
+            Some(stopper) => stopper,
+            // In the background, so that the tab that the test is about keeps the focus; and it stays, since an extension
+            // that listens for tabs would be woken by its closing.
+            None => self.create_tab("about:blank", true)?,
+        };
+        stopper.call("ServiceWorker.enable", json!({}))?;
+        stopper.call("ServiceWorker.stopAllWorkers", json!({}))?;
+        *place = Some(stopper);
+        until("the workers to stop", LIMIT, || {
+            Ok(!self.targets()?.iter().any(|target| target.kind == "service_worker"))
+        })
     }
 
     /// Wakes a stopped worker by a message from one of the extension's own pages, and waits until it runs.
@@ -104,11 +112,26 @@ impl Chromium {
     /// # Errors
     /// The browser refuses.
     pub fn click_toolbar(&self, page: &Page) -> Result<()> {
+        self.click_icon(self.extension_id(), &self.tab_of(page)?)
+    }
+
+    /// The tab that a page is in: an icon in the toolbar is clicked in a tab.
+    ///
+    /// # Errors
+    /// The page is gone.
+    pub fn tab_of(&self, page: &Page) -> Result<Target> {
         let url = page.url()?;
         // A page's target is below its tab's, and only the tab's will do.
         let tab = self.targets()?.into_iter().find(|target| target.kind == "tab" && target.url == url);
-        let tab = tab.with_context(|| format!("no tab shows {url}"))?;
-        let parameters = json!({"id": self.extension_id(), "targetId": tab.id});
+        tab.with_context(|| format!("no tab shows {url}"))
+    }
+
+    /// Clicks the icon of any extension in the toolbar, in one call: for who measures what follows.
+    ///
+    /// # Errors
+    /// The browser refuses.
+    pub fn click_icon(&self, extension: &str, tab: &Target) -> Result<()> {
+        let parameters = json!({"id": extension, "targetId": tab.id});
         self.connection.call(None, "Extensions.triggerAction", parameters).map(drop)
     }
 
