@@ -11,16 +11,37 @@ const REGISTRATION = "allowed-sites";
 
 /** @type {chrome.runtime.Port | undefined} */
 let native;
+/** The host whose program starts while the core does, since the core always begins by asking for its port. What it says,
+ * and its end, wait for the core like everything that happens. @type {string | undefined} */
+let early = "com.ticketgate.host";
+openNative(early);
 /** @type {Map<number, chrome.runtime.Port>} */
 const pages = new Map();
 let nextPage = 1;
 
+/** What was saved for this browser run: asked for first, since the badge needs no more. */
+const kept = chrome.storage.session.get(["state", "badge"]);
+const badgeDrawn = kept.then(drawKeptBadge);
+
 /** The core, once the WASM is compiled and the saved state restored. Every listener waits for it. */
 const ready = (async () => {
-  await init({ module_or_path: chrome.runtime.getURL("ticketgate_wasm_bg.wasm") });
-  return Core.start({ restore, carryOut });
+  const core = init({ module_or_path: chrome.runtime.getURL("ticketgate_wasm_bg.wasm") });
+  const restored = restore();
+  // The core's first steps keep this thread busy for a while.
+  await Promise.all([core, restored, badgeDrawn]);
+  return Core.start({ restore: () => restored, carryOut });
 })();
 ready.catch((error) => console.error("Ticketgate did not start", error));
+
+/** Draws the badge that the core said would be due by now: a worker that wakes has it long before its core.
+ * @param {{badge?: {at: number, text: string, color: string}[]}} saved */
+async function drawKeptBadge({ badge }) {
+  const now = Date.now();
+  const due = badge?.findLast(({ at }) => at <= now);
+  if (!due) return;
+  void chrome.action.setBadgeBackgroundColor({ color: due.color });
+  await chrome.action.setBadgeText({ text: due.text });
+}
 
 /** @param {string} what @param {Record<string, unknown>} [fields] */
 async function happened(what, fields = {}) {
@@ -29,14 +50,15 @@ async function happened(what, fields = {}) {
 
 /** Everything that the core needs to begin, read at once. */
 async function restore() {
-  await chrome.storage.local.setAccessLevel({ accessLevel: "TRUSTED_CONTEXTS" });
   const [session, local, managed, granted, tabs, front] = await Promise.all([
-    chrome.storage.session.get("state"),
+    kept,
     chrome.storage.local.get("memory"),
     managedAtFirst(),
     chrome.permissions.getAll(),
     chrome.tabs.query({}),
     frontTab(),
+    // What is kept for good is no content script's business.
+    chrome.storage.local.setAccessLevel({ accessLevel: "TRUSTED_CONTEXTS" }),
   ]);
   const started = {
     id: chrome.runtime.id,
@@ -158,22 +180,29 @@ async function originsChanged() {
   await happened("origins", { origins: granted.origins ?? [] });
 }
 
+/** @param {string} host */
+function openNative(host) {
+  const port = chrome.runtime.connectNative(host);
+  native = port;
+  port.onMessage.addListener((frame) => {
+    if (native === port) void happened("frame", { text: JSON.stringify(frame) });
+  });
+  port.onDisconnect.addListener(() => {
+    const error = chrome.runtime.lastError?.message;
+    if (native !== port) return;
+    native = undefined;
+    void happened("port_closed", { error });
+  });
+}
+
 // Effects.
 
 /** @type {Record<string, (fields: Fields) => void | Promise<unknown>>} */
 const effects = {
   open_port({ host }) {
-    const port = chrome.runtime.connectNative(host);
-    native = port;
-    port.onMessage.addListener((frame) => {
-      if (native === port) void happened("frame", { text: JSON.stringify(frame) });
-    });
-    port.onDisconnect.addListener(() => {
-      const error = chrome.runtime.lastError?.message;
-      if (native !== port) return;
-      native = undefined;
-      void happened("port_closed", { error });
-    });
+    const begun = early;
+    early = undefined;
+    if (begun !== host) openNative(host);
   },
   close_port() {
     const port = native;
@@ -183,12 +212,13 @@ const effects = {
   send({ frame }) {
     native?.postMessage(frame);
   },
-  badge({ text, color, title }) {
+  badge({ text, color, title, coming }) {
     return Promise.all([
       chrome.action.setBadgeText({ text }),
       chrome.action.setBadgeBackgroundColor({ color }),
       chrome.action.setBadgeTextColor({ color: "#ffffff" }),
       chrome.action.setTitle({ title }),
+      chrome.storage.session.set({ badge: coming }),
     ]);
   },
   tab_icon({ tab, lit, title }) {

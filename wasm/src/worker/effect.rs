@@ -6,6 +6,17 @@ use ticketgate_protocol::page::{Questions, ToPage};
 
 use super::view::View;
 
+/// What the badge shows from an instant on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ComingBadge {
+    /// From when on, in milliseconds since 1970 by the browser's clock.
+    pub at: i64,
+    /// Its text.
+    pub text: String,
+    /// Its background colour.
+    pub color: &'static str,
+}
+
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -30,6 +41,8 @@ pub enum Effect {
         color: &'static str,
         /// The tool tip, spelled out.
         title: String,
+        /// What it shows from now on while nothing new is heard: a worker that wakes draws it before its core is there.
+        coming: Vec<ComingBadge>,
     },
     /// Set a tab's own icon and title.
     TabIcon {

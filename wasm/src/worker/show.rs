@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use ticketgate_protocol::api::{Session, State};
 use ticketgate_protocol::page::{ChipState, ChipView, ToPage};
 
+use super::effect::ComingBadge;
 use super::job::Job;
 use super::pages::{Chip, Found, Meaning, Page};
 use super::remaining::{self, color};
@@ -13,6 +14,9 @@ use super::{Effect, Worker, link};
 const NAME: &str = "Ticketgate";
 /// The browser's number for a tab's outermost document.
 const MAIN_FRAME: i32 = 0;
+/// How many changes of the badge are told in advance: half an hour of minutes, or half a minute of seconds. The browser
+/// wakes the worker for each important one, and that tells the next.
+const COMING_MAX: usize = 30;
 
 impl Worker {
     pub(super) fn settle_toolbar(&mut self, now: DateTime<Utc>, out: &mut Vec<Effect>) {
@@ -20,7 +24,7 @@ impl Worker {
         let badge = (text, color, title);
         if self.shown.badge.as_ref() != Some(&badge) {
             let (text, color, title) = badge.clone();
-            out.push(Effect::Badge { text, color, title });
+            out.push(Effect::Badge { text, color, title, coming: self.coming_badges(now) });
             self.shown.badge = Some(badge.clone());
         }
         // A tab's own title hides the general one, so it says both.
@@ -55,6 +59,24 @@ impl Worker {
                 self.shown.icons.insert(tab, (lit, title));
             }
         }
+    }
+
+    /// What the badge shows now, and at its next changes while nothing new is heard.
+    pub(super) fn coming_badges(&self, now: DateTime<Utc>) -> Vec<ComingBadge> {
+        let mut all: Vec<ComingBadge> = Vec::new();
+        let mut at = now;
+        for _ in 0..COMING_MAX {
+            let (text, color, _) = self.badge(at);
+            if all.last().is_none_or(|last| (&last.text, last.color) != (&text, color)) {
+                all.push(ComingBadge { at: at.timestamp_millis(), text, color });
+            }
+            let broker_at = self.broker_now(at);
+            match self.last.sessions.soonest().filter(|soonest| soonest.expires_at > broker_at) {
+                Some(soonest) => at += remaining::until_change(soonest.expires_at, broker_at),
+                None => break,
+            }
+        }
+        all
     }
 
     /// Text, colour and title of the badge.

@@ -14,6 +14,28 @@ fn the_badge_counts_down_to_the_second_in_the_last_minute() {
 }
 
 #[test]
+fn what_the_badge_will_show_is_told_in_advance_and_comes_true() {
+    let mut play = Play::with(overview(&[session("s-1", 75)]));
+    let told = play.worker.coming_badges(play.now);
+    assert!(told.len() > 20, "{told:?}");
+    let mut seen = Vec::new();
+    for _ in 0..40 {
+        for effect in play.wait(1) {
+            if let Effect::Badge { text, color, .. } = effect {
+                seen.push((play.now.timestamp_millis(), text, color));
+            }
+        }
+    }
+    for (one, (at, text, color)) in told.iter().skip(1).zip(&seen) {
+        assert_eq!((&one.text, one.color), (text, *color));
+        assert!((at - one.at).abs() <= 1000, "{one:?} came at {at}");
+    }
+    // Nothing runs: what it shows holds.
+    let calm = Play::with(overview(&[]));
+    assert_eq!(calm.worker.coming_badges(calm.now).len(), 1);
+}
+
+#[test]
 fn after_sleep_the_badge_is_right_at_once() {
     let mut play = Play::with(overview(&[session("s-1", 3600)]));
     // No timer goes off while the machine sleeps.
