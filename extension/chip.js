@@ -7,7 +7,50 @@
 // protocol/src/page.rs. Needs probe.js, which is put in before it.
 "use strict";
 
+/**
+ * @typedef {"top_left" | "top_right" | "bottom_left" | "bottom_right"} Corner
+ * @typedef {{corner: Corner, x: number, y: number}} Placement
+ * @typedef {{token: string, label: string, detail: string, state: "ready" | "working" | "active" | "attention",
+ *   one_click: boolean, placement: Placement}} View
+ * @typedef {"not_trusted" | "no_focus" | "not_on_top" | "not_visible" | "clipped" | "covered" | "too_small" | "too_soon"
+ *   | "stale"} Refused
+ */
+
 (() => {
+  /** @type {any} */
+  const world = globalThis;
+  world.ticketgateChip?.stop();
+  const page = world.ticketgatePage;
+  if (!page) return;
+  const runtime = world.chrome.runtime;
+  /** Made when there is something to show: most pages that are read never show a button.
+   * @type {ReturnType<typeof ticketgateButton> | undefined} */
+  let button;
+
+  /** @param {any} message @param {{id?: string}} sender */
+  function onMessage(message, sender) {
+    if (sender.id !== runtime.id || !message) return;
+    if (message.show) (button ??= ticketgateButton(page)).show(message.show);
+    else if (message.hide === true) button?.hide();
+  }
+  runtime.onMessage.addListener(onMessage);
+
+  function stop() {
+    button?.stop();
+    try {
+      runtime?.onMessage?.removeListener(onMessage);
+    } catch {
+      // Orphaned: there is nothing left to take the listener from.
+    }
+    if (world.ticketgateChip === self) world.ticketgateChip = undefined;
+  }
+
+  const self = { stop };
+  world.ticketgateChip = self;
+})();
+
+/** The button, not in the page yet. @param {any} page the probe */
+function ticketgateButton(page) {
   /** In sight, unchanged and unmoved for so long before a click counts. */
   const DWELL = 500;
   /** The smallest button that a person hits knowingly. */
@@ -17,22 +60,6 @@
   /** So long untouched, and the page is taken to have made its peace with the button. */
   const CALM = 20_000;
   const MARGIN = 8, STEP = 16, BIG_STEP = 64;
-
-  /**
-   * @typedef {"top_left" | "top_right" | "bottom_left" | "bottom_right"} Corner
-   * @typedef {{corner: Corner, x: number, y: number}} Placement
-   * @typedef {{token: string, label: string, detail: string, state: "ready" | "working" | "active" | "attention",
-   *   one_click: boolean, placement: Placement}} View
-   * @typedef {"not_trusted" | "no_focus" | "not_on_top" | "not_visible" | "clipped" | "covered" | "too_small" | "too_soon"
-   *   | "stale"} Refused
-   */
-
-  /** @type {any} */
-  const world = globalThis;
-  world.ticketgateChip?.stop();
-  const page = world.ticketgatePage;
-  if (!page) return;
-  const runtime = world.chrome.runtime;
 
   const STYLE = `
     :host {
@@ -548,27 +575,12 @@
   addEventListener("focus", unseen);
   document.addEventListener("visibilitychange", unseen);
 
-  /** @param {any} message @param {{id?: string}} sender */
-  function onMessage(message, sender) {
-    if (sender.id !== runtime.id || !message) return;
-    if (message.show) show(message.show);
-    else if (message.hide === true) hide();
-  }
-  runtime.onMessage.addListener(onMessage);
-
   function stop() {
     hide();
     removeEventListener("resize", resized);
     removeEventListener("focus", unseen);
     document.removeEventListener("visibilitychange", unseen);
-    try {
-      runtime?.onMessage?.removeListener(onMessage);
-    } catch {
-      // Orphaned: there is nothing left to take the listener from.
-    }
-    if (world.ticketgateChip === self) world.ticketgateChip = undefined;
   }
 
-  const self = { stop };
-  world.ticketgateChip = self;
-})();
+  return { show, hide, stop };
+}

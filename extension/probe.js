@@ -47,6 +47,8 @@
   let timer;
   /** @type {ReturnType<typeof setInterval> | undefined} */
   let poll;
+  /** When the page was last read. */
+  let readAt = -Infinity;
   /** @type {number[]} */
   let reported = [];
 
@@ -269,6 +271,7 @@
     if (stopped || orphaned() || !questions) return;
     // Watch again before reading, so that nothing falls between.
     watch();
+    readAt = performance.now();
     const facts = read();
     const text = JSON.stringify(facts);
     const slowest = READ_AFTER.length - 1;
@@ -277,7 +280,7 @@
       return;
     }
     last = text;
-    reported.push(performance.now());
+    reported.push(readAt);
     pace = talkative() ? slowest : 0;
     void send({ page: "report", facts });
   }
@@ -334,7 +337,10 @@
     watch();
     if (window !== window.top) inView.observe(document.documentElement);
     poll ??= setInterval(() => {
-      if (!orphaned() && document.visibilityState === "visible" && timer === undefined) report(true);
+      if (orphaned() || document.visibilityState !== "visible" || timer !== undefined) return;
+      // Read just now because of a change: nothing is missed before the next look.
+      if (performance.now() - readAt < POLL_EVERY / 2) return;
+      report(true);
     }, POLL_EVERY);
     navigation?.addEventListener("currententrychange", now);
     addEventListener("popstate", now);
