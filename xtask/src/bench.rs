@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::cargo::native;
 use crate::steps::{Steps, output};
 use crate::tree::{Tree, files_below, write};
-use crate::{setup, wasm};
+use crate::{build, setup, wasm};
 
 /// Options of `bench`.
 #[derive(clap::Args)]
@@ -62,9 +62,11 @@ enum Needs {
     Nothing,
     /// The release binary and the programs of the demo's world.
     World,
+    /// The same, and the extension as it is shipped.
+    Browser,
 }
 
-const BENCHES: [Bench; 3] = [
+const BENCHES: [Bench; 4] = [
     Bench {
         name: "size",
         what: "what the browser loads: the WASM core beside the extension's JavaScript",
@@ -83,6 +85,11 @@ const BENCHES: [Bench; 3] = [
         name: "activation",
         what: "activation and end at the broker's API beside bare LDAP and samba-tool, on a private domain controller",
         how: How::Example { package: "ticketgate-tests", example: "measure_activation", needs: Needs::World },
+    },
+    Bench {
+        name: "browser",
+        what: "the extension in Chromium: its scripts in a page, a worker's wake, the popup, a click to the active badge",
+        how: How::Example { package: "ticketgate-tests", example: "measure_browser", needs: Needs::Browser },
     },
 ];
 
@@ -177,7 +184,7 @@ fn run_example(
 ) -> Result<Vec<Measure>> {
     let mut build = native(tree);
     build.args(["build", "--release", "--package", package, "--example", example]);
-    if needs == Needs::World {
+    if needs != Needs::Nothing {
         setup::ensure(tree, steps, setup::Purpose::Demo)?;
         build.args(["--package", "ticketgate", "--bin", "ticketgate"]);
     }
@@ -186,6 +193,9 @@ fn run_example(
     let mut run =
         Command::new(release.join("examples").join(format!("{example}{}", std::env::consts::EXE_SUFFIX)));
     run.env("TICKETGATE_BIN", release.join(format!("ticketgate{}", std::env::consts::EXE_SUFFIX)));
+    if needs == Needs::Browser {
+        run.env("TICKETGATE_EXTENSION", build::extension(tree, steps, wasm::Core::Small)?);
+    }
     let printed = steps.work(example, || Ok((output(&mut run)?, String::new())))?;
     printed.lines().map(|line| read_measure(example, line)).collect()
 }

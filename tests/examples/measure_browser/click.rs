@@ -1,0 +1,67 @@
+//! A person's click on the button in the page: how long until the badge shows the session's time.
+
+use super::desk::{Desk, rest};
+use super::figures::{Pairs, now_ms};
+use anyhow::{Context, ensure};
+use serde_json::json;
+use std::time::Duration;
+use ticketgate_tests::Result;
+use ticketgate_tests::product::asking::wish;
+
+const ROUNDS: usize = 30;
+
+pub(crate) fn measure() -> Result<()> {
+    let desk = Desk::open()?;
+    let (mut awake, mut asleep) = (Pairs::default(), Pairs::default());
+    // The first activation makes the account and the connection.
+    at_the_api(&desk)?;
+    for _ in 0..ROUNDS {
+        for (pairs, sleeps) in [(&mut awake, false), (&mut asleep, true)] {
+            pairs.baseline.push(at_the_api(&desk)?);
+            pairs.value.push(in_the_page(&desk, sleeps)?);
+        }
+    }
+    for (pairs, worker) in [(&awake, "worker awake"), (&asleep, "worker asleep")] {
+        let note = "from the click to the session's time in the badge, password in the clipboard; baseline: the activation at the API";
+        pairs.figure(&format!("click to active badge, {worker}, p50"), "ms", 0.5, 100.0, note);
+        pairs.figure(&format!("click to active badge, {worker}, p95"), "ms", 0.95, 200.0, note);
+    }
+    Ok(())
+}
+
+fn at_the_api(desk: &Desk) -> Result<f64> {
+    let wish = wish("acme-domain-admin");
+    let begun = now_ms();
+    let answer = desk.product.ask_for(&wish)?.json()?;
+    let time = now_ms() - begun;
+    ensure!(answer["state"] == "active", "{answer}");
+    desk.end_all()?;
+    Ok(time)
+}
+
+fn in_the_page(desk: &Desk, sleeps: bool) -> Result<f64> {
+    let ours = desk.browser.extension_id();
+    let node = desk.page.wait_for_control("button", "Activate · Acme Corp")?;
+    let (x, y) = desk.page.middle(&node)?;
+    desk.page.point_at(x, y)?;
+    if sleeps {
+        desk.stop_workers()?;
+        desk.page.to_front()?;
+    }
+    // In sight for long enough: that is the person's time, not ours.
+    rest(1200);
+    let mouse = |kind: &str| {
+        let event = json!({"type": kind, "x": x, "y": y, "button": "left", "clickCount": 1});
+        desk.page.call("Input.dispatchMouseEvent", event)
+    };
+    mouse("mousePressed")?;
+    let clicked = now_ms();
+    mouse("mouseReleased")?;
+    rest(1000);
+    let worker = desk.worker_of(ours)?;
+    let is_time = |text: &str| text == "1h" || text == "59m";
+    let drawn = desk.drawn(&worker, clicked, is_time, Duration::from_secs(5))?;
+    let drawn = drawn.with_context(|| format!("no active badge: {:?}", worker.eval("drawn")))?;
+    desk.end_all()?;
+    Ok(drawn - clicked)
+}

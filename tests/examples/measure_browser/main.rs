@@ -1,0 +1,37 @@
+//! Measures the extension in a real browser for `cargo xtask bench`: one JSON line per figure. Beside each runs, in the
+//! same browser and round, the same thing done by next to nothing: an empty extension, or the activation at the API.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::indexing_slicing,
+    reason = "a measuring program prints what it measured, and may stop with a panic"
+)]
+
+mod click;
+mod desk;
+mod figures;
+mod popup;
+mod probe;
+mod wake;
+
+use ticketgate_tests::Result;
+
+type Part = (&'static str, fn() -> Result<()>);
+
+/// Parts can be named on the command line; without a name all are measured.
+const PARTS: [Part; 4] = [
+    ("probe", probe::measure),
+    ("wake", wake::measure),
+    ("popup", popup::measure),
+    ("click", click::measure),
+];
+
+fn main() -> Result<()> {
+    let chosen: Vec<String> = std::env::args().skip(1).collect();
+    for (name, measure) in PARTS {
+        if chosen.is_empty() || chosen.iter().any(|one| one == name) {
+            measure()?;
+        }
+    }
+    Ok(())
+}

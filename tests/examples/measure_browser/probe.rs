@@ -1,0 +1,176 @@
+//! What the scripts in a ticket page cost the page: CPU time of its main thread, as the browser itself counts it per task.
+//!
+//! The ticket page is Request Tracker's own. It loads and comes to rest; then the extension puts its scripts in, the page
+//! changes, the page changes without end. In turn the same is done with an empty script. Whatever is not the scripts' (the
+//! putting in itself, the page's layout, the counting) is in both, so the difference is theirs, paint and garbage included.
+
+use super::desk::rest;
+use super::figures::Pairs;
+use anyhow::{Context, ensure};
+use serde_json::{Value, json};
+use ticketgate_tests::Result;
+use ticketgate_tests::chromium::{Chromium, Options, Page, extension_id};
+use ticketgate_tests::rt::RequestTracker;
+use ticketgate_tests::world::{Folder, fixture, workspace};
+use ticketgate_wasm::recognise::Rules;
+
+const ROUNDS: usize = 40;
+/// Further changes in a round. A page that says more than twenty things in half a minute is heard less often.
+const CHANGES: usize = 10;
+/// Every so many rounds the page changes a thousand times a second, for so long.
+const STORM_EVERY: usize = 5;
+const STORM_MS: u64 = 5000;
+
+/// One of the two extensions, on the page.
+struct Side {
+    worker: Page,
+    files: &'static [&'static str],
+    in_put: Vec<f64>,
+    quiet: Vec<f64>,
+    telling: Vec<f64>,
+    storm: Vec<f64>,
+}
+
+pub(crate) fn measure() -> Result<()> {
+    let rt = RequestTracker::start()?;
+    let folders = [extension(&rt.url())?, extension(&rt.url())?];
+    let browser = Chromium::start(&Options {
+        extensions: folders.iter().map(|folder| folder.path().to_path_buf()).collect(),
+        ..Options::default()
+    })?;
+    let mut sides =
+        [side(&browser, &folders[0], &["probe.js", "chip.js"])?, side(&browser, &folders[1], &["empty.js"])?];
+    let page = browser.new_tab("about:blank")?;
+    rt.log_in(&page, &rt.ticket_url(1))?;
+    page.to_front()?;
+    page.call("Performance.enable", json!({"timeDomain": "threadTicks"}))?;
+    // What the page is made of.
+    let elements = page.eval("document.getElementsByTagName('*').length")?;
+    for round in 0..=ROUNDS {
+        for side in &mut sides {
+            side.play(&page, round)?;
+        }
+    }
+    let [ours, empty] = &sides;
+    let pairs = |of: fn(&Side) -> &Vec<f64>| Pairs { value: of(ours).clone(), baseline: of(empty).clone() };
+    let how = format!(
+        "main thread's CPU time on Request Tracker's ticket page ({elements} elements), baseline: an empty script put in the same way"
+    );
+    pairs(|side| &side.in_put).figure("probe and button put in, first reading, p50", "ms", 0.5, 2.0, &how);
+    pairs(|side| &side.quiet).figure(
+        "probe, a further change, p50",
+        "ms",
+        0.5,
+        0.3,
+        &format!("it says nothing new of the ticket; {how}"),
+    );
+    pairs(|side| &side.telling).figure(
+        "probe, a further change that is reported, p50",
+        "ms",
+        0.5,
+        0.3,
+        &format!("a new title; {how}"),
+    );
+    pairs(|side| &side.storm).figure(
+        "probe, page of 1000 changes a second, p50",
+        "% of a core",
+        0.5,
+        2.0,
+        &how,
+    );
+    Ok(())
+}
+
+/// The probe, the button, an empty script, and the tests' worker, which answers the probe and shows no button.
+fn extension(origin: &str) -> Result<Folder> {
+    let folder = Folder::new("scripts")?;
+    let mut manifest: Value =
+        serde_json::from_slice(&std::fs::read(fixture("page_side").join("manifest.json"))?)?;
+    manifest.as_object_mut().context("a manifest")?.remove("content_scripts");
+    folder.write("manifest.json", manifest.to_string())?;
+    folder.write("worker.js", std::fs::read(fixture("page_side").join("worker.js"))?)?;
+    folder.write("empty.js", "")?;
+    for file in ["probe.js", "chip.js"] {
+        folder.write(file, std::fs::read(workspace().join("extension").join(file))?)?;
+    }
+    let questions = serde_json::to_value(Rules::built_in().questions(&format!("{origin}/")))?;
+    folder.write("questions.json", json!({origin: questions}).to_string())?;
+    Ok(folder)
+}
+
+fn side(browser: &Chromium, folder: &Folder, files: &'static [&'static str]) -> Result<Side> {
+    let mark = format!("chrome-extension://{}/", extension_id(folder.path())?);
+    let worker = browser
+        .attach("a worker", |target| target.kind == "service_worker" && target.url.starts_with(&mark))?;
+    worker.until("typeof seen === 'object'")?;
+    Ok(Side { worker, files, in_put: Vec::new(), quiet: Vec::new(), telling: Vec::new(), storm: Vec::new() })
+}
+
+impl Side {
+    fn play(&mut self, page: &Page, round: usize) -> Result<()> {
+        page.reload()?;
+        rest(1000);
+        self.worker.eval("seen.length = 0")?;
+        let before = cpu_ms(page)?;
+        self.worker.eval(&format!(
+            "chrome.tabs.query({{ active: true, lastFocusedWindow: true }}).then(([tab]) =>
+                chrome.scripting.executeScript({{ target: {{ tabId: tab.id }}, files: {} }})).then(() => true)",
+            json!(self.files)
+        ))?;
+        rest(1000);
+        let put_in = cpu_ms(page)?;
+        // A page whose changes say nothing is read less and less often: these come last.
+        let telling = self.change(page, "document.title = '#1: change ' + n", CHANGES)?;
+        let quiet = self.change(
+            page,
+            "document.querySelector('#header h1').dataset.n = n; document.body.lastElementChild.append(n)",
+            0,
+        )?;
+        if round > 0 {
+            self.in_put.push(put_in - before);
+            self.quiet.push(quiet);
+            self.telling.push(telling);
+        }
+        if round % STORM_EVERY == 1 {
+            page.eval(
+                "{ let n = 0; globalThis.storm = setInterval(() => { for (let i = 0; i < 10; i++) {
+                    n += 1; document.body.dataset.n = n; document.body.className = 'n' + n; document.title = '#1: ' + n; } }, 10); void 0 }",
+            )?;
+            rest(300);
+            let (from, at) = (cpu_ms(page)?, std::time::Instant::now());
+            rest(STORM_MS);
+            let used = cpu_ms(page)? - from;
+            self.storm.push(100.0 * used / (at.elapsed().as_secs_f64() * 1e3));
+            page.eval("clearInterval(storm)")?;
+        }
+        Ok(())
+    }
+}
+
+impl Side {
+    /// CPU time per change of a page that changes every quarter of a second; `told` is how often the probe has to say so.
+    fn change(&self, page: &Page, script: &str, told: usize) -> Result<f64> {
+        let reports =
+            || Ok::<_, anyhow::Error>(self.worker.eval("of('report').length")?.as_u64().unwrap_or_default());
+        let (heard, before) = (reports()?, cpu_ms(page)?);
+        page.eval(&format!(
+            "{{ let n = 0; const change = () => {{ n += 1; {script}; if (n < {CHANGES}) setTimeout(change, 250); }};
+                setTimeout(change, 0); void 0 }}"
+        ))?;
+        rest(250 * CHANGES as u64 + 300);
+        let used = cpu_ms(page)? - before;
+        let news = reports()? - heard;
+        if self.files.len() > 1 {
+            ensure!(news == told as u64, "{news} reports instead of {told}");
+        }
+        Ok(used / CHANGES as f64)
+    }
+}
+
+/// CPU time of the page's main thread so far.
+fn cpu_ms(page: &Page) -> Result<f64> {
+    let answer = page.call("Performance.getMetrics", json!({}))?;
+    let metrics = answer["metrics"].as_array().context("no metrics")?;
+    let duration = metrics.iter().find(|one| one["name"] == "TaskDuration").context("no task duration")?;
+    Ok(duration["value"].as_f64().context("no number")? * 1e3)
+}
