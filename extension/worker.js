@@ -11,6 +11,10 @@ const REGISTRATION = "allowed-sites";
 
 /** @type {chrome.runtime.Port | undefined} */
 let native;
+/** The host whose program starts while the core does, since the core always begins by asking for its port. What it says,
+ * and its end, wait for the core like everything that happens. @type {string | undefined} */
+let early = "com.ticketgate.host";
+openNative(early);
 /** @type {Map<number, chrome.runtime.Port>} */
 const pages = new Map();
 let nextPage = 1;
@@ -176,22 +180,29 @@ async function originsChanged() {
   await happened("origins", { origins: granted.origins ?? [] });
 }
 
+/** @param {string} host */
+function openNative(host) {
+  const port = chrome.runtime.connectNative(host);
+  native = port;
+  port.onMessage.addListener((frame) => {
+    if (native === port) void happened("frame", { text: JSON.stringify(frame) });
+  });
+  port.onDisconnect.addListener(() => {
+    const error = chrome.runtime.lastError?.message;
+    if (native !== port) return;
+    native = undefined;
+    void happened("port_closed", { error });
+  });
+}
+
 // Effects.
 
 /** @type {Record<string, (fields: Fields) => void | Promise<unknown>>} */
 const effects = {
   open_port({ host }) {
-    const port = chrome.runtime.connectNative(host);
-    native = port;
-    port.onMessage.addListener((frame) => {
-      if (native === port) void happened("frame", { text: JSON.stringify(frame) });
-    });
-    port.onDisconnect.addListener(() => {
-      const error = chrome.runtime.lastError?.message;
-      if (native !== port) return;
-      native = undefined;
-      void happened("port_closed", { error });
-    });
+    const begun = early;
+    early = undefined;
+    if (begun !== host) openNative(host);
   },
   close_port() {
     const port = native;
