@@ -88,7 +88,7 @@ fn plain(tree: &Tree, steps: &mut Steps, cross: Cross) -> Result<PathBuf> {
 /// The same glue with a smaller core; the plain one where there is no `wasm-opt`.
 fn small(tree: &Tree, steps: &mut Steps, plain: &Path, out: PathBuf) -> Result<PathBuf> {
     let Some(optimiser) = optimiser(tree, steps) else {
-        steps.skipped("wasm-opt", "not there, or too old; the core works but is a tenth larger");
+        steps.skipped("wasm-opt", "not there, or too old; the core works but is an eighth larger");
         return Ok(plain.to_path_buf());
     };
     let mark = out.with_extension("fingerprint");
