@@ -12,6 +12,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::is_longer;
 use crate::tree::{FromTree, ToTree, Tree};
 
 /// The longest message from a page, in bytes of JSON. A full set of facts is about 4 KiB.
@@ -374,7 +375,7 @@ fn parse<T: FromTree>(text: &str) -> Result<T, BadPage> {
 
 impl WireFacts {
     fn checked(self) -> Result<Facts, BadPage> {
-        let too_long = |text: &str| text.chars().nth(TEXT_MAX).is_some();
+        let too_long = |text: &str| is_longer(text, TEXT_MAX);
         if self.address.len() > ADDRESS_MAX || too_long(&self.title) {
             return Err(BadPage::TooLong);
         }

@@ -44,6 +44,12 @@ pub fn is_forbidden(c: char) -> bool {
             | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}' | '\u{00ad}' | '\u{061c}' | '\u{180e}')
 }
 
+/// Whether a text has more than `max` characters.
+#[must_use]
+pub fn is_longer(text: &str, max: usize) -> bool {
+    text.len() > max && text.chars().count() > max
+}
+
 /// Checks one line: trimmed, not empty, at most `max` characters, nothing forbidden inside.
 ///
 /// # Errors
@@ -53,7 +59,7 @@ pub fn line(text: &str, max: usize) -> Result<String, BadText> {
     if text.is_empty() {
         return Err(BadText::Empty);
     }
-    if text.chars().nth(max).is_some() {
+    if is_longer(text, max) {
         return Err(BadText::TooLong(max));
     }
     if text.chars().any(is_forbidden) {

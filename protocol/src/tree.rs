@@ -101,7 +101,7 @@ impl Faults {
     }
 
     fn unknown_field(&mut self, name: &str) {
-        self.hear(["unknown field `", name, "`"].concat().into());
+        self.hear(format!("unknown field `{name}`").into());
     }
 
     fn hear(&mut self, what: Cow<'static, str>) {

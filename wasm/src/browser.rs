@@ -12,7 +12,6 @@ use ticketgate_protocol::page::Facts;
 use ticketgate_protocol::ticket::Ticket;
 use ticketgate_protocol::tree::{Fault, FromTree, ToTree, Tree, Written};
 use wasm_bindgen::prelude::*;
-use web_sys::WorkerGlobalScope;
 
 use crate::worker::{Effect, Input, Surroundings, Worker};
 
@@ -40,6 +39,12 @@ extern "C" {
     fn carry_out(this: &Shell, effect: JsValue) -> Result<(), JsValue>;
 }
 
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(js_namespace = crypto, js_name = randomUUID)]
+    fn random_uuid() -> String;
+}
+
 /// The worker's core, as JavaScript holds it.
 #[wasm_bindgen]
 pub struct Core {
@@ -56,8 +61,7 @@ struct Browser;
 
 impl Surroundings for Browser {
     fn new_key(&mut self) -> String {
-        let scope: WorkerGlobalScope = js_sys::global().unchecked_into();
-        scope.crypto().map(|crypto| crypto.random_uuid()).unwrap_or_default()
+        random_uuid()
     }
 
     fn clock_text(&self, at: DateTime<Utc>) -> String {

@@ -15,20 +15,20 @@ const PART_MIN: usize = 24;
 ///
 /// A part that the ticket does not have vanishes with what is glued to it (`#{number}`), with its comma inside
 /// parentheses, with the parentheses when nothing is left in them, and with a separator that would stand alone.
+///
+/// Kept as the text that it is, which was checked, and read anew for every reason: a tree of its pieces would be more code.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Template(Vec<Piece>);
+pub struct Template(String);
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Piece {
+enum Piece<'t> {
     /// Between white space: texts and parts that come and go together.
-    Word(Vec<Atom>),
+    Word(&'t str),
     /// In parentheses: items between commas, each a row of words.
-    Group { open: char, items: Vec<Vec<Vec<Atom>>>, close: char },
+    Group { open: char, items: &'t str, close: char },
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Atom {
-    Text(String),
+enum Atom<'t> {
+    Text(&'t str),
     Part(Part),
 }
 
@@ -81,21 +81,8 @@ impl fmt::Display for BadTemplate {
 impl std::error::Error for BadTemplate {}
 
 impl Default for Template {
-    /// `#{number} {summary} ({customer}, {contact})`
     fn default() -> Self {
-        let word = |before: &str, part| {
-            let text = (!before.is_empty()).then(|| Atom::Text(before.to_owned()));
-            text.into_iter().chain([Atom::Part(part)]).collect::<Vec<_>>()
-        };
-        Self(vec![
-            Piece::Word(word("#", Part::Number)),
-            Piece::Word(word("", Part::Summary)),
-            Piece::Group {
-                open: '(',
-                items: vec![vec![word("", Part::Customer)], vec![word("", Part::Contact)]],
-                close: ')',
-            },
-        ])
+        Self("#{number} {summary} ({customer}, {contact})".into())
     }
 }
 
@@ -103,73 +90,84 @@ impl std::str::FromStr for Template {
     type Err = BadTemplate;
 
     fn from_str(template: &str) -> Result<Self, BadTemplate> {
-        let line = text::line(template, TEMPLATE_MAX).map_err(BadTemplate::Text)?;
-        let mut pieces = Vec::new();
-        let mut rest = line.as_str();
-        while let Some(next) = rest.chars().next() {
-            match next {
-                ' ' => rest = rest.trim_start(),
-                '(' | '[' => {
-                    let close = if next == '(' { ')' } else { ']' };
-                    let (inside, tail) =
-                        rest.get(1..).and_then(|r| r.split_once(close)).ok_or(BadTemplate::Unbalanced)?;
-                    if inside.contains(['(', '[']) {
-                        return Err(BadTemplate::Unbalanced);
-                    }
-                    let items = inside.split(',').map(words).collect::<Result<_, _>>()?;
-                    pieces.push(Piece::Group { open: next, items, close });
-                    rest = tail;
-                }
-                ')' | ']' => return Err(BadTemplate::Unbalanced),
-                _ => {
-                    let end = rest.find([' ', '(', '[', ')', ']']).unwrap_or(rest.len());
-                    let (word, tail) = rest.split_at_checked(end).ok_or(BadTemplate::Unbalanced)?;
-                    pieces.push(Piece::Word(atoms(word)?));
-                    rest = tail;
-                }
-            }
-        }
-        let template = Self(pieces);
-        if template.parts().next().is_none() { Err(BadTemplate::NoPart) } else { Ok(template) }
+        let template = Self(text::line(template, TEMPLATE_MAX).map_err(BadTemplate::Text)?);
+        let mut any = false;
+        template.each_part(&mut |_| any = true)?;
+        if any { Ok(template) } else { Err(BadTemplate::NoPart) }
     }
 }
 
-fn words(text: &str) -> Result<Vec<Vec<Atom>>, BadTemplate> {
-    text.split_whitespace().map(atoms).collect()
+/// The piece at the begin of `rest`, which loses it.
+fn piece<'t>(rest: &mut &'t str) -> Result<Option<Piece<'t>>, BadTemplate> {
+    if rest.starts_with(' ') {
+        *rest = rest.trim_start();
+    }
+    let Some(next) = rest.chars().next() else { return Ok(None) };
+    let close = match next {
+        '(' => ')',
+        '[' => ']',
+        ')' | ']' => return Err(BadTemplate::Unbalanced),
+        _ => {
+            let is_end = |byte: u8| matches!(byte, b' ' | b'(' | b'[' | b')' | b']');
+            let end = rest.bytes().position(is_end).unwrap_or(rest.len());
+            let (word, tail) = rest.split_at_checked(end).ok_or(BadTemplate::Unbalanced)?;
+            *rest = tail;
+            return Ok(Some(Piece::Word(word)));
+        }
+    };
+    let (items, tail) = rest.get(1..).and_then(|r| r.split_once(close)).ok_or(BadTemplate::Unbalanced)?;
+    if items.bytes().any(|byte| matches!(byte, b'(' | b'[')) {
+        return Err(BadTemplate::Unbalanced);
+    }
+    *rest = tail;
+    Ok(Some(Piece::Group { open: next, items, close }))
 }
 
-fn atoms(word: &str) -> Result<Vec<Atom>, BadTemplate> {
-    let mut atoms = Vec::new();
-    let mut rest = word;
-    while !rest.is_empty() {
-        let (before, after) = rest.split_once('{').unwrap_or((rest, ""));
-        if before.contains('}') {
+/// The atom at the begin of a word's `rest`, which loses it.
+fn atom<'t>(rest: &mut &'t str) -> Result<Option<Atom<'t>>, BadTemplate> {
+    if rest.is_empty() {
+        return Ok(None);
+    }
+    let Some(inside) = rest.strip_prefix('{') else {
+        let end = rest.bytes().position(|byte| byte == b'{').unwrap_or(rest.len());
+        let (text, tail) = rest.split_at_checked(end).ok_or(BadTemplate::Unbalanced)?;
+        if text.bytes().any(|byte| byte == b'}') {
             return Err(BadTemplate::Unbalanced);
         }
-        if !before.is_empty() {
-            atoms.push(Atom::Text(before.to_owned()));
-        }
-        if before.len() == rest.len() {
-            break;
-        }
-        let (name, tail) = after.split_once('}').ok_or(BadTemplate::Unbalanced)?;
-        let part = PARTS.iter().find(|(known, _)| *known == name);
-        atoms.push(Atom::Part(part.ok_or_else(|| BadTemplate::UnknownPart(name.to_owned()))?.1));
-        rest = tail;
+        *rest = tail;
+        return Ok(Some(Atom::Text(text)));
+    };
+    let (name, tail) = inside.split_once('}').ok_or(BadTemplate::Unbalanced)?;
+    *rest = tail;
+    match PARTS.iter().find(|(known, _)| *known == name) {
+        Some((_, part)) => Ok(Some(Atom::Part(*part))),
+        None => Err(BadTemplate::UnknownPart(name.to_owned())),
     }
-    Ok(atoms)
+}
+
+fn each_part_of(mut word: &str, take: &mut dyn FnMut(Part)) -> Result<(), BadTemplate> {
+    while let Some(atom) = atom(&mut word)? {
+        if let Atom::Part(part) = atom {
+            take(part);
+        }
+    }
+    Ok(())
 }
 
 impl Template {
-    fn parts(&self) -> impl Iterator<Item = Part> {
-        let words = self.0.iter().flat_map(|piece| match piece {
-            Piece::Word(word) => vec![word],
-            Piece::Group { items, .. } => items.iter().flatten().collect(),
-        });
-        words.flatten().filter_map(|atom| match atom {
-            Atom::Part(part) => Some(*part),
-            Atom::Text(_) => None,
-        })
+    fn each_part(&self, take: &mut dyn FnMut(Part)) -> Result<(), BadTemplate> {
+        let mut rest = self.0.as_str();
+        while let Some(piece) = piece(&mut rest)? {
+            match piece {
+                Piece::Word(word) => each_part_of(word, take)?,
+                Piece::Group { items, .. } => {
+                    for word in items.split(',').flat_map(str::split_whitespace) {
+                        each_part_of(word, take)?;
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The reason for a ticket: one clean line of at most [`REASON_MAX`] characters, or `None` where the ticket says
@@ -185,18 +183,26 @@ impl Template {
             fold(&ticket.status),
             text::fold(&ticket.system, FIELD_MAX),
         ];
-        self.parts().find(|part| value(&values, *part).is_some())?;
+        let mut any = false;
+        self.each_part(&mut |part| any |= value(&values, part).is_some()).ok()?;
+        if !any {
+            return None;
+        }
         loop {
             let reason = text::fold(&self.fill(&values), usize::MAX)?;
             let over = reason.chars().count().saturating_sub(REASON_MAX);
             if over == 0 {
                 return text::line(&reason, REASON_MAX).ok();
             }
-            let used: Vec<Part> = self.parts().collect();
-            let (part, length) = used
-                .iter()
-                .filter_map(|part| Some((*part, value(&values, *part)?.chars().count())))
-                .max_by_key(|(_, length)| *length)?;
+            let mut longest = None;
+            self.each_part(&mut |part| {
+                let length = value(&values, part).map(|text| text.chars().count());
+                if length >= longest.map(|(_, length)| length) && length.is_some() {
+                    longest = length.map(|length| (part, length));
+                }
+            })
+            .ok()?;
+            let (part, length) = longest?;
             if length <= PART_MIN {
                 // Only a template that repeats itself gets here; cut the whole instead.
                 return text::line(&shorten(&reason, REASON_MAX), REASON_MAX).ok();
@@ -207,48 +213,64 @@ impl Template {
     }
 
     fn fill(&self, values: &[Option<String>; 6]) -> String {
-        let words: Vec<String> = self.0.iter().filter_map(|piece| fill_piece(piece, values)).collect();
-        let mut out: Vec<&str> = Vec::new();
-        for word in words.iter().map(String::as_str) {
+        let mut out = String::new();
+        // How much of it ends in something that is no separator.
+        let mut end = 0;
+        let mut rest = self.0.as_str();
+        while let Ok(Some(piece)) = piece(&mut rest) {
+            let Some(word) = fill_piece(&piece, values) else { continue };
             // A separator stands between two things or not at all.
-            if is_separator(word) && out.last().is_none_or(|last| is_separator(last)) {
-                continue;
+            if !is_separator(&word) {
+                add(&mut out, " ", &word);
+                end = out.len();
+            } else if end == out.len() && end > 0 {
+                add(&mut out, " ", &word);
             }
-            out.push(word);
         }
-        while out.last().is_some_and(|last| is_separator(last)) {
-            out.pop();
-        }
-        out.join(" ").trim_end_matches([':', ',', ';']).to_owned()
+        out.truncate(end);
+        out.trim_end_matches([':', ',', ';']).to_owned()
     }
 }
 
-fn fill_piece(piece: &Piece, values: &[Option<String>; 6]) -> Option<String> {
+/// Adds a text, after `between` where something stands before it.
+fn add(out: &mut String, between: &str, text: &str) {
+    if !out.is_empty() {
+        out.push_str(between);
+    }
+    out.push_str(text);
+}
+
+fn fill_piece(piece: &Piece<'_>, values: &[Option<String>; 6]) -> Option<String> {
     match piece {
         Piece::Word(word) => fill_word(word, values),
         Piece::Group { open, items, close } => {
-            let items: Vec<String> = items
-                .iter()
-                .map(|item| {
-                    item.iter().filter_map(|word| fill_word(word, values)).collect::<Vec<_>>().join(" ")
-                })
-                .filter(|item| !item.is_empty())
-                .collect();
-            (!items.is_empty()).then(|| format!("{open}{}{close}", items.join(", ")))
+            let mut out = String::new();
+            for item in items.split(',') {
+                let mut words = String::new();
+                for word in item.split_whitespace() {
+                    if let Some(word) = fill_word(word, values) {
+                        add(&mut words, " ", &word);
+                    }
+                }
+                if !words.is_empty() {
+                    add(&mut out, ", ", &words);
+                }
+            }
+            (!out.is_empty()).then(|| format!("{open}{out}{close}"))
         }
     }
 }
 
 /// A word without parts stands as it is; one with parts needs one of them at least.
-fn fill_word(word: &[Atom], values: &[Option<String>; 6]) -> Option<String> {
+fn fill_word(mut word: &str, values: &[Option<String>; 6]) -> Option<String> {
     let mut out = String::new();
     let (mut parts, mut found) = (0, 0);
-    for atom in word {
+    while let Ok(Some(atom)) = atom(&mut word) {
         match atom {
             Atom::Text(text) => out.push_str(text),
             Atom::Part(part) => {
                 parts += 1;
-                if let Some(text) = value(values, *part) {
+                if let Some(text) = value(values, part) {
                     found += 1;
                     out.push_str(text);
                 }

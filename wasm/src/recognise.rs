@@ -11,7 +11,7 @@ mod read;
 mod rule;
 mod rules;
 
-pub use frames::best_of;
+pub use frames::{best_of, rank};
 pub use rules::{BadRule, Rules};
 use ticketgate_protocol::ticket::Ticket;
 

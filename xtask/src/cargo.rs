@@ -102,7 +102,7 @@ impl Cross {
 
     /// Has the compiler leave out what nobody would see, where the standard library is built here: panics without their
     /// texts and places (the browser shows none of them), `Debug` without its text, and the library's smaller code. Three
-    /// of the four settings are unstable; without them the core works the same and is a sixth larger.
+    /// of the four settings are unstable; without them the core works the same and is up to a fifth larger.
     pub(crate) fn make_small(&self, cargo: &mut Command) {
         if self.kind == Kind::Debian {
             let flags = [

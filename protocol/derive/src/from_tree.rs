@@ -58,6 +58,8 @@ fn members(fields: &FieldsNamed, deny_unknown: bool, from_base: bool) -> Result<
         values.extend(match &read.missing {
             _ if from_base => quote!(#ident: members.or(#at, base.#ident),),
             Missing::AsTyped => quote!(#ident: members.get(#at),),
+            // An option that is not there is none by itself.
+            Missing::Default if is_option(&field.ty) => quote!(#ident: members.get(#at),),
             Missing::Default => quote!(#ident: members.or_default(#at),),
             Missing::Call(call) => quote!(#ident: members.or(#at, #call()),),
         });
@@ -116,4 +118,8 @@ fn variants(variants: &[&Variant], of: &OfType) -> Result<TokenStream> {
         #check
         match chosen.at { #(#arms)* #rest }
     })
+}
+
+fn is_option(ty: &syn::Type) -> bool {
+    matches!(ty, syn::Type::Path(path) if path.path.segments.last().is_some_and(|last| last.ident == "Option"))
 }

@@ -104,11 +104,12 @@ impl ToTree for &'static str {
 
 impl<T: FromTree> FromTree for Option<T> {
     fn read(tree: Option<Tree>, faults: &mut Faults) -> Self {
-        match tree {
-            None | Some(Tree::Null) => None,
-            tree => Some(T::read(tree, faults)),
-        }
+        if is_nothing(tree.as_ref()) { None } else { Some(T::read(tree, faults)) }
     }
+}
+
+fn is_nothing(tree: Option<&Tree>) -> bool {
+    matches!(tree, None | Some(Tree::Null))
 }
 
 impl<T: ToTree> ToTree for Option<T> {
@@ -146,6 +147,7 @@ fn list(tree: Option<Tree>, faults: &mut Faults) -> Vec<Tree> {
     }
 }
 
+/// One loop for the lists of every type.
 fn each(tree: Option<Tree>, faults: &mut Faults, take: &mut dyn FnMut(Tree, &mut Faults)) {
     for value in list(tree, faults) {
         take(value, faults);
@@ -160,12 +162,17 @@ impl<T: FromTree> FromTree for Vec<T> {
     }
 }
 
+#[inline(never)]
+fn add(list: &mut Vec<Tree>, value: &dyn ToTree) {
+    list.push(value.to_tree());
+}
+
 impl<T: ToTree> ToTree for Vec<T> {
     fn to_tree(&self) -> Tree {
         // A plain loop: an iterator's adapters would come once more with every type.
-        let mut out = Vec::with_capacity(self.len());
+        let mut out = Vec::new();
         for value in self {
-            out.push(value.to_tree());
+            add(&mut out, value);
         }
         Tree::List(out)
     }

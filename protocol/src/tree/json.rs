@@ -204,8 +204,11 @@ impl Reader<'_> {
         match whole.filter(|whole| !has_point && !has_exponent && !(negative && *whole == 0)) {
             Some(whole) => Some(Tree::Int(whole)),
             None => {
-                let scale = 10_f64.powi(exponent.abs());
-                let size = if exponent < 0 { value / scale } else { value * scale };
+                let mut size = value;
+                // Beyond four hundred there is nothing left, or no number.
+                for _ in 0..exponent.abs().min(400) {
+                    if exponent < 0 { size /= 10.0 } else { size *= 10.0 }
+                }
                 size.is_finite().then_some(Tree::Float(if negative { -size } else { size }))
             }
         }
@@ -218,7 +221,8 @@ pub(super) fn write(tree: &Tree, out: &mut String) {
         Tree::Null => out.push_str("null"),
         Tree::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
         Tree::Int(value) => out.push_str(&value.to_string()),
-        Tree::Float(value) => fraction(*value, out),
+        // Nothing that is written as text holds such a number.
+        Tree::Float(_) => out.push_str("null"),
         Tree::Text(text) => string(text, out),
         Tree::List(values) => {
             out.push('[');
@@ -241,23 +245,6 @@ pub(super) fn write(tree: &Tree, out: &mut String) {
                 write(value, out);
             }
             out.push('}');
-        }
-    }
-}
-
-/// Nothing that is written as text holds such a number; to a millionth, and as `null` beyond what can be counted so.
-fn fraction(value: f64, out: &mut String) {
-    #[allow(clippy::cast_possible_truncation, reason = "checked to be far below 2^63")]
-    let millionths = (value.abs() < 1e12).then(|| (value * 1e6) as i64);
-    match millionths {
-        None => out.push_str("null"),
-        Some(millionths) => {
-            out.push_str(if value < 0.0 { "-" } else { "" });
-            let all = millionths.unsigned_abs();
-            out.push_str(&(all / 1_000_000).to_string());
-            let part = (1_000_000 + all % 1_000_000).to_string();
-            out.push('.');
-            out.push_str(part.get(1..).unwrap_or_default());
         }
     }
 }

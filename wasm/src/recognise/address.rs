@@ -3,6 +3,7 @@
 
 use super::pattern::{How, Pattern};
 use super::rule::AddressRule;
+use crate::letters::split_at_last;
 
 /// The parts of an `http` or `https` address, as the browser wrote it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +27,7 @@ impl<'a> Parts<'a> {
         if authority.is_empty() || authority.contains(['@', '\\', ' ']) {
             return None;
         }
-        let host = match authority.rsplit_once(':') {
+        let host = match split_at_last(authority, b':') {
             Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
             _ => authority,
         };
@@ -114,7 +115,7 @@ pub(super) fn fits(rule: &AddressRule, parts: Parts<'_>) -> Option<Names> {
 
 /// The first value of a query parameter.
 fn parameter(query: &str, name: &str, separators: &str, any_case: bool) -> Option<String> {
-    query.split(|c| separators.contains(c)).find_map(|pair| {
+    query.split(|c| separators.chars().any(|separator| separator == c)).find_map(|pair| {
         let (key, value) = pair.split_once('=')?;
         let key = decode(key, true);
         let same = if any_case { key.eq_ignore_ascii_case(name) } else { key == name };
@@ -167,7 +168,10 @@ fn encode(text: &str, out: &mut String) {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
             out.push(char::from(byte));
         } else {
-            out.push_str(&format!("%{byte:02X}"));
+            out.push('%');
+            for digit in [byte >> 4, byte & 15] {
+                out.push(char::from_digit(u32::from(digit), 16).unwrap_or('0').to_ascii_uppercase());
+            }
         }
     }
 }

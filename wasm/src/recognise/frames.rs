@@ -1,12 +1,13 @@
 //! One ticket for a tab out of what its frames show.
 
-use super::{Certainty, Recognised, Recognition};
+use std::cmp::Reverse;
+
+use super::{Certainty, FieldCertainty, Recognised, Recognition};
 
 /// The frame whose ticket counts for the tab, and the ticket. Frame 0 is the page itself.
 ///
-/// A frame that is not visible never counts (a preloaded or cached ticket is not the one the person looks at). A
-/// frame inside the page wins over the page around it (Autotask's shell); then the one that says more for sure; then
-/// the one that the browser numbered first, so that the answer does not flicker.
+/// A frame that is not visible never counts (a preloaded or cached ticket is not the one the person looks at). Of the
+/// others the one of the least [`rank`] does.
 #[must_use]
 pub fn best_of(frames: &[(i64, Recognition)]) -> Option<(i64, &Recognised)> {
     frames
@@ -15,11 +16,18 @@ pub fn best_of(frames: &[(i64, Recognition)]) -> Option<(i64, &Recognised)> {
             Recognition::Ticket(found) if found.shown => Some((*frame, &**found)),
             _ => None,
         })
-        .min_by_key(|(frame, found)| (*frame == 0, std::cmp::Reverse(fields_known(found)), *frame))
+        .min_by_key(|(frame, found)| rank(*frame, &found.certainty))
 }
 
-fn fields_known(found: &Recognised) -> usize {
-    let certainty = &found.certainty;
+/// Where a frame stands among those that show a ticket; the least one counts. A frame inside the page wins over the page
+/// around it (Autotask's shell); then the one that says more for sure; then the one that the browser numbered first, so
+/// that the answer does not flicker.
+#[must_use]
+pub fn rank(frame: i64, certainty: &FieldCertainty) -> (bool, Reverse<usize>, i64) {
+    (frame == 0, Reverse(fields_known(certainty)), frame)
+}
+
+fn fields_known(certainty: &FieldCertainty) -> usize {
     [certainty.number, certainty.summary, certainty.customer, certainty.contact, certainty.status]
         .into_iter()
         .map(|field| match field {

@@ -5,7 +5,7 @@ use ticketgate_protocol::text::{self, NUMBER_MAX};
 
 use super::pattern::How;
 use super::rule::Candidate;
-use crate::letters::lower_case;
+use crate::letters::{lower_case, names_something};
 
 /// Words that mean "nothing" in every system, compared without case.
 const NOTHING: &[&str] = &[
@@ -79,7 +79,7 @@ impl Reader<'_> {
         NOTHING.contains(&lower.as_str())
             || self.nothing.iter().any(|word| lower_case(word) == lower)
             // Bare punctuation names nobody and nothing.
-            || !value.chars().any(char::is_alphanumeric)
+            || !names_something(value)
     }
 }
 

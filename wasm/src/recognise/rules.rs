@@ -170,10 +170,11 @@ impl Asked {
     /// The questions. On a foreign host all wait for the first fact that tells the product.
     fn ask(&self, at_home: bool) -> Vec<Question> {
         let gate = if at_home { None } else { self.questions.first().map(|question| question.q) };
-        self.questions
-            .iter()
-            .map(|question| Question { only_if: gate.filter(|gate| *gate != question.q), ..question.clone() })
-            .collect()
+        let mut ask = self.questions.clone();
+        for question in &mut ask {
+            question.only_if = gate.filter(|gate| *gate != question.q);
+        }
+        ask
     }
 
     fn recognise(&self, parts: Parts<'_>, facts: &Facts, at_home: bool) -> Option<Recognised> {

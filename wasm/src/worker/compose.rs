@@ -18,6 +18,7 @@ use super::view::{
     Allow, Button, Card, Choice, FormView, JobView, Note, Ring, TicketLine, Tone, Trouble, View,
 };
 use super::{Effect, Intent, Worker, hosts, link, remaining, trouble, warnings};
+use crate::letters::joined;
 
 impl Worker {
     pub(super) fn settle_popups(&mut self, now: DateTime<Utc>, out: &mut Vec<Effect>) {
@@ -103,16 +104,18 @@ impl Worker {
             }
         }
         // A sentence brings its own full stop.
-        said.iter().map(|text| text.trim_end_matches('.')).collect::<Vec<_>>().join(". ").replace('`', "")
+        joined(&mut said.iter().map(|text| text.trim_end_matches('.')), ". ").replace('`', "")
     }
 
     fn cards(&self, now: DateTime<Utc>) -> Vec<Card> {
-        self.last
-            .sessions
-            .iter()
-            .map(|s| self.card(s, now))
-            .chain(self.last.sessions.over().map(over_card))
-            .collect()
+        let mut cards = Vec::new();
+        for session in self.last.sessions.iter() {
+            cards.push(self.card(session, now));
+        }
+        for session in self.last.sessions.over() {
+            cards.push(over_card(session));
+        }
+        cards
     }
 
     fn card(&self, session: &Session, now: DateTime<Utc>) -> Card {
@@ -190,10 +193,7 @@ impl Worker {
                 "{} {} The rights may still be there ({tried}). {next}",
                 trouble.problem.detail, trouble.problem.remedy
             );
-            return Some(Note {
-                tone: Tone::Red,
-                text: text.split_whitespace().collect::<Vec<_>>().join(" "),
-            });
+            return Some(Note { tone: Tone::Red, text: joined(&mut text.split_whitespace(), " ") });
         }
         doing.and_then(|d| d.note_at(now)).cloned()
     }
@@ -259,9 +259,9 @@ impl Worker {
             },
             ticket: ticket.map(ticket_line),
             said: ticket.and_then(|t| {
-                let said: Vec<&str> =
-                    [&t.customer, &t.contact].into_iter().filter_map(|f| f.as_deref()).collect();
-                (!said.is_empty()).then(|| said.join(" · "))
+                let said =
+                    joined(&mut [&t.customer, &t.contact].into_iter().filter_map(|f| f.as_deref()), " · ");
+                (!said.is_empty()).then_some(said)
             }),
             caution: form.caution.clone().map(|text| Note { tone: Tone::Amber, text }),
             use_page: shown.filter(|_| differs).map(|found| Button {
@@ -360,7 +360,7 @@ impl Worker {
             }
             _ => format!("version {}", self.version),
         });
-        parts.join(" · ")
+        joined(&mut parts.iter().map(String::as_str), " · ")
     }
 }
 

@@ -7,7 +7,7 @@ use ticketgate_protocol::ticket::Ticket;
 use ticketgate_protocol::tree::{FromTree, ToTree};
 
 use super::memory::Memory;
-use crate::letters::lower_case;
+use crate::letters::{joined, lower_case};
 
 /// Who chose a field.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromTree, ToTree)]
@@ -107,7 +107,7 @@ pub(super) fn customers_named<'a>(overview: &'a Overview, name: &str) -> Vec<&'a
 }
 
 fn folded(name: &str) -> String {
-    lower_case(&name.split_whitespace().collect::<Vec<_>>().join(" "))
+    lower_case(&joined(&mut name.split_whitespace(), " "))
 }
 
 /// The policies of a customer that the technician is eligible for.
@@ -239,8 +239,7 @@ impl Form {
 
     /// The person changed the reason. Pasted lines become one: it is a line in the audit log.
     pub(super) fn write_reason(&mut self, text: &str) {
-        let parts: Vec<&str> = text.split(['\n', '\r', '\t']).filter(|part| !part.is_empty()).collect();
-        self.reason = parts.join(" ");
+        self.reason = joined(&mut text.split(['\n', '\r', '\t']).filter(|part| !part.is_empty()), " ");
         self.reason_touched = true;
         self.touched = true;
     }

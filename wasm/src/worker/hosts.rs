@@ -1,5 +1,7 @@
 //! On which sites the content scripts run: those of the manifest, and those that the person allowed.
 
+use crate::letters::split_at_last;
+
 /// The manifest's own sites (a test compares them with `manifest.json`).
 pub(super) const BUILT_IN: [&str; 7] = [
     "https://*.myconnectwise.net/*",
@@ -38,8 +40,8 @@ fn parts(url: &str) -> Option<(&str, &str)> {
         return None;
     }
     let authority = rest.split(['/', '?', '#']).next()?;
-    let host = authority.rsplit('@').next()?;
-    let host = match host.rsplit_once(':') {
+    let host = split_at_last(authority, b'@').map_or(authority, |(_, host)| host);
+    let host = match split_at_last(host, b':') {
         Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
         _ => host,
     };

@@ -135,9 +135,9 @@ pub struct Started {
 
 /// The administrator's settings (`extension/managed.json`).
 #[derive(Debug, Clone, Default, PartialEq, FromTree)]
-#[serde(default)]
 pub struct Managed {
     /// Match patterns that the administrator suggests.
+    #[serde(default)]
     pub hosts: Vec<String>,
     /// How a reason is made from a ticket.
     pub template: Option<String>,

@@ -8,7 +8,7 @@ use ticketgate_protocol::problem::{Code, Problem};
 use ticketgate_protocol::tree::{FromTree, ToTree, Tree};
 use ticketgate_protocol::{HOST_NAME, PROTOCOL, PROTOCOL_MIN, api};
 
-use super::Effect;
+use super::{Effect, Soonest};
 use crate::letters;
 
 /// Pauses before the first attempts to connect again, in seconds; then one attempt every [`LATER_S`].
@@ -99,6 +99,12 @@ pub(super) struct Pending {
     deadline: DateTime<Utc>,
     asked_at: DateTime<Utc>,
     sent: bool,
+}
+
+impl Pending {
+    fn answered(self, result: Result<Tree, Problem>) -> Outcome {
+        Outcome::Answered { method: Box::new(self.method), key: self.key, asked_at: self.asked_at, result }
+    }
 }
 
 /// A pending request as it is saved: the method's name and parameters apart.
@@ -393,8 +399,7 @@ impl Link {
     fn answered(&mut self, id: &str, result: Result<Tree, Problem>) -> Vec<Outcome> {
         // An answer that nobody waits for any more is late: its request has been answered as timed out.
         let Some(at) = self.pending.iter().position(|p| p.id == id && p.sent) else { return Vec::new() };
-        let Pending { method, key, asked_at, .. } = self.pending.remove(at);
-        vec![Outcome::Answered { method: Box::new(method), key, asked_at, result }]
+        vec![self.pending.remove(at).answered(result)]
     }
 
     /// The port closed, with Chrome's `lastError` text.
@@ -431,16 +436,11 @@ impl Link {
         self.state = State::Stopped(stop);
         self.attempts = 0;
         self.unneeded_since = None;
-        let failed = std::mem::take(&mut self.pending);
-        failed
-            .into_iter()
-            .map(|p| Outcome::Answered {
-                method: Box::new(p.method),
-                key: p.key,
-                asked_at: p.asked_at,
-                result: Err(problem.clone()),
-            })
-            .collect()
+        let mut outcomes = Vec::new();
+        for pending in std::mem::take(&mut self.pending) {
+            outcomes.push(pending.answered(Err(problem.clone())));
+        }
+        outcomes
     }
 
     fn lose(&mut self, why: Lost, now: DateTime<Utc>, out: &mut Vec<Effect>) -> Vec<Outcome> {
@@ -473,20 +473,16 @@ impl Link {
         {
             self.lose(Lost::Silent, now, out);
         }
-        let (late, rest) = std::mem::take(&mut self.pending).into_iter().partition(|p| p.deadline <= now);
-        self.pending = rest;
-        let late: Vec<Pending> = late;
-        late.into_iter()
-            .map(|p| {
-                let problem = self.timed_out(p.sent, p.method.mutates());
-                Outcome::Answered {
-                    method: Box::new(p.method),
-                    key: p.key,
-                    asked_at: p.asked_at,
-                    result: Err(problem),
-                }
-            })
-            .collect()
+        let mut outcomes = Vec::new();
+        for pending in std::mem::take(&mut self.pending) {
+            if pending.deadline <= now {
+                let problem = self.timed_out(pending.sent, pending.method.mutates());
+                outcomes.push(pending.answered(Err(problem)));
+            } else {
+                self.pending.push(pending);
+            }
+        }
+        outcomes
     }
 
     fn timed_out(&self, sent: bool, mutates: bool) -> Problem {
@@ -510,13 +506,18 @@ impl Link {
     /// When [`Self::time`] or [`Self::settle`] has something to do next.
     #[must_use]
     pub(super) fn next(&self, needed: bool) -> Option<DateTime<Utc>> {
-        let state = match &self.state {
-            State::Greeting { since } => Some(*since + TimeDelta::seconds(5)),
-            State::Waiting { until, .. } if needed || self.is_busy() => Some(*until),
-            _ => None,
-        };
-        let idle = self.unneeded_since.filter(|_| self.has_port()).map(|at| at + TimeDelta::seconds(IDLE_S));
-        self.pending.iter().map(|p| p.deadline).chain(state).chain(idle).min()
+        let mut soonest = Soonest::default();
+        match &self.state {
+            State::Greeting { since } => soonest.add(*since + TimeDelta::seconds(5)),
+            State::Waiting { until, .. } if needed || self.is_busy() => soonest.add(*until),
+            _ => {}
+        }
+        soonest
+            .hear(self.unneeded_since.filter(|_| self.has_port()).map(|at| at + TimeDelta::seconds(IDLE_S)));
+        for pending in &self.pending {
+            soonest.add(pending.deadline);
+        }
+        soonest.0
     }
 }
 

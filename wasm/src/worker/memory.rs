@@ -21,10 +21,12 @@ pub(super) struct Choice {
 
 /// What is remembered for good.
 #[derive(Debug, Clone, Default, PartialEq, FromTree, ToTree)]
-#[serde(default)]
 pub(super) struct Memory {
+    #[serde(default)]
     choices: Shelf<TechnicianId, Shelf<CustomerId, Choice>>,
+    #[serde(default)]
     placements: Shelf<String, Placement>,
+    #[serde(default)]
     hidden: Vec<String>,
 }
 

@@ -70,18 +70,23 @@ pub trait Surroundings {
 
 /// What survives a restart of the worker but not of the browser.
 #[derive(Debug, Clone, Default, PartialEq, FromTree, ToTree)]
-#[serde(default)]
 struct Lasting {
     /// Broker's clock minus ours, in milliseconds, as of the last answer that named it.
+    #[serde(default)]
     offset_ms: i64,
     overview: Option<Overview>,
     overview_at: Option<DateTime<Utc>>,
+    #[serde(default)]
     sessions: Sessions,
+    #[serde(default)]
     warnings: Warnings,
+    #[serde(default)]
     pages: Pages,
+    #[serde(default)]
     sites: Sites,
     form: Option<Form>,
     job: Option<Job>,
+    #[serde(default)]
     pending: Vec<Saved>,
 }
 

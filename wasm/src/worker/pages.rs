@@ -9,7 +9,7 @@ use ticketgate_protocol::tree::{FromTree, ToTree};
 
 use super::input::Sender;
 use super::shelf::Shelf;
-use crate::recognise::{Certainty, FieldCertainty, Recognised, Recognition, best_of};
+use crate::recognise::{Certainty, FieldCertainty, Recognised, rank};
 
 /// Messages that a tab may send within [`WINDOW_S`]. A busy ticket page sends one or two a second.
 const MESSAGES_MAX: u32 = 60;
@@ -67,14 +67,9 @@ impl Found {
         certainty_of(customer)
     }
 
-    fn recognition(&self) -> Recognition {
+    fn certainty(&self) -> FieldCertainty {
         let [number, summary, customer, contact, status] = self.certainty.map(certainty_of);
-        Recognition::Ticket(Box::new(Recognised {
-            ticket: self.ticket.clone(),
-            system_name: self.system_name.clone(),
-            certainty: FieldCertainty { number, summary, customer, contact, status },
-            shown: self.shown,
-        }))
+        FieldCertainty { number, summary, customer, contact, status }
     }
 }
 
@@ -251,16 +246,15 @@ impl Pages {
     /// The tab that counts for a frame's ticket: which frame shows the tab's ticket, and the page.
     #[must_use]
     pub(super) fn ticket_of(&self, tab: i32) -> Option<(i32, &Page, &Found)> {
-        let pages = self.tabs.get(&tab)?;
-        let frames: Vec<(i64, Recognition)> = pages
-            .frames
-            .iter()
-            .filter_map(|(frame, page)| Some((i64::from(*frame), page.found.as_ref()?.recognition())))
-            .collect();
-        let (frame, _) = best_of(&frames)?;
-        let frame = i32::try_from(frame).ok()?;
-        let page = pages.frames.get(&frame)?;
-        Some((frame, page, page.found.as_ref()?))
+        let mut best = None;
+        for (frame, page) in self.tabs.get(&tab)?.frames.iter() {
+            let Some(found) = page.found.as_ref().filter(|found| found.shown) else { continue };
+            let rank = rank(i64::from(*frame), &found.certainty());
+            if best.as_ref().is_none_or(|(least, _)| rank < *least) {
+                best = Some((rank, (*frame, page, found)));
+            }
+        }
+        best.map(|(_, shows)| shows)
     }
 
     /// A document of a tab.

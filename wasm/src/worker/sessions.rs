@@ -102,8 +102,11 @@ impl Sessions {
             self.over.push(held);
             return (!was_over).then(|| Change::Over(Box::new(session)));
         }
-        let order = |held: &Held| (held.session.expires_at, held.session.id.clone());
-        let at = self.held.iter().position(|other| order(other) > order(&held)).unwrap_or(self.held.len());
+        let (end, id) = (held.session.expires_at, &held.session.id);
+        let is_later = |other: &Held| {
+            other.session.expires_at > end || other.session.expires_at == end && other.session.id > *id
+        };
+        let at = self.held.iter().position(is_later).unwrap_or(self.held.len());
         self.held.insert(at, held);
         Some(Change::Now(Box::new(session)))
     }
@@ -117,11 +120,10 @@ impl Sessions {
         now: DateTime<Utc>,
     ) -> Vec<Change> {
         let mut changes = Vec::new();
-        let ids: Vec<SessionId> = all.iter().map(|s| s.id.clone()).collect();
         let gone: Vec<Session> = self
             .held
             .iter()
-            .filter(|h| h.heard < asked_at && !ids.contains(&h.session.id))
+            .filter(|h| h.heard < asked_at && !all.iter().any(|s| s.id == h.session.id))
             .map(|h| h.session.clone())
             .collect();
         for mut session in gone {

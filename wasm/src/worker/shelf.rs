@@ -86,8 +86,8 @@ impl<K: PartialEq, V> Shelf<K, V> {
     }
 
     /// Every pair.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.0.iter().map(|(k, v)| (k, v))
+    pub(super) fn iter(&self) -> std::slice::Iter<'_, (K, V)> {
+        self.0.iter()
     }
 
     /// Every key.

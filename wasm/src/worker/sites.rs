@@ -10,13 +10,14 @@ use super::{Effect, Worker, hosts};
 
 /// Host permissions over a browser run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, FromTree, ToTree)]
-#[serde(default)]
 pub(super) struct Sites {
     /// Granted as last heard; none before the first word in this browser run.
     granted: Option<Vec<String>>,
     /// Taken back in this browser run.
+    #[serde(default)]
     taken_back: Vec<String>,
     /// Tabs whose page the person pointed at since.
+    #[serde(default)]
     pointed_at: Vec<i32>,
 }
 

@@ -91,8 +91,12 @@ pub(super) fn of_loss(lost: &Lost, seconds: i64) -> Trouble {
 
 /// The remedy that came with the problem, then where to find out more. The same command is not said twice.
 fn remedy_then(problem: &Problem, more: (&str, &str)) -> Vec<Step> {
-    let remedy = Some(&problem.remedy).filter(|remedy| !remedy.is_empty() && !letters::holds(remedy, more.1));
-    remedy.map(|remedy| step(remedy, "")).into_iter().chain([step(more.0, more.1)]).collect()
+    let mut steps = Vec::new();
+    if !problem.remedy.is_empty() && !letters::holds(&problem.remedy, more.1) {
+        steps.push(step(&problem.remedy, ""));
+    }
+    steps.push(step(more.0, more.1));
+    steps
 }
 
 /// The relay answers, but the broker refused or failed.

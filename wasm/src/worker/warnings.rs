@@ -65,7 +65,10 @@ pub(super) enum Button {
 impl Button {
     /// Those of a warning, in order.
     fn of(session: &Session, overview: Option<&Overview>) -> Vec<Self> {
-        extension(session, overview).map(Self::Extend).into_iter().chain([Self::End]).collect()
+        match extension(session, overview) {
+            Some(by) => vec![Self::Extend(by), Self::End],
+            None => vec![Self::End],
+        }
     }
 
     fn label(self) -> String {

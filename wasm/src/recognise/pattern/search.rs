@@ -55,9 +55,14 @@ pub(super) fn find<'t>(program: &Program, text: &'t str, how: How<'_>) -> Option
         marks: vec![None; program.groups * 2],
         todo: Vec::new(),
     };
-    let starts = text.char_indices().map(|(at, _)| at).chain([text.len()]);
-    let found = starts.take(if how.whole { 1 } else { usize::MAX }).any(|at| search.from(at));
-    found.then_some(Groups { text, marks: search.marks })
+    let mut start = 0;
+    while !search.from(start) {
+        start += text.get(start..)?.chars().next()?.len_utf8();
+        if how.whole {
+            return None;
+        }
+    }
+    Some(Groups { text, marks: search.marks })
 }
 
 struct Search<'p, 't> {
