@@ -159,7 +159,7 @@ impl Broker {
             on_record::note();
         }
         for id in changed {
-            match self.view(&id).await {
+            match self.view_beside(&id, &rows.accounts).await {
                 Ok(Some(view)) => self.events.session(view),
                 Ok(None) => {}
                 Err(_) => self.events.resync(),
