@@ -169,7 +169,7 @@ impl Broker {
             return Ok(());
         }
         for id in changed {
-            match self.view(&id).await {
+            match self.view_beside(&id, &rows.accounts).await {
                 Ok(Some(view)) => self.events.session(view),
                 Ok(None) => {}
                 Err(_) => self.events.resync(),

@@ -192,7 +192,9 @@ struct Door {
 
 impl Door {
     fn of(product: &Product) -> Result<Self> {
-        let folder = std::env::temp_dir().join(format!("ticketgate-door-{}", std::process::id()));
+        // A second name on the same file system, outside of what belongs to one user.
+        let place = product.folder().parent().and_then(Path::parent).context("nowhere to put a door")?;
+        let folder = place.join(format!("door-{}", std::process::id()));
         fs::create_dir(&folder)?;
         let door = Self { socket: folder.join("socket"), folder };
         fs::set_permissions(&door.folder, fs::Permissions::from_mode(0o711))?;

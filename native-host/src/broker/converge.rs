@@ -69,8 +69,8 @@ impl Broker {
         let _one_at_a_time = lock.lock().await;
         self.ends.at_latest(key, self.clock.now() + WATCHED_AFTER);
         match self.bring(key).await {
-            Ok(()) => {
-                self.schedule(key).await;
+            Ok(due) => {
+                self.ends.set(key, due);
                 Ok(())
             }
             Err(trouble) => {
@@ -82,8 +82,8 @@ impl Broker {
         }
     }
 
-    /// Look, plan, apply, look again; settled when nothing differs.
-    pub(super) async fn bring(&self, key: &AccountKey) -> Result<(), Trouble> {
+    /// Look, plan, apply, look again; settled when nothing differs. Answers when the account is due next.
+    pub(super) async fn bring(&self, key: &AccountKey) -> Result<Option<DateTime<Utc>>, Trouble> {
         let mut sent = Vec::new();
         let mut last = None;
         let mut corrected = Vec::new();
@@ -96,7 +96,7 @@ impl Broker {
                     return Err(trouble(ledger_problem(&error)));
                 }
             };
-            let Some(account) = account else { return Ok(()) };
+            let Some(account) = account else { return Ok(None) };
             let now = self.clock.now();
             let lately = self.over_lately(&account, now).await.map_err(|e| trouble(ledger_problem(&e)))?;
             let snapshot = self.settings();
@@ -127,7 +127,8 @@ impl Broker {
             }
             if steps.is_empty() {
                 return match self.settle(&account, is_news, &sessions, &observed, &corrected, now).await {
-                    Ok(()) => Ok(()),
+                    // As the ledger has it now: nothing is left to be tried again.
+                    Ok(()) => Ok(next_due(&Account { settled: true, ..account }, &sessions)),
                     Err(LedgerError::Conflict(_)) => continue,
                     Err(error) => {
                         // The outcome cannot be recorded, so it must not stand.

@@ -74,7 +74,7 @@ impl Broker {
         match self.give_up_activations(key, &trouble).await {
             Ok(false) => {}
             Ok(true) => match self.bring(key).await {
-                Ok(()) => return,
+                Ok(_) => return,
                 Err(again) => return self.retry_later(key, &again.problem).await,
             },
             Err(error) => tracing::error!(%error, "a failed activation could not be recorded yet"),

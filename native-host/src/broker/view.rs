@@ -10,8 +10,20 @@ use super::{Broker, Snapshot};
 impl Broker {
     /// One session as people see it.
     pub(super) async fn view(&self, id: &SessionId) -> Result<Option<api::Session>, LedgerError> {
+        self.view_beside(id, &[]).await
+    }
+
+    /// The same, where the rows of some accounts are known already: those that were just written.
+    pub(super) async fn view_beside(
+        &self,
+        id: &SessionId,
+        written: &[Account],
+    ) -> Result<Option<api::Session>, LedgerError> {
         let Some(session) = self.ledger.session(id).await? else { return Ok(None) };
-        let account = self.ledger.account(&session.account).await?.map(|(account, _)| account);
+        let account = match written.iter().find(|account| account.key == session.account) {
+            Some(account) => Some(account.clone()),
+            None => self.ledger.account(&session.account).await?.map(|(account, _)| account),
+        };
         Ok(Some(self.show(&self.settings(), &session, account.as_ref())))
     }
 

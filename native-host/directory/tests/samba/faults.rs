@@ -108,6 +108,32 @@ fn a_server_that_hangs_makes_a_write_ambiguous_and_is_used_again_when_it_is_back
 }
 
 #[test]
+fn a_write_that_a_hanging_server_does_not_answer_may_have_been_made() {
+    let world = World::with(Options::default(), |config| config.timeout_s = 1);
+    let me = account("jit-tech1", Mode::Burner);
+    world.step(&me, &Step::Create(marker(0, None)));
+    let seen = world.observe(&me).unwrap();
+    world.ad.pause().unwrap();
+    let close = || world.runtime.block_on(world.directory.apply(&me, &seen, &Step::Close, None));
+    let error = close().unwrap_err();
+    assert!(error.is_ambiguous(), "{error}");
+    world.ad.resume().unwrap();
+    close().unwrap();
+}
+
+#[test]
+fn a_write_on_a_connection_that_the_server_closed_since_the_look_goes_out_on_a_new_one() {
+    let mut world = World::new(Options { durable: true, ..Options::default() });
+    let me = account("jit-tech1", Mode::Burner);
+    world.step(&me, &Step::Create(marker(0, None)));
+    let seen = world.observe(&me).unwrap();
+    world.ad.restart().unwrap();
+    let note = marker(2, None);
+    world.runtime.block_on(world.directory.apply(&me, &seen, &Step::Rotate(note.clone()), None)).unwrap();
+    assert_eq!(world.seen(&me).marker, Some(note));
+}
+
+#[test]
 fn a_server_that_dies_and_comes_back_is_used_again() {
     let mut world = World::new(Options { durable: true, ..Options::default() });
     let me = account("jit-tech1", Mode::Burner);
