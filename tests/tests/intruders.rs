@@ -5,10 +5,11 @@
 
 use anyhow::Context;
 use serde_json::{Value, json};
+use std::time::Duration;
 use ticketgate_tests::chromium::{Chromium, Options, Page, extension_id};
 use ticketgate_tests::patience::{LIMIT, until, wait_for};
 use ticketgate_tests::site::Served;
-use ticketgate_tests::workplace::{Workplace, saved_ticket};
+use ticketgate_tests::workplace::Workplace;
 use ticketgate_tests::world::Folder;
 use ticketgate_tests::{Outcome, Result};
 
@@ -53,15 +54,24 @@ fn a_frame_that_the_page_around_it_hides_or_moves_activates_nothing() -> Outcome
         page.to_front()?;
         let host = "frames[0].document.querySelector('html > [popover]')";
         page.until(&format!("!!{host}?.matches(':popover-open')")).context(name)?;
-        look_at_it(&page)?;
         let middle = format!(
             "(() => {{ const box = {host}.getBoundingClientRect(); return [box.left + box.width / 2, box.top + box.height / 2]; }})()"
         );
-        let at: (f64, f64) = serde_json::from_value(page.eval(&middle)?)?;
-        page.click_at(at.0, at.1)?;
+        let click = || -> Result<()> {
+            look_at_it(&page)?;
+            let at: (f64, f64) = serde_json::from_value(page.eval(&middle)?)?;
+            page.click_at(at.0, at.1)
+        };
         if number == 0 {
-            // The click arrives: in a frame it opens the popup, where the person sees what would be activated.
-            until("the popup", LIMIT, || Ok(popups(&work)? > 0))?;
+            // The click arrives: in a frame it opens the popup, where the person sees what would be activated. One that
+            // nobody is attached to closes soon, so it is looked for at once.
+            until("the popup", LIMIT, || {
+                click()?;
+                Ok(until("it to open", Duration::from_secs(2), || Ok(popups(&work)? > 0)).is_ok())
+            })?;
+        }
+        for _ in 0..2 {
+            click()?;
         }
         assert!(work.open_sessions()?.is_empty(), "{name}");
         page.close()?;
@@ -228,55 +238,4 @@ fn worker_of(browser: &Chromium, extension: &str) -> Result<Page> {
     })?;
     worker.until("globalThis.here === true")?;
     Ok(worker)
-}
-
-#[test]
-fn two_browsers_that_activate_at_once_both_get_their_session_and_neither_loses_the_others() -> Outcome {
-    let work = Workplace::quick()?;
-    let other = work.product.browser(work.browser_options())?;
-    let second = saved_ticket()?;
-    let second =
-        Served { body: second.body.replace("#4711", "#4712").replace("id=4711", "id=4712"), ..second };
-    let url = format!("{}?id=4712", work.site.page("/second/Ticket/Display.html", second));
-    let _first = work.ticket_in(&other)?;
-    let page = other.page(&url)?;
-    page.to_front()?;
-    work.page.to_front()?;
-    let buttons = [&work.page, &page].map(|page| page.wait_for_control("button", "Activate · Acme Corp"));
-    let [mine, theirs] = buttons;
-    let (mine, theirs) = (work.page.middle(&mine?)?, page.middle(&theirs?)?);
-    look_at_it(&page)?;
-    // Neither is done before both have begun.
-    work.ad.pause()?;
-    work.page.click_at(mine.0, mine.1)?;
-    page.click_at(theirs.0, theirs.1)?;
-    for browser in [&work.browser, &other] {
-        work.badge_becomes(browser, "that it works", |badge| badge == "…")?;
-    }
-    until("both requests", LIMIT, || Ok(requests(&work)? == 2))?;
-    work.ad.resume()?;
-    until("two active sessions", LIMIT, || {
-        let open = work.open_sessions()?;
-        Ok(open.len() == 2 && open.iter().all(|one| one["state"] == "active"))
-    })?;
-    for browser in [&work.browser, &other] {
-        work.badge_becomes(browser, "an hour", ticketgate_tests::workplace::about_an_hour)?;
-    }
-    assert_eq!(work.ad.open_accounts()?.len(), 1, "one account serves both");
-    let numbers: Vec<Value> =
-        work.open_sessions()?.iter().map(|one| one["ticket"]["number"].clone()).collect();
-    assert!(numbers.contains(&json!("4711")) && numbers.contains(&json!("4712")), "{numbers:?}");
-
-    // The end of one leaves the other what it needs; the end of both leaves nothing.
-    let ids: Vec<String> =
-        work.open_sessions()?.iter().filter_map(|one| one["id"].as_str().map(str::to_owned)).collect();
-    for (id, left) in ids.iter().zip([1, 0]) {
-        work.product.cli_json(&["end", id])?;
-        work.product.session_becomes(id, "ended")?;
-        assert_eq!(work.ad.open_accounts()?.len(), left);
-    }
-    for browser in [&work.browser, &other] {
-        work.badge_becomes(browser, "nothing", str::is_empty)?;
-    }
-    Ok(())
 }
