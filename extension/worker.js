@@ -31,7 +31,11 @@ const ready = (async () => {
   await Promise.all([core, restored, badgeDrawn]);
   return Core.start({ restore: () => restored, carryOut });
 })();
-ready.catch((error) => console.error("Ticketgate did not start", error));
+ready.catch((error) => {
+  console.error("Ticketgate did not start", error);
+  // An open port would keep this worker alive for nothing.
+  native?.disconnect();
+});
 
 /** Draws the badge that the core said would be due by now: a worker that wakes has it long before its core.
  * @param {{badge?: {at: number, text: string, color: string}[]}} saved */

@@ -2,11 +2,13 @@
 //! browser itself, a second browser.
 #![allow(clippy::indexing_slicing, clippy::expect_used, reason = "a test may panic: that is how it fails")]
 
+use serde_json::{Value, json};
 use ticketgate_tests::Outcome;
 use ticketgate_tests::chromium::Options;
 use ticketgate_tests::patience::{LIMIT, until};
 use ticketgate_tests::product::asking::wish;
 use ticketgate_tests::samba::SambaAd;
+use ticketgate_tests::site::Served;
 use ticketgate_tests::workplace::{Workplace, about_an_hour, saved_ticket, settings};
 
 #[test]
@@ -153,5 +155,61 @@ fn a_failed_activation_says_why_and_try_again_works() -> Outcome {
     popup.click("button", "Try again")?;
     work.active_session()?;
     work.badge_becomes(&work.browser, "an hour", about_an_hour)?;
+    Ok(())
+}
+
+#[test]
+fn two_browsers_that_activate_at_once_both_get_their_session_and_neither_loses_the_others() -> Outcome {
+    // The directory is held up longer than it usually may take.
+    let patient = |ad: &SambaAd| {
+        let waits = settings(ad).replace("account_unit =", "timeout = \"20s\"\naccount_unit =");
+        waits.expect("every directory has a unit")
+    };
+    let work = Workplace::quick_with(patient, saved_ticket()?)?;
+    let other = work.product.browser(work.browser_options())?;
+    let second = saved_ticket()?;
+    let second =
+        Served { body: second.body.replace("#4711", "#4712").replace("id=4711", "id=4712"), ..second };
+    let url = format!("{}?id=4712", work.site.page("/second/Ticket/Display.html", second));
+    let _first = work.ticket_in(&other)?;
+    let page = other.page(&url)?;
+    page.to_front()?;
+    work.page.to_front()?;
+    let buttons = [&work.page, &page].map(|page| page.wait_for_control("button", "Activate · Acme Corp"));
+    let [mine, theirs] = buttons;
+    let (mine, theirs) = (work.page.middle(&mine?)?, page.middle(&theirs?)?);
+    // Long enough in sight for the guard.
+    page.eval("new Promise(done => setTimeout(done, 1500))")?;
+    // Neither is done before both have begun.
+    work.ad.pause()?;
+    work.page.click_at(mine.0, mine.1)?;
+    page.click_at(theirs.0, theirs.1)?;
+    for browser in [&work.browser, &other] {
+        work.badge_becomes(browser, "that it works", |badge| badge == "…")?;
+    }
+    work.ad.resume()?;
+    until("two active sessions", LIMIT, || {
+        let open = work.open_sessions()?;
+        Ok(open.len() == 2 && open.iter().all(|one| one["state"] == "active"))
+    })?;
+    for browser in [&work.browser, &other] {
+        work.badge_becomes(browser, "an hour", about_an_hour)?;
+    }
+    assert_eq!(work.ad.open_accounts()?.len(), 1, "one account serves both");
+    let numbers: Vec<Value> =
+        work.open_sessions()?.iter().map(|one| one["ticket"]["number"].clone()).collect();
+    assert!(numbers.contains(&json!("4711")) && numbers.contains(&json!("4712")), "{numbers:?}");
+
+    // The end of one leaves the other what it needs; the end of both leaves nothing.
+    let ids: Vec<String> =
+        work.open_sessions()?.iter().filter_map(|one| one["id"].as_str().map(str::to_owned)).collect();
+    for (id, left) in ids.iter().zip([1, 0]) {
+        work.product.cli_json(&["end", id])?;
+        work.product.session_becomes(id, "ended")?;
+        assert_eq!(work.ad.open_accounts()?.len(), left);
+    }
+    for browser in [&work.browser, &other] {
+        work.badge_becomes(browser, "nothing", str::is_empty)?;
+    }
     Ok(())
 }

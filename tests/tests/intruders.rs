@@ -1,0 +1,241 @@
+//! More that an intruder would try than `strangers.rs` has: a page around the ticket's frame, a content script that speaks
+//! for another tab, document or origin, and a second extension beside ours. Each ends with a person's own activation, which
+//! proves the way open, and with the broker's record of who asked for what.
+#![allow(clippy::indexing_slicing, reason = "a test may panic: that is how it fails")]
+
+use anyhow::Context;
+use serde_json::{Value, json};
+use std::time::Duration;
+use ticketgate_tests::chromium::{Chromium, Options, Page, extension_id};
+use ticketgate_tests::patience::{LIMIT, until, wait_for};
+use ticketgate_tests::site::Served;
+use ticketgate_tests::workplace::Workplace;
+use ticketgate_tests::world::Folder;
+use ticketgate_tests::{Outcome, Result};
+
+/// How often anybody asked the broker for rights. What was forged before has gone the same way as the person's wish.
+fn requests(work: &Workplace) -> Result<usize> {
+    Ok(work.product.audit()?.iter().filter(|record| record["action"] == "activation.requested").count())
+}
+
+/// Long enough in sight for the guard.
+fn look_at_it(page: &Page) -> Result<()> {
+    page.eval("new Promise(done => setTimeout(done, 1500))").map(drop)
+}
+
+/// The popup, wherever the browser shows it.
+fn popups(work: &Workplace) -> Result<usize> {
+    let url = work.browser.extension_url("popup.html");
+    Ok(work.browser.targets()?.iter().filter(|one| one.kind == "page" && one.url.starts_with(&url)).count())
+}
+
+#[test]
+fn a_frame_that_the_page_around_it_hides_or_moves_activates_nothing() -> Outcome {
+    let work = Workplace::quick()?;
+    let clear = "linear-gradient(transparent,transparent)";
+    for (number, (name, style)) in [
+        ("a plain frame", String::new()),
+        ("a masked frame", format!("mask-image:{clear}")),
+        ("a frame that is almost clear", "opacity:.01".to_owned()),
+        ("a frame of which one corner is seen", "clip-path:inset(70% 0 0 70%)".to_owned()),
+        ("a turned frame", "transform:rotate(3deg)".to_owned()),
+        ("a frame under a cover", "z-index:-1".to_owned()),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let shell = format!(
+            "<!doctype html><title>Win</title><style>body {{ margin: 0; background: white; }}
+             iframe {{ position: fixed; inset: 0; width: 100%; height: 100%; border: 0; {style} }}</style>
+             <iframe src='{}&frame={number}'></iframe>",
+            work.url
+        );
+        let page = work.browser.page(&work.site.page(&format!("/shell{number}"), Served::html(shell)))?;
+        page.to_front()?;
+        let host = "frames[0].document.querySelector('html > [popover]')";
+        page.until(&format!("!!{host}?.matches(':popover-open')")).context(name)?;
+        let middle = format!(
+            "(() => {{ const box = {host}.getBoundingClientRect(); return [box.left + box.width / 2, box.top + box.height / 2]; }})()"
+        );
+        let click = || -> Result<()> {
+            look_at_it(&page)?;
+            let at: (f64, f64) = serde_json::from_value(page.eval(&middle)?)?;
+            page.click_at(at.0, at.1)
+        };
+        if number == 0 {
+            // The click arrives: in a frame it opens the popup, where the person sees what would be activated. One that
+            // nobody is attached to closes soon, so it is looked for at once.
+            until("the popup", LIMIT, || {
+                click()?;
+                Ok(until("it to open", Duration::from_secs(2), || Ok(popups(&work)? > 0)).is_ok())
+            })?;
+        }
+        for _ in 0..2 {
+            click()?;
+        }
+        assert!(work.open_sessions()?.is_empty(), "{name}");
+        page.close()?;
+    }
+    work.page.to_front()?;
+    work.click_in_page()?;
+    work.active_session()?;
+    assert_eq!(requests(&work)?, 1, "only the person's own click asked: {:?}", work.product.audit()?);
+    Ok(())
+}
+
+/// The token of the button in the tab whose address ends so: nobody but the worker has it, and a test that looks into
+/// what it saved.
+fn token(work: &Workplace, end: &str) -> Result<Value> {
+    let page = work.browser.page(&work.browser.extension_url("options.html"))?;
+    let find = format!(
+        "chrome.storage.session.get('state').then(({{ state }}) => JSON.parse(state).pages.tabs
+            .flatMap(([, tab]) => tab.frames.map(([, page]) => page))
+            .find((page) => page.url.endsWith({}))?.chip?.view.token ?? null)",
+        json!(end)
+    );
+    let found =
+        wait_for("the button's token", LIMIT, || Ok(Some(page.eval(&find)?).filter(Value::is_string)))?;
+    page.close()?;
+    Ok(found)
+}
+
+/// Sends a click from the content script of a page, and waits until the worker has heard it.
+fn forge(work: &Workplace, page: &Page, token: &Value, facts: &str) -> Result<()> {
+    let script = format!(
+        "(async () => {{ const facts = ticketgatePage.read(); const forged = {facts};
+            await ticketgatePage.send({{ page: 'click', token: {token}, facts: forged }}); return true; }})()"
+    );
+    page.eval_in_content_script(work.browser.extension_id(), &script).map(drop)
+}
+
+#[test]
+fn a_content_script_gone_bad_speaks_for_its_own_document_only() -> Outcome {
+    let work = Workplace::quick()?;
+    work.page.wait_for_control("button", "Activate")?;
+    let bad = work.browser.page(&format!("{}&bad", work.url))?;
+    bad.to_front()?;
+    bad.wait_for_control("button", "Activate")?;
+    let (theirs, own) = (token(&work, "?id=4711")?, token(&work, "&bad")?);
+    assert_ne!(theirs, own);
+
+    // Another document's button; no button's; its own while another tab is in front.
+    bad.to_front()?;
+    forge(&work, &bad, &theirs, "facts")?;
+    forge(&work, &bad, &json!(""), "facts")?;
+    work.page.to_front()?;
+    forge(&work, &bad, &own, "facts")?;
+    bad.to_front()?;
+    for (what, facts) in [
+        ("another origin", "{ ...facts, address: 'https://acme.halopsa.com/tickets?id=4711' }"),
+        ("a text that is too long", "{ ...facts, title: 'x'.repeat(1001) }"),
+        (
+            "an answer that is too long",
+            "{ ...facts, answers: facts.answers.map((one) => ({ ...one, found: ['x'.repeat(1001)] })) }",
+        ),
+        ("control characters", "{ ...facts, title: facts.title + '\\u0000\\u001b[2J' }"),
+        ("a member too many", "{ ...facts, policy: 'acme-domain-admin' }"),
+        ("other rules", "{ ...facts, rules: facts.rules + 1 }"),
+        ("no facts", "null"),
+    ] {
+        // A click that names another ticket than the button, or none, takes the button away: each on a fresh page.
+        bad.reload()?;
+        bad.wait_for_control("button", "Activate")?;
+        let own = token(&work, "&bad")?;
+        bad.to_front()?;
+        forge(&work, &bad, &own, facts)?;
+        assert!(work.open_sessions()?.is_empty(), "{what}");
+    }
+    assert_eq!(requests(&work)?, 0, "{:?}", work.product.audit()?);
+    // What it can do, and what docs/security.md says of it: press the button of its own document in the tab in front.
+    bad.reload()?;
+    bad.wait_for_control("button", "Activate")?;
+    let own = token(&work, "&bad")?;
+    bad.to_front()?;
+    forge(&work, &bad, &own, "facts")?;
+    work.active_session()?;
+    assert_eq!(requests(&work)?, 1);
+    Ok(())
+}
+
+/// An extension of somebody else's, with as much as it may ask for.
+fn stranger() -> Result<Folder> {
+    let folder = Folder::new("stranger")?;
+    let manifest = json!({
+        "manifest_version": 3, "name": "Stranger", "version": "1", "permissions": ["nativeMessaging", "tabs", "scripting"],
+        "host_permissions": ["<all_urls>"], "background": { "service_worker": "worker.js" },
+    });
+    folder.write("manifest.json", manifest.to_string())?;
+    folder.write("worker.js", "globalThis.here = true;")?;
+    Ok(folder)
+}
+
+#[test]
+fn another_extension_finds_every_door_of_ours_closed() -> Outcome {
+    let mut work = Workplace::quick()?;
+    let folder = stranger()?;
+    // In the browser in which the person works.
+    let options = Options { extensions: vec![folder.path().to_path_buf()], ..work.browser_options() };
+    work.browser = work.product.browser(options)?;
+    work.page = work.ticket_in(&work.browser)?;
+    work.page.wait_for_control("button", "Activate")?;
+    let worker = worker_of(&work.browser, &extension_id(folder.path())?)?;
+    let ours = json!(work.browser.extension_id());
+    let tried = worker.eval(&format!(
+        "(async () => {{
+            const said = (what) => what.then((answer) => 'answered ' + JSON.stringify(answer), (error) => error.message);
+            const end = (port) => new Promise((done) => {{
+                port.onMessage.addListener(() => done('answered'));
+                port.onDisconnect.addListener(() => done(chrome.runtime.lastError?.message ?? 'closed'));
+            }});
+            const [tab] = await chrome.tabs.query({{ url: '*://*/Ticket/*' }});
+            const answers = {{}};
+            for (const message of [{{ page: 'arrived' }}, {{ page: 'click', token: '' }}, {{ activate: {{ serial: 0 }} }}, 'activate'])
+                answers[JSON.stringify(message)] = await said(chrome.runtime.sendMessage({ours}, message));
+            for (const name of ['popup', '']) answers['port ' + name] = await end(chrome.runtime.connect({ours}, {{ name }}));
+            answers.native = await end(chrome.runtime.connectNative('{}'));
+            for (const file of ['popup.html', 'worker.js', 'ticketgate_wasm_bg.wasm'])
+                answers[file] = await said(fetch('chrome-extension://' + {ours} + '/' + file));
+            answers.script = await said(chrome.scripting.executeScript({{ target: {{ tabId: tab.id }}, func: () => {{
+                const host = document.querySelector('html > [popover]');
+                host.click(); host.dispatchEvent(new PointerEvent('click', {{ bubbles: true, composed: true }}));
+                return [typeof ticketgatePage, host.shadowRoot];
+            }} }}).then(([one]) => one.result));
+            return answers;
+        }})()",
+        ticketgate_protocol::HOST_NAME
+    ))?;
+    let answers = tried.as_object().context("no answers")?;
+    assert_eq!(answers.len(), 11, "{tried}");
+    for (what, answer) in answers {
+        let expected = match what.as_str() {
+            "native" => "Access to the specified native messaging host is forbidden.",
+            "script" => "answered [\"undefined\",null]",
+            file if file.contains('.') && !file.starts_with('{') => "Failed to fetch",
+            _ => "Could not establish connection. Receiving end does not exist.",
+        };
+        assert_eq!(answer, expected, "{what}");
+    }
+    // Nor do pages get ours into a frame, where they could lay something over it.
+    let popup = work.browser.extension_url("popup.html");
+    let shell = format!("<!doctype html><iframe src='{popup}' onload='globalThis.loaded = true'></iframe>");
+    let page = work.browser.page(&work.site.page("/frame", Served::html(shell)))?;
+    page.until("globalThis.loaded === true")?;
+    let framed = work.browser.targets()?.iter().any(|target| target.url == popup);
+    assert!(!framed, "the popup stands in a page's frame");
+    page.close()?;
+
+    work.page.to_front()?;
+    work.click_in_page()?;
+    work.active_session()?;
+    assert_eq!(requests(&work)?, 1, "{:?}", work.product.audit()?);
+    Ok(())
+}
+
+fn worker_of(browser: &Chromium, extension: &str) -> Result<Page> {
+    let mark = format!("chrome-extension://{extension}/");
+    let worker = browser.attach("the stranger's worker", |target| {
+        target.kind == "service_worker" && target.url.starts_with(&mark)
+    })?;
+    worker.until("globalThis.here === true")?;
+    Ok(worker)
+}
