@@ -101,7 +101,7 @@ impl Target {
             let place = root.join(place);
             match std::fs::read_dir(&place) {
                 Ok(folder) => {
-                    inputs.extend(folder.flatten().map(|entry| entry.path()).filter(|path| path.is_file()))
+                    inputs.extend(folder.flatten().map(|entry| entry.path()).filter(|path| path.is_file()));
                 }
                 Err(_) => inputs.push(place),
             }
