@@ -177,7 +177,7 @@ fn long_build(tree: &Tree, steps: &mut Steps) -> Result<PathBuf> {
             "fuzz",
             "--package",
             BINARY,
-            "--bin",
+            "--example",
             BINARY,
             "--features",
             "libfuzzer",
@@ -187,7 +187,7 @@ fn long_build(tree: &Tree, steps: &mut Steps) -> Result<PathBuf> {
         .env("CARGO_TARGET_DIR", &folder)
         .env("CARGO_ENCODED_RUSTFLAGS", COVERAGE.join("\x1f"));
     steps.program("fuzzer, everything instrumented", &mut cargo, "")?;
-    Ok(folder.join(host).join("fuzz").join(BINARY))
+    Ok(folder.join(host).join("fuzz/examples").join(BINARY))
 }
 
 /// With our own crates instrumented, on the dependencies of the workspace's build: the same packages and features, so that
@@ -195,13 +195,13 @@ fn long_build(tree: &Tree, steps: &mut Steps) -> Result<PathBuf> {
 fn short_build(tree: &Tree, steps: &mut Steps) -> Result<PathBuf> {
     let mut cargo = native(tree);
     cargo
-        .args(["build", "--locked", "--bin", BINARY])
+        .args(["build", "--locked", "--example", BINARY])
         .args(PRODUCT)
         .args(["--features", &format!("{FAULT_POINTS},ticketgate-fuzz/libfuzzer")])
         .env("RUSTC_WORKSPACE_WRAPPER", env::current_exe().context("where is xtask?")?)
         .env(WRAPPER, "1");
     steps.program("fuzzer, our crates instrumented", &mut cargo, "")?;
-    Ok(tree.target().join("debug").join(BINARY))
+    Ok(tree.target().join("debug/examples").join(BINARY))
 }
 
 /// Where cargo calls xtask as rustc's wrapper: calls rustc, with coverage for what is compiled.
@@ -275,7 +275,7 @@ fn minimise(tree: &Tree, steps: &mut Steps, binary: &Path, target: Target) -> Re
     fs::create_dir_all(&fewer)?;
     fs::create_dir_all(&found)?;
     let mut command = fuzzer(tree, binary, target);
-    command.arg("-merge=1").arg(&fewer).args(kept(tree, target)).arg(&found);
+    command.args(["-use_counters=0", "-set_cover_merge=1"]).arg(&fewer).args(kept(tree, target)).arg(&found);
     steps.program(&format!("{}: fewest inputs", target.name()), &mut command, "")?;
     let mut files: Vec<_> = fs::read_dir(&fewer)?
         .flatten()
@@ -289,12 +289,42 @@ fn minimise(tree: &Tree, steps: &mut Steps, binary: &Path, target: Target) -> Re
     // Evenly over the sizes: the small ones alone would all be refused at the first byte.
     let all = files.len();
     let step = all.div_ceil(KEPT).max(1);
-    fs::remove_dir_all(&corpus)?;
-    fs::create_dir_all(&corpus)?;
+    for old in fs::read_dir(&corpus)?.flatten().filter(|old| !is_finding(&old.file_name().to_string_lossy()))
+    {
+        fs::remove_file(old.path())?;
+    }
     for (_, file) in files.into_iter().step_by(step) {
         let name = file.file_name().context("a file without a name")?;
         fs::copy(&file, corpus.join(name.to_string_lossy().chars().take(16).collect::<String>()))?;
     }
     steps.note(&format!("{}: {all} inputs reach everything, {} are kept", target.name(), all.div_ceil(step)));
     Ok(())
+}
+
+/// Whether somebody gave the input a name: it is a finding that was mended, and stays. libFuzzer's names are hashes.
+fn is_finding(name: &str) -> bool {
+    !name.chars().all(|c| c.is_ascii_hexdigit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_targets_is_that_of_the_fuzz_crate() {
+        let source = include_str!("../../fuzz/src/lib.rs");
+        for target in TARGETS {
+            let line = format!("name: \"{}\"", target.name());
+            let entry = source.split_once(&line).map(|(_, rest)| rest.split('}').next().unwrap_or_default());
+            let entry = entry.unwrap_or_else(|| panic!("{line}"));
+            assert!(entry.contains(&format!("longest: {}", target.longest())), "{line}");
+            assert!(target.seeds().iter().all(|seed| entry.contains(seed)), "{line}");
+        }
+        assert_eq!(source.matches("name: \"").count(), TARGETS.len());
+    }
+
+    #[test]
+    fn a_finding_is_told_from_a_hash() {
+        assert!(is_finding("a-seal-in-another-row") && !is_finding("0258c0f439d19791"));
+    }
 }
