@@ -1,13 +1,16 @@
 //! What the answers to requests tell the model, and whether they are what the rules say.
 
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
+use ticketgate_tests::product::users::User;
 use ticketgate_tests::witness::Session;
 
 use crate::history::Ask;
 use crate::model::{Mode, Unheard, Weather, moved, policy};
+use crate::play::Request;
 use crate::stage::Scene;
 
 /// What Samba says to somebody whose last logon is in the future, because its clock was set back.
@@ -15,9 +18,7 @@ const LAST_LOGON_IN_FUTURE: &str = "54e";
 
 /// A request that was made, with what came back.
 pub(crate) struct Said {
-    pub(crate) ask: Ask,
-    /// The session that it is about.
-    pub(crate) id: Option<String>,
+    pub(crate) request: Request,
     /// `None`: nobody answered.
     pub(crate) answer: Option<(u16, Value)>,
     pub(crate) asked: SystemTime,
@@ -25,6 +26,18 @@ pub(crate) struct Said {
 }
 
 impl Said {
+    /// Makes the request, as a person's program does.
+    pub(crate) fn ask(request: Request, users: &[User], socket: &Path) -> Self {
+        let asked = SystemTime::now();
+        let answer = request.send(users, socket);
+        Self { request, answer, asked, answered: SystemTime::now() }
+    }
+
+    /// The session that it is about.
+    fn id(&self) -> Result<&str> {
+        self.request.id.as_deref().context("no session")
+    }
+
     fn granted(&self) -> Option<&Value> {
         self.answer.as_ref().filter(|(status, _)| (200..300).contains(status)).map(|(_, body)| body)
     }
@@ -38,10 +51,17 @@ impl Said {
 
 impl Scene<'_> {
     /// What the answers tell the model.
-    pub(crate) fn hear(&mut self, said: &[Said], weather: Weather) -> Result<()> {
+    ///
+    /// Who heard nothing asks again, under the same key: what was done is not done twice.
+    pub(crate) fn hear(&mut self, said: Vec<Said>, weather: Weather) -> Result<()> {
         // Storms are over when the answers are heard; what was asked in a crowd is compared with what was there before.
-        for said in said {
-            let heard = match &said.ask {
+        for mut said in said {
+            if said.answer.is_none() {
+                said.answer = said.request.send(&self.stage.users, &self.product.socket());
+                said.answered = SystemTime::now();
+            }
+            let said = &said;
+            let heard = match &said.request.ask {
                 Ask::Activate { who, policy, for_s } => {
                     self.hear_activation(said, weather, *who, *policy, *for_s)
                 }
@@ -49,7 +69,7 @@ impl Scene<'_> {
                 Ask::End { .. } => self.hear_end(said, weather),
                 Ask::Password { renew, .. } => self.hear_password(said, weather, *renew),
             };
-            heard.with_context(|| format!("{:?} was answered {:?}", said.ask, said.answer))?;
+            heard.with_context(|| format!("{:?} was answered {:?}", said.request.ask, said.answer))?;
         }
         Ok(())
     }
@@ -112,7 +132,7 @@ impl Scene<'_> {
     }
 
     fn hear_extension(&mut self, said: &Said, weather: Weather, by_s: u32) -> Result<()> {
-        let id = said.id.as_deref().context("no session")?;
+        let id = said.id()?;
         let held = self.model.held(id)?.clone();
         let wanted = self.model.extension(&held, by_s);
         match (&said.answer, said.granted()) {
@@ -147,7 +167,7 @@ impl Scene<'_> {
     }
 
     fn hear_end(&mut self, said: &Said, weather: Weather) -> Result<()> {
-        let id = said.id.as_deref().context("no session")?;
+        let id = said.id()?;
         match said.granted() {
             Some(session) => {
                 let state = session.get("state").and_then(Value::as_str).unwrap_or_default();
@@ -164,7 +184,7 @@ impl Scene<'_> {
     }
 
     fn hear_password(&mut self, said: &Said, weather: Weather, renew: bool) -> Result<()> {
-        let held = self.model.held(said.id.as_deref().context("no session")?)?.clone();
+        let held = self.model.held(said.id()?)?.clone();
         let Some(over) = said.granted() else {
             let codes: &[&str] = match (held.policy.mode, renew) {
                 (Mode::Membership, _) => &["no_password"],

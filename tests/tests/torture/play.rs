@@ -1,10 +1,12 @@
 //! Playing one event.
 
-use std::time::{Duration, SystemTime};
+use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use ticketgate_tests::product::asking::new_key;
+use ticketgate_tests::product::users::User;
 use ticketgate_tests::proxy::Weather as Network;
 
 use crate::hear::Said;
@@ -12,13 +14,24 @@ use crate::history::{Ask, Deed, Event, Outage};
 use crate::model::{Mode, Rules, Weather, policy};
 use crate::stage::{Scene, wish};
 
-/// A request before it is sent.
-struct Request {
-    ask: Ask,
+/// What somebody asks the broker.
+pub(crate) struct Request {
+    pub(crate) ask: Ask,
+    /// The session that it is about.
+    pub(crate) id: Option<String>,
     who: usize,
-    id: Option<String>,
     path: String,
+    key: String,
     body: Value,
+}
+
+impl Request {
+    /// Sends it; `None`: nobody answers.
+    pub(crate) fn send(&self, users: &[User], socket: &Path) -> Option<(u16, Value)> {
+        let answer =
+            users.get(self.who)?.ask(socket, "POST", &self.path, Some(&self.key), &self.body).ok()?;
+        Some((answer.status, answer.json().ok()?))
+    }
 }
 
 /// Samba lets nobody in whose last logon is in the future. It notes logons every nine days at most, so clocks
@@ -36,11 +49,11 @@ impl Scene<'_> {
         match event {
             Event::Ask(ask) => {
                 let said = self.ask_all(std::slice::from_ref(ask))?;
-                self.hear(&said, Weather::Calm)
+                self.hear(said, Weather::Calm)
             }
             Event::Together(asks) => {
                 let said = self.ask_all(asks)?;
-                self.hear(&said, Weather::Crowd)
+                self.hear(said, Weather::Crowd)
             }
             Event::Pass { seconds } => self.pass(*seconds),
             Event::Wall { seconds } => {
@@ -79,7 +92,7 @@ impl Scene<'_> {
                     scene.kill()
                 })?;
                 self.start(&[])?;
-                self.hear(&said, Weather::Storm)
+                self.hear(said, Weather::Storm)
             }
             Event::Stop => {
                 self.product.stop_broker()?;
@@ -93,7 +106,7 @@ impl Scene<'_> {
                 let said = if runs { self.ask_all(std::slice::from_ref(ask))? } else { Vec::new() };
                 self.kill()?;
                 self.start(&[])?;
-                self.hear(&said, Weather::Storm)
+                self.hear(said, Weather::Storm)
             }
             Event::Outage { what, ask, for_ms, pass_s } => {
                 self.begin_outage(*what)?;
@@ -105,7 +118,7 @@ impl Scene<'_> {
                     std::thread::sleep(Duration::from_millis(*for_ms));
                     scene.end_outage(*what)
                 })?;
-                self.hear(&said, Weather::Storm)
+                self.hear(said, Weather::Storm)
             }
             Event::ByHand { pick, deed } => self.by_hand(*pick, *deed),
         }
@@ -143,7 +156,14 @@ impl Scene<'_> {
         if let Ask::Activate { who, policy: number, for_s } = ask {
             let who = who % self.stage.users.len();
             let body = wish(policy(number)?.id, for_s);
-            return Ok(Some(Request { ask, who, id: None, path: "/v1/sessions".into(), body }));
+            return Ok(Some(Request {
+                ask,
+                id: None,
+                who,
+                path: "/v1/sessions".into(),
+                key: new_key(),
+                body,
+            }));
         }
         let Some(held) = ask.picks().and_then(|pick| self.model.pick(pick)) else { return Ok(None) };
         let (what, body) = match ask {
@@ -153,7 +173,7 @@ impl Scene<'_> {
         };
         let id = held.session.id.clone();
         let path = format!("/v1/sessions/{id}/{what}");
-        Ok(Some(Request { ask, who: held.who, id: Some(id), path, body }))
+        Ok(Some(Request { ask, id: Some(id), who: held.who, path, key: new_key(), body }))
     }
 
     /// Makes requests at the same moment, and answers what came of them.
@@ -172,16 +192,7 @@ impl Scene<'_> {
                 .flatten()
                 .map(|request| {
                     let (users, socket) = (&users, &socket);
-                    scope.spawn(move || {
-                        let asked = SystemTime::now();
-                        let answer = users.get(request.who).and_then(|user| {
-                            let key = new_key();
-                            let answer =
-                                user.ask(socket, "POST", &request.path, Some(&key), &request.body).ok()?;
-                            Some((answer.status, answer.json().ok()?))
-                        });
-                        Said { ask: request.ask, id: request.id, answer, asked, answered: SystemTime::now() }
-                    })
+                    scope.spawn(move || Said::ask(request, users, socket))
                 })
                 .collect();
             let worked = work(self);
