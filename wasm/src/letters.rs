@@ -29,6 +29,11 @@ pub(crate) fn lower_case(text: &str) -> String {
     if text.is_ascii() { text.to_ascii_lowercase() } else { of_any_script(text) }
 }
 
+/// Whether two texts are the same but for the case of their letters.
+pub(crate) fn is_same_word(a: &str, b: &str) -> bool {
+    a.eq_ignore_ascii_case(b) || (!a.is_ascii() && !b.is_ascii() && lower_case(a) == lower_case(b))
+}
+
 /// Whether a letter or a digit of any script is in it.
 pub(crate) fn names_something(text: &str) -> bool {
     text.bytes().any(|byte| byte.is_ascii_alphanumeric()) || (!text.is_ascii() && in_any_script(text))
