@@ -13,7 +13,7 @@ pub(crate) fn split_at_last(text: &str, mark: u8) -> Option<(&str, &str)> {
 }
 
 /// The parts with `between` between them.
-pub(crate) fn joined<'a>(parts: &mut dyn Iterator<Item = &'a str>, between: &str) -> String {
+pub(crate) fn joined(parts: &mut dyn Iterator<Item = &str>, between: &str) -> String {
     let mut out = String::new();
     for (at, part) in parts.enumerate() {
         if at > 0 {
