@@ -105,7 +105,8 @@ fn figure(name: &str, values: &Value, baseline: &Value, note: &str) -> Result<()
 
 fn sorted(list: &Value) -> Result<Vec<f64>> {
     let list = list.as_array().context("no list of times")?;
-    let mut list: Vec<f64> = list.iter().filter_map(Value::as_f64).collect();
+    let hundredths = |time: f64| (time * 100.0).round() / 100.0;
+    let mut list: Vec<f64> = list.iter().filter_map(Value::as_f64).map(hundredths).collect();
     list.sort_by(f64::total_cmp);
     Ok(list)
 }

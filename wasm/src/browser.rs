@@ -107,11 +107,11 @@ impl Core {
         }
     }
 
-    /// What the facts of a page at `url` amount to: `{number, summary, customer, contact, status}` or `null`. Changes
-    /// nothing; for support and for measuring.
-    pub fn recognise(&self, url: &str, facts: &str) -> JsValue {
-        let Ok(facts) = Facts::from_json(facts) else { return JsValue::NULL };
-        ticket_to_js(self.inner.worker.borrow().recognise(url, &facts).ticket())
+    /// The number of the ticket that the facts of a page at `url` amount to. Changes nothing; for support and for
+    /// measuring.
+    pub fn recognise(&self, url: &str, facts: &str) -> Option<String> {
+        let found = self.inner.worker.borrow().recognise(url, &Facts::from_json(facts).ok()?);
+        found.ticket().map(|ticket| ticket.number.clone())
     }
 
     /// The ticket that a tab shows: `{number, summary, customer, contact, status}` or `null`.

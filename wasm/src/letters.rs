@@ -13,7 +13,7 @@ pub(crate) fn split_at_last(text: &str, mark: u8) -> Option<(&str, &str)> {
 }
 
 /// The parts with `between` between them.
-pub(crate) fn joined<'a>(parts: &mut dyn Iterator<Item = &'a str>, between: &str) -> String {
+pub(crate) fn joined(parts: &mut dyn Iterator<Item = &str>, between: &str) -> String {
     let mut out = String::new();
     for (at, part) in parts.enumerate() {
         if at > 0 {
@@ -27,6 +27,11 @@ pub(crate) fn joined<'a>(parts: &mut dyn Iterator<Item = &'a str>, between: &str
 /// The text in small letters.
 pub(crate) fn lower_case(text: &str) -> String {
     if text.is_ascii() { text.to_ascii_lowercase() } else { of_any_script(text) }
+}
+
+/// Whether two texts are the same but for the case of their letters.
+pub(crate) fn is_same_word(a: &str, b: &str) -> bool {
+    a.eq_ignore_ascii_case(b) || (!a.is_ascii() && !b.is_ascii() && lower_case(a) == lower_case(b))
 }
 
 /// Whether a letter or a digit of any script is in it.

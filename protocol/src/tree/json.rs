@@ -201,7 +201,7 @@ impl Reader<'_> {
             exponent = exponent.saturating_add(if down { -power } else { power });
         }
         // serde_json, too, reads minus nothing as no whole number.
-        match whole.filter(|whole| !has_point && !has_exponent && !(negative && *whole == 0)) {
+        match whole.filter(|whole| !(has_point || has_exponent || negative && *whole == 0)) {
             Some(whole) => Some(Tree::Int(whole)),
             None => {
                 let mut size = value;

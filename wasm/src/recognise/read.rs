@@ -5,7 +5,7 @@ use ticketgate_protocol::text::{self, NUMBER_MAX};
 
 use super::pattern::How;
 use super::rule::Candidate;
-use crate::letters::{lower_case, names_something};
+use crate::letters::{is_same_word, names_something};
 
 /// Words that mean "nothing" in every system, compared without case.
 const NOTHING: &[&str] = &[
@@ -75,9 +75,8 @@ impl Reader<'_> {
     }
 
     fn is_nothing(&self, value: &str) -> bool {
-        let lower = lower_case(value);
-        NOTHING.contains(&lower.as_str())
-            || self.nothing.iter().any(|word| lower_case(word) == lower)
+        NOTHING.iter().any(|word| is_same_word(word, value))
+            || self.nothing.iter().any(|word| is_same_word(word, value))
             // Bare punctuation names nobody and nothing.
             || !names_something(value)
     }

@@ -129,8 +129,8 @@ impl Rules {
     fn applying<'a>(&'a self, parts: Parts<'a>) -> impl Iterator<Item = (&'a Asked, bool)> {
         let known = self.rules.iter().any(|asked| asked.at_home(parts.host));
         self.rules.iter().filter_map(move |asked| {
-            let at_home = asked.at_home(parts.host);
-            (at_home || (!known && asked.rule.elsewhere.is_some())).then_some((asked, at_home))
+            let applies = if known { asked.at_home(parts.host) } else { asked.rule.elsewhere.is_some() };
+            applies.then_some((asked, known))
         })
     }
 }

@@ -132,8 +132,14 @@ impl Search<'_, '_> {
                     true
                 }
                 Step::Fork(first, second) => {
-                    self.todo.push(Todo::Try(second, at));
-                    step = first;
+                    if self.may_go_on(first, rest) {
+                        if self.may_go_on(second, rest) {
+                            self.todo.push(Todo::Try(second, at));
+                        }
+                        step = first;
+                    } else {
+                        step = second;
+                    }
                     true
                 }
                 Step::Mark(mark) => {
@@ -147,6 +153,14 @@ impl Search<'_, '_> {
             if !goes_on {
                 return false;
             }
+        }
+    }
+
+    /// Whether a step does not fail at once: what would only be tried to fail is most of what there is to try.
+    fn may_go_on(&self, step: usize, rest: &str) -> bool {
+        match self.program.steps.get(step) {
+            Some(Step::Char(wanted)) if !self.how.any_case => rest.starts_with(*wanted),
+            _ => true,
         }
     }
 
