@@ -132,7 +132,6 @@ fn a_content_script_gone_bad_speaks_for_its_own_document_only() -> Outcome {
             "an answer that is too long",
             "{ ...facts, answers: facts.answers.map((one) => ({ ...one, found: ['x'.repeat(1001)] })) }",
         ),
-        ("control characters", "{ ...facts, title: facts.title + '\\u0000\\u001b[2J' }"),
         ("a member too many", "{ ...facts, policy: 'acme-domain-admin' }"),
         ("other rules", "{ ...facts, rules: facts.rules + 1 }"),
         ("no facts", "null"),
@@ -146,14 +145,20 @@ fn a_content_script_gone_bad_speaks_for_its_own_document_only() -> Outcome {
         assert!(work.open_sessions()?.is_empty(), "{what}");
     }
     assert_eq!(requests(&work)?, 0, "{:?}", work.product.audit()?);
-    // What it can do, and what docs/security.md says of it: press the button of its own document in the tab in front.
+    // What it can do, and what docs/security.md says of it: press the button of its own document in the tab in front. What
+    // it says is cleaned on the way.
     bad.reload()?;
     bad.wait_for_control("button", "Activate")?;
     let own = token(&work, "&bad")?;
     bad.to_front()?;
-    forge(&work, &bad, &own, "facts")?;
+    let dirty = "{ ...facts, title: facts.title + '\\u0000', answers: facts.answers.map(({ q, found }) =>
+        ({ q, found: found.map((text) => '\\u001b' + text + '\\u0007\\u0000') })) }";
+    forge(&work, &bad, &own, dirty)?;
     work.active_session()?;
     assert_eq!(requests(&work)?, 1);
+    let session = work.open_sessions()?.remove(0);
+    assert_eq!(session["ticket"]["summary"], "Outlook crashes on start", "{session}");
+    assert!(!session.to_string().contains("\\u00"), "{session}");
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ticketgate_tests::Result;
 use ticketgate_tests::product::asking::wish;
 
-const ROUNDS: usize = 30;
+const ROUNDS: usize = 20;
 
 pub(crate) fn measure() -> Result<()> {
     let desk = Desk::open()?;

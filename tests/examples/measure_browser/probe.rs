@@ -14,7 +14,7 @@ use ticketgate_tests::rt::RequestTracker;
 use ticketgate_tests::world::{Folder, fixture, workspace};
 use ticketgate_wasm::recognise::Rules;
 
-const ROUNDS: usize = 40;
+const ROUNDS: usize = 15;
 /// Further changes in a round. A page that says more than twenty things in half a minute is heard less often.
 const CHANGES: usize = 10;
 /// Every so many rounds the page changes a thousand times a second, for so long.
@@ -117,7 +117,7 @@ fn side(browser: &Chromium, folder: &Folder, files: &'static [&'static str]) -> 
 impl Side {
     fn play(&mut self, page: &Page, round: usize) -> Result<()> {
         page.reload()?;
-        rest(1000);
+        rest(700);
         self.worker.eval("seen.length = 0")?;
         let before = cpu_ms(page)?;
         self.worker.eval(&format!(
@@ -125,7 +125,7 @@ impl Side {
                 chrome.scripting.executeScript({{ target: {{ tabId: tab.id }}, files: {} }})).then(() => true)",
             json!(self.files)
         ))?;
-        rest(1000);
+        rest(700);
         let put_in = cpu_ms(page)?;
         // A page whose changes say nothing is read less and less often: these come last.
         let telling = self.change(page, "document.title = '#1: change ' + n", CHANGES)?;
