@@ -22,6 +22,8 @@ use crate::{DirectoryError, Secret};
 
 /// Entries in one page of a long answer.
 const PAGE: i32 = 500;
+/// The most parts of one answer: half a million accounts, a million and a half members. A server that goes on after them never ends.
+const PARTS: usize = 1_000;
 
 /// A bound connection. Clones share it; the last one to go closes it.
 #[derive(Clone)]
@@ -228,7 +230,7 @@ impl Link {
         controls: Vec<RawControl>,
     ) -> Result<Vec<Entry>, Trouble> {
         let (mut entries, mut cookie) = (Vec::new(), Vec::new());
-        loop {
+        for _ in 0..PARTS {
             let page = PagedResults { size: PAGE, cookie: std::mem::take(&mut cookie) };
             let controls = controls.iter().cloned().chain([RawControl::from(page)]).collect();
             let (found, answered) =
@@ -243,6 +245,7 @@ impl Link {
                 return Ok(entries);
             }
         }
+        self.note(Err(Trouble::Lost(ENDLESS.into())))
     }
 
     /// The entry of this name; none when the server has none.
@@ -275,15 +278,16 @@ impl Link {
         controls: &[RawControl],
     ) -> Result<Vec<String>, Trouble> {
         let Part { mut values, mut next } = first;
-        while let Some(from) = next {
+        for _ in 0..PARTS {
+            let Some(from) = next else { return Ok(values) };
             let wanted = format!("{attribute};range={from}-*");
-            let Some(entry) = self.entry(dn, &[&wanted], controls.to_vec()).await? else { break };
+            let Some(entry) = self.entry(dn, &[&wanted], controls.to_vec()).await? else { return Ok(values) };
             let part = entry.part(attribute);
             // A server that does not move on would be asked for ever.
             next = part.next.filter(|following| *following > from);
             values.extend(part.values);
         }
-        Ok(values)
+        self.note(Err(Trouble::Lost(ENDLESS.into())))
     }
 
     /// Adds an entry.
@@ -327,6 +331,7 @@ impl Link {
 }
 
 const UNREADABLE: &str = "the server's answer cannot be read";
+const ENDLESS: &str = "the server's answer does not end";
 
 /// What an operation brought. The LDAP crate panics over an answer that it cannot take apart; the connection is of no use
 /// then, but the broker works for other directories too.

@@ -184,6 +184,19 @@ async fn an_answer_too_deep_too_long_or_longer_than_itself_costs_the_connection_
 }
 
 #[tokio::test]
+async fn an_answer_without_an_end_is_not_read_for_ever() {
+    let server = Server::start();
+    let directory = directory(&server);
+    directory.time().await.unwrap();
+    server.state.lock().unwrap().endless = true;
+    for said in [directory.list().await.unwrap_err(), directory.observe(&account()).await.unwrap_err()] {
+        assert!(said.to_string().contains("does not end"), "{said}");
+    }
+    server.state.lock().unwrap().endless = false;
+    assert_eq!(directory.list().await.unwrap().accounts.len(), 2);
+}
+
+#[tokio::test]
 async fn a_referral_a_limit_and_a_busy_server_are_told_apart() {
     let server = Server::start();
     let directory = directory(&server);
