@@ -13,8 +13,8 @@ use crate::model::{Mode, Unheard, Weather, moved, policy};
 use crate::play::Request;
 use crate::stage::Scene;
 
-/// What Samba says to somebody whose last logon is in the future, because its clock was set back.
-const LAST_LOGON_IN_FUTURE: &str = "54e";
+/// What Samba can say to the first logon after its clock was set back: an error of its database.
+const CONFUSED: &str = "54e";
 
 /// A request that was made, with what came back.
 pub(crate) struct Said {
@@ -199,8 +199,8 @@ impl Scene<'_> {
         let password = over.get("password").and_then(Value::as_str).context("no password")?;
         if weather == Weather::Calm && !self.model.far_apart() {
             let bind = self.stage.ad.bind(&held.session.account, password)?;
-            let in_future = bind.refused_with(LAST_LOGON_IN_FUTURE);
-            ensure!(bind.accepted() || in_future, "nobody can log on with a live session: {bind:?}");
+            let confused = bind.refused_with(CONFUSED);
+            ensure!(bind.accepted() || confused, "nobody can log on with a live session: {bind:?}");
             self.model.passwords.insert(held.session.account, password.to_owned());
         }
         Ok(())

@@ -34,8 +34,7 @@ impl Request {
     }
 }
 
-/// Samba lets nobody in whose last logon is in the future. It notes logons every nine days at most, so clocks
-/// stay between the one before all histories and the next that could be noted.
+/// No clock is further from the true time, in seconds: people's accounts and passwords do not end meanwhile.
 const IN_REACH: std::ops::Range<i64> = -200_000..430_000;
 
 /// Where the difference of the clocks would be as good as the most that is allowed, nobody can say what has to happen.
@@ -126,6 +125,7 @@ impl Scene<'_> {
 
     /// Clocks that are set are noticed by the sweep.
     fn clocks_were_set(&mut self) -> Result<()> {
+        self.stage.set_directory_clock(self.model.directory)?;
         self.turn_clocks()?;
         self.sweep()
     }
