@@ -127,8 +127,13 @@ impl Broker {
             }
             if steps.is_empty() {
                 return match self.settle(&account, is_news, &sessions, &observed, &corrected, now).await {
-                    // As the ledger has it now: nothing is left to be tried again.
-                    Ok(()) => Ok(next_due(&Account { settled: true, ..account }, &sessions)),
+                    // As the ledger has it now: what is live is active, and nothing is left to be tried again.
+                    Ok(()) => {
+                        let live = sessions.into_iter().filter(|s| s.is_live(now));
+                        let open: Vec<_> = live.map(|s| Session { state: State::Active, ..s }).collect();
+                        self.remembered.keep(&account, &open);
+                        Ok(next_due(&Account { settled: true, ..account }, &open))
+                    }
                     Err(LedgerError::Conflict(_)) => continue,
                     Err(error) => {
                         // The outcome cannot be recorded, so it must not stand.

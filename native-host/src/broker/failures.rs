@@ -172,24 +172,14 @@ impl Broker {
         }
     }
 
-    /// Puts the account's next due time into the queue, from the ledger.
-    pub(super) async fn schedule(&self, key: &AccountKey) {
-        match self.ledger.account(key).await {
-            Ok(Some((account, sessions))) => {
-                self.ends.set(key, next_due(&account, &sessions));
-                self.remembered.keep(&account, &sessions);
-            }
-            Ok(None) => self.ends.set(key, None),
-            Err(_) => self.ends.set(key, Some(self.clock.now() + UNRECORDED_PAUSE)),
-        }
-    }
-
-    /// The same after a failure. What is left to do comes back after a pause, also where the ledger could not be told so.
+    /// Puts the account's next due time into the queue after a failure, from the ledger. What is left to do comes back after a
+    /// pause, also where the ledger could not be told so.
     pub(super) async fn schedule_again(&self, key: &AccountKey) {
         let now = self.clock.now();
         let pause = Some(now + UNRECORDED_PAUSE);
         let due = match self.ledger.account(key).await {
             Ok(Some((account, sessions))) => {
+                self.remembered.keep(&account, &sessions);
                 let left = !account.settled || sessions.iter().any(|s| s.state == State::Ending);
                 match next_due(&account, &sessions) {
                     Some(at) if at > now => Some(at),
