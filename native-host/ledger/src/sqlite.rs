@@ -35,7 +35,7 @@ use crate::{
 pub struct SqliteLedger {
     writer: Arc<Mutex<Connection>>,
     reader: Arc<Mutex<Connection>>,
-    /// For reads of the audit log, which can be long: short reads never wait behind them.
+    /// For reads of the audit log and of all accounts, which can be long: short reads never wait behind them.
     auditor: Arc<Mutex<Connection>>,
     signer: Arc<Signer>,
     place: Arc<Mutex<Place>>,
@@ -191,11 +191,11 @@ impl Ledger for SqliteLedger {
     }
 
     async fn marks(&self) -> Result<Vec<Mark>, LedgerError> {
-        on_thread(&self.reader, |connection| query::marks(connection)).await
+        on_thread(&self.auditor, |connection| query::marks(connection)).await
     }
 
     async fn standings(&self) -> Result<Vec<Standing>, LedgerError> {
-        on_thread(&self.reader, |connection| query::standings(connection)).await
+        on_thread(&self.auditor, |connection| query::standings(connection)).await
     }
 
     async fn open_by_directory(&self) -> Result<BTreeMap<DirectoryId, u64>, LedgerError> {

@@ -1,8 +1,6 @@
 //! Accounts in a directory's unit of JIT accounts that the ledger does not know: of a lost or older ledger, of another broker, or
 //! somebody's who put them there. They are told, and nothing is done to them.
 
-use std::collections::BTreeMap;
-
 use ticketgate_access::session::AccountKey;
 use ticketgate_directory::ListedAccount;
 use ticketgate_ledger::Mark;
@@ -48,9 +46,7 @@ impl Broker {
         let (mut listed, mut units) = (Vec::new(), Units::default());
         for list in futures_util::future::join_all(lists).await {
             match list {
-                Ok((id, accounts)) => {
-                    listed.extend(accounts.into_iter().map(|account| (id.clone(), account)));
-                }
+                Ok(unit) => listed.push(unit),
                 Err(finding) => units.unread.push(finding),
             }
         }
@@ -63,11 +59,15 @@ impl Broker {
             }
         };
         let known = Known::of(&known);
-        for (id, account) in listed {
-            match known.of_listed(&account) {
-                None => units.unknown.push((id, account)),
-                Some(known) if known.mode == Mode::Burner => units.burners.push((id, known.key.clone())),
-                Some(_) => {}
+        for (id, accounts) in listed {
+            for account in accounts {
+                match known.of_listed(&account) {
+                    None => units.unknown.push((id.clone(), account)),
+                    Some(known) if known.mode == Mode::Burner => {
+                        units.burners.push((id.clone(), known.key.clone()));
+                    }
+                    Some(_) => {}
+                }
             }
         }
         units
@@ -82,21 +82,27 @@ impl Units {
 
 /// By what an account is known again: the note that the broker gave it, or what the directory calls it.
 struct Known<'a> {
-    tokens: BTreeMap<&'a str, &'a Mark>,
-    identities: BTreeMap<&'a str, &'a Mark>,
+    by_token: Vec<&'a Mark>,
+    by_identity: Vec<&'a Mark>,
 }
 
 impl<'a> Known<'a> {
     fn of(accounts: &'a [Mark]) -> Self {
-        Self {
-            tokens: accounts.iter().map(|account| (account.token.as_str(), account)).collect(),
-            identities: accounts.iter().filter_map(|a| Some((a.identity.as_deref()?, a))).collect(),
-        }
+        let (mut by_token, mut by_identity): (Vec<_>, Vec<_>) = accounts.iter().map(|a| (a, a)).unzip();
+        by_token.sort_unstable_by_key(|account| account.token.as_str());
+        by_identity.sort_unstable_by_key(|account| account.identity.as_deref());
+        Self { by_token, by_identity }
     }
 
     fn of_listed(&self, listed: &ListedAccount) -> Option<&'a Mark> {
-        let by_note = || self.tokens.get(listed.seen.marker.as_ref()?.token.as_str());
-        self.identities.get(listed.seen.identity.as_str()).or_else(by_note).copied()
+        let by_note = || {
+            let token = listed.seen.marker.as_ref()?.token.as_str();
+            let found = self.by_token.binary_search_by_key(&token, |account| account.token.as_str());
+            self.by_token.get(found.ok()?)
+        };
+        let identity = Some(listed.seen.identity.as_str());
+        let found = self.by_identity.binary_search_by_key(&identity, |account| account.identity.as_deref());
+        found.ok().and_then(|place| self.by_identity.get(place)).or_else(by_note).copied()
     }
 }
 

@@ -1,12 +1,12 @@
 //! What the broker does without being asked: recovery at the start, the periodic sweep, and `check`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ticketgate_access::config::Config;
-use ticketgate_access::session::Session;
+use ticketgate_access::session::{AccountKey, Session};
 use ticketgate_directory::RightUse;
 use ticketgate_ledger::{Change, LedgerError, SessionFilter, Standing};
 use ticketgate_protocol::api::{EndCause, Finding, Mode, State};
@@ -116,21 +116,24 @@ impl Broker {
         let snapshot = self.settings();
         // Nothing can be left of a deleted account, and nothing be asked of a directory that is no longer configured.
         let due = |a: &Standing| !a.settled || a.in_use || snapshot.directories.contains_key(&a.directory);
+        // In the order of their keys, as the ledger told them.
         let now: Vec<_> = accounts.into_iter().filter(due).collect();
         let count = now.len();
-        let looked_at: BTreeSet<_> = now.iter().map(|account| account.key.clone()).collect();
-        let mut findings = self.rounds(now).await;
+        let mut findings = self.rounds(&now).await;
         let units = self.units(&snapshot).await;
         // A burner account that is over is gone, unless replication, or somebody, brought it back.
-        let brought_back = units.burners.iter().filter(|(_, key)| !looked_at.contains(key));
-        let brought_back = brought_back.map(|(directory, key)| Standing {
-            key: key.clone(),
-            directory: directory.clone(),
-            settled: true,
-            in_use: false,
-            first_end: None,
-        });
-        findings.extend(self.rounds(brought_back.collect()).await);
+        let looked_at = |key: &AccountKey| now.binary_search_by(|account| account.key.cmp(key)).is_ok();
+        let brought_back = units.burners.iter().filter(|(_, key)| !looked_at(key));
+        let brought_back: Vec<_> = brought_back
+            .map(|(directory, key)| Standing {
+                key: key.clone(),
+                directory: directory.clone(),
+                settled: true,
+                in_use: false,
+                first_end: None,
+            })
+            .collect();
+        findings.extend(self.rounds(&brought_back).await);
         findings.extend(units.strays());
         if findings.is_empty() {
             findings.push(finding(
@@ -143,10 +146,10 @@ impl Broker {
     }
 
     /// All directories side by side.
-    async fn rounds(self: &Arc<Self>, accounts: Vec<Standing>) -> Vec<Finding> {
-        let mut rounds: BTreeMap<DirectoryId, Vec<Standing>> = BTreeMap::new();
+    async fn rounds(self: &Arc<Self>, accounts: &[Standing]) -> Vec<Finding> {
+        let mut rounds: BTreeMap<&DirectoryId, Vec<&Standing>> = BTreeMap::new();
         for account in accounts {
-            rounds.entry(account.directory.clone()).or_default().push(account);
+            rounds.entry(&account.directory).or_default().push(account);
         }
         let work = rounds.into_iter().map(|(directory, accounts)| self.round(directory, accounts));
         futures_util::future::join_all(work).await.concat()
@@ -154,7 +157,7 @@ impl Broker {
 
     /// One directory's part of a sweep: what is due first. A directory that cannot be reached is left at once, so that
     /// neither the other directories nor the next sweep wait for it.
-    async fn round(self: &Arc<Self>, directory: DirectoryId, mut accounts: Vec<Standing>) -> Vec<Finding> {
+    async fn round(self: &Arc<Self>, directory: &DirectoryId, mut accounts: Vec<&Standing>) -> Vec<Finding> {
         accounts.sort_by_key(|account| account.settled);
         let mut findings = Vec::new();
         let mut left = accounts.len();
