@@ -1,7 +1,6 @@
 //! What the browser tells the worker. Wire types of JavaScript's side only; nothing is decided here.
 //!
-//! Enums are written with their variant's name outside (`{"alarm": {}}`): a tag inside would have serde buffer every
-//! message, which doubles the code of every type in it.
+//! Enums are written with their variant's name outside (`{"alarm": {}}`).
 
 use ticketgate_protocol::ids::{CustomerId, PolicyId, SessionId};
 use ticketgate_protocol::tree::{FromTree, ToTree};

@@ -150,7 +150,7 @@ const NEEDS: [Need; 10] = [
     },
     Need {
         name: "JavaScript checker",
-        why: "runs the type checker over the extension's JavaScript (the checker itself goes to target/npm)",
+        why: "runs the type checker of the extension's JavaScript and the optimiser of its WASM (both go to target/npm)",
         packages: &[program("nodejs", "node"), program("npm", "npm")],
         unless_target: None,
         purposes: &[Purpose::Test],
