@@ -108,12 +108,12 @@ pub(super) fn measure(sizes: &[usize]) -> Result<()> {
         }
         let mut running = running.ok_or("never started")?;
         running.until("listed")?;
-        // The rest of the sweep, and the first checkpoint.
-        std::thread::sleep(Duration::from_secs(2));
+        running.quiet()?;
         growth.resident = running.memory("Rss:")?;
         growth.private = running.memory("Private_Dirty:")?;
         let mut beside = start(&few)?;
         beside.until("listed")?;
+        beside.quiet()?;
         runtime.block_on(activations(&running, &beside, &mut growth))?;
         all.push(growth);
     }
@@ -170,6 +170,22 @@ impl Running {
             }
         }
         Err(format!("the broker ended before it said {line}").into())
+    }
+
+    /// Waits for the rest of the sweep: until the process has not computed for a second.
+    fn quiet(&self) -> Result<()> {
+        let mut before = String::new();
+        for _ in 0..120 {
+            let text = fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
+            // User and system time, in ticks.
+            let now = text.split_whitespace().skip(13).take(2).collect::<Vec<_>>().join(" ");
+            if now == before {
+                return Ok(());
+            }
+            before = now;
+            std::thread::sleep(Duration::from_secs(1));
+        }
+        Err("the broker does not come to rest".into())
     }
 
     /// Megabytes of a line of the kernel's account of this process's memory.

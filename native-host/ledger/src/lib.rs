@@ -216,6 +216,8 @@ pub struct Mark {
     pub token: String,
     /// [`Account::identity`].
     pub identity: Option<String>,
+    /// Whether it is settled and no session that is not over uses it.
+    pub idle: bool,
 }
 
 /// What has to be known of an account to see when there is something to do.

@@ -15,7 +15,7 @@ use super::{Broker, Snapshot};
 pub(super) struct Units {
     /// Accounts that the ledger does not know.
     pub(super) unknown: Vec<(DirectoryId, ListedAccount)>,
-    /// Burner accounts that it does know; each that is over should be gone.
+    /// Burner accounts that it does know and that are over: each should be gone.
     pub(super) burners: Vec<(DirectoryId, AccountKey)>,
     /// Directories that could not be asked.
     pub(super) unread: Vec<Finding>,
@@ -63,7 +63,7 @@ impl Broker {
             for account in accounts {
                 match known.of_listed(&account) {
                     None => units.unknown.push((id.clone(), account)),
-                    Some(known) if known.mode == Mode::Burner => {
+                    Some(known) if known.mode == Mode::Burner && known.idle => {
                         units.burners.push((id.clone(), known.key.clone()));
                     }
                     Some(_) => {}

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ticketgate_access::config::Config;
-use ticketgate_access::session::{AccountKey, Session};
+use ticketgate_access::session::Session;
 use ticketgate_directory::RightUse;
 use ticketgate_ledger::{Change, LedgerError, SessionFilter, Standing};
 use ticketgate_protocol::api::{EndCause, Finding, Mode, State};
@@ -116,15 +116,15 @@ impl Broker {
         let snapshot = self.settings();
         // Nothing can be left of a deleted account, and nothing be asked of a directory that is no longer configured.
         let due = |a: &Standing| !a.settled || a.in_use || snapshot.directories.contains_key(&a.directory);
-        // In the order of their keys, as the ledger told them.
         let now: Vec<_> = accounts.into_iter().filter(due).collect();
         let count = now.len();
         let mut findings = self.rounds(&now).await;
+        drop(now);
         let units = self.units(&snapshot).await;
         // A burner account that is over is gone, unless replication, or somebody, brought it back.
-        let looked_at = |key: &AccountKey| now.binary_search_by(|account| account.key.cmp(key)).is_ok();
-        let brought_back = units.burners.iter().filter(|(_, key)| !looked_at(key));
-        let brought_back: Vec<_> = brought_back
+        let brought_back: Vec<_> = units
+            .burners
+            .iter()
             .map(|(directory, key)| Standing {
                 key: key.clone(),
                 directory: directory.clone(),

@@ -67,7 +67,12 @@ pub(super) fn accounts(connection: &Connection) -> Result<Vec<Account>, LedgerEr
 }
 
 pub(super) fn marks(connection: &Connection) -> Result<Vec<Mark>, LedgerError> {
-    all(connection, "SELECT key, mode, token, identity FROM accounts", [], rows::mark)
+    let sql = format!(
+        "SELECT key, mode, token, identity,
+             settled AND NOT EXISTS (SELECT 1 FROM sessions WHERE account = accounts.key AND {OPEN})
+         FROM accounts"
+    );
+    all(connection, &sql, [], rows::mark)
 }
 
 /// One pass over the open sessions, and one over the accounts.

@@ -120,7 +120,7 @@ pub(super) fn standing(row: &Row<'_>) -> Result<Standing, LedgerError> {
     })
 }
 
-/// By what an account is known again: key, mode, token, identity.
+/// By what an account is known again: key, mode, token, identity, idle.
 pub(super) fn mark(row: &Row<'_>) -> Result<Mark, LedgerError> {
     let cell = Cell { row };
     Ok(Mark {
@@ -128,6 +128,7 @@ pub(super) fn mark(row: &Row<'_>) -> Result<Mark, LedgerError> {
         mode: cell.word(1)?,
         token: cell.get(2)?,
         identity: cell.get(3)?,
+        idle: cell.get(4)?,
     })
 }
 

@@ -60,6 +60,7 @@ async fn what_was_committed_reads_back_the_same_after_opening_again() {
         mode: kept.mode,
         token: kept.token.clone(),
         identity: kept.identity.clone(),
+        idle: false,
     };
     assert_eq!(ledger.marks().await.unwrap(), [mark]);
     assert_eq!(ledger.account(&kept.key).await.unwrap(), Some((kept, vec![])), "an ended session is over");
@@ -312,5 +313,8 @@ async fn what_a_directory_may_still_have_is_told_without_the_burner_accounts_of_
             standing(&idle.key.0, true, false, None),
         ]
     );
+    let idle_ones: Vec<_> =
+        ledger.marks().await.unwrap().into_iter().filter(|m| m.idle).map(|m| m.key.0).collect();
+    assert_eq!(idle_ones, ["acme-ad/burner/s-over", idle.key.0.as_str()]);
     assert_eq!(ledger.open_by_directory().await.unwrap(), BTreeMap::from([(idle.directory, 3)]));
 }
