@@ -210,8 +210,10 @@ pub(crate) fn as_wrapper() -> Option<ExitCode> {
     let mut arguments = env::args_os().skip(1);
     let mut rustc = Command::new(arguments.next()?);
     let arguments: Vec<OsString> = arguments.collect();
-    let compiles = arguments.iter().any(|argument| argument == "--crate-name");
-    rustc.args(arguments).args(COVERAGE.iter().filter(|_| compiles)).env_remove(WRAPPER);
+    // What runs while compiling has no libFuzzer beside it: derives and build scripts stay as they are.
+    let is = |word: &str| arguments.iter().any(|argument| argument == word);
+    let compiles = is("--crate-name") && !is("proc-macro") && !is("build_script_build");
+    rustc.args(&arguments).args(COVERAGE.iter().filter(|_| compiles)).env_remove(WRAPPER);
     let code = rustc.status().ok().and_then(|status| status.code());
     Some(code.and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
 }
