@@ -53,7 +53,7 @@ impl Lab {
 
 /// Weather in which nothing can be done.
 fn bad_weather() -> Vec<Weather> {
-    let cuts = [0, 1, 7, 40, 300, 1200].map(Weather::CutAfter);
+    let cuts = [0, 1, 7, 40, 150, 300].map(Weather::CutAfter);
     let slow = Weather::Slow(Duration::from_millis(1200));
     [Weather::Refusing, Weather::Silent, slow].into_iter().chain(cuts).collect()
 }

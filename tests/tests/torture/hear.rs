@@ -61,6 +61,9 @@ impl Scene<'_> {
                 said.answered = SystemTime::now();
             }
             let said = &said;
+            // A server that says so has an error of its own, whatever was asked.
+            let confused = self.product.broker_log().contains("data 54e");
+            let weather = if confused && weather == Weather::Calm { Weather::Storm } else { weather };
             let heard = match &said.request.ask {
                 Ask::Activate { who, policy, for_s } => {
                     self.hear_activation(said, weather, *who, *policy, *for_s)
