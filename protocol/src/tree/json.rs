@@ -206,7 +206,7 @@ impl Reader<'_> {
             None => {
                 let mut size = value;
                 // Beyond four hundred there is nothing left, or no number.
-                for _ in 0..exponent.abs().min(400) {
+                for _ in 0..exponent.unsigned_abs().min(400) {
                     if exponent < 0 { size /= 10.0 } else { size *= 10.0 }
                 }
                 size.is_finite().then_some(Tree::Float(if negative { -size } else { size }))

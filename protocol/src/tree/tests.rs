@@ -342,3 +342,11 @@ fn leap_days_and_leap_seconds_are_those_of_chrono() {
         assert_eq!(DateTime::<Utc>::from_tree(Tree::Text(text.into())).ok(), by_chrono, "{text}");
     }
 }
+
+#[test]
+fn an_exponent_beyond_all_bounds_leaves_nothing() {
+    let digits = "0.000e-99999999999999999999";
+    assert_eq!(Tree::from_json(digits), Ok(Tree::Float(0.0)));
+    assert_eq!(Tree::from_json("0.5e-99999999999999999999"), Ok(Tree::Float(0.0)));
+    assert!(Tree::from_json("1e99999999999999999999").is_err());
+}
