@@ -23,8 +23,7 @@ use Becomes::{NoTrick, Refused};
 /// A name, what becomes of it, and the page's script.
 type Trick = (&'static str, Becomes, String);
 
-/// The button's token before and after the page began to play its trick.
-const PLAIN: &str = "plain";
+/// The token of a button that a page plays a trick on.
 const LURED: &str = "lured";
 
 /// A box of the page's over everything, in the top layer above our button. `more` are further styles.
@@ -71,15 +70,17 @@ fn play(tricks: &[Trick]) -> Result<()> {
             stage.worker.eval(&format!("of('click').filter(one => one.message.token === '{token}').length"))
         };
 
-        stage.show(&view(PLAIN, LABEL))?;
+        // The button's token before and after the page began to play its trick, another in each page.
+        let (plain, lured) = (format!("plain-{number}"), format!("lured-{number}"));
+        stage.show(&view(&plain, LABEL))?;
         let button = Button::find(&page)?;
         page.point_at(button.middle.0, button.middle.1)?;
         look_at_it();
         page.click_at(button.middle.0, button.middle.1)?;
         stage.barrier(&page)?;
-        assert_eq!(counted(PLAIN)?, 1, "{name}: a plain click counts; {}", stage.latest("refused_click")?);
+        assert_eq!(counted(&plain)?, 1, "{name}: a plain click counts; {}", stage.latest("refused_click")?);
 
-        stage.show(&view(LURED, LABEL))?;
+        stage.show(&view(&lured, LABEL))?;
         look_at_it();
         let before = button.picture(&page)?;
         page.eval_with_gesture(&format!("(() => {{ {script} }})()"))?;
@@ -87,7 +88,7 @@ fn play(tricks: &[Trick]) -> Result<()> {
         let during = button.picture(&page)?;
         page.click_at(button.middle.0, button.middle.1)?;
         stage.barrier(&page)?;
-        let got_through = counted(LURED)? == 1;
+        let got_through = counted(&lured)? == 1;
         // What a person sees decides, whatever the page tried.
         assert!(!got_through || before == during, "{name}: a click on a button that was not in view counted");
         assert_eq!(got_through, *becomes == NoTrick, "{name}; {}", stage.latest("refused_click")?);

@@ -13,7 +13,7 @@ use crate::model::{Mode, Unheard, Weather, moved, policy};
 use crate::play::Request;
 use crate::stage::Scene;
 
-/// What Samba can say to the first logon after its clock was set back: an error of its database.
+/// What Samba says to a logon now and then, seen after its clock was set back: an error of its database. Why is not known.
 const CONFUSED: &str = "54e";
 
 /// A request that was made, with what came back.

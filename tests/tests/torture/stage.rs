@@ -64,7 +64,7 @@ impl Stage {
         seen
     }
 
-    /// Sets the directory's clock, so many seconds ahead of the true time. The first logon after it was set back can fail in Samba
+    /// Sets the directory's clock, so many seconds ahead of the true time. A logon after it was set back was seen to fail in Samba
     /// (49, data 54e: an error of its database); that one is ours.
     pub(crate) fn set_directory_clock(&self, ahead: i64) -> Result<()> {
         self.ad.move_clock(&format!("{ahead:+}"))?;
