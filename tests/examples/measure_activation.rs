@@ -175,25 +175,36 @@ fn report(times: &Times) {
     let ldap = "the same least LDAP writes, bare, over a warm LDAPS connection";
     let careless =
         "bare as well, but the account is open before it has its right: two writes instead of three";
-    figure("activation, existing account, p50", &times.activation, &times.bare, 0.5, ldap);
-    figure("activation, existing account, p99", &times.activation, &times.bare, 0.99, ldap);
-    figure("activation, new account, p50", &times.new_activation, &times.bare_new, 0.5, ldap);
-    figure("activation, new account, p99", &times.new_activation, &times.bare_new, 0.99, ldap);
-    figure("new account against two writes, p50", &times.new_activation, &times.careless_new, 0.5, careless);
+    figure("activation, existing account, p50", &times.activation, &times.bare, 0.5, 1.25, ldap);
+    figure("activation, existing account, p99", &times.activation, &times.bare, 0.99, 1.5, ldap);
+    figure("activation, new account, p50", &times.new_activation, &times.bare_new, 0.5, 1.25, ldap);
+    figure("activation, new account, p99", &times.new_activation, &times.bare_new, 0.99, 1.5, ldap);
+    figure(
+        "new account against two writes, p50",
+        &times.new_activation,
+        &times.careless_new,
+        0.5,
+        f64::NAN,
+        careless,
+    );
     let tool = "samba-tool: setpassword, enable, setexpiry, group addmembers";
-    figure("activation against samba-tool, p50", &times.activation, &times.tool, 0.5, tool);
-    figure("end, existing account, p50", &times.end, &times.bare_end, 0.5, ldap);
-    figure("end, new account, p50", &times.new_end, &times.bare_new_end, 0.5, ldap);
+    figure("activation against samba-tool, p50", &times.activation, &times.tool, 0.5, 0.05, tool);
+    figure("end, existing account, p50", &times.end, &times.bare_end, 0.5, 1.5, ldap);
+    figure("end, new account, p50", &times.new_end, &times.bare_new_end, 0.5, 1.5, ldap);
 }
 
-fn figure(name: &str, of: &[f64], baseline: &[f64], share: f64, note: &str) {
+/// `reach` is how many times the baseline it may take; no number where nothing was promised.
+fn figure(name: &str, of: &[f64], baseline: &[f64], share: f64, reach: f64, note: &str) {
     let (value, beside) = (quantile(of, share), quantile(baseline, share));
     let spread = (quantile(of, 0.9) - quantile(of, 0.1)) / 2.0;
     let note = format!("n = {}; baseline: {note}", of.len());
-    let line: Value = json!({
+    let mut line: Value = json!({
         "name": name, "unit": "ms", "value": value, "baseline": beside, "ratio": value / beside,
         "spread": spread, "note": note, "samples": {"value": of, "baseline": baseline},
     });
+    if reach.is_finite() {
+        line["reach"] = json!({ "ratio_at_most": reach });
+    }
     println!("{line}");
 }
 

@@ -239,13 +239,13 @@ fn done(code: u32) -> Result<()> {
 fn report(times: &[(Vec<f64>, Vec<f64>)]) {
     let pairs = WORKS.iter().zip(times).zip(times.iter().skip(WORKS.len() / 2));
     for ((work, (begins, ends)), (bare_begins, bare_ends)) in pairs {
-        figure(&format!("{TECHNICIANS} at once, {}", work.name), begins, bare_begins);
-        figure(&format!("{TECHNICIANS} at once, ends, {}", work.name), ends, bare_ends);
+        figure(&format!("{TECHNICIANS} at once, {}", work.name), begins, bare_begins, Some(0.9));
+        figure(&format!("{TECHNICIANS} at once, ends, {}", work.name), ends, bare_ends, None);
     }
 }
 
 /// More is better, unlike everywhere else: a ratio of 1 is as many as by bare LDAP.
-fn figure(name: &str, times: &[f64], baseline: &[f64]) {
+fn figure(name: &str, times: &[f64], baseline: &[f64], reach: Option<f64>) {
     let rates = |times: &[f64]| -> Vec<f64> {
         let mut rates: Vec<_> = times.iter().map(|time| TECHNICIANS as f64 / time).collect();
         rates.sort_by(f64::total_cmp);
@@ -264,6 +264,7 @@ fn figure(name: &str, times: &[f64], baseline: &[f64]) {
     let line = json!({
         "name": name, "unit": "1/s", "value": value, "baseline": beside, "ratio": value / beside,
         "spread": spread, "note": note, "samples": {"value": rates, "baseline": bare},
+        "reach": reach.map(|least| json!({ "ratio_at_least": least })),
     });
     println!("{line}");
 }

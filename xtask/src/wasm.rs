@@ -117,7 +117,12 @@ fn small(tree: &Tree, steps: &mut Steps, plain: &Path, out: PathBuf) -> Result<P
         optimise.arg(format!("--enable-{feature}"));
     }
     // Nothing lies below the stack's end, at the memory's begin, so an offset can never wrap around there.
-    optimise.args(["-Oz", "--low-memory-unused"]).arg(plain.join(CORE)).arg("-o").arg(&core);
+    // Numbers that stand in many places of a function are kept once. Who made the file, nobody reads.
+    optimise
+        .args(["-Oz", "--low-memory-unused", "--const-hoisting", "--strip-producers"])
+        .arg(plain.join(CORE))
+        .arg("-o")
+        .arg(&core);
     steps.program("smaller core (wasm-opt -Oz)", &mut optimise, "")?;
     steps.note(&format!("{} KB", fs::metadata(&core)?.len() / 1_000));
     fs::copy(plain.join(GLUE), out.join(GLUE))?;

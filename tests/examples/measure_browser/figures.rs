@@ -19,13 +19,11 @@ impl Pairs {
         let (value, baseline) = (quantile(&self.value, share), quantile(&self.baseline, share));
         let spread = (quantile(&self.value, 0.9) - quantile(&self.value, 0.1)) / 2.0;
         let above = value - baseline;
-        let note = format!(
-            "{above:+.2} {unit} above the baseline, reach +{reach} {unit}; n = {}; {note}",
-            self.value.len()
-        );
+        let note = format!("{above:+.2} {unit} above the baseline; n = {}; {note}", self.value.len());
         let line = json!({
             "name": name, "unit": unit, "value": value, "baseline": baseline, "ratio": value / baseline,
             "spread": spread, "note": note, "samples": {"value": rounded(&self.value), "baseline": rounded(&self.baseline)},
+            "reach": {"more_at_most": reach},
         });
         println!("{line}");
     }
