@@ -85,7 +85,7 @@ mod tests {
         }
 
         async fn wait(&self, _: Duration) {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 
