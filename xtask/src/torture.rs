@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 
@@ -59,9 +60,11 @@ pub(crate) fn run(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<ExitCod
     run.env("TICKETGATE_BIN", tree.target().join("debug").join("ticketgate"));
     run.env("TICKETGATE_TORTURE_SECONDS", (args.minutes * 60).to_string());
     run.env("TICKETGATE_TORTURE_LENGTH", args.length.to_string());
-    if let Some(seed) = args.seed {
-        run.env("TICKETGATE_TORTURE_SEED", seed.to_string());
-    }
+    // Without one, other histories each time; the test prints it.
+    let of_now =
+        || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.subsec_nanos());
+    let seed = args.seed.unwrap_or_else(|| of_now().into());
+    run.env("TICKETGATE_TORTURE_SEED", seed.to_string());
     if let Some(file) = &args.replay {
         let file = file.canonicalize().with_context(|| format!("no history {}", file.display()))?;
         run.env("TICKETGATE_TORTURE_REPLAY", file);

@@ -21,7 +21,7 @@ mod stage;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use history::Event;
@@ -31,6 +31,8 @@ use stage::Stage;
 use ticketgate_tests::Outcome;
 use ticketgate_tests::world::workspace;
 
+/// The seed of a run of the tests.
+const SEED: u64 = 3;
 /// What `cargo xtask test` plays.
 const SECONDS: u64 = 120;
 /// Events in one history, at most.
@@ -165,8 +167,8 @@ fn no_random_history_leaves_a_right_behind_or_loses_a_session() -> Outcome {
         let played = play(&mut Stage::new()?, &history);
         return Ok(played.map_err(|(after, error)| error.context(format!("after {after} events")))?);
     }
-    let of_now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.subsec_nanos();
-    let seed = number("TICKETGATE_TORTURE_SEED", of_now.into())?;
+    // The same histories in every run of the tests: what is new in one that fails is the product. The chore draws others.
+    let seed = number("TICKETGATE_TORTURE_SEED", SEED)?;
     let time = Duration::from_secs(number("TICKETGATE_TORTURE_SECONDS", SECONDS)?);
     let length = usize::try_from(number("TICKETGATE_TORTURE_LENGTH", LENGTH as u64)?)?;
     eprintln!("seed {seed}");
