@@ -69,6 +69,8 @@ pub struct Broker {
     /// Held while a configuration is being changed, so that no session begins by one that is gone.
     reload: tokio::sync::RwLock<()>,
     locks: AccountLocks,
+    /// One extension at a time of an account: one that fails is undone to the end before it, which must not be another's.
+    extending: AccountLocks,
     ends: Ends,
     events: Events,
     skews: Mutex<BTreeMap<DirectoryId, TimeDelta>>,
@@ -89,6 +91,7 @@ impl Broker {
             remembered: Remembered::default(),
             reload: tokio::sync::RwLock::default(),
             locks: AccountLocks::default(),
+            extending: AccountLocks::default(),
             ends: Ends::default(),
             events: Events::default(),
             skews: Mutex::default(),

@@ -1,5 +1,5 @@
 //! `cargo xtask torture`: random histories against the real directory and broker, for as long as wanted. The playing is
-//! `tests/tests/torture`; `cargo xtask test` plays a minute of it.
+//! `tests/tests/torture`; `cargo xtask test` plays two minutes of it.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -27,6 +27,9 @@ impl Broker {
         by_s: i64,
     ) -> Result<api::Session, Problem> {
         let fingerprint = fingerprint("extend", &(id, by_s));
+        let (session, _) = self.own(caller, id).await?;
+        let lock = self.extending.of(&session.account);
+        let _one_at_a_time = lock.lock().await;
         for _ in 0..TRIES {
             if let Some(again) = self.repeated(caller, key, fingerprint).await? {
                 return again;

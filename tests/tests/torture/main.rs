@@ -34,7 +34,7 @@ use ticketgate_tests::world::workspace;
 /// The seed of a run of the tests.
 const SEED: u64 = 3;
 /// What `cargo xtask test` plays.
-const SECONDS: u64 = 60;
+const SECONDS: u64 = 120;
 /// Events in one history, at most.
 const LENGTH: usize = 40;
 /// Shortening a failed history ends after this.
