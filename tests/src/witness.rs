@@ -114,15 +114,16 @@ impl Ledger {
         Ok(self.count(sql)? == 0)
     }
 
-    /// Whether no session is being granted or taken away, but for those whose account is another's, too: where the clocks are too
-    /// far apart, the earlier end that is left to the other cannot be written.
+    /// Whether no session is being granted or taken away, but for those whose account is another's, too, and for which all was
+    /// tried once: where the clocks are too far apart, the earlier end that is left to the other cannot be written.
     ///
     /// # Errors
     /// It cannot be read.
     pub fn nothing_moves(&self) -> Result<bool> {
         let sql =
-            "SELECT count(*) FROM sessions s WHERE state = 'activating' OR state = 'ending' AND NOT EXISTS
-                       (SELECT 1 FROM sessions o WHERE o.account = s.account AND o.state = 'active')";
+            "SELECT count(*) FROM sessions s JOIN accounts a ON a.key = s.account
+                 WHERE state = 'activating' OR state = 'ending' AND (a.attempts = 0 OR NOT EXISTS
+                       (SELECT 1 FROM sessions o WHERE o.account = s.account AND o.state = 'active'))";
         Ok(self.count(sql)? == 0)
     }
 
