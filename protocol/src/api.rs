@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{CustomerId, DirectoryId, PolicyId, SessionId, TechnicianId};
 use crate::problem::Problem;
 use crate::ticket::Ticket;
-use crate::tree::{FromTree, ToTree};
+use crate::tree::{FromJson, ToTree};
 
 /// How a policy uses accounts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, FromTree, ToTree)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, FromJson, ToTree)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
@@ -25,7 +25,7 @@ pub enum Mode {
 /// Where a session stands. See `ARCHITECTURE.md`, "Session states".
 ///
 /// `pending → approved → activating → active → ending → ended`; `denied`, `lapsed` and `failed` are ends of their own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, FromTree, ToTree)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, FromJson, ToTree)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum State {
@@ -53,7 +53,7 @@ pub enum State {
 }
 
 /// Why a session ended or is ending.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, FromTree, ToTree)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, FromJson, ToTree)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum EndCause {
@@ -75,7 +75,7 @@ pub enum EndCause {
 }
 
 /// `GET /v1/broker`: who serves, and whom.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromTree, ToTree)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromJson, ToTree)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BrokerInfo {
     /// The broker's version.
@@ -96,7 +96,7 @@ pub struct BrokerInfo {
 }
 
 /// Something that the person should know though it stops nothing by itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromTree, ToTree)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromJson, ToTree)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Notice {
     /// `info`, `warning` or `error`.
@@ -106,7 +106,7 @@ pub struct Notice {
 }
 
 /// `GET /v1/overview`: all that the popup needs, in one answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromTree, ToTree)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromJson, ToTree)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Overview {
     /// The caller.
@@ -128,7 +128,7 @@ pub struct Overview {
 }
 
 /// A customer, as offered to a technician.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromTree, ToTree)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromJson, ToTree)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Customer {
     /// Its id.
@@ -141,7 +141,7 @@ pub struct Customer {
 }
 
 /// A policy, as offered to a technician. Names no server, group or path.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromTree, ToTree)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromJson, ToTree)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Policy {
     /// Its id.
@@ -169,7 +169,7 @@ pub struct Policy {
 }
 
 /// `POST /v1/sessions` and `POST /v1/preview`: a wish for rights. Ids only.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromTree, ToTree)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromJson, ToTree)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Activate {
@@ -220,7 +220,7 @@ pub struct EndAll {
 }
 
 /// A session as people see it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromTree, ToTree)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromJson, ToTree)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Session {
     /// Its id.
@@ -276,7 +276,7 @@ pub struct Session {
 }
 
 /// What last went wrong with a session.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromTree, ToTree)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromJson, ToTree)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Trouble {
     /// The problem.
@@ -302,7 +302,7 @@ pub struct PasswordWanted {
 }
 
 /// `GET /v1/events` sends these as server-sent events; the relay passes them on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromTree, ToTree)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromJson, ToTree)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "event", content = "data", rename_all = "snake_case")]
 pub enum Event {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::tree::{Faults, FromTree, ToTree, Tree};
+use crate::tree::{Faults, FromJson, ToTree, Tree, Value};
 
 /// An id was not of the form that its type asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,9 +60,9 @@ macro_rules! id {
             }
         }
 
-        impl FromTree for $name {
-            fn read(tree: Option<Tree>, faults: &mut Faults) -> Self {
-                let text = String::read(tree, faults);
+        impl FromJson for $name {
+            fn read(value: Option<Value<'_>>, faults: &mut Faults) -> Self {
+                let text = String::read(value, faults);
                 if !well_formed(&text) {
                     faults.expected(concat!("a ", $kind, " was expected"));
                 }

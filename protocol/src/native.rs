@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::api;
 use crate::ids::{IdempotencyKey, SessionId};
 use crate::problem::Problem;
-use crate::tree::{FromTree, ToTree};
+use crate::tree::{FromJson, ToTree};
 
 /// The largest frame that the relay accepts, in bytes. A request is a few hundred; the largest legal one
 /// (every ticket field at its limit, in four-byte characters) stays below 24 KiB.
@@ -31,7 +31,7 @@ pub struct Request {
 }
 
 /// What the extension can ask for. Ids and texts only: no server, group, filter, path or command.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromTree, ToTree)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromJson, ToTree)]
 #[serde(tag = "method", content = "params", rename_all = "snake_case")]
 pub enum Method {
     /// The first frame on every port. Answer: [`Welcome`].
@@ -80,7 +80,7 @@ impl Method {
 }
 
 /// Parameters of `hello`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromTree, ToTree)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromJson, ToTree)]
 pub struct Hello {
     /// Lowest protocol that the extension speaks.
     pub protocol_min: u32,
@@ -94,7 +94,7 @@ pub struct Hello {
 }
 
 /// Answer to `hello`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromTree, ToTree)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromJson, ToTree)]
 pub struct Welcome {
     /// The protocol that both sides speak from here on.
     pub protocol: u32,
@@ -112,7 +112,7 @@ pub struct Welcome {
 }
 
 /// Parameters of `extend`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromTree, ToTree)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromJson, ToTree)]
 #[serde(deny_unknown_fields)]
 pub struct ExtendSession {
     /// Which session.
@@ -122,7 +122,7 @@ pub struct ExtendSession {
 }
 
 /// Parameters of `end`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromTree, ToTree)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromJson, ToTree)]
 #[serde(deny_unknown_fields)]
 pub struct EndSession {
     /// Which session.
@@ -130,7 +130,7 @@ pub struct EndSession {
 }
 
 /// Parameters of `copy_password`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromTree, ToTree)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromJson, ToTree)]
 #[serde(deny_unknown_fields)]
 pub struct CopyPassword {
     /// Which session.
@@ -141,7 +141,7 @@ pub struct CopyPassword {
 }
 
 /// Answer to `activate`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromTree, ToTree)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromJson, ToTree)]
 pub struct Activated {
     /// The session.
     pub session: api::Session,
@@ -150,7 +150,7 @@ pub struct Activated {
 }
 
 /// What became of a password that was to go into the clipboard. The password itself never comes here.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromTree, ToTree)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromJson, ToTree)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Clipboard {
     /// It is in the clipboard until then, or until something else is copied.

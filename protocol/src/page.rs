@@ -13,7 +13,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::text::is_longer;
-use crate::tree::{FromTree, ToTree, Tree};
+use crate::tree::{FromJson, ToTree};
 
 /// The longest message from a page, in bytes of JSON. A full set of facts is about 4 KiB.
 pub const MESSAGE_MAX: usize = 64 * 1024;
@@ -32,7 +32,7 @@ pub const ADDRESS_MAX: usize = 16 * 1024;
 pub const TOKEN_MAX: usize = 64;
 
 /// What to read on a page: the response to `arrived`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromTree, ToTree)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromJson, ToTree)]
 #[serde(deny_unknown_fields)]
 pub struct Questions {
     /// Fingerprint of the rules that ask; the facts carry it back.
@@ -42,7 +42,7 @@ pub struct Questions {
 }
 
 /// One thing to read. Selectors are CSS; ` >>> ` steps into the open shadow root of what stands left of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromTree, ToTree)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromJson, ToTree)]
 #[serde(deny_unknown_fields)]
 pub struct Question {
     /// Its number within the rules.
@@ -88,7 +88,7 @@ fn is_one(many: &u8) -> bool {
 }
 
 /// Finds a value by the words next to it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromTree, ToTree)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromJson, ToTree)]
 #[serde(deny_unknown_fields)]
 pub struct Label {
     /// The label inside the row; without it the row itself is the label.
@@ -102,7 +102,7 @@ pub struct Label {
 }
 
 /// What to read of an element.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, FromTree, ToTree)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, FromJson, ToTree)]
 #[serde(rename_all = "snake_case")]
 pub enum Read {
     /// Its text with all descendants'.
@@ -134,7 +134,8 @@ pub struct Facts {
 }
 
 /// What one question found, in document order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, FromJson)]
+#[serde(deny_unknown_fields)]
 pub struct Answer {
     /// The question.
     pub q: u16,
@@ -165,7 +166,7 @@ pub enum FromPage {
 }
 
 /// Why the guard refused a click.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, FromTree, ToTree)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, FromJson, ToTree)]
 #[serde(rename_all = "snake_case")]
 pub enum Refused {
     /// Made by a script.
@@ -189,7 +190,7 @@ pub enum Refused {
 }
 
 /// How long a hidden button stays away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, FromTree, ToTree)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, FromJson, ToTree)]
 #[serde(rename_all = "snake_case")]
 pub enum HideFor {
     /// For this ticket page in this tab.
@@ -199,7 +200,7 @@ pub enum HideFor {
 }
 
 /// Where the button is: distances in CSS pixels from a corner of the frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, FromTree, ToTree)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, FromJson, ToTree)]
 #[serde(deny_unknown_fields)]
 pub struct Placement {
     /// The nearest corner.
@@ -217,7 +218,7 @@ impl Default for Placement {
 }
 
 /// A corner of the frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, FromTree, ToTree)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, FromJson, ToTree)]
 #[serde(rename_all = "snake_case")]
 pub enum Corner {
     /// Top left.
@@ -231,7 +232,7 @@ pub enum Corner {
 }
 
 /// A push from the worker to one document.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromTree, ToTree)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromJson, ToTree)]
 #[serde(rename_all = "snake_case")]
 pub enum ToPage {
     /// Show the button, or change the one that is there.
@@ -245,7 +246,7 @@ pub enum ToPage {
 }
 
 /// The in-page button as it is to be drawn. No decision is made from it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromTree, ToTree)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromJson, ToTree)]
 #[serde(deny_unknown_fields)]
 pub struct ChipView {
     /// Comes back with the click; the worker makes a new one whenever the meaning of a click changes.
@@ -264,7 +265,7 @@ pub struct ChipView {
 }
 
 /// How the button is drawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, FromTree, ToTree)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, FromJson, ToTree)]
 #[serde(rename_all = "snake_case")]
 pub enum ChipState {
     /// Waits for a click.
@@ -306,7 +307,7 @@ impl fmt::Display for BadPage {
 
 impl std::error::Error for BadPage {}
 
-#[derive(FromTree)]
+#[derive(FromJson)]
 #[serde(tag = "page", rename_all = "snake_case", deny_unknown_fields)]
 enum WireFromPage {
     Arrived {},
@@ -317,21 +318,14 @@ enum WireFromPage {
     HideButton { r#for: HideFor },
 }
 
-#[derive(FromTree)]
+#[derive(FromJson)]
 #[serde(deny_unknown_fields)]
 struct WireFacts {
     rules: u32,
     address: String,
     title: String,
     shown: bool,
-    answers: Vec<WireAnswer>,
-}
-
-#[derive(FromTree)]
-#[serde(deny_unknown_fields)]
-struct WireAnswer {
-    q: u16,
-    found: Vec<String>,
+    answers: Vec<Answer>,
 }
 
 impl FromPage {
@@ -366,11 +360,11 @@ impl Facts {
     }
 }
 
-fn parse<T: FromTree>(text: &str) -> Result<T, BadPage> {
+fn parse<T: FromJson>(text: &str) -> Result<T, BadPage> {
     if text.len() > MESSAGE_MAX {
         return Err(BadPage::TooLarge);
     }
-    Tree::from_json(text).and_then(T::from_tree).map_err(|_| BadPage::Malformed)
+    T::parse(text).map_err(|_| BadPage::Malformed)
 }
 
 impl WireFacts {
@@ -382,20 +376,19 @@ impl WireFacts {
         if self.answers.len() > ANSWERS_MAX {
             return Err(BadPage::TooMany);
         }
-        let mut answers: Vec<Answer> = Vec::with_capacity(self.answers.len());
-        for WireAnswer { q, found } in self.answers {
+        for (at, Answer { q, found }) in self.answers.iter().enumerate() {
             if found.is_empty() || found.len() > FOUND_MAX {
                 return Err(BadPage::TooMany);
             }
             if found.iter().any(|text| too_long(text)) {
                 return Err(BadPage::TooLong);
             }
-            if answers.iter().any(|answer| answer.q == q) {
+            if self.answers.iter().take(at).any(|before| before.q == *q) {
                 return Err(BadPage::Twice);
             }
-            answers.push(Answer { q, found });
         }
-        Ok(Facts { rules: self.rules, address: self.address, title: self.title, shown: self.shown, answers })
+        let Self { rules, address, title, shown, answers } = self;
+        Ok(Facts { rules, address, title, shown, answers })
     }
 }
 

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::tree::{Faults, FromTree, ToTree, Tree};
+use crate::tree::{Faults, FromJson, ToTree, Tree, Value};
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident = $text:literal, $status:literal;)*) => {
@@ -35,9 +35,9 @@ macro_rules! codes {
             }
         }
 
-        impl FromTree for Code {
-            fn read(tree: Option<Tree>, faults: &mut Faults) -> Self {
-                let text = String::read(tree, faults);
+        impl FromJson for Code {
+            fn read(value: Option<Value<'_>>, faults: &mut Faults) -> Self {
+                let text = String::read(value, faults);
                 Self::ALL.iter().copied().find(|code| code.as_str() == text).unwrap_or(Code::Unknown)
             }
         }
@@ -138,7 +138,7 @@ codes! {
 }
 
 /// A refusal or failure. `detail` says what is the matter, `remedy` what the person can do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromTree, ToTree)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromJson, ToTree)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Problem {
     /// The stable code.

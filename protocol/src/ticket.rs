@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::text::{self, BadText, FIELD_MAX, NUMBER_MAX, URL_MAX};
-use crate::tree::{FromTree, ToTree};
+use crate::tree::{FromJson, ToTree};
 
 /// A ticket, as recognised on a page or typed by the person. The broker treats every field as a claim.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, FromTree, ToTree)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, FromJson, ToTree)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Ticket {

@@ -1,6 +1,6 @@
-//! Plain values between types and their JSON or JavaScript form, for whoever must be small: the WASM core. A type says
-//! only which members it has (`#[derive(FromTree, ToTree)]`, out of its serde attributes); what reads and writes them
-//! stands here once for all types. Native programs use serde itself, which is faster.
+//! Types out of JSON text and, by way of plain values, into JSON or JavaScript's own form, for whoever must be small: the WASM
+//! core. A type says only which members it has (`#[derive(FromJson, ToTree)]`, out of its serde attributes); what reads and
+//! writes them stands here once for all types. Native programs use serde itself.
 
 mod impls;
 mod json;
@@ -11,8 +11,9 @@ mod stamp;
 use std::borrow::Cow;
 use std::fmt;
 
+pub use json::{Json, Parts, Value};
 pub use members::{Chosen, Members, Written};
-pub use ticketgate_tree_derive::{FromTree, ToTree};
+pub use ticketgate_tree_derive::{FromJson, ToTree};
 
 /// A plain value.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -34,24 +35,31 @@ pub enum Tree {
     Map(Vec<(Cow<'static, str>, Tree)>),
 }
 
-/// What reads itself out of a tree.
-pub trait FromTree: Sized {
-    /// The value that the tree holds; `None` stands for a member that is not there. Where it is not of the type's shape,
-    /// `faults` hears of it and whatever comes back is thrown away: so nothing has to be undone half way, which would be
-    /// most of the code.
-    fn read(tree: Option<Tree>, faults: &mut Faults) -> Self;
+/// What reads itself out of JSON.
+pub trait FromJson: Sized {
+    /// What the value holds; `None` stands for a member that is not there. Where it is not of the type's shape, `faults` hears
+    /// of it and whatever comes back is thrown away: so nothing has to be undone half way, which would be most of the code.
+    fn read(value: Option<Value<'_>>, faults: &mut Faults) -> Self;
 
-    /// The value that the tree holds.
+    /// What the value holds.
     ///
     /// # Errors
     /// [`Fault`] says what is not of the type's shape.
-    fn from_tree(tree: Tree) -> Result<Self, Fault> {
+    fn from_value(value: Value<'_>) -> Result<Self, Fault> {
         let mut faults = Faults::default();
-        let value = Self::read(Some(tree), &mut faults);
+        let read = Self::read(Some(value), &mut faults);
         match faults.first {
-            None => Ok(value),
+            None => Ok(read),
             Some(fault) => Err(fault),
         }
+    }
+
+    /// What a JSON text holds.
+    ///
+    /// # Errors
+    /// [`Fault`] where it is no JSON, or not of the type's shape.
+    fn parse(text: &str) -> Result<Self, Fault> {
+        Self::from_value(Json::read(text)?.value())
     }
 }
 
@@ -61,7 +69,7 @@ pub trait ToTree {
     fn to_tree(&self) -> Tree;
 }
 
-/// A tree is not of the shape that a type has.
+/// A text is no JSON, or not of the shape that a type has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     what: Cow<'static, str>,
@@ -112,14 +120,6 @@ impl Faults {
 }
 
 impl Tree {
-    /// Reads JSON text.
-    ///
-    /// # Errors
-    /// [`Fault`] where it is not JSON.
-    pub fn from_json(text: &str) -> Result<Self, Fault> {
-        json::read(text).ok_or(Fault { what: Cow::Borrowed("not JSON"), member: "" })
-    }
-
     /// Writes JSON text.
     #[must_use]
     pub fn to_json(&self) -> String {
@@ -154,38 +154,6 @@ impl Tree {
     #[must_use]
     pub fn beside(tag: &'static str, variant: &'static str, content: &'static str, value: Self) -> Self {
         Self::Map(vec![(Cow::Borrowed(tag), Self::word(variant)), (Cow::Borrowed(content), value)])
-    }
-
-    /// A map's member.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Self> {
-        match self {
-            Self::Map(members) => {
-                members.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value)
-            }
-            _ => None,
-        }
-    }
-
-    /// A map's member, taken out.
-    #[must_use]
-    pub fn take(&mut self, name: &str) -> Option<Self> {
-        match self {
-            Self::Map(members) => {
-                let at = members.iter().rposition(|(known, _)| known == name)?;
-                Some(members.swap_remove(at).1)
-            }
-            _ => None,
-        }
-    }
-
-    /// The text, if it is one.
-    #[must_use]
-    pub fn as_text(&self) -> Option<&str> {
-        match self {
-            Self::Text(text) => Some(text),
-            _ => None,
-        }
     }
 }
 

@@ -10,7 +10,7 @@ use js_sys::Date;
 use serde::Serialize;
 use ticketgate_protocol::page::Facts;
 use ticketgate_protocol::ticket::Ticket;
-use ticketgate_protocol::tree::{Fault, FromTree, ToTree, Tree, Written};
+use ticketgate_protocol::tree::{Fault, FromJson, ToTree, Written};
 use wasm_bindgen::prelude::*;
 
 use crate::worker::{Effect, Input, Surroundings, Worker};
@@ -170,7 +170,7 @@ impl Inner {
 /// By way of JSON text: it comes over in one piece, where a walk through the value would cross over for every member.
 fn read(input: &JsValue) -> Result<Input, Fault> {
     let text = js_sys::JSON::stringify(input).ok().and_then(|text| text.as_string());
-    Tree::from_json(&text.unwrap_or_default()).and_then(Input::from_tree)
+    Input::parse(&text.unwrap_or_default())
 }
 
 /// Directly: JavaScript's own values hold what JSON text cannot.

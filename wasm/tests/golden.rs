@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 use ticketgate_protocol::api::{Event, Overview, Preview, Session};
 use ticketgate_protocol::native::{Activated, Clipboard, Diagnosis, Frame, Method, Request, Welcome};
-use ticketgate_protocol::tree::{FromTree, ToTree, Tree};
+use ticketgate_protocol::tree::{FromJson, ToTree};
 
 fn golden() -> Vec<(String, Value)> {
     let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../protocol/golden"));
@@ -36,11 +36,10 @@ fn by_serde<T: serde::de::DeserializeOwned + serde::Serialize>(name: &str, value
 /// As the core and native programs read and write it, which has to be the same.
 fn again<T>(name: &str, value: &Value) -> Value
 where
-    T: serde::de::DeserializeOwned + serde::Serialize + FromTree + ToTree + PartialEq + std::fmt::Debug,
+    T: serde::de::DeserializeOwned + serde::Serialize + FromJson + ToTree + PartialEq + std::fmt::Debug,
 {
     let read: T = serde_json::from_value(value.clone()).unwrap_or_else(|e| panic!("{name}: {e}"));
-    let tree = Tree::from_json(&value.to_string()).unwrap();
-    assert_eq!(T::from_tree(tree).as_ref(), Ok(&read), "{name}");
+    assert_eq!(T::parse(&value.to_string()).as_ref(), Ok(&read), "{name}");
     let written: Value = serde_json::from_str(&read.to_tree().to_json()).unwrap();
     assert_eq!(&written, value, "{name}");
     by_serde::<T>(name, value)

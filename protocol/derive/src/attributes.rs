@@ -15,12 +15,14 @@ pub(crate) enum Tagging {
     Beside(LitStr, LitStr),
 }
 
+/// The most members of a type: `MEMBERS_MAX` of `ticketgate_protocol::tree`.
+const MEMBERS_MAX: usize = 32;
+
 /// Attributes of a type.
 pub(crate) struct OfType {
     pub(crate) tagging: Tagging,
     pub(crate) snake_case: bool,
     pub(crate) deny_unknown: bool,
-    pub(crate) default: bool,
 }
 
 /// What stands in for a member that is not there.
@@ -58,7 +60,7 @@ fn each(
             if take(&word, &meta)? {
                 Ok(())
             } else {
-                Err(meta.error("FromTree and ToTree do not know this attribute"))
+                Err(meta.error("FromJson and ToTree do not know this attribute"))
             }
         })?;
     }
@@ -85,23 +87,25 @@ fn function(meta: &ParseNestedMeta<'_>) -> Result<TokenStream> {
 impl OfType {
     pub(crate) fn read(attributes: &[Attribute]) -> Result<Self> {
         let (mut tag, mut content) = (None, None);
-        let mut of =
-            Self { tagging: Tagging::Outside, snake_case: false, deny_unknown: false, default: false };
+        let mut of = Self { tagging: Tagging::Outside, snake_case: false, deny_unknown: false };
         each(attributes, |word, meta| {
             match word {
                 "tag" => tag = Some(text(meta)?),
                 "content" => content = Some(text(meta)?),
                 "deny_unknown_fields" => of.deny_unknown = true,
-                "default" if !meta.input.peek(syn::Token![=]) => of.default = true,
                 "rename_all" if text(meta)?.value() == "snake_case" => of.snake_case = true,
                 _ => return Ok(false),
             }
             Ok(true)
         })?;
         of.tagging = match (tag, content) {
-            (None, _) => Tagging::Outside,
+            (None, None) => Tagging::Outside,
             (Some(tag), None) => Tagging::Inside(tag),
+            (Some(tag), Some(_)) if of.deny_unknown => {
+                return Err(Error::new_spanned(tag, "what stands beside name and content is not looked at"));
+            }
             (Some(tag), Some(content)) => Tagging::Beside(tag, content),
+            (None, Some(content)) => return Err(Error::new_spanned(content, "content wants a tag beside it")),
         };
         Ok(of)
     }
@@ -155,6 +159,14 @@ fn snake_case(name: &str) -> String {
         out.push(c.to_ascii_lowercase());
     }
     out
+}
+
+/// `&["a", "b"]` of members.
+pub(crate) fn member_names(fields: &syn::FieldsNamed, read: &[OfField]) -> Result<TokenStream> {
+    if read.len() > MEMBERS_MAX {
+        return Err(Error::new_spanned(fields, "too many members"));
+    }
+    Ok(names(read.iter().filter(|field| !field.skip).map(|field| &field.name)))
 }
 
 /// `&["a", "b"]`

@@ -1,20 +1,12 @@
-//! Types of Rust's own to and from trees.
+//! Types of Rust's own out of JSON and to trees.
 
 use std::borrow::Cow;
 use std::rc::Rc;
 
 use chrono::{DateTime, Utc};
 
-use super::{Faults, FromTree, ToTree, Tree, stamp};
-
-impl FromTree for Tree {
-    fn read(tree: Option<Tree>, faults: &mut Faults) -> Self {
-        tree.unwrap_or_else(|| {
-            faults.expected("something was expected");
-            Self::Null
-        })
-    }
-}
+use super::json::Parts;
+use super::{Faults, FromJson, ToTree, Tree, Value, stamp};
 
 impl ToTree for Tree {
     fn to_tree(&self) -> Tree {
@@ -22,15 +14,12 @@ impl ToTree for Tree {
     }
 }
 
-impl FromTree for bool {
-    fn read(tree: Option<Tree>, faults: &mut Faults) -> Self {
-        match tree {
-            Some(Tree::Bool(value)) => value,
-            _ => {
-                faults.expected("true or false was expected");
-                false
-            }
-        }
+impl FromJson for bool {
+    fn read(value: Option<Value<'_>>, faults: &mut Faults) -> Self {
+        value.and_then(Value::as_bool).unwrap_or_else(|| {
+            faults.expected("true or false was expected");
+            false
+        })
     }
 }
 
@@ -41,22 +30,19 @@ impl ToTree for bool {
 }
 
 /// A whole number within bounds.
-fn whole(tree: Option<&Tree>, least: i64, most: i64, faults: &mut Faults) -> i64 {
-    match tree {
-        Some(Tree::Int(value)) if (least..=most).contains(value) => *value,
-        _ => {
-            faults.expected("a whole number was expected");
-            0
-        }
-    }
+fn whole(value: Option<Value<'_>>, least: i64, most: i64, faults: &mut Faults) -> i64 {
+    value.and_then(Value::as_int).filter(|value| (least..=most).contains(value)).unwrap_or_else(|| {
+        faults.expected("a whole number was expected");
+        0
+    })
 }
 
 macro_rules! whole {
     ($($kind:ty),*) => {$(
-        impl FromTree for $kind {
-            fn read(tree: Option<Tree>, faults: &mut Faults) -> Self {
+        impl FromJson for $kind {
+            fn read(value: Option<Value<'_>>, faults: &mut Faults) -> Self {
                 let bound = |bound: $kind| i64::try_from(bound).unwrap_or(i64::MAX);
-                let value = whole(tree.as_ref(), bound(Self::MIN), bound(Self::MAX), faults);
+                let value = whole(value, bound(Self::MIN), bound(Self::MAX), faults);
                 Self::try_from(value).unwrap_or_default()
             }
         }
@@ -78,15 +64,12 @@ impl ToTree for f64 {
     }
 }
 
-impl FromTree for String {
-    fn read(tree: Option<Tree>, faults: &mut Faults) -> Self {
-        match tree {
-            Some(Tree::Text(text)) => text.into_owned(),
-            _ => {
-                faults.expected("a text was expected");
-                Self::new()
-            }
-        }
+impl FromJson for String {
+    fn read(value: Option<Value<'_>>, faults: &mut Faults) -> Self {
+        value.and_then(Value::as_text).map(Cow::into_owned).unwrap_or_else(|| {
+            faults.expected("a text was expected");
+            Self::new()
+        })
     }
 }
 
@@ -102,14 +85,10 @@ impl ToTree for &'static str {
     }
 }
 
-impl<T: FromTree> FromTree for Option<T> {
-    fn read(tree: Option<Tree>, faults: &mut Faults) -> Self {
-        if is_nothing(tree.as_ref()) { None } else { Some(T::read(tree, faults)) }
+impl<T: FromJson> FromJson for Option<T> {
+    fn read(value: Option<Value<'_>>, faults: &mut Faults) -> Self {
+        if value.is_none_or(Value::is_null) { None } else { Some(T::read(value, faults)) }
     }
-}
-
-fn is_nothing(tree: Option<&Tree>) -> bool {
-    matches!(tree, None | Some(Tree::Null))
 }
 
 impl<T: ToTree> ToTree for Option<T> {
@@ -118,9 +97,9 @@ impl<T: ToTree> ToTree for Option<T> {
     }
 }
 
-impl<T: FromTree> FromTree for Box<T> {
-    fn read(tree: Option<Tree>, faults: &mut Faults) -> Self {
-        Self::new(T::read(tree, faults))
+impl<T: FromJson> FromJson for Box<T> {
+    fn read(value: Option<Value<'_>>, faults: &mut Faults) -> Self {
+        Self::new(T::read(value, faults))
     }
 }
 
@@ -137,27 +116,20 @@ impl<T: ToTree> ToTree for Box<T> {
 }
 
 /// A list's values.
-fn list(tree: Option<Tree>, faults: &mut Faults) -> Vec<Tree> {
-    match tree {
-        Some(Tree::List(values)) => values,
-        _ => {
-            faults.expected("a list was expected");
-            Vec::new()
-        }
+fn list<'j>(value: Option<Value<'j>>, faults: &mut Faults) -> Option<Parts<'j>> {
+    let items = value.and_then(Value::items);
+    if items.is_none() {
+        faults.expected("a list was expected");
     }
+    items
 }
 
-/// One loop for the lists of every type.
-fn each(tree: Option<Tree>, faults: &mut Faults, take: &mut dyn FnMut(Tree, &mut Faults)) {
-    for value in list(tree, faults) {
-        take(value, faults);
-    }
-}
-
-impl<T: FromTree> FromTree for Vec<T> {
-    fn read(tree: Option<Tree>, faults: &mut Faults) -> Self {
+impl<T: FromJson> FromJson for Vec<T> {
+    fn read(value: Option<Value<'_>>, faults: &mut Faults) -> Self {
         let mut out = Self::new();
-        each(tree, faults, &mut |value, faults| out.push(T::read(Some(value), faults)));
+        for value in list(value, faults).into_iter().flatten() {
+            out.push(T::read(Some(value), faults));
+        }
         out
     }
 }
@@ -178,19 +150,20 @@ impl<T: ToTree> ToTree for Vec<T> {
     }
 }
 
-impl<A: FromTree, B: FromTree> FromTree for (A, B) {
-    fn read(tree: Option<Tree>, faults: &mut Faults) -> Self {
-        let mut values = pair(tree, faults).into_iter();
-        (A::read(values.next(), faults), B::read(values.next(), faults))
+impl<A: FromJson, B: FromJson> FromJson for (A, B) {
+    fn read(value: Option<Value<'_>>, faults: &mut Faults) -> Self {
+        let [a, b] = pair(value, faults);
+        (A::read(a, faults), B::read(b, faults))
     }
 }
 
-fn pair(tree: Option<Tree>, faults: &mut Faults) -> Vec<Tree> {
-    let values = list(tree, faults);
-    if values.len() != 2 {
+fn pair<'j>(value: Option<Value<'j>>, faults: &mut Faults) -> [Option<Value<'j>>; 2] {
+    let Some(mut items) = list(value, faults) else { return [None; 2] };
+    let pair = [items.next(), items.next()];
+    if pair.iter().any(Option::is_none) || items.next().is_some() {
         faults.expected("a pair was expected");
     }
-    values
+    pair
 }
 
 impl<A: ToTree, B: ToTree> ToTree for (A, B) {
@@ -199,9 +172,9 @@ impl<A: ToTree, B: ToTree> ToTree for (A, B) {
     }
 }
 
-impl<const N: usize> FromTree for [u8; N] {
-    fn read(tree: Option<Tree>, faults: &mut Faults) -> Self {
-        Self::try_from(Vec::<u8>::read(tree, faults)).unwrap_or_else(|_| {
+impl<const N: usize> FromJson for [u8; N] {
+    fn read(value: Option<Value<'_>>, faults: &mut Faults) -> Self {
+        Self::try_from(Vec::<u8>::read(value, faults)).unwrap_or_else(|_| {
             faults.expected("a list of another length was expected");
             [0; N]
         })
@@ -214,9 +187,9 @@ impl<const N: usize> ToTree for [u8; N] {
     }
 }
 
-impl FromTree for DateTime<Utc> {
-    fn read(tree: Option<Tree>, faults: &mut Faults) -> Self {
-        tree.as_ref().and_then(Tree::as_text).and_then(stamp::read).unwrap_or_else(|| {
+impl FromJson for DateTime<Utc> {
+    fn read(value: Option<Value<'_>>, faults: &mut Faults) -> Self {
+        value.and_then(Value::as_text).and_then(|text| stamp::read(&text)).unwrap_or_else(|| {
             faults.expected("a time was expected");
             Self::UNIX_EPOCH
         })

@@ -2,139 +2,143 @@
 
 use std::borrow::Cow;
 
-use super::{Faults, FromTree, ToTree, Tree};
+use super::{Faults, FromJson, ToTree, Tree, Value};
+
+/// The most members that a type may have; the derive holds to it.
+const MEMBERS_MAX: usize = 32;
 
 /// An object's members, by their place in the type.
 #[derive(Debug)]
-pub struct Members<'f> {
+pub struct Members<'j, 'f> {
     names: &'static [&'static str],
-    found: Vec<Option<Tree>>,
+    object: Option<Value<'j>>,
+    /// Where each stands; 0, which is never a member's place, for one that is not there.
+    found: [u32; MEMBERS_MAX],
     faults: &'f mut Faults,
 }
 
-impl<'f> Members<'f> {
+impl<'j, 'f> Members<'j, 'f> {
     /// Sorts an object's members. Unknown ones are passed over, or a fault with `deny_unknown`.
     pub fn of(
-        tree: Option<Tree>,
+        object: Option<Value<'j>>,
         names: &'static [&'static str],
         deny_unknown: bool,
         faults: &'f mut Faults,
     ) -> Self {
-        let mut found: Vec<Option<Tree>> = Vec::new();
-        found.resize_with(names.len(), || None);
-        if let Some(Tree::Map(members)) = tree {
-            for (name, value) in members {
-                match names.iter().position(|known| *known == name).and_then(|at| found.get_mut(at)) {
-                    Some(place) => *place = Some(value),
-                    None if deny_unknown => faults.unknown_field(&name),
+        let mut found = [0; MEMBERS_MAX];
+        let sorted = object.and_then(|object| {
+            object.sort(names, &mut |place, name, value| {
+                match place.and_then(|place| found.get_mut(place)) {
+                    Some(place) => *place = value.at(),
+                    None if deny_unknown => faults.unknown_field(&name.as_text().unwrap_or_default()),
                     None => {}
                 }
-            }
-        } else {
+            })
+        });
+        if sorted.is_none() {
             faults.expected("an object was expected");
         }
-        Self { names, found, faults }
+        Self { names, object, found, faults }
     }
 
     #[inline(never)]
-    fn take(&mut self, at: usize) -> Option<Tree> {
-        self.faults.member = self.names.get(at).copied().unwrap_or_default();
-        self.found.get_mut(at)?.take()
-    }
-
-    fn has(&self, at: usize) -> bool {
-        self.found.get(at).is_some_and(Option::is_some)
+    fn value(&mut self, place: usize) -> Option<Value<'j>> {
+        self.faults.member = self.names.get(place).copied().unwrap_or_default();
+        let at = self.found.get(place).copied().filter(|at| *at > 0)?;
+        self.object.map(|object| object.other(at))
     }
 
     /// A member that has to be there, unless its type says what it is otherwise.
-    pub fn get<T: FromTree>(&mut self, at: usize) -> T {
-        let tree = self.take(at);
-        T::read(tree, self.faults)
+    pub fn get<T: FromJson>(&mut self, place: usize) -> T {
+        let value = self.value(place);
+        T::read(value, self.faults)
     }
 
     /// A member, or something else where it is not there.
-    pub fn or<T: FromTree>(&mut self, at: usize, otherwise: T) -> T {
-        if self.has(at) { self.get(at) } else { otherwise }
+    pub fn or<T: FromJson>(&mut self, place: usize, otherwise: T) -> T {
+        match self.value(place) {
+            None => otherwise,
+            value => T::read(value, self.faults),
+        }
     }
 
     /// A member, or its type's default where it is not there.
-    pub fn or_default<T: FromTree + Default>(&mut self, at: usize) -> T {
-        if self.has(at) { self.get(at) } else { T::default() }
+    pub fn or_default<T: FromJson + Default>(&mut self, place: usize) -> T {
+        match self.value(place) {
+            None => T::default(),
+            value => T::read(value, self.faults),
+        }
     }
 }
 
-/// Which variant of an enum a tree holds.
+/// Which variant of an enum a value holds.
 #[derive(Debug)]
-pub struct Chosen {
+pub struct Chosen<'j> {
     /// The variant's place among the names; their number for an unknown one.
     pub at: usize,
     /// What it holds.
-    pub body: Option<Tree>,
+    pub body: Option<Value<'j>>,
 }
 
-impl Chosen {
-    fn new(name: &str, body: Option<Tree>, names: &[&str], open: bool, faults: &mut Faults) -> Self {
-        match names.iter().position(|known| *known == name) {
+impl<'j> Chosen<'j> {
+    fn new(
+        name: Option<Value<'j>>,
+        body: Option<Value<'j>>,
+        names: &[&str],
+        open: bool,
+        faults: &mut Faults,
+    ) -> Self {
+        let name = name.and_then(Value::as_text);
+        match name.as_ref().and_then(|name| names.iter().position(|known| known == name)) {
             Some(at) => Self { at, body },
-            None if open => Self { at: names.len(), body },
-            None => Self::none_of(names, faults),
+            None if open && name.is_some() => Self { at: names.len(), body },
+            None => {
+                faults.expected("a known variant was expected");
+                Self { at: names.len(), body: None }
+            }
         }
-    }
-
-    fn none_of(names: &[&str], faults: &mut Faults) -> Self {
-        faults.expected("a known variant was expected");
-        Self { at: names.len(), body: None }
     }
 
     /// A variant's bare name, or an object whose only member has its name. `open`: unknown ones are taken, too.
-    pub fn outside(tree: Option<Tree>, names: &[&str], open: bool, faults: &mut Faults) -> Self {
-        match tree {
-            Some(Tree::Text(name)) => Self::new(&name, None, names, open, faults),
-            Some(Tree::Map(mut members)) if members.len() == 1 => match members.pop() {
-                Some((name, body)) => Self::new(&name, Some(body), names, open, faults),
-                None => Self::none_of(names, faults),
-            },
-            _ => Self::none_of(names, faults),
+    pub fn outside(value: Option<Value<'j>>, names: &[&str], open: bool, faults: &mut Faults) -> Self {
+        let (mut name, mut body) = (value, None);
+        if let Some(mut parts) = value.and_then(Value::members) {
+            (name, body) = (parts.next(), parts.next());
+            if parts.next().is_some() {
+                name = None;
+            }
         }
+        Self::new(name, body, names, open, faults)
     }
 
     /// A variant whose name stands among its members.
-    pub fn inside(tree: Option<Tree>, tag: &str, names: &[&str], open: bool, faults: &mut Faults) -> Self {
-        let Some(Tree::Map(mut members)) = tree else { return Self::none_of(names, faults) };
-        let mut name = None;
-        members.retain_mut(|(known, value)| {
-            let other = known != tag;
-            if !other {
-                name = Some(std::mem::take(value));
-            }
-            other
-        });
-        match name {
-            Some(Tree::Text(name)) => Self::new(&name, Some(Tree::Map(members)), names, open, faults),
-            _ => Self::none_of(names, faults),
-        }
+    pub fn inside(
+        value: Option<Value<'j>>,
+        tag: &'static str,
+        names: &[&str],
+        open: bool,
+        faults: &mut Faults,
+    ) -> Self {
+        let name = value.and_then(|value| value.get(tag));
+        Self::new(name, value.map(|value| value.without(tag)), names, open, faults)
     }
 
     /// A variant whose name and content stand beside each other.
     pub fn beside(
-        tree: Option<Tree>,
+        value: Option<Value<'j>>,
         tag: &str,
         content: &str,
         names: &[&str],
         open: bool,
         faults: &mut Faults,
     ) -> Self {
-        let Some(mut tree) = tree else { return Self::none_of(names, faults) };
-        let body = tree.take(content);
-        match tree.get(tag) {
-            Some(Tree::Text(name)) => Self::new(name, body, names, open, faults),
-            _ => Self::none_of(names, faults),
-        }
+        let member = |name| value.and_then(|value| value.get(name));
+        Self::new(member(tag), member(content), names, open, faults)
     }
 
     /// A fault unless the variant holds nothing.
     pub fn nothing(&self, faults: &mut Faults) {
-        if !matches!(self.body, None | Some(Tree::Null)) {
+        if !self.body.is_none_or(Value::is_null) {
             faults.expected("nothing but a name was expected");
         }
     }

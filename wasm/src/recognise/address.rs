@@ -179,12 +179,12 @@ fn encode(text: &str, out: &mut String) {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use ticketgate_protocol::tree::{FromTree, Tree};
+    use ticketgate_protocol::tree::FromJson;
 
     use super::*;
 
     fn rule(json: &str) -> AddressRule {
-        AddressRule::from_tree(Tree::from_json(json).unwrap()).unwrap()
+        AddressRule::parse(json).unwrap()
     }
 
     #[test]

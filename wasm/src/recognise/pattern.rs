@@ -1,6 +1,6 @@
 //! The patterns of rules: a small part of the usual regular expressions, and `{number}`, which stands for the ticket's
 //! number. What matches, and what the groups hold, is what `regex-lite` says (tests hold them together); time is linear
-//! in text and pattern whatever the text is, because no state is tried twice at one place.
+//! in text and pattern whatever the text is, because no fork is taken twice at one place.
 //!
 //! Own code because `regex-lite`, small as it is, knows far more than rules need: it was a seventh of the whole core, and
 //! a pattern with `{number}` had to be compiled anew for every ticket.
@@ -8,9 +8,10 @@
 mod parse;
 mod search;
 
+use std::borrow::Cow;
 use std::fmt;
 
-use ticketgate_protocol::tree::{Faults, FromTree, Tree};
+use ticketgate_protocol::tree::{Faults, FromJson, Value};
 
 pub(super) use search::{Groups, How};
 
@@ -36,8 +37,10 @@ pub(super) struct Pattern {
 struct Program {
     steps: Vec<Step>,
     classes: Vec<Class>,
-    /// How many groups there are, the whole match included.
+    /// How many groups there are, the whole match included; at most [`GROUPS_MAX`].
     groups: usize,
+    /// How many forks.
+    forks: usize,
     names: Vec<(String, usize)>,
     any_case: bool,
     dot_all: bool,
@@ -62,7 +65,7 @@ enum Step {
     /// A place between a word and no word, or no such place.
     Edge(bool),
     /// Goes on at the first place, or, if that comes to nothing, at the second.
-    Fork(usize, usize),
+    Fork { first: usize, second: usize, number: usize },
     /// Goes on elsewhere.
     Jump(usize),
     /// A group begins or ends here.
@@ -70,6 +73,9 @@ enum Step {
     /// All matched.
     Done,
 }
+
+/// The most groups of a pattern, the whole match included.
+const GROUPS_MAX: usize = 8;
 
 /// A set of characters.
 #[derive(Debug, Default)]
@@ -100,9 +106,13 @@ impl Pattern {
     }
 }
 
-impl FromTree for Pattern {
-    fn read(tree: Option<Tree>, faults: &mut Faults) -> Self {
-        Self::new(&String::read(tree, faults))
+impl FromJson for Pattern {
+    fn read(value: Option<Value<'_>>, faults: &mut Faults) -> Self {
+        let text = value.and_then(Value::as_text).unwrap_or_else(|| {
+            faults.expected("a pattern was expected");
+            Cow::default()
+        });
+        Self::new(&text)
     }
 }
 

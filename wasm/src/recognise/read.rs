@@ -85,14 +85,14 @@ impl Reader<'_> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use ticketgate_protocol::tree::{FromTree, Tree};
+    use ticketgate_protocol::tree::FromJson;
 
     use super::*;
 
     fn candidate(take: Option<&str>, strip_zeros: bool) -> Candidate {
         let json =
             serde_json::json!({"source": "-", "title": true, "take": take, "strip_zeros": strip_zeros});
-        Candidate::from_tree(Tree::from_json(&json.to_string()).unwrap()).unwrap()
+        Candidate::parse(&json.to_string()).unwrap()
     }
 
     fn read(take: Option<&str>, number: Option<&str>, text: &str) -> Option<String> {

@@ -1,15 +1,13 @@
 //! One system's rule as it stands in its data file, and the checks that a rule has to pass. No interpretation.
 
-use std::borrow::Cow;
-
 use ticketgate_protocol::page::{FOUND_MAX, Label, Read};
-use ticketgate_protocol::tree::{Faults, FromTree, Tree};
+use ticketgate_protocol::tree::{Faults, FromJson, Value};
 
 use super::Certainty;
 use super::pattern::Pattern;
 
 /// How one system's ticket pages are recognised.
-#[derive(Debug, FromTree)]
+#[derive(Debug, FromJson)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Rule {
     /// The system's id (`request-tracker`).
@@ -59,7 +57,7 @@ pub(super) struct Rule {
 }
 
 /// One form of a ticket's address. Patterns match the whole of what they are about; their named groups become names.
-#[derive(Debug, FromTree)]
+#[derive(Debug, FromJson)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AddressRule {
     #[serde(default)]
@@ -87,21 +85,22 @@ pub(super) struct AddressRule {
 #[derive(Debug, Default)]
 pub(super) struct Parameters(pub(super) Vec<(String, Pattern)>);
 
-impl FromTree for Parameters {
-    fn read(tree: Option<Tree>, faults: &mut Faults) -> Self {
-        let Some(Tree::Map(members)) = tree else {
+impl FromJson for Parameters {
+    fn read(value: Option<Value<'_>>, faults: &mut Faults) -> Self {
+        let Some(mut parts) = value.and_then(Value::members) else {
             faults.expected("patterns by name were expected");
             return Self::default();
         };
-        let mut pair = |(name, pattern): (Cow<'static, str>, Tree)| {
-            (name.into_owned(), Pattern::read(Some(pattern), faults))
-        };
-        Self(members.into_iter().map(&mut pair).collect())
+        let mut patterns = Vec::new();
+        while let Some(name) = parts.next() {
+            patterns.push((String::read(Some(name), faults), Pattern::read(parts.next(), faults)));
+        }
+        Self(patterns)
     }
 }
 
 /// A page fact: something that is there, and perhaps says something.
-#[derive(Debug, FromTree)]
+#[derive(Debug, FromJson)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Fact {
     #[serde(default)]
@@ -123,7 +122,7 @@ pub(super) struct Fact {
 }
 
 /// One place where a field may stand: a name out of the address, the title, or a question to the page.
-#[derive(Debug, FromTree)]
+#[derive(Debug, FromJson)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Candidate {
     #[serde(default)]

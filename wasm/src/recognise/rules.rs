@@ -5,7 +5,7 @@ use std::fmt;
 use ticketgate_protocol::page::{Facts, QUESTIONS_MAX, Question, Questions, Read};
 use ticketgate_protocol::text::{FIELD_MAX, URL_MAX};
 use ticketgate_protocol::ticket::Ticket;
-use ticketgate_protocol::tree::{FromTree, Tree};
+use ticketgate_protocol::tree::FromJson;
 
 use super::address::{self, Names, Parts};
 use super::pattern::How;
@@ -58,7 +58,7 @@ impl Rules {
     pub fn built_in() -> Self {
         let mut rules = Self::default();
         for (_, text) in BUILT_IN {
-            if let Ok(rule) = Tree::from_json(text).and_then(Rule::from_tree) {
+            if let Ok(rule) = Rule::parse(text) {
                 rules.add(rule, text);
             }
         }
@@ -73,8 +73,7 @@ impl Rules {
         let mut rules = Self::default();
         for (file, text) in files {
             let bad = |fault: String| BadRule { file: (*file).to_owned(), fault };
-            let rule =
-                Tree::from_json(text).and_then(Rule::from_tree).map_err(|fault| bad(fault.to_string()))?;
+            let rule = Rule::parse(text).map_err(|fault| bad(fault.to_string()))?;
             if let Some(fault) = rule.fault() {
                 return Err(bad(fault));
             }

@@ -4,13 +4,13 @@ use ticketgate_protocol::api::{Activate, Customer, Overview, Policy};
 use ticketgate_protocol::ids::{CustomerId, PolicyId};
 use ticketgate_protocol::text::{self, NUMBER_MAX, REASON_MAX};
 use ticketgate_protocol::ticket::Ticket;
-use ticketgate_protocol::tree::{FromTree, ToTree};
+use ticketgate_protocol::tree::{FromJson, ToTree};
 
 use super::memory::Memory;
 use crate::letters::{joined, lower_case};
 
 /// Who chose a field.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromTree, ToTree)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromJson, ToTree)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Chosen {
     /// Nobody yet.
@@ -27,7 +27,7 @@ pub(super) enum Chosen {
 }
 
 /// Where a form's ticket was read.
-#[derive(Debug, Clone, PartialEq, Eq, FromTree, ToTree)]
+#[derive(Debug, Clone, PartialEq, Eq, FromJson, ToTree)]
 pub(super) struct Source {
     /// The tab.
     pub tab: i32,
@@ -36,7 +36,7 @@ pub(super) struct Source {
 }
 
 /// The form of the popup.
-#[derive(Debug, Clone, Default, PartialEq, FromTree, ToTree)]
+#[derive(Debug, Clone, Default, PartialEq, FromJson, ToTree)]
 pub(super) struct Form {
     /// Changes when the form is about something else, so that typed text is replaced only then.
     pub serial: u32,

@@ -3,10 +3,10 @@
 //! Enums are written with their variant's name outside (`{"alarm": {}}`).
 
 use ticketgate_protocol::ids::{CustomerId, PolicyId, SessionId};
-use ticketgate_protocol::tree::{FromTree, ToTree};
+use ticketgate_protocol::tree::{FromJson, ToTree};
 
 /// Something happened.
-#[derive(Debug, Clone, PartialEq, FromTree)]
+#[derive(Debug, Clone, PartialEq, FromJson)]
 #[serde(rename_all = "snake_case")]
 pub enum Input {
     /// The worker's script runs: after installation, a browser start, or a wake.
@@ -106,7 +106,7 @@ pub enum Input {
 }
 
 /// What the worker finds when it starts.
-#[derive(Debug, Clone, Default, PartialEq, FromTree)]
+#[derive(Debug, Clone, Default, PartialEq, FromJson)]
 pub struct Started {
     /// The extension's id.
     pub id: String,
@@ -133,7 +133,7 @@ pub struct Started {
 }
 
 /// The administrator's settings (`extension/managed.json`).
-#[derive(Debug, Clone, Default, PartialEq, FromTree)]
+#[derive(Debug, Clone, Default, PartialEq, FromJson)]
 pub struct Managed {
     /// Match patterns that the administrator suggests.
     #[serde(default)]
@@ -143,7 +143,7 @@ pub struct Managed {
 }
 
 /// Who sent a message, as the browser says; nothing of it comes from the message.
-#[derive(Debug, Clone, Default, PartialEq, FromTree)]
+#[derive(Debug, Clone, Default, PartialEq, FromJson)]
 pub struct Sender {
     /// The extension that the sender belongs to.
     #[serde(default)]
@@ -166,7 +166,7 @@ pub struct Sender {
 }
 
 /// A tab as the browser describes it.
-#[derive(Debug, Clone, Default, PartialEq, FromTree)]
+#[derive(Debug, Clone, Default, PartialEq, FromJson)]
 pub struct Tab {
     /// Its id.
     pub id: i32,
@@ -182,7 +182,7 @@ pub struct Tab {
 }
 
 /// What a person wants, said by a click or a key in one of the extension's own pages.
-#[derive(Debug, Clone, PartialEq, Eq, FromTree, ToTree)]
+#[derive(Debug, Clone, PartialEq, Eq, FromJson, ToTree)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Intent {
     /// Activate what the form shows.

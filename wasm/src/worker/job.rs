@@ -6,7 +6,7 @@ use ticketgate_protocol::ids::IdempotencyKey;
 use ticketgate_protocol::native::{Activated, Method};
 use ticketgate_protocol::problem::Problem;
 use ticketgate_protocol::ticket::Ticket;
-use ticketgate_protocol::tree::{FromTree, ToTree};
+use ticketgate_protocol::tree::{FromJson, ToTree};
 
 use super::doing::may_have_happened;
 use super::memory::Choice;
@@ -17,7 +17,7 @@ use super::{Effect, Purpose, Worker, warnings};
 const FAILED_MIN: i64 = 10;
 
 /// An activation, from the click to its answer.
-#[derive(Debug, Clone, PartialEq, FromTree, ToTree)]
+#[derive(Debug, Clone, PartialEq, FromJson, ToTree)]
 pub(super) struct Job {
     /// What was asked for.
     pub(super) wanted: Activate,
@@ -32,7 +32,7 @@ pub(super) struct Job {
 }
 
 /// How an activation failed.
-#[derive(Debug, Clone, PartialEq, FromTree, ToTree)]
+#[derive(Debug, Clone, PartialEq, FromJson, ToTree)]
 pub(super) struct Failure {
     /// Why.
     pub(super) problem: Problem,

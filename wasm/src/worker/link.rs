@@ -3,9 +3,9 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ticketgate_protocol::ids::IdempotencyKey;
-use ticketgate_protocol::native::{Hello, Method, Request, Welcome};
+use ticketgate_protocol::native::{EndSession, ExtendSession, Hello, Method, Request, Welcome};
 use ticketgate_protocol::problem::{Code, Problem};
-use ticketgate_protocol::tree::{FromTree, ToTree, Tree};
+use ticketgate_protocol::tree::{FromJson, Json, ToTree, Value};
 use ticketgate_protocol::{HOST_NAME, PROTOCOL, PROTOCOL_MIN, api};
 
 use super::{Effect, Soonest};
@@ -102,53 +102,61 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    fn answered(self, result: Result<Tree, Problem>) -> Outcome {
+    fn answered(self, result: Result<Value<'_>, Problem>) -> Outcome<'_> {
         Outcome::Answered { method: Box::new(self.method), key: self.key, asked_at: self.asked_at, result }
     }
 }
 
-/// A pending request as it is saved: the method's name and parameters apart.
-#[derive(Debug, Clone, PartialEq, FromTree, ToTree)]
+/// A pending request as it is saved.
+#[derive(Debug, Clone, PartialEq, Eq, FromJson, ToTree)]
 pub(super) struct Saved {
     key: Option<IdempotencyKey>,
-    name: String,
-    params: Tree,
+    change: Change,
     deadline: DateTime<Utc>,
     asked_at: DateTime<Utc>,
 }
 
+/// A method that changes something.
+#[derive(Debug, Clone, PartialEq, Eq, FromJson, ToTree)]
+#[serde(rename_all = "snake_case")]
+enum Change {
+    Activate(api::Activate),
+    Extend(ExtendSession),
+    End(EndSession),
+}
+
 impl Saved {
     fn of(pending: &Pending) -> Option<Self> {
-        let params = match &pending.method {
-            Method::Activate(params) => params.to_tree(),
-            Method::Extend(params) => params.to_tree(),
-            Method::End(params) => params.to_tree(),
+        let change = match pending.method.clone() {
+            Method::Activate(params) => Change::Activate(params),
+            Method::Extend(params) => Change::Extend(params),
+            Method::End(params) => Change::End(params),
             _ => return None,
         };
         Some(Self {
             key: pending.key.clone(),
-            name: pending.method.name().to_owned(),
-            params,
+            change,
             deadline: pending.deadline,
             asked_at: pending.asked_at,
         })
     }
+}
 
-    fn method(self) -> Option<Method> {
-        match self.name.as_str() {
-            "activate" => FromTree::from_tree(self.params).ok().map(Method::Activate),
-            "extend" => FromTree::from_tree(self.params).ok().map(Method::Extend),
-            "end" => FromTree::from_tree(self.params).ok().map(Method::End),
-            _ => None,
+impl From<Change> for Method {
+    fn from(change: Change) -> Self {
+        match change {
+            Change::Activate(params) => Self::Activate(params),
+            Change::Extend(params) => Self::Extend(params),
+            Change::End(params) => Self::End(params),
         }
     }
 }
 
 /// A frame from the relay ([`ticketgate_protocol::native::Frame`]) with the method's answer not yet read.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Frame {
+pub(super) enum Frame<'j> {
     /// A request was carried out.
-    Ok { id: String, ok: Tree },
+    Ok { id: String, ok: Value<'j> },
     /// A request was refused or failed.
     Error { id: String, error: Problem },
     /// Something happened.
@@ -156,22 +164,22 @@ pub(super) enum Frame {
 }
 
 /// A frame as its type; a golden test holds this to the protocol's own reading.
-pub(super) fn read_frame(text: &str) -> Option<Frame> {
-    let mut frame = Tree::from_json(text).ok()?;
+pub(super) fn read_frame<'j>(json: &'j Json<'j>) -> Option<Frame<'j>> {
+    let frame = json.value();
     if frame.get("event").is_some() {
-        return api::Event::from_tree(frame).ok().map(Frame::Event);
+        return api::Event::from_value(frame).ok().map(Frame::Event);
     }
-    let id = frame.get("id")?.as_text()?.to_owned();
-    if let Some(ok) = frame.take("ok") {
+    let id = frame.get("id")?.as_text()?.into_owned();
+    if let Some(ok) = frame.get("ok") {
         return Some(Frame::Ok { id, ok });
     }
-    let error = FromTree::from_tree(frame.take("error")?).ok()?;
+    let error = FromJson::from_value(frame.get("error")?).ok()?;
     Some(Frame::Error { id, error })
 }
 
 /// What came of the port.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Outcome {
+pub(super) enum Outcome<'j> {
     /// The host greeted back.
     Greeted,
     /// A request has its answer, or will not get one.
@@ -183,7 +191,7 @@ pub(super) enum Outcome {
         /// When it was asked.
         asked_at: DateTime<Utc>,
         /// The answer.
-        result: Result<Tree, Problem>,
+        result: Result<Value<'j>, Problem>,
     },
     /// The broker told something by itself.
     Told(api::Event),
@@ -257,11 +265,9 @@ impl Link {
     /// Takes over the requests of a worker that was stopped; they are sent again with their keys.
     pub(super) fn restore(&mut self, saved: Vec<Saved>) {
         for request in saved {
-            let (key, deadline, asked_at) = (request.key.clone(), request.deadline, request.asked_at);
-            if let Some(method) = request.method() {
-                let id = self.new_id();
-                self.pending.push(Pending { id, key, method, deadline, asked_at, sent: false });
-            }
+            let Saved { key, change, deadline, asked_at } = request;
+            let id = self.new_id();
+            self.pending.push(Pending { id, key, method: change.into(), deadline, asked_at, sent: false });
         }
     }
 
@@ -348,8 +354,13 @@ impl Link {
     }
 
     /// A frame from the relay.
-    pub(super) fn frame(&mut self, text: &str, now: DateTime<Utc>, out: &mut Vec<Effect>) -> Vec<Outcome> {
-        let Some(frame) = read_frame(text) else { return self.lose(Lost::Garbled, now, out) };
+    pub(super) fn frame<'j>(
+        &mut self,
+        json: Option<&'j Json<'j>>,
+        now: DateTime<Utc>,
+        out: &mut Vec<Effect>,
+    ) -> Vec<Outcome<'j>> {
+        let Some(frame) = json.and_then(read_frame) else { return self.lose(Lost::Garbled, now, out) };
         match frame {
             Frame::Event(event) => vec![Outcome::Told(event)],
             Frame::Ok { id, ok } if id == "hello" => self.greeted(ok, now, out),
@@ -368,11 +379,16 @@ impl Link {
         id == "hello" || id.is_empty() && matches!(self.state, State::Greeting { .. })
     }
 
-    fn greeted(&mut self, ok: Tree, now: DateTime<Utc>, out: &mut Vec<Effect>) -> Vec<Outcome> {
+    fn greeted(
+        &mut self,
+        ok: Value<'_>,
+        now: DateTime<Utc>,
+        out: &mut Vec<Effect>,
+    ) -> Vec<Outcome<'static>> {
         if !matches!(self.state, State::Greeting { .. }) {
             return Vec::new();
         }
-        let Ok(welcome) = Welcome::from_tree(ok) else {
+        let Ok(welcome) = Welcome::from_value(ok) else {
             return self.lose(Lost::Garbled, now, out);
         };
         if !(PROTOCOL_MIN..=PROTOCOL).contains(&welcome.protocol) {
@@ -396,7 +412,7 @@ impl Link {
         vec![Outcome::Greeted]
     }
 
-    fn answered(&mut self, id: &str, result: Result<Tree, Problem>) -> Vec<Outcome> {
+    fn answered<'j>(&mut self, id: &str, result: Result<Value<'j>, Problem>) -> Vec<Outcome<'j>> {
         // An answer that nobody waits for any more is late: its request has been answered as timed out.
         let Some(at) = self.pending.iter().position(|p| p.id == id && p.sent) else { return Vec::new() };
         vec![self.pending.remove(at).answered(result)]
@@ -408,7 +424,7 @@ impl Link {
         error: Option<&str>,
         now: DateTime<Utc>,
         out: &mut Vec<Effect>,
-    ) -> Vec<Outcome> {
+    ) -> Vec<Outcome<'static>> {
         let says = |part: &str| letters::holds(error.unwrap_or_default(), part);
         if says("messaging host not found") {
             return self.stop(Stop::NotInstalled, out);
@@ -428,7 +444,7 @@ impl Link {
         self.lose(why, now, out)
     }
 
-    fn stop(&mut self, stop: Stop, out: &mut Vec<Effect>) -> Vec<Outcome> {
+    fn stop(&mut self, stop: Stop, out: &mut Vec<Effect>) -> Vec<Outcome<'static>> {
         if self.has_port() {
             out.push(Effect::ClosePort {});
         }
@@ -443,7 +459,7 @@ impl Link {
         outcomes
     }
 
-    fn lose(&mut self, why: Lost, now: DateTime<Utc>, out: &mut Vec<Effect>) -> Vec<Outcome> {
+    fn lose(&mut self, why: Lost, now: DateTime<Utc>, out: &mut Vec<Effect>) -> Vec<Outcome<'static>> {
         match self.state {
             State::Open { since, .. } if now - since >= TimeDelta::seconds(PROVEN_S) => self.attempts = 0,
             State::Open { .. } | State::Greeting { .. } => {}
@@ -467,7 +483,7 @@ impl Link {
     }
 
     /// Time went by: gives up what took too long.
-    pub(super) fn time(&mut self, now: DateTime<Utc>, out: &mut Vec<Effect>) -> Vec<Outcome> {
+    pub(super) fn time(&mut self, now: DateTime<Utc>, out: &mut Vec<Effect>) -> Vec<Outcome<'static>> {
         if let State::Greeting { since } = self.state
             && now - since >= TimeDelta::seconds(5)
         {

@@ -3,7 +3,7 @@
 
 use ticketgate_protocol::ids::{CustomerId, PolicyId, TechnicianId};
 use ticketgate_protocol::page::Placement;
-use ticketgate_protocol::tree::{FromTree, ToTree};
+use ticketgate_protocol::tree::{FromJson, ToTree};
 
 use super::shelf::Shelf;
 
@@ -11,7 +11,7 @@ use super::shelf::Shelf;
 const SITES_MAX: usize = 200;
 
 /// A choice that was activated last.
-#[derive(Debug, Clone, PartialEq, Eq, FromTree, ToTree)]
+#[derive(Debug, Clone, PartialEq, Eq, FromJson, ToTree)]
 pub(super) struct Choice {
     /// By which policy.
     pub policy: PolicyId,
@@ -20,7 +20,7 @@ pub(super) struct Choice {
 }
 
 /// What is remembered for good.
-#[derive(Debug, Clone, Default, PartialEq, FromTree, ToTree)]
+#[derive(Debug, Clone, Default, PartialEq, FromJson, ToTree)]
 pub(super) struct Memory {
     #[serde(default)]
     choices: Shelf<TechnicianId, Shelf<CustomerId, Choice>>,

@@ -31,7 +31,7 @@ use ticketgate_protocol::native::{Activated, Method};
 use ticketgate_protocol::page::Facts;
 use ticketgate_protocol::problem::Problem;
 use ticketgate_protocol::ticket::Ticket;
-use ticketgate_protocol::tree::{FromTree, ToTree, Tree};
+use ticketgate_protocol::tree::{FromJson, Json, ToTree, Tree, Value};
 
 pub use effect::Effect;
 pub use input::{Input, Intent, Sender, Started, Tab};
@@ -69,7 +69,7 @@ pub trait Surroundings {
 }
 
 /// What survives a restart of the worker but not of the browser.
-#[derive(Debug, Clone, Default, PartialEq, FromTree, ToTree)]
+#[derive(Debug, Clone, Default, PartialEq, FromJson, ToTree)]
 struct Lasting {
     /// Broker's clock minus ours, in milliseconds, as of the last answer that named it.
     #[serde(default)]
@@ -236,7 +236,8 @@ impl Worker {
             Input::Intent { port, intent } if self.popups.contains(&port) => self.intend(intent, now, out),
             Input::Intent { .. } => {}
             Input::Frame { text } => {
-                let outcomes = self.link.frame(&text, now, out);
+                let json = Json::read(&text).ok();
+                let outcomes = self.link.frame(json.as_ref(), now, out);
                 self.take_outcomes(outcomes, now, out);
             }
             Input::PortClosed { error } => {
@@ -323,7 +324,7 @@ impl Worker {
         }
     }
 
-    fn take_outcomes(&mut self, outcomes: Vec<Outcome>, now: DateTime<Utc>, out: &mut Vec<Effect>) {
+    fn take_outcomes(&mut self, outcomes: Vec<Outcome<'_>>, now: DateTime<Utc>, out: &mut Vec<Effect>) {
         for outcome in outcomes {
             match outcome {
                 Outcome::Greeted => {
@@ -565,7 +566,7 @@ impl Worker {
         method: &Method,
         key: Option<&ticketgate_protocol::ids::IdempotencyKey>,
         asked_at: DateTime<Utc>,
-        result: Result<Tree, Problem>,
+        result: Result<Value<'_>, Problem>,
         now: DateTime<Utc>,
         out: &mut Vec<Effect>,
     ) {
@@ -596,14 +597,14 @@ impl Worker {
 }
 
 /// What was saved.
-fn saved<T: FromTree>(text: &str) -> Option<T> {
-    Tree::from_json(text).and_then(T::from_tree).ok()
+fn saved<T: FromJson>(text: &str) -> Option<T> {
+    T::parse(text).ok()
 }
 
 /// An answer as its type, or a problem when it cannot be read.
-fn read<T: FromTree>(result: Result<Tree, Problem>) -> Result<T, Problem> {
+fn read<T: FromJson>(result: Result<Value<'_>, Problem>) -> Result<T, Problem> {
     use ticketgate_protocol::problem::Code;
-    T::from_tree(result?).map_err(|_| {
+    T::from_value(result?).map_err(|_| {
         Problem::new(
             Code::MalformedRequest,
             "The Ticketgate program sent an answer that this extension cannot read.",

@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use ticketgate_protocol::ids::{CustomerId, PolicyId};
 use ticketgate_protocol::page::ChipView;
 use ticketgate_protocol::ticket::Ticket;
-use ticketgate_protocol::tree::{FromTree, ToTree};
+use ticketgate_protocol::tree::{FromJson, ToTree};
 
 use super::input::Sender;
 use super::shelf::Shelf;
@@ -21,7 +21,7 @@ const FRAMES_MAX: usize = 32;
 const TABS_MAX: usize = 300;
 
 /// A recognised ticket, as it is kept.
-#[derive(Debug, Clone, PartialEq, Eq, FromTree, ToTree)]
+#[derive(Debug, Clone, PartialEq, Eq, FromJson, ToTree)]
 pub(super) struct Found {
     /// The ticket.
     pub ticket: Ticket,
@@ -83,7 +83,7 @@ fn certainty_of(level: u8) -> Certainty {
 }
 
 /// What a click on a button means; a new token is made whenever it changes.
-#[derive(Debug, Clone, PartialEq, Eq, FromTree, ToTree)]
+#[derive(Debug, Clone, PartialEq, Eq, FromJson, ToTree)]
 pub(super) struct Meaning {
     /// For which ticket.
     pub ticket: Ticket,
@@ -109,7 +109,7 @@ impl Meaning {
 }
 
 /// The button in a document.
-#[derive(Debug, Clone, PartialEq, FromTree, ToTree)]
+#[derive(Debug, Clone, PartialEq, FromJson, ToTree)]
 pub(super) struct Chip {
     /// As it is drawn.
     pub view: ChipView,
@@ -118,7 +118,7 @@ pub(super) struct Chip {
 }
 
 /// A document with a content script.
-#[derive(Debug, Clone, PartialEq, FromTree, ToTree)]
+#[derive(Debug, Clone, PartialEq, FromJson, ToTree)]
 pub(super) struct Page {
     /// The document.
     pub document: String,
@@ -138,7 +138,7 @@ pub(super) struct Page {
 }
 
 /// A tab.
-#[derive(Debug, Clone, Default, PartialEq, FromTree, ToTree)]
+#[derive(Debug, Clone, Default, PartialEq, FromJson, ToTree)]
 pub(super) struct TabPages {
     /// Its window.
     pub window: i32,
@@ -191,7 +191,7 @@ impl Known {
 }
 
 /// All tabs with content scripts.
-#[derive(Debug, Clone, Default, PartialEq, FromTree, ToTree)]
+#[derive(Debug, Clone, Default, PartialEq, FromJson, ToTree)]
 pub(super) struct Pages {
     tabs: Shelf<i32, TabPages>,
     #[serde(skip)]

@@ -3,19 +3,19 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use ticketgate_protocol::api::{EndCause, Session, State};
 use ticketgate_protocol::ids::SessionId;
-use ticketgate_protocol::tree::{FromTree, ToTree};
+use ticketgate_protocol::tree::{FromJson, ToTree};
 
 /// How long a session that is over stays on the screen, in seconds.
 const FAREWELL_S: i64 = 120;
 
 /// Sessions that are not over, and for a little while those that just ended.
-#[derive(Debug, Clone, Default, PartialEq, FromTree, ToTree)]
+#[derive(Debug, Clone, Default, PartialEq, FromJson, ToTree)]
 pub(super) struct Sessions {
     held: Vec<Held>,
     over: Vec<Held>,
 }
 
-#[derive(Debug, Clone, PartialEq, FromTree, ToTree)]
+#[derive(Debug, Clone, PartialEq, FromJson, ToTree)]
 struct Held {
     session: Session,
     heard: DateTime<Utc>,

@@ -1,7 +1,7 @@
 //! A small map: a list of pairs, searched from its start. The core holds a handful of tabs, sessions and sites; a tree
 //! for each pair of types would cost a tenth of the whole core's size.
 
-use ticketgate_protocol::tree::{Faults, FromTree, ToTree, Tree};
+use ticketgate_protocol::tree::{Faults, FromJson, ToTree, Tree, Value};
 
 /// Pairs with distinct keys, in the order in which they came.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,9 +13,9 @@ impl<K, V> Default for Shelf<K, V> {
     }
 }
 
-impl<K: FromTree, V: FromTree> FromTree for Shelf<K, V> {
-    fn read(tree: Option<Tree>, faults: &mut Faults) -> Self {
-        Self(Vec::read(tree, faults))
+impl<K: FromJson, V: FromJson> FromJson for Shelf<K, V> {
+    fn read(value: Option<Value<'_>>, faults: &mut Faults) -> Self {
+        Self(Vec::read(value, faults))
     }
 }
 

@@ -3,13 +3,13 @@
 
 use chrono::{DateTime, Utc};
 use ticketgate_protocol::page::ToPage;
-use ticketgate_protocol::tree::{FromTree, ToTree};
+use ticketgate_protocol::tree::{FromJson, ToTree};
 
 use super::pages::Known;
 use super::{Effect, Worker, hosts};
 
 /// Host permissions over a browser run.
-#[derive(Debug, Clone, Default, PartialEq, Eq, FromTree, ToTree)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, FromJson, ToTree)]
 pub(super) struct Sites {
     /// Granted as last heard; none before the first word in this browser run.
     granted: Option<Vec<String>>,

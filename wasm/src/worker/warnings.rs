@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use ticketgate_protocol::api::{EndCause, Overview, Session, State};
 use ticketgate_protocol::ids::SessionId;
 use ticketgate_protocol::problem::Problem;
-use ticketgate_protocol::tree::{FromTree, ToTree};
+use ticketgate_protocol::tree::{FromJson, ToTree};
 
 use super::Effect;
 use super::remaining;
@@ -17,12 +17,12 @@ const WARN_AT_S: [i64; 2] = [300, 60];
 pub(super) const EXTEND_MIN_S: i64 = 60;
 
 /// What has been said about each session.
-#[derive(Debug, Clone, Default, PartialEq, Eq, FromTree, ToTree)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, FromJson, ToTree)]
 pub(super) struct Warnings {
     said: Shelf<SessionId, Said>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, FromTree, ToTree)]
+#[derive(Debug, Clone, PartialEq, Eq, FromJson, ToTree)]
 struct Said {
     until: DateTime<Utc>,
     /// The nearest threshold that needs no more warning, in seconds.
@@ -53,7 +53,7 @@ pub(super) fn extension(session: &Session, overview: Option<&Overview>) -> Optio
 }
 
 /// A button of a warning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, FromTree, ToTree)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromJson, ToTree)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Button {
     /// Move the end by so many seconds.

@@ -1,6 +1,6 @@
 //! From a pattern's text to its program.
 
-use super::{BadPattern, Class, Program, Step};
+use super::{BadPattern, Class, GROUPS_MAX, Program, Step};
 
 /// The most steps of a program. The longest of the built-in ones has a hundred.
 const STEPS_MAX: usize = 2_000;
@@ -131,6 +131,9 @@ impl Parser<'_> {
             None
         } else {
             let number = self.program.groups;
+            if number >= GROUPS_MAX {
+                return Err(BadPattern("more than seven groups"));
+            }
             self.program.groups += 1;
             if self.eat("?<") {
                 let (name, rest) =
@@ -260,9 +263,12 @@ fn set(program: &mut Program, at: usize, step: Step) {
     }
 }
 
-/// A fork that prefers to go on, or to leave.
-fn fork(on: usize, away: usize, greedy: bool) -> Step {
-    if greedy { Step::Fork(on, away) } else { Step::Fork(away, on) }
+/// Puts a fork there that prefers to go on, or to leave.
+fn set_fork(program: &mut Program, at: usize, away: usize, greedy: bool) {
+    let (first, second) = if greedy { (at + 1, away) } else { (away, at + 1) };
+    let number = program.forks;
+    program.forks += 1;
+    set(program, at, Step::Fork { first, second, number });
 }
 
 fn emit(program: &mut Program, node: &Node) -> Parsed<()> {
@@ -284,7 +290,7 @@ fn emit(program: &mut Program, node: &Node) -> Parsed<()> {
                     emit(program, node)?;
                     leaving.push(push(program, Step::Done)?);
                     let next = program.steps.len();
-                    set(program, choice, Step::Fork(choice + 1, next));
+                    set_fork(program, choice, next, true);
                 }
             }
             let end = program.steps.len();
@@ -297,7 +303,7 @@ fn emit(program: &mut Program, node: &Node) -> Parsed<()> {
                 let choice = push(program, Step::Done)?;
                 emit(program, node)?;
                 let end = push(program, Step::Jump(choice))? + 1;
-                set(program, choice, fork(choice + 1, end, *greedy));
+                set_fork(program, choice, end, *greedy);
                 return Ok(());
             };
             let mut choices = Vec::new();
@@ -306,7 +312,7 @@ fn emit(program: &mut Program, node: &Node) -> Parsed<()> {
                 emit(program, node)?;
             }
             let end = program.steps.len();
-            choices.into_iter().for_each(|at| set(program, at, fork(at + 1, end, *greedy)));
+            choices.into_iter().for_each(|at| set_fork(program, at, end, *greedy));
             Ok(())
         }
     }

@@ -1,6 +1,7 @@
-//! Finding a program's first match: what comes first in the pattern is tried first, and no step twice at one place.
+//! Finding a program's first match: what comes first in the pattern is tried first, and nothing that branches twice at one
+//! place.
 
-use super::{Class, Program, Step};
+use super::{Class, GROUPS_MAX, Program, Step};
 
 /// How a pattern is held against a text.
 #[derive(Debug, Clone, Copy, Default)]
@@ -13,23 +14,28 @@ pub(in crate::recognise) struct How<'a> {
     pub(in crate::recognise) number: Option<&'a str>,
 }
 
+/// Where groups begin and end: two marks for each; [`NOWHERE`] for one that took no part.
+type Marks = [usize; GROUPS_MAX * 2];
+
+const NOWHERE: usize = usize::MAX;
+
 /// What the groups of a match hold.
 #[derive(Debug)]
 pub(in crate::recognise) struct Groups<'t> {
     text: &'t str,
-    marks: Vec<Option<usize>>,
+    marks: Marks,
 }
 
 impl<'t> Groups<'t> {
     /// What a group holds; nothing where it took no part. 0 is the whole match.
     pub(in crate::recognise) fn get(&self, group: usize) -> Option<&'t str> {
-        let mark = |at: usize| self.marks.get(at).copied().flatten();
+        let mark = |at: usize| self.marks.get(at).copied();
         self.text.get(mark(group * 2)?..mark(group * 2 + 1)?)
     }
 
     /// The first group that took part, or else the whole match.
     pub(in crate::recognise) fn first(&self) -> Option<&'t str> {
-        (1..self.marks.len() / 2).find_map(|group| self.get(group)).or_else(|| self.get(0))
+        (1..GROUPS_MAX).find_map(|group| self.get(group)).or_else(|| self.get(0))
     }
 }
 
@@ -38,7 +44,7 @@ enum Todo {
     /// From this step at this place.
     Try(usize, usize),
     /// A mark as it was before what was tried last.
-    Restore(usize, Option<usize>),
+    Restore(usize, usize),
 }
 
 /// The first match.
@@ -46,21 +52,22 @@ pub(super) fn find<'t>(program: &Program, text: &'t str, how: How<'_>) -> Option
     if program.asks_number && how.number.is_none() {
         return None;
     }
-    let size = program.steps.len() * (text.len() + 1);
     let mut search = Search {
         program,
         text,
         how: How { any_case: how.any_case || program.any_case, ..how },
-        tried: vec![0; size.div_ceil(32)],
-        marks: vec![None; program.groups * 2],
+        tried: Vec::new(),
+        marks: [NOWHERE; GROUPS_MAX * 2],
         todo: Vec::new(),
     };
+    let only_here = how.whole || matches!(program.steps.get(1), Some(Step::Begin));
     let mut start = 0;
-    while !search.from(start) {
-        start += text.get(start..)?.chars().next()?.len_utf8();
-        if how.whole {
+    while !(search.may_go_on(0, start) && search.from(start)) {
+        let (_, next) = search.char_at(start)?;
+        if only_here {
             return None;
         }
+        start = next;
     }
     Some(Groups { text, marks: search.marks })
 }
@@ -69,16 +76,18 @@ struct Search<'p, 't> {
     program: &'p Program,
     text: &'t str,
     how: How<'p>,
-    /// A bit for each step and place.
+    /// A bit for each fork and place, made when the first fork is met.
     tried: Vec<u32>,
-    marks: Vec<Option<usize>>,
+    marks: Marks,
     todo: Vec<Todo>,
 }
 
 impl Search<'_, '_> {
     fn from(&mut self, start: usize) -> bool {
-        self.todo.push(Todo::Try(0, start));
-        while let Some(todo) = self.todo.pop() {
+        // An attempt before this one left what it had found.
+        self.marks = [NOWHERE; GROUPS_MAX * 2];
+        let mut next = Some(Todo::Try(0, start));
+        while let Some(todo) = next {
             match todo {
                 Todo::Restore(mark, before) => self.set(mark, before),
                 Todo::Try(step, at) => {
@@ -87,18 +96,24 @@ impl Search<'_, '_> {
                     }
                 }
             }
+            next = self.todo.pop();
         }
         false
     }
 
-    fn set(&mut self, mark: usize, to: Option<usize>) {
+    fn set(&mut self, mark: usize, to: usize) {
         if let Some(place) = self.marks.get_mut(mark) {
             *place = to;
         }
     }
 
-    fn is_new(&mut self, step: usize, at: usize) -> bool {
-        let bit = step * (self.text.len() + 1) + at;
+    /// Between forks there is one way only, so that time is linear if none is taken twice.
+    fn is_new(&mut self, fork: usize, at: usize) -> bool {
+        let places = self.text.len() + 1;
+        if self.tried.is_empty() {
+            self.tried.resize((self.program.forks * places).div_ceil(32), 0);
+        }
+        let bit = fork * places + at;
         let Some(word) = self.tried.get_mut(bit / 32) else { return false };
         let is_new = *word & 1 << (bit % 32) == 0;
         *word |= 1 << (bit % 32);
@@ -107,75 +122,92 @@ impl Search<'_, '_> {
 
     fn run(&mut self, mut step: usize, mut at: usize) -> bool {
         loop {
-            if !self.is_new(step, at) {
-                return false;
-            }
             let Some(now) = self.program.steps.get(step).copied() else { return false };
             step += 1;
-            let rest = self.text.get(at..).unwrap_or_default();
-            let goes_on = match now {
-                Step::Char(wanted) => self.takes(rest, &mut at, |c| c == wanted),
-                Step::Class(class) => match self.program.classes.get(class) {
-                    Some(class) if class.negated => {
-                        !self.takes(rest, &mut at, |c| class.holds(c)) && !rest.is_empty()
+            match now {
+                Step::Jump(to) => step = to,
+                Step::Fork { first, second, number } => {
+                    if !self.is_new(number, at) {
+                        return false;
                     }
-                    Some(class) => self.takes(rest, &mut at, |c| class.holds(c)),
-                    None => false,
-                },
-                Step::Any => self.takes(rest, &mut at, |c| c != '\n' || self.program.dot_all),
-                Step::Number => self.takes_number(rest, &mut at),
-                Step::Begin => at == 0,
-                Step::End => rest.is_empty(),
-                Step::Edge(wanted) => self.is_edge(at) == wanted,
-                Step::Jump(to) => {
-                    step = to;
-                    true
-                }
-                Step::Fork(first, second) => {
-                    if self.may_go_on(first, rest) {
-                        if self.may_go_on(second, rest) {
+                    step = second;
+                    if self.may_go_on(first, at) {
+                        if self.may_go_on(second, at) {
                             self.todo.push(Todo::Try(second, at));
                         }
                         step = first;
-                    } else {
-                        step = second;
                     }
-                    true
                 }
                 Step::Mark(mark) => {
-                    let before = self.marks.get(mark).copied().flatten();
-                    self.todo.push(Todo::Restore(mark, before));
-                    self.set(mark, Some(at));
-                    true
+                    // Only another way leads back here.
+                    if !self.todo.is_empty() {
+                        let before = self.marks.get(mark).copied().unwrap_or(NOWHERE);
+                        self.todo.push(Todo::Restore(mark, before));
+                    }
+                    self.set(mark, at);
                 }
-                Step::Done => return !self.how.whole || rest.is_empty(),
-            };
-            if !goes_on {
-                return false;
+                Step::Done => return !self.how.whole || at == self.text.len(),
+                now => match self.after(now, at) {
+                    Some(next) => at = next,
+                    None => return false,
+                },
             }
         }
     }
 
     /// Whether a step does not fail at once: what would only be tried to fail is most of what there is to try.
-    fn may_go_on(&self, step: usize, rest: &str) -> bool {
-        match self.program.steps.get(step) {
-            Some(Step::Char(wanted)) if !self.how.any_case => rest.starts_with(*wanted),
-            _ => true,
+    fn may_go_on(&self, mut step: usize, at: usize) -> bool {
+        loop {
+            match self.program.steps.get(step).copied() {
+                Some(Step::Mark(_)) => step += 1,
+                Some(Step::Jump(to)) => step = to,
+                Some(Step::Fork { .. } | Step::Done) => return true,
+                Some(step) => return self.after(step, at).is_some(),
+                None => return false,
+            }
         }
     }
 
-    fn takes(&self, rest: &str, at: &mut usize, fits: impl Fn(char) -> bool) -> bool {
-        let Some(c) = rest.chars().next() else { return false };
-        *at += c.len_utf8();
-        fits(c) || (self.how.any_case && (fits(c.to_ascii_lowercase()) || fits(c.to_ascii_uppercase())))
+    /// Where a step that takes something, or looks, goes on; nowhere where it fails.
+    fn after(&self, step: Step, at: usize) -> Option<usize> {
+        let looks = |holds: bool| holds.then_some(at);
+        match step {
+            Step::Begin => return looks(at == 0),
+            Step::End => return looks(at == self.text.len()),
+            Step::Edge(wanted) => return looks(self.is_edge(at) == wanted),
+            Step::Number => {
+                let number = self.how.number?;
+                let head = self.text.get(at..at + number.len())?;
+                let same =
+                    if self.how.any_case { head.eq_ignore_ascii_case(number) } else { head == number };
+                return same.then_some(at + number.len());
+            }
+            _ => {}
+        }
+        let (c, next) = self.char_at(at)?;
+        let fits = match step {
+            Step::Char(wanted) => c == wanted || (self.how.any_case && c.eq_ignore_ascii_case(&wanted)),
+            Step::Class(class) => self.is_in(self.program.classes.get(class)?, c),
+            _ => c != '\n' || self.program.dot_all,
+        };
+        fits.then_some(next)
     }
 
-    fn takes_number(&self, rest: &str, at: &mut usize) -> bool {
-        let Some(number) = self.how.number else { return false };
-        *at += number.len();
-        rest.get(..number.len()).is_some_and(|head| {
-            if self.how.any_case { head.eq_ignore_ascii_case(number) } else { head == number }
-        })
+    fn is_in(&self, class: &Class, c: char) -> bool {
+        let in_any_case =
+            || self.how.any_case && (class.holds(c.to_ascii_lowercase()) || class.holds(c.to_ascii_uppercase()));
+        (class.holds(c) || in_any_case()) != class.negated
+    }
+
+    /// The character at a place, and the place behind it.
+    fn char_at(&self, at: usize) -> Option<(char, usize)> {
+        match self.text.as_bytes().get(at)? {
+            byte @ 0..0x80 => Some((char::from(*byte), at + 1)),
+            _ => {
+                let c = self.text.get(at..)?.chars().next()?;
+                Some((c, at + c.len_utf8()))
+            }
+        }
     }
 
     fn is_edge(&self, at: usize) -> bool {

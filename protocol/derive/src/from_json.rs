@@ -1,27 +1,27 @@
-//! `#[derive(FromTree)]`.
+//! `#[derive(FromJson)]`.
 
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{Data, DeriveInput, Error, Fields, FieldsNamed, Result, Variant};
 
-use crate::attributes::{Missing, OfField, OfType, OfVariant, Tagging, names};
+use crate::attributes::{Missing, OfField, OfType, OfVariant, Tagging, member_names, names};
 
 pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
     let of = OfType::read(&input.attrs)?;
     let body = match &input.data {
         Data::Struct(data) => match &data.fields {
             Fields::Named(fields) => structure(fields, &of)?,
-            other => return Err(Error::new_spanned(other, "FromTree wants fields with names")),
+            other => return Err(Error::new_spanned(other, "FromJson wants fields with names")),
         },
         Data::Enum(data) => variants(&data.variants.iter().collect::<Vec<_>>(), &of)?,
-        Data::Union(_) => return Err(Error::new_spanned(input, "FromTree knows no unions")),
+        Data::Union(_) => return Err(Error::new_spanned(input, "FromJson knows no unions")),
     };
     let name = &input.ident;
     Ok(quote! {
         #[automatically_derived]
-        impl ::ticketgate_protocol::tree::FromTree for #name {
+        impl ::ticketgate_protocol::tree::FromJson for #name {
             fn read(
-                tree: ::core::option::Option<::ticketgate_protocol::tree::Tree>,
+                value: ::core::option::Option<::ticketgate_protocol::tree::Value<'_>>,
                 faults: &mut ::ticketgate_protocol::tree::Faults,
             ) -> Self {
                 #body
@@ -31,32 +31,32 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
 }
 
 fn structure(fields: &FieldsNamed, of: &OfType) -> Result<TokenStream> {
-    let base = of.default.then(|| quote!(let base = <Self as ::core::default::Default>::default();));
-    let (take, values) = members(fields, of.deny_unknown, of.default)?;
+    if !matches!(of.tagging, Tagging::Outside) {
+        return Err(Error::new_spanned(fields, "FromJson knows tags of enums only"));
+    }
+    let (take, values) = members(fields, of.deny_unknown)?;
     Ok(quote! {
-        #base
         #take
         Self { #values }
     })
 }
 
-/// The statement that takes `tree` apart into `members`, and the fields of a literal made of them.
-fn members(fields: &FieldsNamed, deny_unknown: bool, from_base: bool) -> Result<(TokenStream, TokenStream)> {
+/// The statement that takes `value` apart into `members`, and the fields of a literal made of them.
+fn members(fields: &FieldsNamed, deny_unknown: bool) -> Result<(TokenStream, TokenStream)> {
     let read: Vec<OfField> = fields.named.iter().map(OfField::read).collect::<Result<_>>()?;
-    let known = names(read.iter().filter(|field| !field.skip).map(|field| &field.name));
+    let known = member_names(fields, &read)?;
     let mut at = 0usize;
     let mut values = TokenStream::new();
     for (field, read) in fields.named.iter().zip(&read) {
         let ident = &field.ident;
         if read.flatten {
-            return Err(Error::new_spanned(field, "FromTree knows no flatten"));
+            return Err(Error::new_spanned(field, "FromJson knows no flatten"));
         }
         if read.skip {
             values.extend(quote!(#ident: ::core::default::Default::default(),));
             continue;
         }
         values.extend(match &read.missing {
-            _ if from_base => quote!(#ident: members.or(#at, base.#ident),),
             Missing::AsTyped => quote!(#ident: members.get(#at),),
             // An option that is not there is none by itself.
             Missing::Default if is_option(&field.ty) => quote!(#ident: members.get(#at),),
@@ -65,9 +65,9 @@ fn members(fields: &FieldsNamed, deny_unknown: bool, from_base: bool) -> Result<
         });
         at += 1;
     }
-    let mutable = (at > 0).then(|| quote!(mut));
+    let members = if at > 0 { quote!(mut members) } else { quote!(_) };
     let take = quote! {
-        let #mutable members = ::ticketgate_protocol::tree::Members::of(tree, #known, #deny_unknown, faults);
+        let #members = ::ticketgate_protocol::tree::Members::of(value, #known, #deny_unknown, faults);
     };
     Ok((take, values))
 }
@@ -81,10 +81,10 @@ fn variants(variants: &[&Variant], of: &OfType) -> Result<TokenStream> {
     let open = other.is_some();
     let tree = quote!(::ticketgate_protocol::tree);
     let take = match &of.tagging {
-        Tagging::Outside => quote!(#tree::Chosen::outside(tree, #list, #open, faults)),
-        Tagging::Inside(tag) => quote!(#tree::Chosen::inside(tree, #tag, #list, #open, faults)),
+        Tagging::Outside => quote!(#tree::Chosen::outside(value, #list, #open, faults)),
+        Tagging::Inside(tag) => quote!(#tree::Chosen::inside(value, #tag, #list, #open, faults)),
         Tagging::Beside(tag, content) => {
-            quote!(#tree::Chosen::beside(tree, #tag, #content, #list, #open, faults))
+            quote!(#tree::Chosen::beside(value, #tag, #content, #list, #open, faults))
         }
     };
     let inside = matches!(of.tagging, Tagging::Inside(_));
@@ -97,18 +97,18 @@ fn variants(variants: &[&Variant], of: &OfType) -> Result<TokenStream> {
             Fields::Unit if all_bare || inside => quote!(Self::#ident),
             Fields::Unit => quote!({ chosen.nothing(faults); Self::#ident }),
             Fields::Unnamed(fields) if fields.unnamed.len() == 1 => {
-                quote!(Self::#ident(#tree::FromTree::read(chosen.body, faults)))
+                quote!(Self::#ident(#tree::FromJson::read(chosen.body, faults)))
             }
             Fields::Named(fields) => {
-                let (take, values) = members(fields, of.deny_unknown, false)?;
-                let keep = fields.named.is_empty().then(|| quote!(drop(members);));
-                quote!({ let tree = chosen.body; #take #keep Self::#ident { #values } })
+                let (take, values) = members(fields, of.deny_unknown)?;
+                quote!({ let value = chosen.body; #take Self::#ident { #values } })
             }
             Fields::Unnamed(fields) => {
-                return Err(Error::new_spanned(fields, "FromTree knows no variants of several values"));
+                return Err(Error::new_spanned(fields, "FromJson knows no variants of several values"));
             }
         };
-        // What is of no variant is a fault already; the last one stands in for it and is thrown away.
+        // What is of no variant is a fault already; the last one stands in for it and is thrown away. (It must not hold its
+        // own type: that would not end.)
         arms.push(if !open && at + 1 == known.len() { quote!(_ => #made,) } else { quote!(#at => #made,) });
     }
     let rest = other.map(|ident| quote!(_ => Self::#ident,));
