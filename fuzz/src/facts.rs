@@ -61,7 +61,7 @@ fn foreign(facts: &Facts) -> Option<()> {
 /// What holds of everything that is recognised.
 pub(crate) fn recognised(sender: &str, found: &Recognition) {
     let Recognition::Ticket(found) = found else { return };
-    assert_eq!(found.ticket.checked().as_ref(), Ok(&found.ticket));
+    assert_eq!(found.ticket.clone().checked().as_ref(), Ok(&found.ticket));
     if let Some(url) = &found.ticket.url {
         let origin = sender.split(['/', '?', '#']).take(3).collect::<Vec<_>>().join("/");
         assert!(

@@ -112,7 +112,7 @@ fn decided(wish: &Activate) {
                 assert_eq!(text::line(&granted.reason, REASON_MAX).as_ref(), Ok(&granted.reason));
                 assert!(granted.ticket.is_some() || !policy.ticket_required);
                 if let Some(ticket) = &granted.ticket {
-                    assert_eq!(ticket.checked().as_ref(), Ok(ticket));
+                    assert_eq!(ticket.clone().checked().as_ref(), Ok(ticket));
                 }
             }
             Err(problem) => assert!(

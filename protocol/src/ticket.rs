@@ -62,32 +62,32 @@ impl std::fmt::Display for BadTicket {
 impl std::error::Error for BadTicket {}
 
 impl Ticket {
-    /// Checks every field and answers a ticket whose texts are trimmed, bounded and clean.
+    /// Checks every field and answers the ticket with its texts trimmed, bounded and clean.
     ///
     /// # Errors
     /// [`BadTicket`] names the first field that was refused.
-    pub fn checked(&self) -> Result<Self, BadTicket> {
-        let optional = |field, value: &Option<String>, max| match value {
-            None => Ok(None),
-            Some(text) => text::line(text, max).map(Some).map_err(|bad| bad_text(field, bad)),
-        };
-        let url = optional("address", &self.url, URL_MAX)?;
-        if url.as_deref().is_some_and(|u| !(u.starts_with("https://") || u.starts_with("http://"))) {
-            return Err(BadTicket { field: "address", fault: TicketFault::Address });
+    pub fn checked(mut self) -> Result<Self, BadTicket> {
+        if let Some(url) = &mut self.url {
+            check("address", url, URL_MAX)?;
+            if !(url.starts_with("https://") || url.starts_with("http://")) {
+                return Err(BadTicket { field: "address", fault: TicketFault::Address });
+            }
         }
-        Ok(Self {
-            system: if self.system.is_empty() {
-                String::new()
-            } else {
-                text::line(&self.system, NUMBER_MAX).map_err(|bad| bad_text("system", bad))?
-            },
-            number: text::line(&self.number, NUMBER_MAX).map_err(|bad| bad_text("number", bad))?,
-            url,
-            summary: optional("summary", &self.summary, FIELD_MAX)?,
-            customer: optional("customer", &self.customer, FIELD_MAX)?,
-            contact: optional("contact", &self.contact, FIELD_MAX)?,
-            status: optional("status", &self.status, FIELD_MAX)?,
-        })
+        if !self.system.is_empty() {
+            check("system", &mut self.system, NUMBER_MAX)?;
+        }
+        check("number", &mut self.number, NUMBER_MAX)?;
+        for (field, value) in [
+            ("summary", &mut self.summary),
+            ("customer", &mut self.customer),
+            ("contact", &mut self.contact),
+            ("status", &mut self.status),
+        ] {
+            if let Some(text) = value {
+                check(field, text, FIELD_MAX)?;
+            }
+        }
+        Ok(self)
     }
 
     /// Whether both name the same ticket: system and number, and the address where both have one.
@@ -102,6 +102,12 @@ impl Ticket {
     }
 }
 
-fn bad_text(field: &'static str, bad: BadText) -> BadTicket {
-    BadTicket { field, fault: TicketFault::Text(bad) }
+/// Leaves the trimmed text there. Most are that already.
+fn check(field: &'static str, text: &mut String, max: usize) -> Result<(), BadTicket> {
+    let bad = |bad| BadTicket { field, fault: TicketFault::Text(bad) };
+    let trimmed = text::trimmed(text, max).map_err(bad)?;
+    if trimmed.len() < text.len() {
+        *text = trimmed.to_owned();
+    }
+    Ok(())
 }

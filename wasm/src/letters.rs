@@ -31,7 +31,7 @@ pub(crate) fn lower_case(text: &str) -> String {
 
 /// Whether two texts are the same but for the case of their letters.
 pub(crate) fn is_same_word(a: &str, b: &str) -> bool {
-    a.eq_ignore_ascii_case(b) || (!a.is_ascii() && !b.is_ascii() && lower_case(a) == lower_case(b))
+    a.eq_ignore_ascii_case(b) || (!b.is_ascii() && !a.is_ascii() && lower_case(a) == lower_case(b))
 }
 
 /// Whether a letter or a digit of any script is in it.

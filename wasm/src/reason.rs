@@ -1,6 +1,7 @@
 //! The reason made from a ticket: `#4711 Outlook crashes on start (Acme Corp, reception)`. Pure text work; the person
 //! can edit the result, and the broker checks it again.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use ticketgate_protocol::text::{self, FIELD_MAX, REASON_MAX};
@@ -174,14 +175,14 @@ impl Template {
     /// nothing that the template names. What is too long is shortened with `…`, the longest part first.
     #[must_use]
     pub fn reason(&self, ticket: &Ticket) -> Option<String> {
-        let fold = |text: &Option<String>| text.as_deref().and_then(|text| text::fold(text, FIELD_MAX));
-        let mut values = [
-            text::fold(&ticket.number, FIELD_MAX),
-            fold(&ticket.summary),
-            fold(&ticket.customer),
-            fold(&ticket.contact),
-            fold(&ticket.status),
-            text::fold(&ticket.system, FIELD_MAX),
+        let fold = |text| text::fold(text, FIELD_MAX);
+        let mut values: Values<'_> = [
+            fold(&ticket.number),
+            ticket.summary.as_deref().and_then(fold),
+            ticket.customer.as_deref().and_then(fold),
+            ticket.contact.as_deref().and_then(fold),
+            ticket.status.as_deref().and_then(fold),
+            fold(&ticket.system),
         ];
         let mut any = false;
         self.each_part(&mut |part| any |= value(&values, part).is_some()).ok()?;
@@ -189,7 +190,8 @@ impl Template {
             return None;
         }
         loop {
-            let reason = text::fold(&self.fill(&values), usize::MAX)?;
+            let filled = self.fill(&values);
+            let reason = text::fold(&filled, usize::MAX)?;
             let over = reason.chars().count().saturating_sub(REASON_MAX);
             if over == 0 {
                 return text::line(&reason, REASON_MAX).ok();
@@ -208,11 +210,11 @@ impl Template {
                 return text::line(&shorten(&reason, REASON_MAX), REASON_MAX).ok();
             }
             let shorter = shorten(value(&values, part)?, length.saturating_sub(over).max(PART_MIN));
-            *values.get_mut(part as usize)? = Some(shorter);
+            *values.get_mut(part as usize)? = Some(Cow::Owned(shorter));
         }
     }
 
-    fn fill(&self, values: &[Option<String>; 6]) -> String {
+    fn fill(&self, values: &Values<'_>) -> String {
         let mut out = String::new();
         // How much of it ends in something that is no separator.
         let mut end = 0;
@@ -240,7 +242,7 @@ fn add(out: &mut String, between: &str, text: &str) {
     out.push_str(text);
 }
 
-fn fill_piece(piece: &Piece<'_>, values: &[Option<String>; 6]) -> Option<String> {
+fn fill_piece(piece: &Piece<'_>, values: &Values<'_>) -> Option<String> {
     match piece {
         Piece::Word(word) => fill_word(word, values),
         Piece::Group { open, items, close } => {
@@ -262,7 +264,7 @@ fn fill_piece(piece: &Piece<'_>, values: &[Option<String>; 6]) -> Option<String>
 }
 
 /// A word without parts stands as it is; one with parts needs one of them at least.
-fn fill_word(mut word: &str, values: &[Option<String>; 6]) -> Option<String> {
+fn fill_word(mut word: &str, values: &Values<'_>) -> Option<String> {
     let mut out = String::new();
     let (mut parts, mut found) = (0, 0);
     while let Ok(Some(atom)) = atom(&mut word) {
@@ -280,7 +282,10 @@ fn fill_word(mut word: &str, values: &[Option<String>; 6]) -> Option<String> {
     (parts == 0 || found > 0).then_some(out)
 }
 
-fn value(values: &[Option<String>; 6], part: Part) -> Option<&str> {
+/// What the parts say, in their order.
+type Values<'t> = [Option<Cow<'t, str>>; 6];
+
+fn value<'v>(values: &'v Values<'_>, part: Part) -> Option<&'v str> {
     values.get(part as usize)?.as_deref()
 }
 

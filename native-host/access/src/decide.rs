@@ -303,7 +303,7 @@ fn ticket(policy: &Policy, named: Option<&Ticket>) -> Result<Option<Ticket>, Pro
                 .remedy("Open the ticket and activate from there, or type its number."))
         }
         None => Ok(None),
-        Some(ticket) => ticket.checked().map(Some).map_err(|bad| {
+        Some(ticket) => ticket.clone().checked().map(Some).map_err(|bad| {
             let mut detail = bad.to_string();
             detail.replace_range(..1, "T");
             Problem::new(Code::BadTicket, format!("{detail}."))

@@ -1,6 +1,8 @@
 //! Addresses: taking one apart, matching it against a rule's forms, and building a ticket's own address.
 //! Only `http` and `https`; an address that is odd in any way has no parts and so matches nothing.
 
+use std::borrow::Cow;
+
 use super::pattern::{How, Pattern};
 use super::rule::AddressRule;
 use crate::letters::split_at_last;
@@ -54,38 +56,52 @@ pub(super) fn host_fits(glob: &str, host: &str) -> bool {
                 .is_some_and(|(got, host)| got.eq_ignore_ascii_case(wanted) && fits(rest, host)),
         }
     }
-    fits(glob.as_bytes(), host.as_bytes())
+    let (glob, host) = (glob.as_bytes(), host.as_bytes());
+    // The last letter tells most of them apart.
+    let last_fits = match (glob.last(), host.last()) {
+        (Some(wanted), Some(got)) => matches!(wanted, b'*' | b'#') || wanted.eq_ignore_ascii_case(got),
+        _ => true,
+    };
+    last_fits && fits(glob, host)
 }
 
 /// Names that an address gives, with their values.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Names(Vec<(String, Value)>);
+pub(super) struct Names<'a>(Vec<(&'a str, Value<'a>)>);
 
 #[derive(Debug, PartialEq, Eq)]
-struct Value {
-    text: String,
+enum Value<'a> {
     /// Still percent-encoded, so it goes into an address as it is.
-    encoded: bool,
+    Encoded(&'a str),
+    Plain(String),
 }
 
-impl Names {
+impl<'a> Names<'a> {
     /// The value as text.
-    pub(super) fn get(&self, name: &str) -> Option<String> {
-        let value = self.value(name)?;
-        Some(if value.encoded { decode(&value.text, false) } else { value.text.clone() })
+    pub(super) fn get(&self, name: &str) -> Option<Cow<'_, str>> {
+        Some(match self.value(name)? {
+            Value::Encoded(text) => decode(text, false),
+            Value::Plain(text) => Cow::Borrowed(text),
+        })
     }
 
-    fn value(&self, name: &str) -> Option<&Value> {
+    fn value(&self, name: &str) -> Option<&Value<'a>> {
         // Of a name that several patterns give the last counts.
-        self.0.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value)
+        self.0.iter().rev().find(|(known, _)| *known == name).map(|(_, value)| value)
     }
 
-    fn take_from(&mut self, pattern: &Pattern, any_case: bool, text: &str, encoded: bool) -> bool {
+    fn take_from<'t>(
+        &mut self,
+        pattern: &'a Pattern,
+        any_case: bool,
+        text: &'t str,
+        value: impl Fn(&'t str) -> Value<'a>,
+    ) -> bool {
         let how = How { whole: true, any_case, number: None };
         let Some(groups) = pattern.find(text, how) else { return false };
         for (name, group) in pattern.names() {
             if let Some(found) = groups.get(*group) {
-                self.0.push((name.clone(), Value { text: found.to_owned(), encoded }));
+                self.0.push((name, value(found)));
             }
         }
         true
@@ -93,20 +109,20 @@ impl Names {
 }
 
 /// The names that the address gives where it is of the rule's form.
-pub(super) fn fits(rule: &AddressRule, parts: Parts<'_>) -> Option<Names> {
+pub(super) fn fits<'a>(rule: &'a AddressRule, parts: Parts<'a>) -> Option<Names<'a>> {
     let mut names = Names::default();
-    if !names.take_from(&rule.path, rule.any_case, parts.path, true) {
+    if !names.take_from(&rule.path, rule.any_case, parts.path, Value::Encoded) {
         return None;
     }
     for (name, pattern) in &rule.query.0 {
         let separators = rule.separators.as_deref().unwrap_or("&");
         let value = parameter(parts.query, name, separators, rule.any_case)?;
-        if !names.take_from(pattern, rule.any_case, &value, false) {
+        if !names.take_from(pattern, rule.any_case, &value, |text| Value::Plain(text.to_owned())) {
             return None;
         }
     }
     if let Some(pattern) = &rule.hash
-        && !names.take_from(pattern, rule.any_case, parts.hash, true)
+        && !names.take_from(pattern, rule.any_case, parts.hash, Value::Encoded)
     {
         return None;
     }
@@ -114,7 +130,7 @@ pub(super) fn fits(rule: &AddressRule, parts: Parts<'_>) -> Option<Names> {
 }
 
 /// The first value of a query parameter.
-fn parameter(query: &str, name: &str, separators: &str, any_case: bool) -> Option<String> {
+fn parameter<'q>(query: &'q str, name: &str, separators: &str, any_case: bool) -> Option<Cow<'q, str>> {
     query.split(|c| separators.chars().any(|separator| separator == c)).find_map(|pair| {
         let (key, value) = pair.split_once('=')?;
         let key = decode(key, true);
@@ -124,7 +140,10 @@ fn parameter(query: &str, name: &str, separators: &str, any_case: bool) -> Optio
 }
 
 /// Undoes percent-encoding (and `+` for a space in a query). What is not valid UTF-8 afterwards is replaced.
-fn decode(text: &str, plus: bool) -> String {
+fn decode(text: &str, plus: bool) -> Cow<'_, str> {
+    if !text.bytes().any(|byte| byte == b'%' || (plus && byte == b'+')) {
+        return Cow::Borrowed(text);
+    }
     let hex = |b: u8| char::from(b).to_digit(16).and_then(|d| u8::try_from(d).ok());
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -139,11 +158,11 @@ fn decode(text: &str, plus: bool) -> String {
             _ => out.push(byte),
         }
     }
-    String::from_utf8_lossy(&out).into_owned()
+    Cow::Owned(String::from_utf8_lossy(&out).into_owned())
 }
 
 /// Builds a ticket's address from a rule's `link`. `None` where a name has no value.
-pub(super) fn link(template: &str, parts: Parts<'_>, names: &Names, number: &str) -> Option<String> {
+pub(super) fn link(template: &str, parts: Parts<'_>, names: &Names<'_>, number: &str) -> Option<String> {
     let mut out = String::new();
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('{') {
@@ -153,8 +172,8 @@ pub(super) fn link(template: &str, parts: Parts<'_>, names: &Names, number: &str
             "origin" => out.push_str(parts.origin),
             "number" => encode(number, &mut out),
             name => match names.value(name)? {
-                Value { text, encoded: true } => out.push_str(text),
-                Value { text, encoded: false } => encode(text, &mut out),
+                Value::Encoded(text) => out.push_str(text),
+                Value::Plain(text) => encode(text, &mut out),
             },
         }
         rest = tail;

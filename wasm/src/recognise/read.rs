@@ -1,7 +1,7 @@
 //! From a text of the page to a field's value: folded, captured, cleaned, bounded. "Nothing" is never a value.
 
 use ticketgate_protocol::page::TEXT_MAX;
-use ticketgate_protocol::text::{self, NUMBER_MAX};
+use ticketgate_protocol::text::{self, NUMBER_MAX, is_longer};
 
 use super::pattern::How;
 use super::rule::Candidate;
@@ -39,6 +39,9 @@ const NOTHING: &[&str] = &[
     "}}",
 ];
 
+/// The longest of them, in bytes.
+const NOTHING_MAX: usize = 15;
+
 /// How a rule reads texts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reader<'a> {
@@ -62,23 +65,23 @@ impl Reader<'_> {
     pub(super) fn read(&self, candidate: &Candidate, text: &str, limit: Limit) -> Option<String> {
         let line = text::fold(text, TEXT_MAX)?;
         let taken = match &candidate.take {
-            None => line.as_str(),
+            None => &*line,
             // A group that took part in the match, or the whole of it.
             Some(take) => take.find(&line, How { number: self.number, ..How::default() })?.first()?,
         };
         let taken = if candidate.strip_zeros { taken.trim_start().trim_start_matches('0') } else { taken };
         let value = match limit {
             Limit::Text(max) => text::fold(taken, max)?,
-            Limit::Number => text::fold(taken, NUMBER_MAX + 1).filter(|n| n.chars().count() <= NUMBER_MAX)?,
+            Limit::Number => text::fold(taken, NUMBER_MAX + 1).filter(|n| !is_longer(n, NUMBER_MAX))?,
         };
-        (!self.is_nothing(&value)).then_some(value)
+        (!self.is_nothing(&value)).then(|| value.into_owned())
     }
 
     fn is_nothing(&self, value: &str) -> bool {
-        NOTHING.iter().any(|word| is_same_word(word, value))
+        // Bare punctuation names nobody and nothing.
+        !names_something(value)
+            || (value.len() <= NOTHING_MAX && NOTHING.iter().any(|word| is_same_word(word, value)))
             || self.nothing.iter().any(|word| is_same_word(word, value))
-            // Bare punctuation names nobody and nothing.
-            || !names_something(value)
     }
 }
 
@@ -105,6 +108,7 @@ mod tests {
 
     #[test]
     fn placeholders_are_nothing() {
+        assert_eq!(NOTHING.iter().map(|word| word.len()).max(), Some(NOTHING_MAX));
         for text in [
             "",
             " ",

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use ticketgate_protocol::page::{Facts, QUESTIONS_MAX, Question, Questions, Read};
-use ticketgate_protocol::text::{FIELD_MAX, URL_MAX};
+use ticketgate_protocol::text::{self, FIELD_MAX, URL_MAX};
 use ticketgate_protocol::ticket::Ticket;
 use ticketgate_protocol::tree::FromJson;
 
@@ -197,11 +197,11 @@ impl Asked {
         let (contact, contact_certainty) = text(&rule.contact);
         let (status, status_certainty) = text(&rule.status);
         let url =
-            address::link(&rule.link, parts, &names, &number).filter(|url| url.chars().count() <= URL_MAX);
+            address::link(&rule.link, parts, &names, &number).filter(|url| text::trimmed(url, URL_MAX).is_ok() && Parts::of(url).is_some());
         let ticket = Ticket { system: rule.system.clone(), number, url, summary, customer, contact, status };
         Some(Recognised {
-            // Every text above is folded and bounded; an address with a strange character is the one thing left.
-            ticket: ticket.checked().or_else(|_| Ticket { url: None, ..ticket }.checked()).ok()?,
+            // Every text above is folded and bounded.
+            ticket: ticket.checked().ok()?,
             system_name: rule.name.clone(),
             certainty: FieldCertainty {
                 number: number_certainty,
@@ -228,24 +228,19 @@ fn holds(fact: &Fact, facts: &Facts) -> bool {
 fn field(
     candidates: &[Candidate],
     reader: &Reader<'_>,
-    names: &Names,
+    names: &Names<'_>,
     facts: &Facts,
     limit: read::Limit,
 ) -> Option<(String, Certainty)> {
     for candidate in candidates {
-        let named;
-        let texts = match (&candidate.address, candidate.q) {
-            (Some(name), _) => {
-                named = names.get(name);
-                named.as_slice()
-            }
-            (None, Some(q)) => found(q, facts),
-            (None, None) => std::slice::from_ref(&facts.title),
+        let read = |text: &str| reader.read(candidate, text, limit);
+        let text = match (&candidate.address, candidate.q) {
+            (Some(name), _) => names.get(name).and_then(|text| read(&text)),
+            (None, Some(q)) => found(q, facts).iter().find_map(|text| read(text)),
+            (None, None) => read(&facts.title),
         };
-        for text in texts {
-            if let Some(text) = reader.read(candidate, text, limit) {
-                return Some((text, candidate.certainty()));
-            }
+        if let Some(text) = text {
+            return Some((text, candidate.certainty()));
         }
     }
     None

@@ -238,7 +238,7 @@ proptest! {
                 .collect();
             let facts = Facts { rules: questions.rules, address: url.clone(), title, shown, answers };
             if let Recognition::Ticket(found) = rules.recognise(&url, &facts) {
-                prop_assert_eq!(found.ticket.checked(), Ok(found.ticket.clone()));
+                prop_assert_eq!(found.ticket.clone().checked(), Ok(found.ticket.clone()));
                 prop_assert!(found.certainty.number != Certainty::Missing);
                 if let Some(address) = &found.ticket.url {
                     let origin: String = url.split('/').take(3).collect::<Vec<_>>().join("/");
