@@ -25,11 +25,12 @@ const badgeDrawn = kept.then(drawKeptBadge);
 
 /** The core, once the WASM is compiled and the saved state restored. Every listener waits for it. */
 const ready = (async () => {
-  const core = init({ module_or_path: chrome.runtime.getURL("ticketgate_wasm_bg.wasm") });
-  const restored = restore();
-  // The core's first steps keep this thread busy for a while.
-  await Promise.all([core, restored, badgeDrawn]);
-  return Core.start({ restore: () => restored, carryOut });
+  const compiled = init({ module_or_path: chrome.runtime.getURL("ticketgate_wasm_bg.wasm") });
+  // The core's first steps keep this thread busy for a while: the badge comes before them.
+  const [restored] = await Promise.all([restore(), compiled, badgeDrawn]);
+  const core = new Core({ carryOut });
+  core.handle(restored);
+  return core;
 })();
 ready.catch((error) => {
   console.error("Ticketgate did not start", error);

@@ -16,23 +16,13 @@ use wasm_bindgen::prelude::*;
 use crate::worker::{Effect, Input, Surroundings, Worker};
 
 #[wasm_bindgen(typescript_custom_section)]
-const TYPES: &str = "export interface Shell { restore(): Promise<unknown>; carryOut(effect: any): void; }";
+const TYPES: &str = "export interface Shell { carryOut(effect: any): void; }";
 
 #[wasm_bindgen]
 extern "C" {
-    /// JavaScript's side: what reads the saved state and carries out effects.
+    /// JavaScript's side: what carries out effects.
     #[wasm_bindgen(typescript_type = "Shell")]
     pub type Shell;
-
-    /// Everything that `started` carries.
-    #[wasm_bindgen(method, catch)]
-    fn restore(this: &Shell) -> Result<Restored, JsValue>;
-
-    /// The promise of what was saved.
-    type Restored;
-
-    #[wasm_bindgen(method)]
-    fn then(this: &Restored, begin: &JsValue) -> JsValue;
 
     /// Carries out one effect.
     #[wasm_bindgen(method, catch, js_name = carryOut)]
@@ -79,21 +69,11 @@ fn now() -> DateTime<Utc> {
 
 #[wasm_bindgen]
 impl Core {
-    /// Starts the core: restores what was saved, then says what is to be done.
-    ///
-    /// # Errors
-    /// What JavaScript's side threw while restoring.
-    #[wasm_bindgen(unchecked_return_type = "Promise<Core>")]
-    pub fn start(shell: Shell) -> Result<JsValue, JsValue> {
-        let restored = shell.restore()?;
-        // Not an async function: its executor would be for this one wait.
-        let begin = Closure::once_into_js(move |restored: JsValue| {
-            let worker = RefCell::new(Worker::new(Box::new(Browser)));
-            let core = Self { inner: Rc::new(Inner { worker, shell, timer: RefCell::new(None) }) };
-            core.handle(&restored);
-            JsValue::from(core)
-        });
-        Ok(restored.then(&begin))
+    /// A core that knows nothing yet. The first that happens to it is `started`, with what was saved.
+    #[wasm_bindgen(constructor)]
+    pub fn new(shell: Shell) -> Self {
+        let worker = RefCell::new(Worker::new(Box::new(Browser)));
+        Self { inner: Rc::new(Inner { worker, shell, timer: RefCell::new(None) }) }
     }
 
     /// Something happened; the response to it, if it asks for one.
@@ -107,8 +87,7 @@ impl Core {
         }
     }
 
-    /// The number of the ticket that the facts of a page at `url` amount to. Changes nothing; for support and for
-    /// measuring.
+    /// The number of the ticket that the facts of a page at `url` amount to. Changes nothing; for measuring.
     pub fn recognise(&self, url: &str, facts: &str) -> Option<String> {
         let found = self.inner.worker.borrow().recognise(url, &Facts::from_json(facts).ok()?);
         found.ticket().map(|ticket| ticket.number.clone())

@@ -24,8 +24,9 @@ pub(crate) const CORE: &str = "ticketgate_wasm_bg.wasm";
 const OPTIMISER_MIN: u32 = 132;
 
 /// Sources and settings that the core is made of.
-const SOURCES: [&str; 7] = [
+const SOURCES: [&str; 8] = [
     "wasm/src",
+    "wasm/recognise",
     "wasm/Cargo.toml",
     "protocol/src",
     "protocol/derive",
@@ -35,7 +36,7 @@ const SOURCES: [&str; 7] = [
 ];
 
 /// Data that recognition rules may be compiled from; part of the fingerprint where they exist.
-const DATA: [&str; 2] = ["wasm/rules", "wasm/build.rs"];
+const DATA: [&str; 1] = ["wasm/rules"];
 
 /// How much work goes into the core.
 #[derive(Clone, Copy, PartialEq, Eq)]

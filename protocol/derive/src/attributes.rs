@@ -105,7 +105,9 @@ impl OfType {
                 return Err(Error::new_spanned(tag, "what stands beside name and content is not looked at"));
             }
             (Some(tag), Some(content)) => Tagging::Beside(tag, content),
-            (None, Some(content)) => return Err(Error::new_spanned(content, "content wants a tag beside it")),
+            (None, Some(content)) => {
+                return Err(Error::new_spanned(content, "content wants a tag beside it"));
+            }
         };
         Ok(of)
     }

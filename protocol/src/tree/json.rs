@@ -24,13 +24,23 @@ enum Node {
     Int(i64),
     Float(f64),
     /// The text between these places.
-    Text { from: u32, to: u32 },
+    Text {
+        from: u32,
+        to: u32,
+    },
     /// The same, with escapes in it.
-    Escaped { from: u32, to: u32 },
+    Escaped {
+        from: u32,
+        to: u32,
+    },
     /// Up to this node.
-    List { end: u32 },
+    List {
+        end: u32,
+    },
     /// Names and values in turn, up to this node.
-    Map { end: u32 },
+    Map {
+        end: u32,
+    },
 }
 
 /// A value inside of a text.

@@ -27,12 +27,10 @@ impl<'j, 'f> Members<'j, 'f> {
     ) -> Self {
         let mut found = [0; MEMBERS_MAX];
         let sorted = object.and_then(|object| {
-            object.sort(names, &mut |place, name, value| {
-                match place.and_then(|place| found.get_mut(place)) {
-                    Some(place) => *place = value.at(),
-                    None if deny_unknown => faults.unknown_field(&name.as_text().unwrap_or_default()),
-                    None => {}
-                }
+            object.sort(names, &mut |place, name, value| match place.and_then(|place| found.get_mut(place)) {
+                Some(place) => *place = value.at(),
+                None if deny_unknown => faults.unknown_field(&name.as_text().unwrap_or_default()),
+                None => {}
             })
         });
         if sorted.is_none() {

@@ -8,7 +8,7 @@ use ticketgate_protocol::ticket::Ticket;
 use super::form::{self, Chosen, Form, Source};
 use super::pages::{Found, Known, Meaning};
 use super::{Asked, Effect, Purpose, Sender, Tab, Worker};
-use crate::recognise::Recognition;
+use ticketgate_recognise::Recognition;
 
 impl Worker {
     pub(super) fn hear_page(

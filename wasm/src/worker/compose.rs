@@ -18,7 +18,7 @@ use super::view::{
     Allow, Button, Card, Choice, FormView, JobView, Note, Ring, TicketLine, Tone, Trouble, View,
 };
 use super::{Effect, Intent, Worker, hosts, link, remaining, trouble, warnings};
-use crate::letters::joined;
+use ticketgate_recognise::letters::joined;
 
 impl Worker {
     pub(super) fn settle_popups(&mut self, now: DateTime<Utc>, out: &mut Vec<Effect>) {

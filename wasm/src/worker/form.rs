@@ -7,7 +7,7 @@ use ticketgate_protocol::ticket::Ticket;
 use ticketgate_protocol::tree::{FromJson, ToTree};
 
 use super::memory::Memory;
-use crate::letters::{joined, lower_case};
+use ticketgate_recognise::letters::{joined, lower_case};
 
 /// Who chose a field.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromJson, ToTree)]

@@ -1,6 +1,6 @@
 //! On which sites the content scripts run: those of the manifest, and those that the person allowed.
 
-use crate::letters::split_at_last;
+use ticketgate_recognise::letters::split_at_last;
 
 /// The manifest's own sites (a test compares them with `manifest.json`).
 pub(super) const BUILT_IN: [&str; 7] = [

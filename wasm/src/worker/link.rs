@@ -9,7 +9,7 @@ use ticketgate_protocol::tree::{FromJson, Json, ToTree, Value};
 use ticketgate_protocol::{HOST_NAME, PROTOCOL, PROTOCOL_MIN, api};
 
 use super::{Effect, Soonest};
-use crate::letters;
+use ticketgate_recognise::letters;
 
 /// Pauses before the first attempts to connect again, in seconds; then one attempt every [`LATER_S`].
 pub(super) const PAUSES_S: [i64; 5] = [1, 2, 5, 15, 30];
@@ -120,7 +120,7 @@ pub(super) struct Saved {
 #[derive(Debug, Clone, PartialEq, Eq, FromJson, ToTree)]
 #[serde(rename_all = "snake_case")]
 enum Change {
-    Activate(api::Activate),
+    Activate(Box<api::Activate>),
     Extend(ExtendSession),
     End(EndSession),
 }
@@ -128,7 +128,7 @@ enum Change {
 impl Saved {
     fn of(pending: &Pending) -> Option<Self> {
         let change = match pending.method.clone() {
-            Method::Activate(params) => Change::Activate(params),
+            Method::Activate(params) => Change::Activate(Box::new(params)),
             Method::Extend(params) => Change::Extend(params),
             Method::End(params) => Change::End(params),
             _ => return None,
@@ -145,7 +145,7 @@ impl Saved {
 impl From<Change> for Method {
     fn from(change: Change) -> Self {
         match change {
-            Change::Activate(params) => Self::Activate(params),
+            Change::Activate(params) => Self::Activate(*params),
             Change::Extend(params) => Self::Extend(params),
             Change::End(params) => Self::End(params),
         }
@@ -379,12 +379,7 @@ impl Link {
         id == "hello" || id.is_empty() && matches!(self.state, State::Greeting { .. })
     }
 
-    fn greeted(
-        &mut self,
-        ok: Value<'_>,
-        now: DateTime<Utc>,
-        out: &mut Vec<Effect>,
-    ) -> Vec<Outcome<'static>> {
+    fn greeted(&mut self, ok: Value<'_>, now: DateTime<Utc>, out: &mut Vec<Effect>) -> Vec<Outcome<'static>> {
         if !matches!(self.state, State::Greeting { .. }) {
             return Vec::new();
         }

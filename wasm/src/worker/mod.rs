@@ -48,7 +48,7 @@ use sites::Sites;
 use warnings::Warnings;
 
 use crate::reason::Template;
-use crate::recognise::{Recognition, Rules};
+use ticketgate_recognise::{Recognition, Rules};
 
 /// Pauses before the overview is asked for again after a refusal, in seconds.
 const AGAIN_S: [i64; 5] = [1, 2, 5, 15, 30];

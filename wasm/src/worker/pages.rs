@@ -9,7 +9,7 @@ use ticketgate_protocol::tree::{FromJson, ToTree};
 
 use super::input::Sender;
 use super::shelf::Shelf;
-use crate::recognise::{Certainty, FieldCertainty, Recognised, rank};
+use ticketgate_recognise::{Certainty, FieldCertainty, Recognised, rank};
 
 /// Messages that a tab may send within [`WINDOW_S`]. A busy ticket page sends one or two a second.
 const MESSAGES_MAX: u32 = 60;

@@ -17,7 +17,7 @@ use ticketgate_protocol::page::{ChipState, ChipView, ToPage};
 
 use super::view::View;
 use super::*;
-use crate::recognise::Rules;
+use ticketgate_recognise::Rules;
 
 const DESK: &str = "https://desk.example";
 

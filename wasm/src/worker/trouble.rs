@@ -6,7 +6,7 @@ use ticketgate_protocol::{EXTENSION_ID, PROTOCOL};
 use super::Intent;
 use super::link::{Lost, Stop};
 use super::view::{Button, Step, Tone, Trouble};
-use crate::letters;
+use ticketgate_recognise::letters;
 
 fn retry() -> Option<Button> {
     Some(Button { label: "Try again".into(), intent: Intent::Reconnect {}, disabled: None, busy: false })

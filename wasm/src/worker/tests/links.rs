@@ -283,9 +283,7 @@ fn frames_are_read_as_the_protocols_own_type_reads_them() {
     let newer = Json::read(newer).unwrap();
     let unknown = Frame::Event(ticketgate_protocol::api::Event::Unknown);
     assert_eq!(read_frame(&newer), Some(unknown), "a newer broker's event");
-    for rubbish in
-        ["7", "{}", "{\"id\":\"r1\"}", "{\"ok\":1}", "{\"event\":\"session\"}", "{\"event\":7}"]
-    {
+    for rubbish in ["7", "{}", "{\"id\":\"r1\"}", "{\"ok\":1}", "{\"event\":\"session\"}", "{\"event\":7}"] {
         assert_eq!(read_frame(&Json::read(rubbish).unwrap()), None, "{rubbish}");
     }
 }

@@ -196,8 +196,8 @@ impl Asked {
         let (customer, customer_certainty) = text(&rule.customer);
         let (contact, contact_certainty) = text(&rule.contact);
         let (status, status_certainty) = text(&rule.status);
-        let url =
-            address::link(&rule.link, parts, &names, &number).filter(|url| text::trimmed(url, URL_MAX).is_ok() && Parts::of(url).is_some());
+        let url = address::link(&rule.link, parts, &names, &number)
+            .filter(|url| text::trimmed(url, URL_MAX).is_ok() && Parts::of(url).is_some());
         let ticket = Ticket { system: rule.system.clone(), number, url, summary, customer, contact, status };
         Some(Recognised {
             // Every text above is folded and bounded.
@@ -299,7 +299,7 @@ mod tests {
 
     #[test]
     fn every_built_in_file_is_sound() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/rules/");
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../rules/");
         let files: Vec<(&str, String)> = BUILT_IN
             .iter()
             .map(|(name, _)| (*name, std::fs::read_to_string(format!("{folder}{name}")).unwrap()))
@@ -326,7 +326,7 @@ mod tests {
 
     #[test]
     fn every_rule_file_of_the_folder_is_built_in() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/rules");
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../rules");
         let mut files: Vec<String> = std::fs::read_dir(folder)
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())

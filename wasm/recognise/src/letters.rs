@@ -2,18 +2,18 @@
 //! texts so short that a clever one is not worth its size, and one way of joining for everything that is joined.
 
 /// Whether `part` stands somewhere in `text`.
-pub(crate) fn holds(text: &str, part: &str) -> bool {
+pub fn holds(text: &str, part: &str) -> bool {
     part.is_empty() || text.as_bytes().windows(part.len()).any(|window| window == part.as_bytes())
 }
 
 /// What stands before the last `mark` and what behind it.
-pub(crate) fn split_at_last(text: &str, mark: u8) -> Option<(&str, &str)> {
+pub fn split_at_last(text: &str, mark: u8) -> Option<(&str, &str)> {
     let at = text.bytes().rposition(|byte| byte == mark)?;
     Some((text.get(..at)?, text.get(at + 1..)?))
 }
 
 /// The parts with `between` between them.
-pub(crate) fn joined(parts: &mut dyn Iterator<Item = &str>, between: &str) -> String {
+pub fn joined(parts: &mut dyn Iterator<Item = &str>, between: &str) -> String {
     let mut out = String::new();
     for (at, part) in parts.enumerate() {
         if at > 0 {
@@ -25,17 +25,17 @@ pub(crate) fn joined(parts: &mut dyn Iterator<Item = &str>, between: &str) -> St
 }
 
 /// The text in small letters.
-pub(crate) fn lower_case(text: &str) -> String {
+pub fn lower_case(text: &str) -> String {
     if text.is_ascii() { text.to_ascii_lowercase() } else { of_any_script(text) }
 }
 
 /// Whether two texts are the same but for the case of their letters.
-pub(crate) fn is_same_word(a: &str, b: &str) -> bool {
+pub fn is_same_word(a: &str, b: &str) -> bool {
     a.eq_ignore_ascii_case(b) || (!b.is_ascii() && !a.is_ascii() && lower_case(a) == lower_case(b))
 }
 
 /// Whether a letter or a digit of any script is in it.
-pub(crate) fn names_something(text: &str) -> bool {
+pub fn names_something(text: &str) -> bool {
     text.bytes().any(|byte| byte.is_ascii_alphanumeric()) || (!text.is_ascii() && in_any_script(text))
 }
 

@@ -78,7 +78,7 @@ fn is_about(key: &str, question: &Question) -> bool {
 }
 
 fn fixtures() -> Vec<(String, Fixture)> {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/facts");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/facts");
     let mut fixtures: Vec<_> = std::fs::read_dir(folder)
         .unwrap()
         .flat_map(|entry| {

@@ -43,7 +43,7 @@ mod tests {
     use ticketgate_protocol::ticket::Ticket;
 
     use super::*;
-    use crate::recognise::FieldCertainty;
+    use crate::FieldCertainty;
 
     fn ticket(number: &str, shown: bool, summary: Certainty) -> Recognition {
         Recognition::Ticket(Box::new(Recognised {

@@ -5,13 +5,13 @@ use super::{Class, GROUPS_MAX, Program, Step};
 
 /// How a pattern is held against a text.
 #[derive(Debug, Clone, Copy, Default)]
-pub(in crate::recognise) struct How<'a> {
+pub(crate) struct How<'a> {
     /// It has to match the whole text.
-    pub(in crate::recognise) whole: bool,
+    pub(crate) whole: bool,
     /// ASCII letters count without their case.
-    pub(in crate::recognise) any_case: bool,
+    pub(crate) any_case: bool,
     /// The ticket's number; a pattern that asks for it never matches without.
-    pub(in crate::recognise) number: Option<&'a str>,
+    pub(crate) number: Option<&'a str>,
 }
 
 /// Where groups begin and end: two marks for each; [`NOWHERE`] for one that took no part.
@@ -21,20 +21,20 @@ const NOWHERE: usize = usize::MAX;
 
 /// What the groups of a match hold.
 #[derive(Debug)]
-pub(in crate::recognise) struct Groups<'t> {
+pub(crate) struct Groups<'t> {
     text: &'t str,
     marks: Marks,
 }
 
 impl<'t> Groups<'t> {
     /// What a group holds; nothing where it took no part. 0 is the whole match.
-    pub(in crate::recognise) fn get(&self, group: usize) -> Option<&'t str> {
+    pub(crate) fn get(&self, group: usize) -> Option<&'t str> {
         let mark = |at: usize| self.marks.get(at).copied();
         self.text.get(mark(group * 2)?..mark(group * 2 + 1)?)
     }
 
     /// The first group that took part, or else the whole match.
-    pub(in crate::recognise) fn first(&self) -> Option<&'t str> {
+    pub(crate) fn first(&self) -> Option<&'t str> {
         (1..GROUPS_MAX).find_map(|group| self.get(group)).or_else(|| self.get(0))
     }
 }
@@ -130,12 +130,15 @@ impl Search<'_, '_> {
                     if !self.is_new(number, at) {
                         return false;
                     }
+                    let other = self.may_go_on(second, at);
                     step = second;
                     if self.may_go_on(first, at) {
-                        if self.may_go_on(second, at) {
+                        step = first;
+                        if other {
                             self.todo.push(Todo::Try(second, at));
                         }
-                        step = first;
+                    } else if !other {
+                        return false;
                     }
                 }
                 Step::Mark(mark) => {
@@ -178,8 +181,7 @@ impl Search<'_, '_> {
             Step::Number => {
                 let number = self.how.number?;
                 let head = self.text.get(at..at + number.len())?;
-                let same =
-                    if self.how.any_case { head.eq_ignore_ascii_case(number) } else { head == number };
+                let same = if self.how.any_case { head.eq_ignore_ascii_case(number) } else { head == number };
                 return same.then_some(at + number.len());
             }
             _ => {}
@@ -194,8 +196,9 @@ impl Search<'_, '_> {
     }
 
     fn is_in(&self, class: &Class, c: char) -> bool {
-        let in_any_case =
-            || self.how.any_case && (class.holds(c.to_ascii_lowercase()) || class.holds(c.to_ascii_uppercase()));
+        let in_any_case = || {
+            self.how.any_case && (class.holds(c.to_ascii_lowercase()) || class.holds(c.to_ascii_uppercase()))
+        };
         (class.holds(c) || in_any_case()) != class.negated
     }
 

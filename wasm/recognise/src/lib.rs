@@ -6,6 +6,7 @@
 
 mod address;
 mod frames;
+pub mod letters;
 mod pattern;
 mod read;
 mod rule;

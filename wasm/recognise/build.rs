@@ -7,9 +7,9 @@ use std::path::Path;
 use std::{env, fs};
 
 fn main() {
-    println!("cargo::rerun-if-changed=rules");
+    println!("cargo::rerun-if-changed=../rules");
     let out = env::var_os("OUT_DIR").expect("cargo names a folder");
-    for entry in fs::read_dir("rules").expect("the folder of rules") {
+    for entry in fs::read_dir("../rules").expect("the folder of rules") {
         let path = entry.expect("a file").path();
         let text = fs::read_to_string(&path).expect("a rule file");
         let name = path.file_name().expect("a name");
