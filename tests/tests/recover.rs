@@ -238,34 +238,46 @@ impl World {
     }
 }
 
-#[test]
-fn a_recovery_that_is_killed_at_any_point_is_made_whole_by_the_next() -> Outcome {
+/// Each point that a recovery passes, killed before and killed after; then the next call.
+fn is_whole_after_a_kill_at_any_point(loss: Loss) -> Outcome {
     let recover = ["recover", "--new-ledger"];
-    let mut ad = SambaAd::start(Options::default())?;
-    for loss in [Loss::Damage, Loss::Cut, Loss::All] {
-        let world = World::after(loss, ad)?;
-        let said = world.product.cli_meeting("", &recover)?;
-        assert!(said.succeeded(), "{loss:?}: {said:?}");
-        world.is_recovered(loss, "not killed")?;
-        let passed = world.product.points();
-        ad = world.ad;
-        assert!(passed.len() > 12 && passed.iter().any(|point| point == "ledger.put_aside"), "{passed:?}");
-        for (n, point) in passed.iter().enumerate() {
-            let passage = passed.iter().take(n + 1).filter(|other| *other == point).count();
-            for kill in ["before", "after"] {
-                let fault = format!("{point}#{passage}:{kill}");
-                let world = World::after(loss, ad)?;
-                let killed = world.product.cli_meeting(&fault, &recover)?;
-                assert_eq!(killed.code, None, "{loss:?}, {fault}: {killed:?}");
-                let again = world.product.cli(&["recover"])?;
-                let again = if again.succeeded() { again } else { world.product.cli(&recover)? };
-                assert!(again.succeeded(), "{loss:?}, {fault}: {again:?}");
-                world.is_recovered(loss, &fault)?;
-                ad = world.ad;
-            }
+    let world = World::after(loss, SambaAd::start(Options::default())?)?;
+    let said = world.product.cli_meeting("", &recover)?;
+    assert!(said.succeeded(), "{said:?}");
+    world.is_recovered(loss, "not killed")?;
+    let passed = world.product.points();
+    let mut ad = world.ad;
+    assert!(passed.len() > 12 && passed.iter().any(|point| point == "ledger.put_aside"), "{passed:?}");
+    for (n, point) in passed.iter().enumerate() {
+        let passage = passed.iter().take(n + 1).filter(|other| *other == point).count();
+        for kill in ["before", "after"] {
+            let fault = format!("{point}#{passage}:{kill}");
+            let world = World::after(loss, ad)?;
+            let killed = world.product.cli_meeting(&fault, &recover)?;
+            assert_eq!(killed.code, None, "{fault}: {killed:?}");
+            let again = world.product.cli(&["recover"])?;
+            let again = if again.succeeded() { again } else { world.product.cli(&recover)? };
+            assert!(again.succeeded(), "{fault}: {again:?}");
+            world.is_recovered(loss, &fault)?;
+            ad = world.ad;
         }
     }
     Ok(())
+}
+
+#[test]
+fn a_recovery_from_damage_that_is_killed_at_any_point_is_made_whole_by_the_next() -> Outcome {
+    is_whole_after_a_kill_at_any_point(Loss::Damage)
+}
+
+#[test]
+fn a_recovery_from_a_log_alone_that_is_killed_at_any_point_is_made_whole_by_the_next() -> Outcome {
+    is_whole_after_a_kill_at_any_point(Loss::Cut)
+}
+
+#[test]
+fn a_recovery_from_nothing_that_is_killed_at_any_point_is_made_whole_by_the_next() -> Outcome {
+    is_whole_after_a_kill_at_any_point(Loss::All)
 }
 
 /// As its administrator does: what was listed of a person, and accounts of a ledger that is gone for good.
