@@ -91,6 +91,21 @@ pub(super) async fn begin_anew(places: &Places) -> Result<SqliteLedger, StartErr
     }
 }
 
+/// Keeps one that was read, under the time of that.
+pub(super) async fn keep(aside: &Path) -> Result<Finding, String> {
+    // Nothing was left of it to be put aside.
+    if fs::remove_dir(aside).is_ok() {
+        return Ok(finding("warning", "ledger", "There was none; a new one was begun."));
+    }
+    let read = free(aside.parent().unwrap_or(Path::new("")), &format!("ledger-{}", stamp()));
+    rename("ledger.read_aside", aside, &read).await.map_err(|error| error.to_string())?;
+    let text = format!(
+        "The old one was put aside as {}. Keep it: its audit log is there and nowhere else.",
+        read.display()
+    );
+    Ok(finding("warning", "ledger", &text))
+}
+
 async fn rename(point: &'static str, from: &Path, to: &Path) -> io::Result<()> {
     let renamed = async {
         fs::rename(from, to)?;
@@ -141,19 +156,15 @@ impl Broker {
         }
     }
 
-    /// Takes in what a ledger that was put aside had open. It keeps its new name once this is whole.
-    pub(super) async fn read_aside(&self, aside: &Path, who: &str) -> Result<Vec<Finding>, String> {
-        // Nothing was left of it to be put aside.
-        if fs::remove_dir(aside).is_ok() {
-            return Ok(vec![finding("warning", "ledger", "There was none; a new one was begun.")]);
-        }
+    /// Takes in what a ledger that was put aside had open. Answers whether it can be kept as read, and what there is to be told.
+    pub(super) async fn read_aside(&self, aside: &Path, who: &str) -> Result<(bool, Vec<Finding>), String> {
         let salvage = match SqliteLedger::salvage(&aside.join("ledger.sqlite")) {
             Ok(salvage) => salvage,
             Err(error) => {
                 let text = format!("What {} had open could not be read: {error}.", aside.display());
                 let mut found = finding("error", "ledger", &text);
                 found.remedy = "Make that possible, then run `ticketgate recover` again.".into();
-                return Ok(vec![found]);
+                return Ok((false, vec![found]));
             }
         };
         let much = match (salvage.whole, salvage.accounts.is_empty() && salvage.sessions.is_empty()) {
@@ -161,18 +172,10 @@ impl Broker {
             (false, true) => "Nothing",
             (false, false) => "Only a part",
         };
-        let mut findings: Vec<_> =
-            self.take_in_salvaged(salvage, who).await?.iter().map(without_account).collect();
-        let state = aside.parent().unwrap_or(Path::new(""));
-        let read = free(state, &format!("ledger-{}", stamp()));
-        rename("ledger.read_aside", aside, &read).await.map_err(|error| error.to_string())?;
-        let text = format!(
-            "The old one was put aside as {}. {much} could be read of what it had open. Keep it: its audit log is there and nowhere \
-             else.",
-            read.display()
-        );
-        findings.insert(0, finding("warning", "ledger", &text));
-        Ok(findings)
+        let text = format!("{much} could be read of what the old one had open.");
+        let mut findings = vec![finding("warning", "ledger", &text)];
+        findings.extend(self.take_in_salvaged(salvage, who).await?.iter().map(without_account));
+        Ok((true, findings))
     }
 
     /// Puts what could be read of an old ledger into this one: every session as ending, every account as not settled. What is

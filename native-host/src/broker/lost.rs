@@ -75,14 +75,21 @@ impl Broker {
     pub(super) async fn take_over(self: &Arc<Self>, state: &Path, who: &str) -> Result<Vec<Finding>, String> {
         let snapshot = self.settings();
         let mut findings = Vec::new();
+        let mut read = Vec::new();
         for aside in aside::unread(state) {
-            findings.extend(self.read_aside(&aside, who).await?);
+            let (is_read, told) = self.read_aside(&aside, who).await?;
+            findings.extend(told);
+            read.extend(is_read.then_some(aside));
         }
         let units = self.units(&snapshot).await;
         for (directory, account) in &units.unknown {
             if let Some(note) = &account.seen.marker {
                 findings.push(self.take_in(&snapshot, directory, account, note, who).await?);
             }
+        }
+        // Only now the ledger knows all that can be known of them: broken off before, this is said at the next start, too.
+        for aside in read {
+            findings.push(aside::keep(&aside).await?);
         }
         findings.extend(units.unread);
         findings.extend(self.sweep().await.map_err(|problem| problem.to_string())?);
