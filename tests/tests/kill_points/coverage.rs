@@ -15,7 +15,7 @@ const ELSEWHERE: [(&str, &str); 13] = [
         "somebody else's change: native-host/src/broker/tests/names.rs and outages.rs",
     ),
     ("ledger.account_recovered", "no broker runs then, and it can be said again: recover.rs"),
-    ("ledger.begun", "no broker runs then, and it can be said again: recover.rs"),
+    ("ledger.begun", "nothing is open then, and it is said at the next start: recover.rs"),
     ("ledger.clock_followed", "nothing is open then: native-host/src/broker/tests/restarts.rs"),
     ("ledger.extension_undone", "a second fault: native-host/src/broker/tests/outages.rs"),
     ("ledger.flood", "changes no session: refusals.rs"),
