@@ -6,6 +6,7 @@
 
 mod accounts;
 mod activation;
+pub(crate) mod aside;
 pub mod clock;
 mod connectors;
 mod converge;
@@ -76,6 +77,8 @@ pub struct Broker {
     skews: Mutex<BTreeMap<DirectoryId, TimeDelta>>,
     abandoned: Mutex<BTreeSet<SessionId>>,
     floods: Mutex<BTreeMap<String, DateTime<Utc>>>,
+    /// What is to be said while a ledger before this one is not read.
+    unread: Mutex<Option<Notice>>,
 }
 
 impl Broker {
@@ -97,6 +100,7 @@ impl Broker {
             skews: Mutex::default(),
             abandoned: Mutex::default(),
             floods: Mutex::default(),
+            unread: Mutex::default(),
         })
     }
 
@@ -151,12 +155,14 @@ impl Broker {
         let rows = Rows { sessions: change.sessions.clone(), accounts: change.accounts.clone() };
         match self.ledger.commit(change).await {
             Ok(()) => {}
-            Err(LedgerError::Unavailable(why)) if self.are_written(&rows).await => {
+            Err(LedgerError::Unavailable(why) | LedgerError::Damaged(why))
+                if self.are_written(&rows).await =>
+            {
                 tracing::warn!(write = name, why, "the ledger's answer was lost; the write is there");
             }
             Err(error) => {
                 match &error {
-                    LedgerError::Unavailable(_) => {
+                    LedgerError::Unavailable(_) | LedgerError::Damaged(_) => {
                         tracing::error!(write = name, %error, "the ledger refused a write");
                     }
                     _ => tracing::debug!(write = name, %error, "the ledger refused a write"),
@@ -212,6 +218,7 @@ impl Broker {
                 text: format!("Nothing is granted: {trouble}. What is open still ends."),
             });
         }
+        notices.extend(self.unread.lock().unwrap_or_else(PoisonError::into_inner).clone());
         let behind = self.clock.set_back_by();
         if behind > TimeDelta::zero() {
             notices.push(Notice {

@@ -1,5 +1,5 @@
-//! Faults on request, for tests only: with the feature `fault-points` every ledger write and every directory call is a
-//! named point, and `TICKETGATE_FAULT` names one of them, the fault that is met there and at which passage:
+//! Faults on request, for tests only: with the feature `fault-points` every ledger write, every move of a
+//! ledger's files and every directory call is a named point, and `TICKETGATE_FAULT` names one of them, the fault that is met there and at which passage:
 //!
 //! | value | what happens |
 //! | --- | --- |
@@ -15,6 +15,7 @@
 //! the two numbers of seconds in FILE, while it runs: the wall clock's, and those that the machine seems to have slept.
 //! Without the feature nothing of this is built in.
 
+use std::io;
 use std::sync::Arc;
 
 use ticketgate_directory::Directory;
@@ -36,6 +37,20 @@ pub fn ledger(ledger: Arc<dyn Ledger>) -> Arc<dyn Ledger> {
     return Arc::new(points::Pointed(ledger));
     #[cfg(not(feature = "fault-points"))]
     ledger
+}
+
+/// Work on files at a point of its own, where that is built in.
+pub fn file_work(
+    point: &'static str,
+    work: impl Future<Output = io::Result<()>>,
+) -> impl Future<Output = io::Result<()>> {
+    #[cfg(feature = "fault-points")]
+    return points::pass(point, work);
+    #[cfg(not(feature = "fault-points"))]
+    {
+        let _ = point;
+        work
+    }
 }
 
 /// A directory, with its points where they are built in.

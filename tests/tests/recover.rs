@@ -89,6 +89,10 @@ fn a_lost_ledger_is_rebuilt_from_the_notes_in_the_directory_and_what_they_name_i
     assert!(!refused.succeeded() && refused.stderr.contains("ticketgate recover"), "{refused:?}");
     let running = world.product.cli(&["recover"])?;
     assert!(!running.succeeded() && running.stderr.contains("already runs"), "{running:?}");
+    assert!(
+        world.product.cli(&["status"])?.stdout.contains("ticketgate recover"),
+        "and says so to everybody"
+    );
     world.product.stop_broker()?;
 
     let said = world.product.cli(&["recover"])?;
@@ -114,17 +118,7 @@ fn a_lost_ledger_is_rebuilt_from_the_notes_in_the_directory_and_what_they_name_i
 fn a_damaged_ledger_is_put_aside_on_request_and_what_can_be_read_of_it_is_ended() -> Outcome {
     let mut world = World::with_everything_open()?;
     let path = world.product.state().join("ledger.sqlite");
-    let database = rusqlite::Connection::open(&path)?;
-    database.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
-    let page: u32 =
-        database
-            .query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'audit'", [], |row| row.get(0))?;
-    drop(database);
-    fs::OpenOptions::new()
-        .write(true)
-        .open(&path)?
-        .write_all_at(&[0xa5; 4096], u64::from(page - 1) * 4096)?;
-    let damaged = fs::read(&path)?;
+    let damaged = world.damage_the_ledger()?;
 
     let refused = world.product.cli(&["recover"])?;
     assert!(!refused.succeeded() && refused.stderr.contains("--new-ledger"), "{refused:?}");
@@ -134,11 +128,10 @@ fn a_damaged_ledger_is_put_aside_on_request_and_what_can_be_read_of_it_is_ended(
     assert!(said.succeeded() && said.stdout.contains("put aside as"), "{said:?}");
     world.accounts_are_closed()?;
     assert!(world.ad.look()?.account("tech1")?.expect("a person").groups.is_empty(), "also the person's own");
-    let kept = fs::read_dir(world.product.state())?.flatten().find(|entry| {
-        let name = entry.file_name();
-        name.to_string_lossy().starts_with("ledger-") && name.to_string_lossy().ends_with(".sqlite")
-    });
-    assert_eq!(fs::read(kept.expect("the old one is kept").path())?, damaged);
+    let folders =
+        fs::read_dir(world.product.state())?.flatten().map(|entry| entry.path().join("ledger.sqlite"));
+    let kept: Vec<_> = folders.filter(|path| path.exists()).collect();
+    assert!(kept.len() == 1 && fs::read(&kept[0])? == damaged, "the old one is kept: {kept:?}");
     world.works_again()?;
     let ended = world.product.audit()?.iter().filter(|r| r["action"] == "session.ended").count();
     assert_eq!(ended, 3);
@@ -213,45 +206,82 @@ fn a_ledger_spoilt_under_a_running_broker_does_not_keep_what_is_over() -> Outcom
     Ok(())
 }
 
-#[test]
-fn a_recovery_that_is_killed_at_any_point_is_made_whole_by_the_next() -> Outcome {
-    let mut world = World::with_everything_open()?;
-    world.damage_the_ledger()?;
+/// What became of a ledger.
+#[derive(Debug, Clone, Copy)]
+enum Loss {
+    /// A page of it is damaged; all of it is in its file.
+    Damage,
+    /// Its file was cut to nothing; all of it is in its log.
+    Cut,
+    /// All of it is gone.
+    All,
+}
+
+impl World {
+    fn after(loss: Loss, ad: SambaAd) -> Result<Self> {
+        forget(&ad)?;
+        let world = Self::with_everything_open_on(ad)?;
+        match loss {
+            Loss::Damage => drop(world.damage_the_ledger()?),
+            Loss::Cut => fs::write(world.product.state().join("ledger.sqlite"), "")?,
+            Loss::All => world.lose("ledger.sqlite")?,
+        }
+        Ok(world)
+    }
+
+    /// What the sessions opened is taken away; of the person's own account, where something of the ledger is left.
+    fn is_recovered(&self, loss: Loss, when: &str) -> Outcome {
+        self.accounts_are_closed()?;
+        let left = self.ad.look()?.account("tech1")?.expect("a person").groups.len();
+        assert_eq!(left, usize::from(matches!(loss, Loss::All)), "{loss:?}, {when}");
+        Ok(())
+    }
+}
+
+/// Each point that a recovery passes, killed before and killed after; then the next call.
+fn is_whole_after_a_kill_at_any_point(loss: Loss) -> Outcome {
     let recover = ["recover", "--new-ledger"];
-    assert!(world.product.cli_meeting("", &recover)?.succeeded());
+    let world = World::after(loss, SambaAd::start(Options::default())?)?;
+    let said = world.product.cli_meeting("", &recover)?;
+    assert!(said.succeeded(), "{said:?}");
+    world.is_recovered(loss, "not killed")?;
     let passed = world.product.points();
-    let passages = passed.iter().enumerate().map(|(n, point)| {
-        let before = passed.iter().take(n).filter(|other| *other == point).count();
-        format!("{point}#{}", before + 1)
-    });
-    let passages: Vec<_> = passages.collect();
-    assert!(passages.len() > 12, "{passages:?}");
     let mut ad = world.ad;
-    for (n, passage) in passages.iter().enumerate() {
-        // Each point once on a damaged ledger and once on a lost one, killed now before and now after.
-        for (lost, kill) in [(false, ["before", "after"][n % 2]), (true, ["after", "before"][n % 2])] {
-            forget(&ad)?;
-            world = World::with_everything_open_on(ad)?;
-            if lost {
-                world.lose("ledger.sqlite")?;
-            } else {
-                world.damage_the_ledger()?;
-            }
-            world.product.cli_meeting(&format!("{passage}:{kill}"), &recover)?;
+    assert!(passed.len() > 12 && passed.iter().any(|point| point == "ledger.put_aside"), "{passed:?}");
+    for (n, point) in passed.iter().enumerate() {
+        let passage = passed.iter().take(n + 1).filter(|other| *other == point).count();
+        for kill in ["before", "after"] {
+            let fault = format!("{point}#{passage}:{kill}");
+            let world = World::after(loss, ad)?;
+            let killed = world.product.cli_meeting(&fault, &recover)?;
+            assert_eq!(killed.code, None, "{fault}: {killed:?}");
             let again = world.product.cli(&["recover"])?;
             let again = if again.succeeded() { again } else { world.product.cli(&recover)? };
-            assert!(again.succeeded(), "{passage}:{kill}, lost: {lost}: {again:?}");
-            world.accounts_are_closed()?;
-            let left = world.ad.look()?.account("tech1")?.expect("a person").groups.len();
-            assert_eq!(left, usize::from(lost), "{passage}:{kill}, lost: {lost}");
+            assert!(again.succeeded(), "{fault}: {again:?}");
+            world.is_recovered(loss, &fault)?;
             ad = world.ad;
         }
     }
     Ok(())
 }
 
+#[test]
+fn a_recovery_from_damage_that_is_killed_at_any_point_is_made_whole_by_the_next() -> Outcome {
+    is_whole_after_a_kill_at_any_point(Loss::Damage)
+}
+
+#[test]
+fn a_recovery_from_a_log_alone_that_is_killed_at_any_point_is_made_whole_by_the_next() -> Outcome {
+    is_whole_after_a_kill_at_any_point(Loss::Cut)
+}
+
+#[test]
+fn a_recovery_from_nothing_that_is_killed_at_any_point_is_made_whole_by_the_next() -> Outcome {
+    is_whole_after_a_kill_at_any_point(Loss::All)
+}
+
 /// As its administrator does: what was listed of a person, and accounts of a ledger that is gone for good.
-fn forget(ad: &SambaAd) -> Outcome {
+fn forget(ad: &SambaAd) -> Result<()> {
     let mut look = ad.look()?;
     for account in look.accounts_below(ad.account_unit())? {
         assert_eq!(look.delete(&account.dn)?, 0);

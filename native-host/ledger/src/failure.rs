@@ -10,7 +10,28 @@ use crate::LedgerError;
 /// A database call failed.
 #[expect(clippy::needless_pass_by_value, reason = "taken by value so that it can be named in map_err")]
 pub(crate) fn database(error: rusqlite::Error) -> LedgerError {
-    LedgerError::Unavailable(sentence(&error))
+    let said = sentence(&error);
+    if is_damage(&error) { LedgerError::Damaged(said) } else { LedgerError::Unavailable(said) }
+}
+
+/// Whether it is what the file holds, and not the machine or a program, that is in the way.
+pub(crate) fn is_damage(error: &rusqlite::Error) -> bool {
+    !matches!(
+        error.sqlite_error_code(),
+        Some(
+            ErrorCode::DiskFull
+                | ErrorCode::ReadOnly
+                | ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::CannotOpen
+                | ErrorCode::PermissionDenied
+                | ErrorCode::SystemIoFailure
+                | ErrorCode::OutOfMemory
+                | ErrorCode::FileLockingProtocolFailed
+                | ErrorCode::OperationInterrupted
+                | ErrorCode::ConstraintViolation
+        )
+    )
 }
 
 /// A file or folder could not be used.
@@ -20,7 +41,7 @@ pub(crate) fn file(what: &str, path: &Path, error: &io::Error) -> LedgerError {
 
 /// What the database holds makes no sense to this release.
 pub(crate) fn unreadable(what: &str, why: impl std::fmt::Display) -> LedgerError {
-    LedgerError::Unavailable(format!(
+    LedgerError::Damaged(format!(
         "{what} in the ledger cannot be read ({why}); restore the ledger from a backup"
     ))
 }

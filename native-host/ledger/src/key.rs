@@ -26,7 +26,7 @@ pub(crate) fn read(path: &Path) -> Result<Option<SigningKey>, LedgerError> {
             let key = Zeroizing::new(<[u8; SECRET_KEY_LENGTH]>::try_from(key).unwrap_or_default());
             Ok(Some(SigningKey::from_bytes(&key)))
         }
-        _ => Err(LedgerError::Unavailable(format!(
+        _ => Err(LedgerError::Damaged(format!(
             "the audit log's signing key {} is not a key of {SECRET_KEY_LENGTH} bytes; restore it from a backup",
             path.display()
         ))),

@@ -32,7 +32,8 @@ pub trait Ledger: Send + Sync {
     /// # Errors
     /// [`LedgerError::Conflict`] when a row changed since it was read (read again and decide again);
     /// [`LedgerError::TooMany`] when a limit of the change's [`Guard`] is reached; [`LedgerError::Seen`] when the
-    /// request's key was answered before; else [`LedgerError::Unavailable`]. In each case nothing was written.
+    /// request's key was answered before; else [`LedgerError::Unavailable`] or, as from every call,
+    /// [`LedgerError::Damaged`]. In each case nothing was written.
     async fn commit(&self, change: Change) -> Result<(), LedgerError>;
 
     /// One session.
@@ -278,14 +279,14 @@ pub struct AuditQuery {
 pub struct Salvage {
     /// Its accounts.
     pub accounts: Vec<Account>,
-    /// Its sessions that were not over.
+    /// Its sessions that were not over, also those whose account could not be read.
     pub sessions: Vec<Session>,
-    /// Whether nothing of either was missed.
+    /// Whether nothing of either was missed, not even one row.
     pub whole: bool,
 }
 
 /// Why the ledger did not do what was asked.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum LedgerError {
     /// A row changed since it was read.
     #[error("the ledger's row changed meanwhile: {0}")]
@@ -301,7 +302,10 @@ pub enum LedgerError {
     /// The key was used before.
     #[error("the request was answered before")]
     Seen(Answered),
-    /// The database cannot be read or written (full, read-only, corrupt, locked, newer).
+    /// The database cannot be read or written as things are (full, read-only, locked, newer); once they are mended it can be.
     #[error("the ledger cannot be used: {0}")]
     Unavailable(String),
+    /// What its file holds makes no sense, or the key that signs it is gone or another one: only what was kept elsewhere helps.
+    #[error("the ledger cannot be used: {0}")]
+    Damaged(String),
 }

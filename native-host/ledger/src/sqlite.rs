@@ -12,7 +12,7 @@ mod signer;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -52,8 +52,9 @@ impl SqliteLedger {
     /// An older schema is brought up to this release's. Blocks for as long as that takes.
     ///
     /// # Errors
-    /// [`LedgerError::Unavailable`] with the remedy when the file is something else, damaged, made by a newer release,
-    /// read-only or locked, or when the disk is full; nothing was changed then. A key that is gone, unreadable, shared with
+    /// With the remedy: [`LedgerError::Damaged`] when the file is damaged, something else, or gone while its log is there;
+    /// [`LedgerError::Unavailable`] when it was made by a newer release, is read-only or locked, or when the disk is full.
+    /// Nothing was changed then. A key that is gone, unreadable, shared with
     /// other users or another one is an error for a new ledger only. An old one opens: what ends is recorded, and what widens
     /// a right ([`Change::widens`]) waits until the key is back ([`Ledger::trouble`] says so).
     pub fn open(path: &Path, key: &Path) -> Result<Self, LedgerError> {
@@ -67,24 +68,31 @@ impl SqliteLedger {
         })
     }
 
-    /// Puts a ledger that cannot be used aside under another name, its logs beside it, so that a new one can begin.
-    ///
-    /// # Errors
-    /// [`LedgerError::Unavailable`] when it cannot be renamed.
-    pub fn put_aside(path: &Path, to: &Path) -> Result<(), LedgerError> {
-        salvage::put_aside(path, to)
+    /// Whether a ledger stands at `path`, or something of one. Where none does, [`SqliteLedger::open`] begins one.
+    #[must_use]
+    pub fn is_begun(path: &Path) -> bool {
+        open::is_begun(path)
+    }
+
+    /// A ledger's file, the logs that belong to it, and what was being written in its place: one without the others is no ledger.
+    #[must_use]
+    pub fn files(path: &Path) -> [PathBuf; 4] {
+        let [wal, shm] = open::LOGS.map(|log| open::beside(path, log));
+        [path.to_owned(), wal, shm, place::rebuilt(path)]
     }
 
     /// What is wrong with a ledger, or with the key that signs its audit log, while no broker has it open; nothing where all is
-    /// well. Only looks: nothing is made or changed.
+    /// well. Only looks: nothing is made or changed but a copy that is deleted again, where something stands in the log alone.
     #[must_use]
-    pub fn damage(path: &Path, key: &Path) -> Vec<String> {
+    pub fn damage(path: &Path, key: &Path) -> Vec<LedgerError> {
         salvage::damage(path, key)
     }
 
     /// What can still be read of a ledger that was put aside; it is not changed.
-    #[must_use]
-    pub fn salvage(path: &Path) -> Salvage {
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`] when it is not known what can be read: no room for a copy, or the disk does not answer.
+    pub fn salvage(path: &Path) -> Result<Salvage, LedgerError> {
         salvage::salvage(path)
     }
 
@@ -117,6 +125,17 @@ impl SqliteLedger {
     pub async fn integrity(&self) -> Result<Vec<String>, LedgerError> {
         on_thread(&self.auditor, |connection| query::integrity(connection)).await
     }
+
+    /// Whether a ledger that opened can be used: the whole file, and the key.
+    ///
+    /// # Errors
+    /// [`LedgerError::Damaged`], [`LedgerError::Unavailable`]
+    pub async fn check(&self) -> Result<(), LedgerError> {
+        if let Some(first) = self.integrity().await?.first() {
+            return Err(LedgerError::Damaged(format!("its file is damaged ({first})")));
+        }
+        self.signer.key().map(drop)
+    }
 }
 
 /// Everything that is open.
@@ -137,9 +156,12 @@ impl Open {
         }
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         place.rebuild(&writer)?;
-        *writer = open::writer_again(&place.path)?;
-        for reader in &self.readers {
-            *reader.lock().unwrap_or_else(PoisonError::into_inner) = open::reader(&place.path)?;
+        // All or none: while the old ones are open they are written to, and the next try takes that along.
+        let new = open::writer_again(&place.path)?;
+        let readers = [open::reader(&place.path)?, open::reader(&place.path)?];
+        *writer = new;
+        for (reader, new) in self.readers.iter().zip(readers) {
+            *reader.lock().unwrap_or_else(PoisonError::into_inner) = new;
         }
         *place = Place::of(&place.path);
         Ok(())

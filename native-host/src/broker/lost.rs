@@ -1,32 +1,33 @@
 //! `ticketgate recover`: what a lost, damaged or older ledger no longer knows. Its accounts are found by the notes that they
 //! carry in the directory, its sessions in what can still be read of it; all of them are taken in as over, and ended.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use serde_json::json;
 use ticketgate_access::config::Config;
 use ticketgate_access::desired::Marker;
 use ticketgate_access::session::{Account, AccountKey};
 use ticketgate_directory::ListedAccount;
-use ticketgate_ledger::{Change, Ledger, Salvage, SqliteLedger};
-use ticketgate_protocol::api::{EndCause, Finding, Mode, State};
+use ticketgate_ledger::{Change, SqliteLedger};
+use ticketgate_protocol::api::{Finding, Mode};
 use ticketgate_protocol::ids::{DirectoryId, TechnicianId};
 
 use super::activation::dedicated_name;
 use super::connectors::Connectors;
 use super::start::{Role, StartError, bring_up, ledger_places, lock_state};
 use super::upkeep::finding;
-use super::{Broker, Snapshot, listen, records};
+use super::{Broker, Snapshot, aside, listen, records};
 use crate::places::Places;
 
 /// Takes in and ends what the ledger does not know. No broker may run meanwhile.
 ///
-/// A ledger that cannot be used is put aside and begun anew only where `new_ledger` says so.
+/// A ledger that is damaged, or whose key is gone or another one, is put aside and begun anew only where `new_ledger` says so.
 ///
 /// # Errors
-/// [`StartError`]: a broker runs, the ledger cannot be used, or the configuration has faults. Nothing was changed then.
+/// [`StartError`]: a broker runs, the ledger cannot be used, or the configuration has faults; nothing was changed then. Also when
+/// something fails on the way: what was put aside stays so, says so at every start, and is taken up by the next call.
 pub async fn recover(places: &Places, new_ledger: bool) -> Result<Vec<Finding>, StartError> {
     let who = &format!("user:{}", listen::own_login().unwrap_or_else(|| "-".to_owned()));
     let lock = lock_state(places)?;
@@ -40,164 +41,63 @@ pub async fn recover(places: &Places, new_ledger: bool) -> Result<Vec<Finding>, 
     let (ledger, mut findings) = fit(places, new_ledger).await?;
     let started =
         bring_up(places, Role::Sweep, ledger, lock, Arc::new(Connectors::new(&places.state))).await?;
-    let broker = started.broker;
-    let snapshot = broker.settings();
-    let unable = |problem: ticketgate_protocol::problem::Problem| StartError::Ledger(problem.to_string());
-    for aside in unread(&places.state) {
-        findings.push(broker.read_aside(&aside, who).await.map_err(StartError::Ledger)?);
-    }
-    let units = broker.units(&snapshot).await;
-    for (directory, account) in &units.unknown {
-        if let Some(note) = &account.seen.marker {
-            let taken = broker.take_in(&snapshot, directory, account, note, who).await;
-            findings.push(taken.map_err(StartError::Ledger)?);
-        }
-    }
-    findings.extend(units.unread);
-    findings.extend(broker.sweep().await.map_err(unable)?);
-    findings.extend(broker.unexplained_memberships(&snapshot).await);
-    if let Err(error) = broker.ledger.checkpoint(broker.clock.now()).await {
-        tracing::error!(%error, "the audit log's heads could not be signed");
-    }
+    findings.extend(started.broker.take_over(&places.state, who).await.map_err(StartError::Ledger)?);
     Ok(findings)
 }
 
 /// The ledger as it stands, or a new one in its place.
 async fn fit(places: &Places, new_ledger: bool) -> Result<(SqliteLedger, Vec<Finding>), StartError> {
-    let (path, key) = ledger_places(places);
-    let mut findings = Vec::new();
-    if !path.exists() {
-        findings.push(finding("warning", "ledger", "There was none; a new one was begun."));
+    if !SqliteLedger::is_begun(&ledger_places(places).0) && aside::unread(&places.state).is_empty() {
+        aside::put_aside(places).await?;
     }
-    let why = match SqliteLedger::open(&path, &key) {
-        Err(error) => error.to_string(),
-        Ok(ledger) => match fault_of(&ledger).await {
-            None => return Ok((ledger, findings)),
-            Some(why) => why,
+    let opened = match aside::open(places).await {
+        Ok(ledger) => match ledger.check().await {
+            Ok(()) => return Ok((ledger, Vec::new())),
+            Err(error) => error.into(),
         },
+        Err(error) => error,
     };
+    let StartError::Damaged(why) = opened else { return Err(opened) };
     if !new_ledger {
-        return Err(StartError::Ledger(format!(
+        return Err(StartError::Damaged(format!(
             "{why}.\nRestore ledger and key from a backup if there is one, then run this again. Where there is none, \
              `ticketgate recover --new-ledger` puts the ledger aside, ends what can still be read of it, and begins a new one"
         )));
     }
-    let ledger = begin_anew(&path, &key, Utc::now()).map_err(StartError::Ledger)?;
-    findings.push(finding("warning", "ledger", &format!("{why}. A new one was begun in its place.")));
+    let ledger = aside::begin_anew(places).await?;
+    let findings = vec![finding("warning", "ledger", &format!("{why}. A new one was begun in its place."))];
     Ok((ledger, findings))
 }
 
-/// Why a ledger that opens cannot be used all the same.
-async fn fault_of(ledger: &SqliteLedger) -> Option<String> {
-    match ledger.integrity().await {
-        Err(error) => return Some(error.to_string()),
-        Ok(damage) => {
-            if let Some(first) = damage.first() {
-                return Some(format!("the ledger's file is damaged ({first})"));
-            }
-        }
-    }
-    ledger.trouble()
-}
-
-/// What a ledger is called that was put aside and has not been read yet; without the ending, once it has.
-const UNREAD: &str = ".unread";
-
-/// A new ledger; the old one is back in its place where there cannot be one. A key that signs goes on signing.
-fn begin_anew(path: &Path, key: &Path, now: DateTime<Utc>) -> Result<SqliteLedger, String> {
-    let stamp = now.format("%Y%m%dT%H%M%SZ");
-    let aside = path.with_file_name(format!("ledger-{stamp}.sqlite{UNREAD}"));
-    SqliteLedger::put_aside(path, &aside).map_err(|error| error.to_string())?;
-    let error = match SqliteLedger::open(path, key) {
-        Ok(ledger) => return Ok(ledger),
-        Err(error) => error,
-    };
-    let key_aside = key.with_file_name(format!("audit-{stamp}.key"));
-    if key.exists() && std::fs::rename(key, &key_aside).is_ok() {
-        if let Ok(ledger) = SqliteLedger::open(path, key) {
-            return Ok(ledger);
-        }
-        let _ = std::fs::rename(&key_aside, key);
-    }
-    let back = SqliteLedger::put_aside(&aside, path);
-    Err(back.err().map_or_else(|| error.to_string(), |back| format!("{error}; {back}")))
-}
-
-/// Ledgers that were put aside, also by a call that was broken off, and not read yet.
-fn unread(state: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(state) else { return Vec::new() };
-    let paths = entries.flatten().map(|entry| entry.path());
-    paths.filter(|path| path.to_string_lossy().ends_with(UNREAD)).collect()
-}
-
 impl Broker {
-    /// Takes in what a ledger that was put aside had open. It keeps its new name once this is whole.
-    async fn read_aside(&self, aside: &Path, who: &str) -> Result<Finding, String> {
-        let salvage = SqliteLedger::salvage(aside);
-        let whole = salvage.whole;
-        self.take_in_salvaged(salvage, who).await?;
-        let name = aside.to_string_lossy();
-        let read = Path::new(name.trim_end_matches(UNREAD));
-        SqliteLedger::put_aside(aside, read).map_err(|error| error.to_string())?;
-        let much = if whole { "Everything" } else { "Only a part" };
-        let text = format!(
-            "The old one was put aside as {}. {much} could be read of what it had open. Keep it: its audit log is there and nowhere \
-             else.",
-            read.display()
-        );
-        Ok(finding("warning", "ledger", &text))
-    }
-
-    /// Puts what could be read of an old ledger into this one: every session as ending, every account as not settled. What is
-    /// there already, of a call that was broken off or of a broker that began anew meanwhile, is kept.
-    async fn take_in_salvaged(&self, salvage: Salvage, who: &str) -> Result<(), String> {
-        let now = self.clock.now();
-        for account in salvage.accounts {
-            let mut change = Change { name: "ledger.account_recovered", at: now, ..Change::default() };
-            for session in salvage.sessions.iter().filter(|session| session.account == account.key) {
-                if self.ledger.session(&session.id).await.map_err(|error| error.to_string())?.is_some() {
-                    continue;
-                }
-                let mut session = session.clone();
-                session.state = State::Ending;
-                session.end_cause = Some(EndCause::Administrator);
-                session.until = session.until.min(now).max(session.from);
-                session.trouble = None;
-                session.version = 0;
-                let more =
-                    records::details([("cause", json!(EndCause::Administrator)), ("recovered", json!(true))]);
-                change.audit.push(records::about(
-                    &session,
-                    Some(&account),
-                    "session.ending",
-                    who,
-                    "ok",
-                    more,
-                ));
-                change.sessions.push(session);
-            }
-            let known = self.ledger.account(&account.key).await.map_err(|error| error.to_string())?;
-            let known = known.map(|(known, _)| known);
-            // Nothing can be left of a burner account that was over.
-            let deleted = account.settled && account.mode == Mode::Burner;
-            if change.sessions.is_empty() && (deleted || known.is_some()) {
-                continue;
-            }
-            let version = known.as_ref().map_or(0, |known| known.version);
-            let generation = known.as_ref().map_or(0, |known| known.password_generation);
-            let of = known.filter(|known| known.identity.is_some()).unwrap_or(account.clone());
-            change.accounts.push(Account {
-                settled: false,
-                attempts: 0,
-                next_try: None,
-                standing: account.standing,
-                password_generation: generation.max(account.password_generation) + 1,
-                version,
-                ..of
-            });
-            self.commit(change).await.map_err(|error| error.to_string())?;
+    /// Reads the ledgers that were put aside, takes in what the directories know, ends all of it, and tells what is left for a
+    /// person.
+    pub(super) async fn take_over(self: &Arc<Self>, state: &Path, who: &str) -> Result<Vec<Finding>, String> {
+        let snapshot = self.settings();
+        let mut findings = Vec::new();
+        let mut read = Vec::new();
+        for aside in aside::unread(state) {
+            let (is_read, told) = self.read_aside(&aside, who).await?;
+            findings.extend(told);
+            read.extend(is_read.then_some(aside));
         }
-        Ok(())
+        let units = self.units(&snapshot).await;
+        for (directory, account) in &units.unknown {
+            if let Some(note) = &account.seen.marker {
+                findings.push(self.take_in(&snapshot, directory, account, note, who).await?);
+            }
+        }
+        // Only now the ledger knows all that can be known of them: broken off before, this is said at the next start, too.
+        for aside in read {
+            findings.push(aside::keep(&aside).await?);
+        }
+        findings.extend(units.unread);
+        findings.extend(self.sweep().await.map_err(|problem| problem.to_string())?);
+        findings.extend(self.unexplained_memberships(&snapshot).await);
+        if let Err(error) = self.ledger.checkpoint(self.clock.now()).await {
+            tracing::error!(%error, "the audit log's heads could not be signed");
+        }
+        Ok(findings)
     }
 
     /// Takes an account in that carries our note: the ledger knows it from now on, and that no session needs it.
@@ -270,8 +170,9 @@ impl Broker {
         Ok(finding("warning", &subject, &text))
     }
 
-    /// Rights that policies lend to people's own accounts, held by people of whose account the ledger knows nothing. Whether
-    /// they were lent is what a lost ledger knew: a person's own account carries no note.
+    /// Rights that policies lend to people's own accounts, held by people without a session that this ledger knows, and not from
+    /// before one. Whether they were lent is what a lost ledger, or a newer one than a backup, knew: a person's own account
+    /// carries no note.
     async fn unexplained_memberships(self: &Arc<Self>, snapshot: &Snapshot) -> Vec<Finding> {
         let mut findings = Vec::new();
         let Some(config) = &snapshot.config else { return findings };
@@ -286,14 +187,21 @@ impl Broker {
             }
             for person in config.technicians.values() {
                 let key = AccountKey(format!("{id}/membership/{}", person.id));
-                if !matches!(self.ledger.account(&key).await, Ok(None)) {
-                    continue;
-                }
+                let known = self.ledger.account(&key).await.ok().flatten();
+                let explained: BTreeSet<_> = known
+                    .iter()
+                    .flat_map(|(account, open)| {
+                        account.standing.iter().chain(open.iter().flat_map(|s| &s.rights))
+                    })
+                    .map(|right| directory.right_key(right))
+                    .collect();
                 let account = own_account(key, id, &person.id, person.own_account(id));
                 let Ok(observed) = directory.observe(&account).await else { continue };
                 let Some(seen) = observed.account else { continue };
                 let held = |right: &&&ticketgate_access::session::Right| {
-                    seen.rights.iter().any(|one| directory.right_key(one) == directory.right_key(right))
+                    let right = directory.right_key(right);
+                    !explained.contains(&right)
+                        && seen.rights.iter().any(|one| directory.right_key(one) == right)
                 };
                 let names: Vec<_> =
                     lent.iter().filter(held).map(|right| directory.right_name(right)).collect();

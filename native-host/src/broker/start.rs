@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use ticketgate_ledger::SqliteLedger;
+use ticketgate_ledger::{LedgerError, SqliteLedger};
 use tokio::sync::watch;
 
 use super::clock::{BrokerClock, System};
 use super::connectors::Connectors;
-use super::{Broker, BuildDirectory, listen};
+use super::{Broker, BuildDirectory, aside, listen};
 use crate::places::Places;
 
 /// How often the configuration file is looked at. A look is one `stat`.
@@ -40,9 +40,21 @@ pub enum StartError {
     /// The ledger cannot be used.
     #[error("{0}")]
     Ledger(String),
+    /// The ledger is damaged, or its key is gone or another one.
+    #[error("{0}")]
+    Damaged(String),
     /// The configuration has faults, and what was to be done needs it.
     #[error("the configuration has faults; `ticketgate check` lists them: {0}")]
     Configuration(String),
+}
+
+impl From<LedgerError> for StartError {
+    fn from(error: LedgerError) -> Self {
+        match error {
+            LedgerError::Damaged(_) => Self::Damaged(error.to_string()),
+            _ => Self::Ledger(error.to_string()),
+        }
+    }
 }
 
 /// A broker with its state folder locked, recovered, its configuration read. Nothing is served yet.
@@ -84,8 +96,7 @@ pub async fn start_with(
     connectors: Arc<dyn BuildDirectory>,
 ) -> Result<Started, StartError> {
     let lock = lock_state(places)?;
-    let (ledger, key) = ledger_places(places);
-    let ledger = SqliteLedger::open(&ledger, &key).map_err(|e| StartError::Ledger(e.to_string()))?;
+    let ledger = aside::open(places).await?;
     bring_up(places, role, ledger, lock, connectors).await
 }
 
@@ -121,6 +132,7 @@ pub(super) async fn bring_up(
     let ledger = crate::faults::ledger(Arc::new(ledger));
     let clock = BrokerClock::new(crate::faults::time(System));
     let broker = Broker::new(ledger, Arc::new(clock), connectors);
+    broker.note_unread(&aside::unread(&places.state)).await;
     if role == Role::Serve {
         // A ledger that cannot be written lets nothing begin; what is over has to end all the same.
         if let Err(problem) = broker.record_life("broker.started").await {
@@ -247,7 +259,7 @@ fn stamp(path: &Path) -> Stamp {
 }
 
 /// Makes a folder that only its owner can enter.
-fn private_folder(path: &Path) -> io::Result<()> {
+pub(super) fn private_folder(path: &Path) -> io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

@@ -5,11 +5,12 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
-use ticketgate_ledger::SqliteLedger;
+use ticketgate_ledger::{LedgerError, SqliteLedger};
 use ticketgate_protocol::api::{BrokerInfo, Finding};
 use ticketgate_protocol::problem::{Code, Problem};
 
 use super::{error, ok, warning};
+use crate::broker::aside::{self, UNREAD_REMEDY, UNREAD_TEXT};
 use crate::client::starting::START_VARIABLE;
 use crate::client::{Client, Endpoint};
 use crate::places::{Places, Surroundings};
@@ -44,16 +45,31 @@ fn socket(around: &Surroundings, places: &Places) -> Vec<Finding> {
 /// The ledger that the next broker will open. One that runs tells of its own.
 fn ledger(places: &Places) -> Vec<Finding> {
     let path = places.state.join("ledger.sqlite");
-    let unseen = |e: std::io::Error| matches!(e.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied);
-    if fs::File::open(&path).is_err_and(unseen) {
+    // The machine's broker keeps it as another user; that this user cannot look at it is as it should be.
+    if fs::read_dir(&places.state).is_err()
+        || fs::File::open(&path).is_err_and(|e| e.kind() == ErrorKind::PermissionDenied)
+    {
         return Vec::new();
     }
+    let unread = aside::unread(&places.state);
+    let mut findings: Vec<_> = unread
+        .iter()
+        .map(|path| error("ledger", format!("{UNREAD_TEXT} ({})", path.display()), UNREAD_REMEDY))
+        .collect();
     let damage = SqliteLedger::damage(&path, &places.state.join("audit.key"));
-    if damage.is_empty() {
-        return vec![ok("ledger", format!("{} is sound.", path.display()))];
+    if damage.is_empty() && path.exists() {
+        findings.push(ok("ledger", format!("{} is sound.", path.display())));
     }
-    let remedy = "Restore ledger and key from a backup; without one run: ticketgate recover";
-    damage.into_iter().map(|what| error("ledger", format!("{what}."), remedy)).collect()
+    findings.extend(damage.into_iter().map(|what| {
+        let remedy = match what {
+            LedgerError::Damaged(_) => {
+                "Restore ledger and key from a backup; without one run: ticketgate recover"
+            }
+            _ => "Mend that, then run: ticketgate doctor",
+        };
+        error("ledger", format!("{what}."), remedy)
+    }));
+    findings
 }
 
 fn silence(around: &Surroundings, places: &Places) -> Finding {

@@ -352,3 +352,22 @@ fn a_ledger_without_its_key_is_told_while_no_broker_runs() {
     let found = patient.trouble("ledger");
     assert!(found.text.contains("audit.key") && found.remedy.contains("ticketgate recover"), "{found:?}");
 }
+
+#[test]
+fn a_ledger_that_is_gone_or_not_read_is_told_while_no_broker_runs() {
+    let patient = Patient::healthy();
+    let (ledger, key) = (patient.places.state.join("ledger.sqlite"), patient.places.state.join("audit.key"));
+    drop(ticketgate_ledger::SqliteLedger::open(&ledger, &key).unwrap());
+    fs::remove_file(&ledger).unwrap();
+    assert!(patient.trouble("ledger").text.contains("gone or empty"));
+    fs::create_dir(patient.places.state.join("ledger-unread")).unwrap();
+    fs::remove_file(&key).unwrap();
+    drop(ticketgate_ledger::SqliteLedger::open(&ledger, &key).unwrap());
+    let found = patient.trouble("ledger");
+    assert!(found.text.contains("ledger-unread") && found.remedy.contains("ticketgate recover"), "{found:?}");
+    // What can be mended is not answered with a backup.
+    fs::remove_dir(patient.places.state.join("ledger-unread")).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    let found = patient.trouble("ledger");
+    assert!(found.text.contains("chmod 600") && !found.remedy.contains("backup"), "{found:?}");
+}

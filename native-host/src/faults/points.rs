@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ pub(super) struct Pointed<T: ?Sized>(pub(super) Arc<T>);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// How a call fails when it is made to.
-trait Faulty {
+pub(super) trait Faulty {
     /// It was refused and did nothing.
     fn refused() -> Self;
     /// Nobody knows whether it was done.
@@ -50,8 +51,21 @@ impl Faulty for LedgerError {
     }
 }
 
+impl Faulty for io::Error {
+    fn refused() -> Self {
+        Self::other("a test asked for it")
+    }
+
+    fn timed_out() -> Self {
+        Self::other("a test asked for a lost answer")
+    }
+}
+
 /// Makes a call, with the fault that this passage of its point meets.
-async fn pass<T, E: Faulty>(point: &str, call: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+pub(super) async fn pass<T, E: Faulty>(
+    point: &str,
+    call: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
     match met_at(point) {
         None => call.await,
         Some(Fault::Before) => kill(),

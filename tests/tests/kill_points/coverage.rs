@@ -8,16 +8,19 @@ use ticketgate_tests::Result;
 use ticketgate_tests::world::workspace;
 
 /// Points that no story of this matrix passes, each with where its failure is tested.
-const ELSEWHERE: [(&str, &str); 10] = [
+const ELSEWHERE: [(&str, &str); 13] = [
     ("directory.reset_primary_group", "the service account of this world may not: ends.rs"),
     (
         "ledger.account_differs",
         "somebody else's change: native-host/src/broker/tests/names.rs and outages.rs",
     ),
     ("ledger.account_recovered", "no broker runs then, and it can be said again: recover.rs"),
+    ("ledger.begun", "nothing is open then, and it is said at the next start: recover.rs"),
     ("ledger.clock_followed", "nothing is open then: native-host/src/broker/tests/restarts.rs"),
     ("ledger.extension_undone", "a second fault: native-host/src/broker/tests/outages.rs"),
     ("ledger.flood", "changes no session: refusals.rs"),
+    ("ledger.put_aside", "no broker runs then, and it goes on at the next call: recover.rs"),
+    ("ledger.read_aside", "no broker runs then, and it can be read again: recover.rs"),
     ("ledger.refusal", "changes no session: refusals.rs"),
     ("ledger.request", "changes no session: native-host/src/broker/tests/refusals.rs"),
     ("ledger.retry", "a second fault: native-host/src/broker/tests/outages.rs"),

@@ -1,9 +1,10 @@
 //! Opens the ledger's file: is it ours, is it of a schema that we know, can it be written, and who else can read it.
 //! Everything is looked at before anything is changed. Nothing here knows what the tables hold.
 
+use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,9 @@ const MIGRATIONS: [&str; 2] = [include_str!("schema.sql"), include_str!("schema-
 /// The version from which on a ledger has a seal.
 const SEALED: usize = 2;
 
+/// What the logs that belong to a ledger's file are called after it.
+pub(super) const LOGS: [&str; 2] = ["-wal", "-shm"];
+
 /// How long a call waits for another process's lock.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -33,6 +37,8 @@ const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// The connection that writes, with the schema brought up to date, and who signs.
 pub(super) fn writer(path: &Path, key_path: &Path) -> Result<(Connection, Signer), LedgerError> {
+    super::place::take_rebuilt(path)?;
+    refuse_log_alone(path)?;
     // Read first: a bad key leaves no new ledger behind. An old one goes on without it, so that what is open can end.
     let key = match key::read(key_path) {
         Err(error) if !is_begun(path) => return Err(error),
@@ -57,9 +63,34 @@ pub(super) fn writer_again(path: &Path) -> Result<Connection, LedgerError> {
     Ok(connection)
 }
 
-/// Whether there is something in the file.
-fn is_begun(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|meta| meta.len() > 0)
+/// Whether a ledger stands here, or something of one: what opens a place without any begins a new one.
+pub(super) fn is_begun(path: &Path) -> bool {
+    !is_empty(path) || !is_empty(&beside(path, "-wal")) || super::place::rebuilt(path).exists()
+}
+
+/// Whether nothing is in a file, or there is none.
+pub(super) fn is_empty(path: &Path) -> bool {
+    fs::metadata(path).map_or_else(|error| error.kind() == io::ErrorKind::NotFound, |meta| meta.len() == 0)
+}
+
+/// A log that belongs to the ledger's file.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// SQLite would throw the log of an empty file away, and begin anew; it may be all that is left of the ledger.
+pub(super) fn refuse_log_alone(path: &Path) -> Result<(), LedgerError> {
+    let log = beside(path, "-wal");
+    if is_empty(path) && !is_empty(&log) {
+        return Err(LedgerError::Damaged(format!(
+            "{} is gone or empty, and its log {} is not; restore it from a backup, or see `ticketgate recover`",
+            path.display(),
+            log.display()
+        )));
+    }
+    Ok(())
 }
 
 /// A connection that only reads.
@@ -202,8 +233,8 @@ pub(super) fn version(connection: &Connection, path: &Path) -> Result<usize, Led
                 MIGRATIONS.len()
             )))
         }
-        _ => Err(LedgerError::Unavailable(format!(
-            "{} is a database of another program; name the right file",
+        _ => Err(LedgerError::Damaged(format!(
+            "{} is a database of another program, or its beginning is damaged; name the right file",
             path.display()
         ))),
     }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
+use super::open::{LOGS, beside};
 use crate::{LedgerError, failure};
 
 /// What the system calls a file, whatever its name.
@@ -17,6 +18,8 @@ type Identity = (u64, u64);
 pub(super) struct Place {
     pub(super) path: PathBuf,
     identity: Option<Identity>,
+    /// The file that was written anew for this place and is not open yet.
+    rebuilt: Option<Identity>,
 }
 
 /// What stands in the place.
@@ -24,7 +27,7 @@ pub(super) struct Place {
 pub(super) enum InPlace {
     /// The file that is open.
     Right,
-    /// Nothing.
+    /// Nothing, or what was written anew and could not be opened: less than what is open by now.
     Gone,
     /// Another file.
     Another,
@@ -33,7 +36,7 @@ pub(super) enum InPlace {
 impl Place {
     /// Where the file stands now.
     pub(super) fn of(path: &Path) -> Self {
-        Self { path: path.to_owned(), identity: identity(path) }
+        Self { path: path.to_owned(), identity: identity(path), rebuilt: None }
     }
 
     /// Looks. A system that cannot tell files apart does not let an open one be deleted.
@@ -42,6 +45,7 @@ impl Place {
             (None, _) => InPlace::Right,
             (Some(_), None) => InPlace::Gone,
             (Some(before), Some(now)) if before == now => InPlace::Right,
+            (Some(_), now) if now == self.rebuilt => InPlace::Gone,
             (Some(_), Some(_)) => InPlace::Another,
         }
     }
@@ -59,30 +63,46 @@ impl Place {
     }
 
     /// Writes everything that is open to a new file in the place of the deleted one. The caller opens that one then, and
-    /// writes to the old one no more.
-    pub(super) fn rebuild(&self, open: &Connection) -> Result<(), LedgerError> {
-        let beside = self.path.with_extension("rebuilt");
-        let failed = |error: io::Error| failure::file("the ledger's file", &beside, &error);
-        remove(&beside).map_err(failed)?;
-        super::open::make_file(&beside).map_err(failed)?;
-        let name = beside.to_str().ok_or_else(|| failed(io::ErrorKind::InvalidFilename.into()))?;
+    /// writes to the old one no more; until it could, this can be done again.
+    pub(super) fn rebuild(&mut self, open: &Connection) -> Result<(), LedgerError> {
+        let unfinished = self.path.with_extension("rebuilding");
+        let whole = rebuilt(&self.path);
+        let failed = |error: io::Error| failure::file("the ledger's file", &unfinished, &error);
+        remove(&unfinished).map_err(failed)?;
+        super::open::make_file(&unfinished).map_err(failed)?;
+        let name = unfinished.to_str().ok_or_else(|| failed(io::ErrorKind::InvalidFilename.into()))?;
         open.execute("VACUUM INTO ?1", [name]).map_err(failure::database)?;
-        File::open(&beside).and_then(|file| file.sync_all()).map_err(failed)?;
-        // The logs belong to the deleted file: read into the new one they would spoil it.
-        for log in ["-wal", "-shm"] {
-            let mut path = self.path.clone().into_os_string();
-            path.push(log);
-            remove(Path::new(&path)).map_err(failed)?;
-        }
-        // And the old connections must not clear away the new one's when they close.
+        File::open(&unfinished).and_then(|file| file.sync_all()).map_err(failed)?;
+        fs::rename(&unfinished, &whole).map_err(failed)?;
+        self.rebuilt = identity(&whole);
+        // The old connections must not clear away the new one's logs when they close.
         open.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(failure::database)?;
-        fs::rename(&beside, &self.path).map_err(failed)?;
-        #[cfg(unix)]
-        if let Some(folder) = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
-        }
-        Ok(())
+        put_in_place(&self.path)
     }
+}
+
+/// What a ledger that was written anew is called once it is whole, before it is in its place.
+pub(super) fn rebuilt(path: &Path) -> PathBuf {
+    path.with_extension("rebuilt")
+}
+
+/// Completes what a process was killed in the middle of: nothing is in the place, and what was written anew is whole.
+pub(super) fn take_rebuilt(path: &Path) -> Result<(), LedgerError> {
+    if super::open::is_empty(path) && rebuilt(path).exists() { put_in_place(path) } else { Ok(()) }
+}
+
+fn put_in_place(path: &Path) -> Result<(), LedgerError> {
+    let failed = |error: io::Error| failure::file("the ledger's file", path, &error);
+    // The logs belong to the deleted file: read into the new one they would spoil it.
+    for log in LOGS {
+        remove(&beside(path, log)).map_err(failed)?;
+    }
+    fs::rename(rebuilt(path), path).map_err(failed)?;
+    #[cfg(unix)]
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+    }
+    Ok(())
 }
 
 fn remove(path: &Path) -> io::Result<()> {

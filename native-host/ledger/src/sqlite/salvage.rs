@@ -1,7 +1,6 @@
 //! What can still be read of a ledger that cannot be used any more. The file itself is put aside and never changed.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,52 +8,62 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags, Row};
 use ticketgate_access::session::{Account, Session};
 
+use super::open::{self, beside};
 use super::rows::{self, ACCOUNT, SESSION};
 use super::signer::Signer;
 use crate::{LedgerError, Salvage, failure, key};
 
-/// The logs that belong to a ledger's file.
-const LOGS: [&str; 2] = ["-wal", "-shm"];
+/// The size of a page where nothing else was asked for.
+const PAGE: usize = 4096;
 
-/// Renames a ledger with its logs, so that a new one can begin in its place.
-pub(super) fn put_aside(path: &Path, to: &Path) -> Result<(), LedgerError> {
-    let failed = |error: io::Error| failure::file("the ledger's file", path, &error);
-    // The file last: as long as it stands there, this can be done again.
-    for log in LOGS {
-        match fs::rename(with(path, log), with(to, log)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-            _ => {}
-        }
-    }
-    fs::rename(path, to).map_err(failed)
-}
-
-/// What is wrong with a ledger that nobody has open: nothing is made or changed, not even a log beside it. What only stands in the
-/// log is not seen.
-pub(super) fn damage(path: &Path, key_path: &Path) -> Vec<String> {
+/// What is wrong with a ledger that nobody has open. Nothing is made or changed, not even a log beside it; where something
+/// stands in the log alone, a copy is looked at.
+pub(super) fn damage(path: &Path, key_path: &Path) -> Vec<LedgerError> {
     let mut found = Vec::new();
-    if let Err(error) = look(path, key_path, &mut found) {
-        found.push(error.to_string());
+    let folder = beside(path, "-look");
+    if let Err(error) = look(path, key_path, &folder, &mut found) {
+        found.push(error);
     }
+    let _ = fs::remove_dir_all(folder);
     found
 }
 
-fn look(path: &Path, key_path: &Path, found: &mut Vec<String>) -> Result<(), LedgerError> {
-    if fs::metadata(path).map_err(|error| failure::file("the ledger's file", path, &error))?.len() == 0 {
+fn look(
+    path: &Path,
+    key_path: &Path,
+    folder: &Path,
+    found: &mut Vec<LedgerError>,
+) -> Result<(), LedgerError> {
+    if !open::is_begun(path) {
+        if key_path.exists() {
+            found.push(LedgerError::Damaged(format!(
+                "{} is gone or empty, and the key that signs its audit log is there",
+                path.display()
+            )));
+        }
         return Ok(());
     }
-    let name: String = path.to_string_lossy().chars().flat_map(in_uri).collect();
-    let flags =
-        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
-    let connection = Connection::open_with_flags(format!("file:{name}?immutable=1"), flags);
-    let connection = connection.map_err(failure::database)?;
-    found.extend(super::query::integrity(&connection)?);
-    super::open::version(&connection, path)?;
+    if super::place::rebuilt(path).exists() && open::is_empty(path) {
+        // The next broker takes it.
+        return look(&super::place::rebuilt(path), key_path, folder, found);
+    }
+    open::refuse_log_alone(path)?;
+    let connection = if open::is_empty(&beside(path, "-wal")) {
+        let name: String = path.to_string_lossy().chars().flat_map(in_uri).collect();
+        let flags =
+            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+        Connection::open_with_flags(format!("file:{name}?immutable=1"), flags).map_err(failure::database)?
+    } else {
+        open::connect(&copy(path, folder)?)?
+    };
+    let lines = super::query::integrity(&connection)?;
+    found.extend(lines.into_iter().map(LedgerError::Damaged));
+    open::version(&connection, path)?;
     let known =
         connection.query_row("SELECT value FROM facts WHERE name = 'public_key'", [], |row| row.get(0));
     let known: String = known.map_err(failure::database)?;
-    let signer = Signer::new(key_path, super::open::public_key(&known)?, key::read(key_path));
-    found.extend(signer.trouble());
+    let signer = Signer::new(key_path, open::public_key(&known)?, key::read(key_path));
+    found.extend(signer.key().err());
     Ok(())
 }
 
@@ -67,25 +76,34 @@ fn in_uri(c: char) -> Vec<char> {
 }
 
 /// Reads what can be read, from a copy that is deleted again.
-pub(super) fn salvage(path: &Path) -> Salvage {
-    let mut found = Salvage::default();
-    let folder = with(path, "-salvage");
-    let copied = copy(path, &folder);
-    if let Ok(connection) = copied.and_then(|copy| super::open::connect(&copy).map_err(io::Error::other)) {
-        let accounts = format!("SELECT {ACCOUNT} FROM accounts NOT INDEXED ORDER BY rowid");
-        let sessions = format!(
-            "SELECT {SESSION} FROM sessions NOT INDEXED
-             WHERE state IN ('pending', 'approved', 'activating', 'active', 'ending') ORDER BY rowid"
-        );
-        found.whole =
-            readable(&connection, &accounts, rows::account, &mut found.accounts, |a: &Account| {
-                a.key.0.clone()
-            }) & readable(&connection, &sessions, rows::session, &mut found.sessions, |s: &Session| {
-                s.id.to_string()
-            });
+pub(super) fn salvage(path: &Path) -> Result<Salvage, LedgerError> {
+    if !open::is_begun(path) {
+        return Ok(Salvage::default());
     }
+    let folder = beside(path, "-salvage");
+    let found = copy(path, &folder).and_then(|copy| read(&copy));
     let _ = fs::remove_dir_all(folder);
     found
+}
+
+fn read(copy: &Path) -> Result<Salvage, LedgerError> {
+    let mut found = Salvage::default();
+    let connection = match open::connect(copy) {
+        Err(LedgerError::Damaged(_)) => return Ok(found),
+        connection => connection?,
+    };
+    let accounts = format!("SELECT {ACCOUNT} FROM accounts NOT INDEXED ORDER BY rowid");
+    // A state that cannot be read is not known to be over.
+    let sessions = format!(
+        "SELECT {SESSION} FROM sessions NOT INDEXED
+         WHERE (state IN ('ended', 'denied', 'lapsed', 'failed')) IS NOT TRUE ORDER BY rowid"
+    );
+    let all_accounts =
+        readable(&connection, &accounts, rows::account, &mut found.accounts, |a: &Account| a.key.0.clone())?;
+    let all_sessions =
+        readable(&connection, &sessions, rows::session, &mut found.sessions, |s: &Session| s.id.to_string())?;
+    found.whole = all_accounts && all_sessions;
+    Ok(found)
 }
 
 /// From the front up to the first damage, then from the back. Answers whether there was none.
@@ -95,46 +113,55 @@ fn readable<T>(
     read: impl Fn(&Row<'_>) -> Result<T, LedgerError>,
     found: &mut Vec<T>,
     name: impl Fn(&T) -> String,
-) -> bool {
+) -> Result<bool, LedgerError> {
     let mut names = BTreeSet::new();
     for sql in [sql.to_owned(), format!("{sql} DESC")] {
-        let mut whole = false;
-        let _ = connection.prepare(&sql).and_then(|mut statement| {
+        let mut skipped = false;
+        let through = connection.prepare(&sql).and_then(|mut statement| {
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
-                let Ok(one) = read(row) else { continue };
-                if names.insert(name(&one)) {
-                    found.push(one);
+                match read(row) {
+                    Ok(one) if names.insert(name(&one)) => found.push(one),
+                    Ok(_) => {}
+                    Err(_) => skipped = true,
                 }
             }
-            whole = true;
             Ok(())
         });
-        if whole {
-            return true;
+        match through {
+            Ok(()) => return Ok(!skipped),
+            Err(error) if failure::is_damage(&error) => {}
+            Err(error) => return Err(failure::database(error)),
         }
     }
-    false
+    Ok(false)
 }
 
-fn copy(path: &Path, folder: &Path) -> io::Result<PathBuf> {
+/// A copy in a folder of its own.
+fn copy(path: &Path, folder: &Path) -> Result<PathBuf, LedgerError> {
+    copied(path, folder).map_err(|error| failure::file("a copy of the ledger's file in", folder, &error))
+}
+
+fn copied(path: &Path, folder: &Path) -> io::Result<PathBuf> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    super::open::make_folder(folder)?;
+    open::make_folder(folder)?;
     let copy = folder.join("ledger.sqlite");
-    fs::copy(path, &copy)?;
+    let length = copied_if_there(path, &copy)?;
     // The shared index is made anew from the log.
-    match fs::copy(with(path, "-wal"), with(&copy, "-wal")) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+    let logged = copied_if_there(&beside(path, "-wal"), &beside(&copy, "-wal"))?;
+    if length == 0 && logged > 0 {
+        // SQLite would throw the log of an empty file away. With a page in the file it reads the pages of the log.
+        fs::write(&copy, [0; PAGE])?;
     }
     Ok(copy)
 }
 
-fn with(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(suffix);
-    PathBuf::from(name)
+fn copied_if_there(from: &Path, to: &Path) -> io::Result<u64> {
+    match fs::copy(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        copied => copied,
+    }
 }

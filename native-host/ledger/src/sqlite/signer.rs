@@ -12,7 +12,7 @@ use crate::{LedgerError, key};
 pub(super) struct Signer {
     path: PathBuf,
     public: VerifyingKey,
-    held: Mutex<Result<SigningKey, String>>,
+    held: Mutex<Result<SigningKey, LedgerError>>,
 }
 
 impl Signer {
@@ -32,12 +32,16 @@ impl Signer {
         if held.is_err() {
             *held = fitting(&self.path, &self.public, key::read(&self.path));
         }
-        held.clone().map_err(LedgerError::Unavailable)
+        held.clone()
     }
 
     /// Why nothing can be signed at the moment.
     pub(super) fn trouble(&self) -> Option<String> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).as_ref().err().cloned()
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.as_ref().err().map(|error| match error {
+            LedgerError::Unavailable(why) | LedgerError::Damaged(why) => why.clone(),
+            error => error.to_string(),
+        })
     }
 
     /// The public half, also while the key is not there.
@@ -50,18 +54,17 @@ fn fitting(
     path: &Path,
     public: &VerifyingKey,
     read: Result<Option<SigningKey>, LedgerError>,
-) -> Result<SigningKey, String> {
+) -> Result<SigningKey, LedgerError> {
     match read {
         Ok(Some(key)) if key.verifying_key() == *public => Ok(key),
-        Ok(Some(_)) => Err(format!(
+        Ok(Some(_)) => Err(LedgerError::Damaged(format!(
             "{} is not the key that signs this audit log; put the right one back from a backup",
             path.display()
-        )),
-        Ok(None) => Err(format!(
+        ))),
+        Ok(None) => Err(LedgerError::Damaged(format!(
             "the key that signs the audit log is not at {}; put it back from a backup",
             path.display()
-        )),
-        Err(LedgerError::Unavailable(why)) => Err(why),
-        Err(error) => Err(error.to_string()),
+        ))),
+        Err(error) => Err(error),
     }
 }

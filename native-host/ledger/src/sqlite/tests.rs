@@ -4,6 +4,8 @@ mod commits;
 mod crashes;
 mod interleavings;
 mod opening;
+mod places;
+mod salvaging;
 mod tampering;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -14,7 +16,7 @@ use ticketgate_protocol::api::{Mode, State};
 use ticketgate_protocol::ids::{CustomerId, DirectoryId, PolicyId, SessionId, TechnicianId};
 
 use super::SqliteLedger;
-use crate::{Change, NewAudit};
+use crate::{Change, Ledger, NewAudit};
 
 /// A private folder for one test; gone with it.
 struct Place {
@@ -34,6 +36,10 @@ impl Place {
         self.folder.path().join("ledger.key")
     }
 
+    fn log(&self) -> std::path::PathBuf {
+        self.folder.path().join("ledger.sqlite-wal")
+    }
+
     fn open(&self) -> SqliteLedger {
         SqliteLedger::open(&self.ledger(), &self.key()).unwrap()
     }
@@ -47,6 +53,18 @@ impl Place {
     fn stranger(&self) -> rusqlite::Connection {
         rusqlite::Connection::open(self.ledger()).unwrap()
     }
+}
+
+/// A ledger with one record, closed.
+fn closed() -> Place {
+    let place = Place::new();
+    runtime().block_on(place.open().commit(note(None, 0))).unwrap();
+    place
+}
+
+/// What is said to be wrong with it.
+fn damage(place: &Place) -> Vec<String> {
+    SqliteLedger::damage(&place.ledger(), &place.key()).iter().map(ToString::to_string).collect()
 }
 
 /// A runtime like the broker's, for tests that block in between.

@@ -11,6 +11,19 @@ const VICTIM: &str = "TICKETGATE_LEDGER_VICTIM";
 
 struct Victim(Child);
 
+impl Victim {
+    fn on(place: &Place) -> Self {
+        Self(
+            Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "sqlite::tests::crashes::victim", "--nocapture", "--test-threads=1"])
+                .env(VICTIM, place.folder.path())
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap(),
+        )
+    }
+}
+
 impl Drop for Victim {
     fn drop(&mut self) {
         let _ = self.0.kill();
@@ -49,14 +62,7 @@ fn every_answered_commit_survives_a_kill_while_another_process_writes_too() {
     let place = Place::new();
     let mut acknowledged = Vec::new();
     let mine = {
-        let mut victim = Victim(
-            Command::new(std::env::current_exe().unwrap())
-                .args(["--exact", "sqlite::tests::crashes::victim", "--nocapture", "--test-threads=1"])
-                .env(VICTIM, place.folder.path())
-                .stdout(Stdio::piped())
-                .spawn()
-                .unwrap(),
-        );
+        let mut victim = Victim::on(&place);
         let out = BufReader::new(victim.0.stdout.take().unwrap());
         let mut mine = 0;
         let runtime = runtime();
@@ -108,4 +114,24 @@ fn every_answered_commit_survives_a_kill_while_another_process_writes_too() {
             "row and record of one commit stand or fall together"
         );
     });
+}
+
+#[test]
+fn the_ledger_of_a_process_that_was_killed_is_not_called_damaged_and_stays_as_it_is() {
+    let place = Place::new();
+    let mut victim = Victim::on(&place);
+    let out = BufReader::new(victim.0.stdout.take().unwrap());
+    let mut lines = out.lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.contains("committed 5")));
+    drop(victim);
+    let files = || {
+        let paths = std::fs::read_dir(place.folder.path()).unwrap().map(|entry| entry.unwrap().path());
+        paths
+            .map(|path| (path.clone(), std::fs::read(path).unwrap()))
+            .collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let before = files();
+    assert!(!before[&place.log()].is_empty(), "everything is in the log");
+    assert_eq!(damage(&place), Vec::<String>::new());
+    assert_eq!(files(), before);
 }

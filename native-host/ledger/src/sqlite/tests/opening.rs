@@ -3,14 +3,7 @@
 use std::fs;
 
 use super::*;
-use crate::{AuditQuery, Ledger};
-
-/// A ledger with one record, closed.
-fn closed() -> Place {
-    let place = Place::new();
-    runtime().block_on(place.open().commit(note(None, 0))).unwrap();
-    place
-}
+use crate::{AuditQuery, Ledger, LedgerError};
 
 /// The refusal says `what`, and the file is byte for byte as before.
 fn refused(place: &Place, what: &str) {
@@ -198,55 +191,6 @@ fn a_key_that_is_put_back_signs_again_without_a_new_start() {
     });
 }
 
-#[cfg(unix)]
-#[test]
-fn a_ledger_deleted_while_it_is_open_is_written_anew_with_all_it_held() {
-    let place = closed();
-    let ledger = place.open();
-    runtime().block_on(async {
-        ledger.commit(Change { accounts: vec![account("tech1")], ..note(None, 1) }).await.unwrap();
-        for entry in fs::read_dir(place.folder.path()).unwrap().flatten() {
-            if entry.path() != place.key() {
-                fs::remove_file(entry.path()).unwrap();
-            }
-        }
-        // What ends does not wait for it.
-        ledger.commit(note(None, 2)).await.unwrap();
-        assert!(!place.ledger().exists());
-        assert!(ledger.trouble().is_some_and(|trouble| trouble.contains("deleted")));
-        ledger.commit(Change { widens: true, ..note(None, 3) }).await.unwrap();
-        assert_eq!(ledger.trouble(), None);
-        ledger.checkpoint(at(4)).await.unwrap();
-        ledger.commit(note(None, 5)).await.unwrap();
-    });
-    drop(ledger);
-    let ledger = place.open();
-    runtime().block_on(async {
-        assert!(ledger.account(&account("tech1").key).await.unwrap().is_some());
-        assert_eq!(ledger.audit(AuditQuery::default()).await.unwrap().len(), 5);
-        assert!(ledger.verify(None).await.unwrap().whole);
-        assert_eq!(ledger.integrity().await.unwrap(), Vec::<String>::new());
-    });
-    use std::os::unix::fs::PermissionsExt;
-    assert_eq!(fs::metadata(place.ledger()).unwrap().permissions().mode() & 0o777, 0o600);
-}
-
-#[cfg(unix)]
-#[test]
-fn another_file_in_the_place_of_the_open_ledger_is_not_touched_and_nothing_begins() {
-    let place = closed();
-    let ledger = place.open();
-    let other = place.folder.path().join("other");
-    fs::write(&other, "not a ledger").unwrap();
-    fs::rename(&other, place.ledger()).unwrap();
-    runtime().block_on(async {
-        let refusal = ledger.commit(Change { widens: true, ..note(None, 1) }).await.unwrap_err().to_string();
-        assert!(refusal.contains("another file stands in the place"), "{refusal}");
-        ledger.commit(note(None, 2)).await.unwrap();
-    });
-    assert_eq!(fs::read_to_string(place.ledger()).unwrap(), "not a ledger");
-}
-
 #[test]
 fn a_folder_in_the_ledgers_place_is_refused() {
     let place = Place::new();
@@ -279,6 +223,53 @@ fn a_key_that_cannot_be_read_is_refused_and_no_ledger_is_begun() {
     fs::set_permissions(place.key(), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
     assert!(place.refusal().contains("signing key"), "{}", place.refusal());
     assert!(!place.ledger().exists());
+}
+
+#[test]
+fn a_log_without_its_ledger_is_refused_and_kept() {
+    let place = Place::new();
+    let ledger = place.open();
+    runtime().block_on(ledger.commit(note(None, 0))).unwrap();
+    // What a process that is killed leaves: everything is in the log.
+    let log = fs::read(place.log()).unwrap();
+    drop(ledger);
+    for empty in [true, false] {
+        if empty {
+            fs::write(place.ledger(), "").unwrap();
+        } else {
+            fs::remove_file(place.ledger()).unwrap();
+        }
+        fs::write(place.log(), &log).unwrap();
+        assert!(place.refusal().contains("gone or empty"), "{}", place.refusal());
+        assert_eq!(fs::read(place.log()).unwrap(), log, "the log was changed");
+    }
+}
+
+#[test]
+fn what_only_a_backup_helps_against_is_told_from_what_can_be_mended() {
+    type Harm = fn(&Place);
+    let harms: [(Harm, bool); 8] = [
+        (|place| fs::write(place.ledger(), vec![0xa5; 8192]).unwrap(), true),
+        (|place| place.stranger().execute_batch("DROP TABLE facts").unwrap(), true),
+        (|place| fs::remove_file(place.key()).unwrap(), true),
+        (|place| fs::write(place.key(), [7; 32]).unwrap(), true),
+        (|place| fs::write(place.key(), [7; 5]).unwrap(), true),
+        (|place| place.stranger().pragma_update(None, "user_version", 99).unwrap(), false),
+        (|place| open_to_others(&place.ledger()), false),
+        (|place| open_to_others(&place.key()), false),
+    ];
+    for (n, (harm, is_damage)) in harms.into_iter().enumerate() {
+        let place = closed();
+        harm(&place);
+        let opened = SqliteLedger::open(&place.ledger(), &place.key());
+        let error = opened.and_then(|ledger| runtime().block_on(ledger.check())).unwrap_err();
+        assert_eq!(matches!(error, LedgerError::Damaged(_)), is_damage, "{n}: {error}");
+    }
+}
+
+fn open_to_others(path: &std::path::Path) {
+    #[cfg(unix)]
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
 }
 
 #[test]
@@ -354,70 +345,4 @@ fn many_who_open_a_new_ledger_at_once_get_the_same_one() {
 fn own(path: &std::path::Path) {
     #[cfg(unix)]
     fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-}
-
-#[test]
-fn what_can_be_read_of_a_damaged_ledger_is_salvaged_and_the_file_is_kept_as_it_was() {
-    const MANY: usize = 400;
-    let place = Place::new();
-    let ledger = place.open();
-    runtime().block_on(async {
-        for n in 0..MANY {
-            let name = format!("tech{n}");
-            let change = Change {
-                accounts: vec![account(&name)],
-                sessions: vec![session(&format!("s-{n}"), &name)],
-                ..Change::default()
-            };
-            ledger.commit(change).await.unwrap();
-        }
-    });
-    drop(ledger);
-    let mut bytes = fs::read(place.ledger()).unwrap();
-    // A page in the middle of the file; the first pages say where everything is.
-    let page = bytes.len() / 4096 / 2 * 4096;
-    bytes[page..page + 4096].fill(0xa5);
-    fs::write(place.ledger(), &bytes).unwrap();
-    let aside = place.folder.path().join("aside.sqlite");
-    SqliteLedger::put_aside(&place.ledger(), &aside).unwrap();
-    assert!(!place.ledger().exists());
-    let found = SqliteLedger::salvage(&aside);
-    assert!(!found.whole);
-    assert!(
-        found.accounts.len() + found.sessions.len() > MANY,
-        "{}, {}",
-        found.accounts.len(),
-        found.sessions.len()
-    );
-    assert!(found.accounts.len() < MANY || found.sessions.len() < MANY, "the damage met neither");
-    assert_eq!(fs::read(&aside).unwrap(), bytes);
-    let names: Vec<_> = fs::read_dir(place.folder.path()).unwrap().flatten().map(|e| e.file_name()).collect();
-    assert!(!names.iter().any(|name| name.to_string_lossy().contains("salvage")), "{names:?}");
-}
-
-#[test]
-fn damage_is_found_without_touching_anything() {
-    let place = closed();
-    let names = || {
-        let mut names: Vec<_> =
-            fs::read_dir(place.folder.path()).unwrap().flatten().map(|e| e.file_name()).collect();
-        names.sort();
-        names
-    };
-    let before = names();
-    assert_eq!(SqliteLedger::damage(&place.ledger(), &place.key()), Vec::<String>::new());
-    fs::remove_file(place.key()).unwrap();
-    let found = SqliteLedger::damage(&place.ledger(), &place.key());
-    assert!(matches!(found.as_slice(), [one] if one.contains("put it back from a backup")), "{found:?}");
-    let mut bytes = fs::read(place.ledger()).unwrap();
-    let middle = bytes.len() / 2 / 4096 * 4096;
-    bytes[middle..middle + 4096].fill(0xa5);
-    fs::write(place.ledger(), &bytes).unwrap();
-    let found = SqliteLedger::damage(&place.ledger(), &place.key());
-    assert!(found.iter().any(|one| !one.contains("put it back from a backup")), "{found:?}");
-    fs::write(place.ledger(), "something else altogether").unwrap();
-    assert!(!SqliteLedger::damage(&place.ledger(), &place.key()).is_empty());
-    fs::write(place.ledger(), "").unwrap();
-    assert!(SqliteLedger::damage(&place.ledger(), &place.key()).is_empty(), "the beginning of a new one");
-    assert_eq!(names(), before.into_iter().filter(|name| *name != "ledger.key").collect::<Vec<_>>());
 }
