@@ -309,7 +309,7 @@ impl Worker {
     }
 
     fn is_asked_to_activate(&self) -> bool {
-        self.asked.values().any(|a| a.purpose == super::Purpose::Activate)
+        self.asked.values().any(|a| matches!(a.purpose, super::Purpose::Activate { .. }))
     }
 
     fn hidden_button(&self) -> Option<Button> {

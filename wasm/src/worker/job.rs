@@ -63,18 +63,15 @@ impl Worker {
         if self.is_activating() || self.last.form.as_ref().is_none_or(|form| form.serial != serial) {
             return;
         }
+        let Some(wanted) = self.form_request() else { return };
         let Some(source) = self.last.form.as_ref().and_then(|form| form.source.clone()) else {
-            self.activate_form_now(now, out);
+            self.activate(wanted, now, out);
             return;
         };
         // What the page shows at the click counts: it may have moved on under the popup, or been loaded again.
         let shows = self.last.pages.ticket_of(source.tab).map(|(_, page, _)| page.document.clone());
-        self.look(source.tab, &shows.unwrap_or(source.document), Purpose::Activate, now, out);
-    }
-
-    pub(super) fn activate_form_now(&mut self, now: DateTime<Utc>, out: &mut Vec<Effect>) {
-        let Some(wanted) = self.form_request() else { return };
-        self.activate(wanted, now, out);
+        let purpose = Purpose::Activate { wanted: Box::new(wanted) };
+        self.look(source.tab, &shows.unwrap_or(source.document), purpose, now, out);
     }
 
     pub(super) fn form_request(&self) -> Option<Activate> {

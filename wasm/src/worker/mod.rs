@@ -26,7 +26,7 @@ pub mod view;
 mod warnings;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use ticketgate_protocol::api::{Event, Overview, Session};
+use ticketgate_protocol::api::{Activate, Event, Overview, Session};
 use ticketgate_protocol::native::{Activated, Method};
 use ticketgate_protocol::page::Facts;
 use ticketgate_protocol::problem::Problem;
@@ -107,8 +107,8 @@ enum Purpose {
     Look,
     /// The shortcut: activate, or open the popup.
     Shortcut { meant: Box<pages::Meaning>, window: Option<i32> },
-    /// The popup's Activate: go on if the ticket is still the form's.
-    Activate,
+    /// The popup's Activate: go on if the form still stands for this and the page still shows its ticket.
+    Activate { wanted: Box<Activate> },
 }
 
 /// What the browser shows now, as far as we set it.
@@ -374,8 +374,12 @@ impl Worker {
         for change in changes {
             self.take_change(Some(change), out);
         }
-        if let Some(form) = &mut self.last.form {
-            form.fill(&overview, &self.memory);
+        if let Some(form) = &mut self.last.form
+            && form.fill_anew(&overview, &self.memory)
+        {
+            // A click on what stood there before is under way, perhaps.
+            form.serial = self.next_serial;
+            self.next_serial += 1;
         }
         self.last.overview = Some(Overview { sessions: Vec::new(), ..overview });
         self.choose_template();
