@@ -153,7 +153,7 @@ impl Worker {
             let part = (part * 1000.0).round() / 1000.0;
             Ring { part, clock: remaining::clock(left), words: format!("{} left", remaining::words(left)) }
         });
-        let busy = doing.and_then(|d| d.busy);
+        let busy = self.busy_with(&session.id);
         Card {
             id: session.id.to_string(),
             tone,
@@ -218,7 +218,7 @@ impl Worker {
             label,
             intent: Intent::Extend { session: session.id.clone() },
             disabled: by.is_none().then(|| "This session is at the policy's maximum.".into()),
-            busy: matches!(busy, Some(Act::Extend(_))),
+            busy: busy == Some(Act::Extend),
         }
     }
 

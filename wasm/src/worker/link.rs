@@ -107,31 +107,31 @@ impl Pending {
     }
 }
 
-/// A pending request as it is saved: the method's name and parameters apart.
+/// A request as it is saved: the method's name and parameters apart.
 #[derive(Debug, Clone, PartialEq, FromTree, ToTree)]
 pub(super) struct Saved {
-    key: Option<IdempotencyKey>,
-    name: String,
-    params: Tree,
-    deadline: DateTime<Utc>,
+    pub(super) key: Option<IdempotencyKey>,
+    pub(super) name: String,
+    pub(super) params: Tree,
+    pub(super) deadline: DateTime<Utc>,
     asked_at: DateTime<Utc>,
 }
 
 impl Saved {
-    fn of(pending: &Pending) -> Option<Self> {
-        let params = match &pending.method {
+    /// `None` for what changes nothing.
+    pub(super) fn of(
+        method: &Method,
+        key: Option<&IdempotencyKey>,
+        deadline: DateTime<Utc>,
+        asked_at: DateTime<Utc>,
+    ) -> Option<Self> {
+        let params = match method {
             Method::Activate(params) => params.to_tree(),
             Method::Extend(params) => params.to_tree(),
             Method::End(params) => params.to_tree(),
             _ => return None,
         };
-        Some(Self {
-            key: pending.key.clone(),
-            name: pending.method.name().to_owned(),
-            params,
-            deadline: pending.deadline,
-            asked_at: pending.asked_at,
-        })
+        Some(Self { key: key.cloned(), name: method.name().to_owned(), params, deadline, asked_at })
     }
 
     fn method(self) -> Option<Method> {
@@ -242,16 +242,22 @@ impl Link {
         !self.pending.is_empty()
     }
 
+    /// What waits for its answer.
+    pub(super) fn asked(&self) -> impl Iterator<Item = &Method> {
+        self.pending.iter().map(|p| &p.method)
+    }
+
     /// Whether a request of this method waits for its answer.
     #[must_use]
     pub(super) fn is_asking(&self, name: &str) -> bool {
-        self.pending.iter().any(|p| p.method.name() == name)
+        self.asked().any(|method| method.name() == name)
     }
 
     /// The requests that must survive a restart of the worker: those that change something.
     #[must_use]
     pub(super) fn lasting(&self) -> Vec<Saved> {
-        self.pending.iter().filter_map(Saved::of).collect()
+        let saved = |p: &Pending| Saved::of(&p.method, p.key.as_ref(), p.deadline, p.asked_at);
+        self.pending.iter().filter_map(saved).collect()
     }
 
     /// Takes over the requests of a worker that was stopped; they are sent again with their keys.

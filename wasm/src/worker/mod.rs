@@ -5,6 +5,7 @@
 //! buttons, timers, notifications and saved state are computed whole after every input, never changed step by step.
 
 mod acts;
+mod attempts;
 mod channel;
 mod compose;
 mod doing;
@@ -36,7 +37,7 @@ use ticketgate_protocol::tree::{FromTree, ToTree, Tree};
 pub use effect::Effect;
 pub use input::{Input, Intent, Sender, Started, Tab};
 
-use doing::Doing;
+use doing::{Act, Doing};
 use form::Form;
 use job::Job;
 use link::{Link, Outcome, Saved};
@@ -88,6 +89,9 @@ struct Lasting {
     job: Option<Job>,
     #[serde(default)]
     pending: Vec<Saved>,
+    /// See [`attempts`].
+    #[serde(default)]
+    unsure: Vec<Saved>,
 }
 
 /// A question put to a document, and what its answer is for.
@@ -580,15 +584,18 @@ impl Worker {
             },
             Method::Activate(wanted) => {
                 let result = read::<Activated>(result);
+                self.keep_if_unsure(method, key, result.as_ref().err(), now);
                 self.activated(wanted, key, result, now, out);
             }
             Method::Extend(wanted) => {
                 let result = read::<Session>(result);
-                self.acted(&wanted.session, result, now, out);
+                self.keep_if_unsure(method, key, result.as_ref().err(), now);
+                self.acted(&wanted.session, Act::Extend, result, now, out);
             }
             Method::End(wanted) => {
                 let result = read::<Session>(result);
-                self.acted(&wanted.session, result, now, out);
+                self.keep_if_unsure(method, key, result.as_ref().err(), now);
+                self.acted(&wanted.session, Act::End, result, now, out);
             }
             Method::CopyPassword(wanted) => {
                 let result = read(result);

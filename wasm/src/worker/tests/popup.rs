@@ -306,6 +306,59 @@ fn connecting_again_repeats_no_activation() {
     assert_eq!(play.count_sent("activate"), 2);
 }
 
+/// Activates what the form shows and answers the key of the request.
+fn activate(play: &mut Play) -> String {
+    play.press_activate();
+    read_again(play, "4711", "Acme Corp");
+    play.last_sent("activate").unwrap().key.clone().unwrap().to_string()
+}
+
+#[test]
+fn an_activation_that_may_have_been_made_keeps_its_key_when_it_is_put_aside() {
+    let mut play = Play::with(overview(&[]));
+    play.show_ticket("4711", "Acme Corp");
+    play.open_popup();
+    let first = activate(&mut play);
+    play.wait(41);
+    assert!(play.view().job.as_ref().unwrap().steps[0].text.contains("nothing is done twice"));
+    play.intend(Intent::Dismiss {});
+    // Something else in between is another wish.
+    play.intend(Intent::PickDuration { seconds: 1800 });
+    assert_ne!(activate(&mut play), first);
+    play.refuse("activate", "directory_down");
+    play.intend(Intent::Dismiss {});
+    play.intend(Intent::PickDuration { seconds: 3600 });
+    assert_eq!(activate(&mut play), first);
+    // A refusal is an answer: what comes after it is a new request.
+    play.refuse("activate", "directory_down");
+    play.intend(Intent::Dismiss {});
+    assert_ne!(activate(&mut play), first);
+}
+
+#[test]
+fn an_activation_that_may_have_been_made_is_another_wish_after_a_while() {
+    let mut play = Play::with(overview(&[]));
+    play.show_ticket("4711", "Acme Corp");
+    play.open_popup();
+    let first = activate(&mut play);
+    play.wait(41);
+    play.intend(Intent::Dismiss {});
+    play.wait(10 * 60);
+    assert_ne!(activate(&mut play), first);
+}
+
+#[test]
+fn a_repeat_that_finds_its_session_ended_calls_nothing_ready() {
+    let mut play = Play::with(overview(&[]));
+    play.show_ticket("4711", "Acme Corp");
+    play.open_popup();
+    activate(&mut play);
+    play.happen(Input::Disconnected { port: 1 });
+    let ended = with(session("s-1", 3600), json!({"state": "ended", "version": 3}));
+    play.answer("activate", json!({"session": ended, "clipboard": {"state": "not_needed"}}));
+    assert_eq!(notices(&play.effects), Vec::<String>::new());
+}
+
 #[test]
 fn what_failed_for_one_ticket_leaves_the_next_its_form_and_cannot_be_repeated_there() {
     let mut play = refused("directory_down");

@@ -4,6 +4,8 @@ use super::*;
 
 fn restarted(play: &Play) -> Play {
     let mut next = Play::unstarted();
+    // Keys are random: the next worker makes others.
+    next.worker = Worker::new(Box::new(Around(1000)));
     next.now = play.now;
     next.start(play.saved.clone(), play.memory.clone());
     next
@@ -40,6 +42,43 @@ fn an_activation_under_way_goes_on_with_its_key() {
     next.greet();
     let second = next.last_sent("activate").unwrap();
     assert_eq!((&first.key, &first.method), (&second.key, &second.method));
+}
+
+fn extend(play: &mut Play) {
+    play.intend(Intent::Extend { session: "s-1".to_owned().try_into().unwrap() });
+}
+
+#[test]
+fn an_extension_under_way_keeps_its_button_busy_and_is_told_as_what_it_is() {
+    let mut play = Play::with(overview(&[session("s-1", 3600)]));
+    play.open_popup();
+    extend(&mut play);
+    let first = play.last_sent("extend").unwrap().clone();
+    let mut next = restarted(&play);
+    next.greet();
+    next.open_popup();
+    assert!(next.view().sessions[0].extend.as_ref().unwrap().busy);
+    extend(&mut next);
+    assert_eq!(next.count_sent("extend"), 1, "only what was under way");
+    assert_eq!(next.last_sent("extend").unwrap().key, first.key);
+    next.happen(Input::Disconnected { port: 1 });
+    next.refuse("extend", "directory_down");
+    assert_eq!(notices(&next.effects), ["Not extended"]);
+}
+
+#[test]
+fn an_extension_that_may_have_been_made_keeps_its_key() {
+    let mut play = Play::with(overview(&[session("s-1", 3600)]));
+    play.open_popup();
+    extend(&mut play);
+    let first = play.last_sent("extend").unwrap().clone();
+    play.wait(16);
+    assert!(play.view().sessions[0].note.as_ref().unwrap().text.contains("nothing is done twice"));
+    let mut next = restarted(&play);
+    next.greet();
+    next.open_popup();
+    extend(&mut next);
+    assert_eq!(next.last_sent("extend").unwrap().key, first.key);
 }
 
 #[test]
