@@ -43,7 +43,7 @@ use job::Job;
 use link::{Link, Outcome, Saved};
 use memory::Memory;
 use pages::Pages;
-use sessions::{Change, Sessions};
+use sessions::Sessions;
 use shelf::Shelf;
 use sites::Sites;
 use warnings::Warnings;
@@ -347,18 +347,14 @@ impl Worker {
     }
 
     fn hear(&mut self, session: Session, now: DateTime<Utc>, out: &mut Vec<Effect>) {
-        let change = self.last.sessions.hear(session, now);
-        self.take_change(change, out);
+        if let Some(over) = self.last.sessions.hear(session, now) {
+            self.is_over(&over, out);
+        }
     }
 
-    fn take_change(&mut self, change: Option<Change>, out: &mut Vec<Effect>) {
-        match change {
-            Some(Change::Over(session)) => {
-                self.doing.remove(&session.id);
-                self.last.warnings.over(&session, !self.popups.is_empty(), out);
-            }
-            Some(Change::Now(_)) | None => {}
-        }
+    fn is_over(&mut self, session: &Session, out: &mut Vec<Effect>) {
+        self.doing.remove(&session.id);
+        self.last.warnings.over(session, !self.popups.is_empty(), out);
     }
 
     fn heard_overview(
@@ -374,9 +370,9 @@ impl Worker {
         self.overview_problem = None;
         self.overview_failures = 0;
         self.curious = false;
-        let changes = self.last.sessions.hear_all(overview.sessions.clone(), asked_at, now);
-        for change in changes {
-            self.take_change(Some(change), out);
+        let broker_now = self.broker_now(now);
+        for over in self.last.sessions.hear_all(overview.sessions.clone(), asked_at, now, broker_now) {
+            self.is_over(&over, out);
         }
         if let Some(form) = &mut self.last.form
             && form.fill_anew(&overview, &self.memory)

@@ -102,6 +102,29 @@ fn a_session_that_ended_meanwhile_is_noticed() {
     next.answer("overview", overview(&[]));
     assert_eq!(badges(&next.effects), [""]);
     assert_eq!(notices(&next.effects), ["Acme Corp · Domain Admin ended"]);
+    assert_eq!(told(&next.effects), ["It was ended. The rights are taken away."]);
+}
+
+#[test]
+fn whether_a_sessions_time_was_over_is_told_by_the_brokers_clock() {
+    // How far the browser's clock is ahead of the broker's, and what is told half an hour before the end and after it.
+    for (ahead_min, passed_min, expected) in
+        [(45, 30, "It was ended."), (-45, 61, "Its time was over."), (0, 61, "Its time was over.")]
+    {
+        let by_broker = |play: &Play| play.now - TimeDelta::minutes(ahead_min);
+        let mut play = Play::unstarted();
+        play.now += TimeDelta::minutes(ahead_min);
+        play.start(None, None);
+        play.greet();
+        let now = by_broker(&play);
+        play.answer("overview", with(overview(&[session("s-1", 3600)]), json!({"now": now})));
+        play.now += TimeDelta::minutes(passed_min);
+        let mut next = restarted(&play);
+        next.greet();
+        let now = by_broker(&next);
+        next.answer("overview", with(overview(&[]), json!({"now": now})));
+        assert_eq!(told(&next.effects), [format!("{expected} The rights are taken away.")], "{ahead_min}");
+    }
 }
 
 #[test]
