@@ -21,7 +21,7 @@ let nextPage = 1;
 
 /** What was saved for this browser run: asked for first, since the badge needs no more. */
 const kept = chrome.storage.session.get(["state", "badge"]);
-const badgeDrawn = kept.then(drawKeptBadge);
+const badgeDrawn = kept.then(drawKeptBadge).catch(quietly);
 
 /** The core, once the WASM is compiled and the saved state restored. Every listener waits for it. */
 const ready = (async () => {
