@@ -54,13 +54,12 @@ async function happened(what, fields = {}) {
 
 /** Everything that the core needs to begin, read at once. */
 async function restore() {
-  const [session, local, managed, granted, tabs, front] = await Promise.all([
+  const [session, local, managed, granted, tabs] = await Promise.all([
     kept,
     chrome.storage.local.get("memory"),
     managedAtFirst(),
     chrome.permissions.getAll(),
     chrome.tabs.query({}),
-    frontTab(),
     // What is kept for good is no content script's business.
     chrome.storage.local.setAccessLevel({ accessLevel: "TRUSTED_CONTEXTS" }),
   ]);
@@ -72,7 +71,6 @@ async function restore() {
     origins: granted.origins ?? [],
     managed,
     tabs: tabs.map((tab) => tab.id).filter((id) => id !== undefined),
-    front: front?.id,
   };
   return { started };
 }
