@@ -12,8 +12,7 @@
  * @typedef {{corner: Corner, x: number, y: number}} Placement
  * @typedef {{token: string, label: string, detail: string, state: "ready" | "working" | "active" | "attention",
  *   one_click: boolean, placement: Placement}} View
- * @typedef {"not_trusted" | "no_focus" | "not_on_top" | "not_visible" | "clipped" | "covered" | "too_small" | "too_soon"
- *   | "stale"} Refused
+ * @typedef {"not_trusted" | "no_focus" | "not_on_top" | "not_visible" | "clipped" | "covered" | "too_small" | "too_soon"} Refused
  */
 
 (() => {
