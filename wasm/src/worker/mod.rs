@@ -6,6 +6,7 @@
 
 mod acts;
 mod attempts;
+mod cards;
 mod channel;
 mod compose;
 mod doing;
