@@ -206,8 +206,8 @@ function ticketgateButton(page) {
   let inView = false;
   /** Since when the button has had the keyboard. */
   let focusSince = Infinity;
-  /** @type {DOMRect | null} */
-  let rect = null;
+  /** Where the button was last seen to stand in its window, and its window on the screen. @type {number[]} */
+  let stood = [];
   let putBacks = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let putBackTimer;
@@ -273,11 +273,12 @@ function ticketgateButton(page) {
     return null;
   }
 
-  /** Whether the button is not where it was; the wait starts anew then. @param {DOMRect} box */
+  /** Whether the button is not where it was; the wait starts anew then. A page may move a window that it opened, and
+   * nobody is told of that: it is looked at when the pointer comes and at the click. @param {DOMRect} box */
   function moved(box) {
-    const same = rect !== null && Math.abs(rect.left - box.left) < 1 && Math.abs(rect.top - box.top) < 1
-      && Math.abs(rect.width - box.width) < 1 && Math.abs(rect.height - box.height) < 1;
-    rect = box;
+    const stands = [box.left, box.top, box.width, box.height, screenX, screenY];
+    const same = stands.every((n, i) => Math.abs(n - (stood[i] ?? NaN)) < 1);
+    stood = stands;
     if (!same) restart();
     return !same;
   }
@@ -537,6 +538,7 @@ function ticketgateButton(page) {
 
   act.addEventListener("click", clicked);
   act.addEventListener("pointerdown", drag);
+  act.addEventListener("pointerenter", () => void moved(act.getBoundingClientRect()));
   act.addEventListener("focus", () => { focusSince = performance.now(); });
   act.addEventListener("blur", () => { focusSince = Infinity; });
   act.addEventListener("keydown", (event) => {
