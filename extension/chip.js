@@ -120,6 +120,7 @@ function ticketgateButton(page) {
       position: absolute; right: 0; width: max-content; max-width: min(340px, calc(100vw - 16px)); border: 1px solid var(--edge);
       border-radius: 8px; background: var(--surface); color: var(--ink); font-weight: 400;
     }
+    .spoken { position: absolute; inset: 0 auto auto 0; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
     .note { padding: 8px 11px; pointer-events: none; white-space: pre-line; overflow-wrap: anywhere; }
     .menu { padding: 4px; min-width: 200px; }
     .menu button { display: block; width: 100%; padding: 7px 10px; border-radius: 5px; }
@@ -191,8 +192,10 @@ function ticketgateButton(page) {
   const hidePage = make("button", { type: "button", role: "menuitem", tabindex: "-1" }, [new Text("Hide for this ticket")]);
   const hideSite = make("button", { type: "button", role: "menuitem", tabindex: "-1" }, [new Text("Hide on this whole site")]);
   const menu = make("div", { class: "menu", role: "menu", hidden: "" }, [hidePage, hideSite]);
-  const note = make("div", { class: "note", role: "status", hidden: "" });
-  const chip = make("div", { class: "chip", role: "group", "aria-label": "Ticketgate" }, [grip, body, close, menu, note]);
+  // What the note says of the button is in the button's own name; only a hint is spoken besides.
+  const note = make("div", { class: "note", "aria-hidden": "true", hidden: "" });
+  const spoken = make("div", { class: "spoken", role: "status" });
+  const chip = make("div", { class: "chip", role: "group", "aria-label": "Ticketgate" }, [grip, body, close, menu, note, spoken]);
   root.append(chip);
 
   // ---- State ---------------------------------------------------------------------------------------------------
@@ -334,6 +337,7 @@ function ticketgateButton(page) {
     hinting = hint && text !== null;
     note.hidden = text === null || !menu.hidden;
     note.textContent = text;
+    spoken.textContent = hinting ? text : "";
     if (hinting) noteTimer = setTimeout(() => say(null), 7000);
   }
 
@@ -572,13 +576,19 @@ function ticketgateButton(page) {
   function unseen() {
     restart();
   }
+  /** The note covers a part of the page: it goes without a move of pointer or keyboard. @param {KeyboardEvent} event */
+  function dismiss(event) {
+    if (event.key === "Escape" && event.isTrusted) say(null);
+  }
   addEventListener("resize", resized);
+  addEventListener("keydown", dismiss, { capture: true });
   addEventListener("focus", unseen);
   document.addEventListener("visibilitychange", unseen);
 
   function stop() {
     hide();
     removeEventListener("resize", resized);
+    removeEventListener("keydown", dismiss, { capture: true });
     removeEventListener("focus", unseen);
     document.removeEventListener("visibilitychange", unseen);
   }
