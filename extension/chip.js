@@ -12,8 +12,7 @@
  * @typedef {{corner: Corner, x: number, y: number}} Placement
  * @typedef {{token: string, label: string, detail: string, state: "ready" | "working" | "active" | "attention",
  *   one_click: boolean, placement: Placement}} View
- * @typedef {"not_trusted" | "no_focus" | "not_on_top" | "not_visible" | "clipped" | "covered" | "too_small" | "too_soon"
- *   | "stale"} Refused
+ * @typedef {"not_trusted" | "no_focus" | "not_on_top" | "not_visible" | "clipped" | "covered" | "too_small" | "too_soon"} Refused
  */
 
 (() => {
@@ -121,6 +120,7 @@ function ticketgateButton(page) {
       position: absolute; right: 0; width: max-content; max-width: min(340px, calc(100vw - 16px)); border: 1px solid var(--edge);
       border-radius: 8px; background: var(--surface); color: var(--ink); font-weight: 400;
     }
+    .spoken { position: absolute; inset: 0 auto auto 0; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
     .note { padding: 8px 11px; pointer-events: none; white-space: pre-line; overflow-wrap: anywhere; }
     .menu { padding: 4px; min-width: 200px; }
     .menu button { display: block; width: 100%; padding: 7px 10px; border-radius: 5px; }
@@ -192,8 +192,10 @@ function ticketgateButton(page) {
   const hidePage = make("button", { type: "button", role: "menuitem", tabindex: "-1" }, [new Text("Hide for this ticket")]);
   const hideSite = make("button", { type: "button", role: "menuitem", tabindex: "-1" }, [new Text("Hide on this whole site")]);
   const menu = make("div", { class: "menu", role: "menu", hidden: "" }, [hidePage, hideSite]);
-  const note = make("div", { class: "note", role: "status", hidden: "" });
-  const chip = make("div", { class: "chip", role: "group", "aria-label": "Ticketgate" }, [grip, body, close, menu, note]);
+  // What the note says of the button is in the button's own name; only a hint is spoken besides.
+  const note = make("div", { class: "note", "aria-hidden": "true", hidden: "" });
+  const spoken = make("div", { class: "spoken", role: "status" });
+  const chip = make("div", { class: "chip", role: "group", "aria-label": "Ticketgate" }, [grip, body, close, menu, note, spoken]);
   root.append(chip);
 
   // ---- State ---------------------------------------------------------------------------------------------------
@@ -207,8 +209,8 @@ function ticketgateButton(page) {
   let inView = false;
   /** Since when the button has had the keyboard. */
   let focusSince = Infinity;
-  /** @type {DOMRect | null} */
-  let rect = null;
+  /** Where the button was last seen to stand in its window, and its window on the screen. @type {number[]} */
+  let stood = [];
   let putBacks = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let putBackTimer;
@@ -274,11 +276,12 @@ function ticketgateButton(page) {
     return null;
   }
 
-  /** Whether the button is not where it was; the wait starts anew then. @param {DOMRect} box */
+  /** Whether the button is not where it was; the wait starts anew then. A page may move a window that it opened, and
+   * nobody is told of that: it is looked at when the pointer comes and at the click. @param {DOMRect} box */
   function moved(box) {
-    const same = rect !== null && Math.abs(rect.left - box.left) < 1 && Math.abs(rect.top - box.top) < 1
-      && Math.abs(rect.width - box.width) < 1 && Math.abs(rect.height - box.height) < 1;
-    rect = box;
+    const stands = [box.left, box.top, box.width, box.height, screenX, screenY];
+    const same = stands.every((n, i) => Math.abs(n - (stood[i] ?? NaN)) < 1);
+    stood = stands;
     if (!same) restart();
     return !same;
   }
@@ -334,6 +337,7 @@ function ticketgateButton(page) {
     hinting = hint && text !== null;
     note.hidden = text === null || !menu.hidden;
     note.textContent = text;
+    spoken.textContent = hinting ? text : "";
     if (hinting) noteTimer = setTimeout(() => say(null), 7000);
   }
 
@@ -538,6 +542,7 @@ function ticketgateButton(page) {
 
   act.addEventListener("click", clicked);
   act.addEventListener("pointerdown", drag);
+  act.addEventListener("pointerenter", () => void moved(act.getBoundingClientRect()));
   act.addEventListener("focus", () => { focusSince = performance.now(); });
   act.addEventListener("blur", () => { focusSince = Infinity; });
   act.addEventListener("keydown", (event) => {
@@ -571,13 +576,19 @@ function ticketgateButton(page) {
   function unseen() {
     restart();
   }
+  /** The note covers a part of the page: it goes without a move of pointer or keyboard. @param {KeyboardEvent} event */
+  function dismiss(event) {
+    if (event.key === "Escape" && event.isTrusted) say(null);
+  }
   addEventListener("resize", resized);
+  addEventListener("keydown", dismiss, { capture: true });
   addEventListener("focus", unseen);
   document.addEventListener("visibilitychange", unseen);
 
   function stop() {
     hide();
     removeEventListener("resize", resized);
+    removeEventListener("keydown", dismiss, { capture: true });
     removeEventListener("focus", unseen);
     document.removeEventListener("visibilitychange", unseen);
   }

@@ -51,6 +51,9 @@ const keys = new WeakMap();
 /** The serial of the text that a field shows. @type {WeakMap<Element, number>} */
 const serials = new WeakMap();
 
+/** Elements that say for a moment how something went: their text is not drawn meanwhile. @type {WeakSet<Element>} */
+const telling = new WeakSet();
+
 /** @param {Wanted | string} child @param {ChildNode | null} at @param {Map<string, ChildNode>} keyed
  * @returns {ChildNode | undefined} */
 function match(child, at, keyed) {
@@ -79,7 +82,7 @@ function update(node, child) {
     return;
   }
   const element = /** @type {Element} */ (node);
-  patch(element, child.children);
+  if (!telling.has(element)) patch(element, child.children);
   for (const [name, value] of Object.entries(child.props)) setProperty(element, name, value, child.props);
   for (const { name } of [...element.attributes]) {
     // An open `details` is the person's doing.
@@ -114,7 +117,8 @@ export function words(text) {
   return text.split("`").map((part, i) => (i % 2 === 1 ? h("code", {}, part) : part));
 }
 
-/** A button that copies a text that is no secret.
+/** A button that copies a text that is no secret, and says whether it did: on itself, and in the page's element `outcome`
+ * to a screen reader, which goes on reading the button by its label.
  * @param {string} text @param {string} label */
 export function copyButton(text, label) {
   return h(
@@ -125,12 +129,24 @@ export function copyButton(text, label) {
       onclick: async (/** @type {any} */ event) => {
         const button = /** @type {HTMLElement} */ (event.currentTarget);
         const copied = await navigator.clipboard.writeText(text).then(() => true, () => false);
-        button.textContent = copied ? "Copied" : "Not copied";
-        setTimeout(() => (button.textContent = label), 1500);
+        const outcome = copied ? "Copied" : "Not copied";
+        telling.add(button);
+        tell(button, outcome, outcome);
+        setTimeout(() => {
+          telling.delete(button);
+          tell(button, label, "");
+        }, 1500);
       },
     },
     label,
   );
+}
+
+/** @param {HTMLElement} button @param {string} text @param {string} spoken */
+function tell(button, text, spoken) {
+  button.textContent = text;
+  const outcome = document.getElementById("outcome");
+  if (outcome) outcome.textContent = spoken;
 }
 
 /** A command that can be copied.

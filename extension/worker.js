@@ -21,7 +21,7 @@ let nextPage = 1;
 
 /** What was saved for this browser run: asked for first, since the badge needs no more. */
 const kept = chrome.storage.session.get(["state", "badge"]);
-const badgeDrawn = kept.then(drawKeptBadge);
+const badgeDrawn = kept.then(drawKeptBadge).catch(quietly);
 
 /** The core, once the WASM is compiled and the saved state restored. Every listener waits for it. */
 const ready = (async () => {
@@ -55,13 +55,12 @@ async function happened(what, fields = {}) {
 
 /** Everything that the core needs to begin, read at once. */
 async function restore() {
-  const [session, local, managed, granted, tabs, front] = await Promise.all([
+  const [session, local, managed, granted, tabs] = await Promise.all([
     kept,
     chrome.storage.local.get("memory"),
     managedAtFirst(),
     chrome.permissions.getAll(),
     chrome.tabs.query({}),
-    frontTab(),
     // What is kept for good is no content script's business.
     chrome.storage.local.setAccessLevel({ accessLevel: "TRUSTED_CONTEXTS" }),
   ]);
@@ -73,7 +72,6 @@ async function restore() {
     origins: granted.origins ?? [],
     managed,
     tabs: tabs.map((tab) => tab.id).filter((id) => id !== undefined),
-    front: front?.id,
   };
   return { started };
 }

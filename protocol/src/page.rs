@@ -157,7 +157,7 @@ pub enum FromPage {
         /// What the page showed at that moment.
         facts: Facts,
     },
-    /// A click that the guard refused. For counting only; it causes nothing.
+    /// A click that the guard refused, and why. It causes nothing: the person was told in the page.
     RefusedClick(Refused),
     /// The person moved the button.
     Placement(Placement),
@@ -185,8 +185,6 @@ pub enum Refused {
     TooSmall,
     /// Not long enough in sight, or (keyboard) in focus.
     TooSoon,
-    /// The view changed under the click.
-    Stale,
 }
 
 /// How long a hidden button stays away.

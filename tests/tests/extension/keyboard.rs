@@ -57,6 +57,15 @@ fn the_popup_works_with_the_keyboard_alone_and_speaks_to_a_screen_reader() -> Ou
     assert_eq!(way, ["Settings", "Copy name: ACME\\jit-tech1", "Copy password", "Extend by 1 h"]);
     popup.click("button", "Copy name: ACME\\jit-tech1")?;
     popup.until("document.querySelector('.account button').innerText === 'Copied'")?;
+    assert_eq!(popup.eval("document.getElementById('outcome').textContent")?, "Copied", "it is spoken, too");
+    // The clock moves on, and with it the popup is drawn: the outcome stays until it goes by itself.
+    popup.eval("globalThis.told = performance.now(); globalThis.clock = document.querySelector('.clock').textContent")?;
+    popup.until("document.querySelector('.clock').textContent !== clock")?;
+    let stays = "performance.now() - told > 1300
+        || [document.querySelector('.account button').innerText, document.getElementById('outcome').textContent].every(text => text === 'Copied')";
+    assert_eq!(popup.eval(stays)?, true);
+    popup.until("document.querySelector('.account button').innerText === 'Copy name'")?;
+    assert_eq!(popup.eval("document.getElementById('outcome').textContent")?, "");
     tab_to(&popup, "End now")?;
     // The clock moves on below it and the keyboard stays where it is.
     popup.eval("globalThis.mine = document.activeElement; globalThis.clock = document.querySelector('.clock').textContent")?;

@@ -43,6 +43,19 @@ fn in_a_frame_a_click_on_the_button_only_opens_the_popup() -> Outcome {
 }
 
 #[test]
+fn a_kept_badge_that_cannot_be_drawn_keeps_no_worker_from_its_work() -> Outcome {
+    let desk = Desk::open()?;
+    desk.browser.allow_host(DESK, "options.html")?;
+    let kept = "chrome.storage.session.set({badge: [{at: 0, text: {}, color: 'no color'}]}).then(() => true)";
+    desk.browser.worker()?.eval(kept)?;
+    desk.browser.stop_worker()?;
+    desk.browser.wake("options.html")?;
+    let ticket = desk.browser.page(&desk.ticket("desk.example", "Acme Corp")?)?;
+    ticket.wait_for_control("button", "Activate · Acme Corp · Domain Admin 1 h")?;
+    Ok(())
+}
+
+#[test]
 fn where_the_browser_refuses_the_popup_a_window_opens_filled_in() -> Outcome {
     let mut asks = overview(&json!([]));
     asks["ok"]["policies"][0]["one_click"] = json!(false);

@@ -103,6 +103,43 @@ fn the_keyboard_reaches_presses_moves_and_hides_the_button() -> Result<()> {
 }
 
 #[test]
+fn the_note_goes_by_escape_and_only_a_refusal_is_spoken() -> Result<()> {
+    let stage = Stage::new()?;
+    let page = stage.strict_ticket()?;
+    page.look("light", 760, 400, 1.0)?;
+    stage.show(&view("t-1", LABEL))?;
+    let button = Button::find(&page)?;
+    let picture = || page.screenshot();
+    page.point_at(1.0, 1.0)?;
+    std::thread::sleep(Duration::from_millis(300));
+    // The note changes pixels above the button and nothing that a screen reader is told: the button's name has it.
+    let spoken = || -> Result<String> {
+        let status = page.wait_for_control("status", "")?;
+        let tree = page.call("Accessibility.getFullAXTree", json!({}))?;
+        let nodes = tree["nodes"].as_array().context("no tree")?;
+        let of = |node: &&Value| node["backendDOMNodeId"] == status.raw["backendDOMNodeId"];
+        let child = nodes.iter().find(of).and_then(|node| node["childIds"][0].as_str());
+        let text = child.and_then(|id| nodes.iter().find(|node| node["nodeId"] == id));
+        Ok(text.map(|node| node["name"]["value"].as_str().unwrap_or_default().to_owned()).unwrap_or_default())
+    };
+    let without = picture()?;
+    page.point_at(button.middle.0, button.middle.1)?;
+    until("the note", LIMIT, || Ok(picture()? != without))?;
+    assert_eq!(spoken()?, "");
+    std::thread::sleep(Duration::from_millis(300));
+    let with_note = picture()?;
+    page.press(Key::ESCAPE)?;
+    until("the note to go", LIMIT, || Ok(picture()? != with_note))?;
+    // A refused click is spoken, and Escape takes the hint away, too.
+    stage.show(&view("t-2", LABEL))?;
+    page.click_at(button.middle.0, button.middle.1)?;
+    stage.worker.until("of('refused_click').length === 1")?;
+    until("the hint to be spoken", LIMIT, || Ok(spoken()?.starts_with("The button has only just appeared")))?;
+    page.press(Key::ESCAPE)?;
+    until("the hint to go", LIMIT, || Ok(spoken()?.is_empty()))
+}
+
+#[test]
 fn a_drag_moves_the_button_and_is_no_click() -> Result<()> {
     let stage = Stage::new()?;
     let page = stage.strict_ticket()?;

@@ -6,7 +6,7 @@ use crate::stage::{Button, HOST, LABEL, Stage, fixture_page, look_at_it, view};
 use serde_json::json;
 use std::time::{Duration, Instant};
 use ticketgate_tests::Result;
-use ticketgate_tests::chromium::{Key, Page};
+use ticketgate_tests::chromium::{Key, Page, Target};
 use ticketgate_tests::patience::{LIMIT, until};
 use ticketgate_tests::site::Served;
 
@@ -180,6 +180,99 @@ fn no_click_is_lured_by_transforms() -> Result<()> {
         ),
         ("a page that is too small to read", Refused, on_html("zoom:.05!important")),
     ])
+}
+
+/// A view transition that does not end by itself; `more` are further styles.
+fn transition(more: &str) -> String {
+    let still = "::view-transition{pointer-events:none} ::view-transition-group(*),::view-transition-old(*),::view-transition-new(*){animation-duration:1e6s!important}";
+    format!(
+        "document.head.append(Object.assign(document.createElement('style'), {{ textContent: '{still} {more}' }})); document.startViewTransition(() => {{}});"
+    )
+}
+
+#[test]
+fn no_click_is_lured_by_a_view_transition() -> Result<()> {
+    let blank = "::view-transition{background:white}";
+    play(&[
+        ("a picture of the page from before", Refused, transition("::view-transition-new(root){opacity:0}")),
+        (
+            "a transition that shows nothing",
+            Refused,
+            transition(&format!("{blank} ::view-transition-group(root){{opacity:0}}")),
+        ),
+        (
+            "a transition of something else, over everything",
+            Refused,
+            transition(&format!(
+                "{blank} html{{view-transition-name:none!important}} body{{view-transition-name:other}}"
+            )),
+        ),
+    ])
+}
+
+/// A ticket page in a window that another page opened, and can move.
+struct Opened {
+    stage: Stage,
+    opener: Page,
+    page: Page,
+    middle: (f64, f64),
+}
+
+impl Opened {
+    fn new() -> Result<Self> {
+        let stage = Stage::new()?;
+        let opener = stage.strict_ticket()?;
+        opener.eval_with_gesture(
+            "globalThis.w = open(`${location.href}&opened`, '_blank', 'popup,left=120,top=100,width=620,height=400'); void 0",
+        )?;
+        let is_opened = |target: &Target| target.kind == "page" && target.url.ends_with("&opened");
+        let page = stage.browser.attach("the opened window", is_opened)?;
+        stage.worker.until("latest('report').from.url.endsWith('&opened')")?;
+        page.to_front()?;
+        // This browser's windows begin as large as its screen, where none can be moved.
+        let window = page.call("Browser.getWindowForTarget", json!({}))?["windowId"].clone();
+        for bounds in
+            [json!({"windowState": "normal"}), json!({"left": 100, "top": 100, "width": 620, "height": 400})]
+        {
+            page.call("Browser.setWindowBounds", json!({"windowId": window, "bounds": bounds}))?;
+        }
+        stage.show(&view(LURED, LABEL))?;
+        let middle = Button::find(&page)?.middle;
+        Ok(Self { stage, opener, page, middle })
+    }
+
+    fn slides(&self) -> Result<()> {
+        let place = self.page.eval("[screenX, screenY]")?;
+        self.opener.eval("w.moveBy(0, -20)")?;
+        until("the window to move", LIMIT, || Ok(self.page.eval("[screenX, screenY]")? != place))
+    }
+}
+
+#[test]
+fn a_window_that_slides_under_the_pointer_brings_no_click_that_counts() -> Result<()> {
+    let opened = Opened::new()?;
+    let (x, y) = opened.middle;
+    opened.page.point_at(x, y)?;
+    look_at_it();
+    opened.slides()?;
+    opened.page.click_at(x, y)?;
+    opened.stage.barrier(&opened.page)?;
+    let why = opened.stage.latest("refused_click")?["why"].clone();
+    assert_eq!((opened.stage.count("click")?, why), (0, json!("too_soon")));
+    Ok(())
+}
+
+#[test]
+fn in_a_window_that_was_moved_before_the_pointer_came_a_plain_click_counts() -> Result<()> {
+    let opened = Opened::new()?;
+    let (x, y) = opened.middle;
+    opened.slides()?;
+    opened.page.point_at(x, y)?;
+    look_at_it();
+    opened.page.click_at(x, y)?;
+    opened.stage.barrier(&opened.page)?;
+    assert_eq!(opened.stage.count("click")?, 1, "{}", opened.stage.latest("refused_click")?);
+    Ok(())
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! word, and the only thing a message can start is what the button in that document stood for when it was drawn.
 
 use chrono::{DateTime, Utc};
+use ticketgate_protocol::api::Activate;
 use ticketgate_protocol::page::{ChipState, Facts, FromPage, HideFor, ToPage};
 use ticketgate_protocol::ticket::Ticket;
 
@@ -197,27 +198,30 @@ impl Worker {
                 let caution = (!is_same).then(|| changed(&meant.ticket, found.as_ref().map(|f| &f.ticket)));
                 self.open_about(asked.tab, window, caution, now, out);
             }
-            Purpose::Activate => {
-                if self.still_holds(is_fresh, found.as_ref()) {
-                    self.activate_form_now(now, out);
+            Purpose::Activate { wanted } => {
+                if self.still_holds(&wanted, is_fresh, found.as_ref()) {
+                    self.activate(*wanted, now, out);
                 }
             }
         }
     }
 
-    /// Whether the form may be activated after its page was read again; puts a caution on it if not.
-    fn still_holds(&mut self, answered: bool, found: Option<&Found>) -> bool {
+    /// Whether what was clicked may be activated after its page was read again: the page still shows its ticket, and the
+    /// form, which follows page and broker meanwhile, still stands for it. Puts a caution on the form if not.
+    fn still_holds(&mut self, wanted: &Activate, answered: bool, found: Option<&Found>) -> bool {
+        let is_as_clicked = self.form_request().as_ref() == Some(wanted);
         let Some(form) = &mut self.last.form else { return false };
-        // The person typed the number: the popup shows all that will be asked for.
-        let Some(before) = form.page.clone().filter(|page| page.number == form.number.trim()) else {
-            return true;
-        };
         let now_there = found.map(|f| &f.ticket);
-        let is_same = now_there.is_some_and(|now| before.is_same_as(now));
-        if is_same && answered {
-            return true;
-        }
-        form.caution = Some(if is_same { unanswered(&before) } else { changed(&before, now_there) });
+        let caution = match &wanted.ticket {
+            Some(before) if !is_typed(before) && !now_there.is_some_and(|now| before.is_same_as(now)) => {
+                changed(before, now_there)
+            }
+            _ if !is_as_clicked => REPLACED.to_owned(),
+            Some(before) if !is_typed(before) && !answered => unanswered(before),
+            // The person typed the number: the popup shows all that is asked for.
+            _ => return true,
+        };
+        form.caution = Some(caution);
         form.touched = true;
         // The next click is for what is on the screen, whatever the page does.
         form.source = None;
@@ -247,6 +251,15 @@ impl Worker {
         let is_for = |t: &Ticket| t.is_same_as(ticket) || (t.system.is_empty() && t.number == ticket.number);
         self.last.sessions.iter().find(|s| s.ticket.as_ref().is_some_and(is_for))
     }
+}
+
+/// What to tell the person when the form was filled anew under the click.
+const REPLACED: &str =
+    "What was clicked is no longer what stands here. Check everything, then activate again.";
+
+/// Whether a ticket's number was typed rather than read: it names no system.
+fn is_typed(ticket: &Ticket) -> bool {
+    ticket.system.is_empty()
 }
 
 /// What to tell the person when a page could not be read again at the click.

@@ -1,23 +1,19 @@
-//! The popup's view, put together from the state.
+//! The popup's view, put together from the state; its cards of sessions: `cards.rs`.
 
 use std::rc::Rc;
 
 use chrono::{DateTime, Utc};
-use ticketgate_protocol::api::{Overview, Session, State};
+use ticketgate_protocol::api::Overview;
 use ticketgate_protocol::ids::CustomerId;
 use ticketgate_protocol::problem::Code;
 use ticketgate_protocol::text::REASON_MAX;
 use ticketgate_protocol::ticket::Ticket;
 use ticketgate_protocol::tree::ToTree;
 
-use super::doing::{Act, Doing};
 use super::form::{Chosen, Form, durations, policies_of};
 use super::job::{Failure, Job};
-use super::sessions::is_stuck;
-use super::view::{
-    Allow, Button, Card, Choice, FormView, JobView, Note, Ring, TicketLine, Tone, Trouble, View,
-};
-use super::{Effect, Intent, Worker, hosts, link, remaining, trouble, warnings};
+use super::view::{Allow, Button, Card, Choice, FormView, JobView, Note, TicketLine, Tone, Trouble, View};
+use super::{Effect, Intent, Worker, hosts, link, remaining, trouble};
 use ticketgate_recognise::letters::joined;
 
 impl Worker {
@@ -107,126 +103,6 @@ impl Worker {
         joined(&mut said.iter().map(|text| text.trim_end_matches('.')), ". ").replace('`', "")
     }
 
-    fn cards(&self, now: DateTime<Utc>) -> Vec<Card> {
-        let mut cards = Vec::new();
-        for session in self.last.sessions.iter() {
-            cards.push(self.card(session, now));
-        }
-        for session in self.last.sessions.over() {
-            cards.push(over_card(session));
-        }
-        cards
-    }
-
-    fn card(&self, session: &Session, now: DateTime<Utc>) -> Card {
-        let broker_now = self.broker_now(now);
-        let left = remaining::seconds(session.expires_at, broker_now);
-        let is_running = session.state == State::Active && left > 0;
-        let doing = self.doing.get(&session.id);
-        let tone = match session.state {
-            State::Active if left == 0 => Tone::Working,
-            State::Active => match remaining::closeness(left) {
-                remaining::Closeness::Far => Tone::Calm,
-                remaining::Closeness::Near => Tone::Amber,
-                remaining::Closeness::Last => Tone::Red,
-            },
-            State::Ending if is_stuck(session) => Tone::Red,
-            _ => Tone::Working,
-        };
-        let state = match session.state {
-            State::Active if left == 0 => Some("Ending"),
-            State::Active => None,
-            State::Pending => Some("Waits for approval"),
-            State::Approved => Some("Approved, not yet used"),
-            State::Activating => Some("Activating"),
-            State::Ending if is_stuck(session) => Some("End does not succeed"),
-            State::Ending => Some("Ending"),
-            _ => Some("In a state that this version does not know"),
-        };
-        let ring = is_running.then(|| {
-            let whole =
-                session.from.map_or(3_600_000, |from| (session.expires_at - from).num_milliseconds()).max(1);
-            let rest = (session.expires_at - broker_now).num_milliseconds();
-            #[allow(clippy::cast_precision_loss, reason = "milliseconds of a session are far below 2^52")]
-            let part = (rest as f64 / whole as f64).clamp(0.0, 1.0);
-            // Three digits are finer than a pixel, and an unchanged view is not sent.
-            let part = (part * 1000.0).round() / 1000.0;
-            Ring { part, clock: remaining::clock(left), words: format!("{} left", remaining::words(left)) }
-        });
-        let busy = doing.and_then(|d| d.busy);
-        Card {
-            id: session.id.to_string(),
-            tone,
-            title: session.customer_name.clone(),
-            subtitle: session.policy_name.clone(),
-            state: state.map(str::to_owned),
-            ring,
-            ends: is_running.then(|| format!("Ends at {}", self.around.clock_text(session.expires_at))),
-            account: session.account.clone(),
-            rights: session.rights.clone(),
-            ticket: session.ticket.as_ref().map(ticket_line),
-            note: self.card_note(session, doing, now),
-            copy_password: self.copy_button(session, busy, is_running),
-            extend: is_running.then(|| self.extend_button(session, busy)),
-            end: matches!(session.state, State::Active).then(|| Button {
-                label: "End now".into(),
-                intent: Intent::End { session: session.id.clone() },
-                disabled: None,
-                busy: busy == Some(Act::End),
-            }),
-            limits: self.limits(session),
-        }
-    }
-
-    fn card_note(&self, session: &Session, doing: Option<&Doing>, now: DateTime<Utc>) -> Option<Note> {
-        if let Some(trouble) = session.trouble.as_ref().filter(|_| is_stuck(session)) {
-            let next = trouble.next_try.map_or_else(
-                || "It is tried again until it succeeds.".to_owned(),
-                |at| format!("Next attempt at {}.", self.around.clock_text(at)),
-            );
-            let tried = if trouble.attempts == 1 {
-                "1 attempt".into()
-            } else {
-                format!("{} attempts", trouble.attempts)
-            };
-            let text = format!(
-                "{} {} The rights may still be there ({tried}). {next}",
-                trouble.problem.detail, trouble.problem.remedy
-            );
-            return Some(Note { tone: Tone::Red, text: joined(&mut text.split_whitespace(), " ") });
-        }
-        doing.and_then(|d| d.note_at(now)).cloned()
-    }
-
-    fn copy_button(&self, session: &Session, busy: Option<Act>, is_running: bool) -> Option<Button> {
-        use ticketgate_protocol::api::Mode;
-        (is_running && session.mode != Mode::Membership).then(|| Button {
-            label: if session.password_held { "Copy password" } else { "New password" }.into(),
-            intent: Intent::CopyPassword { session: session.id.clone() },
-            disabled: None,
-            busy: busy == Some(Act::Copy),
-        })
-    }
-
-    fn extend_button(&self, session: &Session, busy: Option<Act>) -> Button {
-        let by = warnings::extension(session, self.last.overview.as_ref());
-        let label = by.map_or_else(
-            || "Extend".to_owned(),
-            |by| format!("Extend by {}", remaining::duration(u32::try_from(by).unwrap_or_default())),
-        );
-        Button {
-            label,
-            intent: Intent::Extend { session: session.id.clone() },
-            disabled: by.is_none().then(|| "This session is at the policy's maximum.".into()),
-            busy: matches!(busy, Some(Act::Extend(_))),
-        }
-    }
-
-    fn limits(&self, session: &Session) -> Option<String> {
-        let policies = &self.last.overview.as_ref()?.policies;
-        policies.iter().find(|p| p.id == session.policy).map(|p| limits_text(&p.end_guarantee, &p.end_limits))
-    }
-
     fn form_view(&self, form: &Form, overview: &Overview) -> FormView {
         let found = self.front.as_ref().and_then(|tab| self.last.pages.ticket_of(tab.id));
         let shown = found.map(|(_, _, found)| found);
@@ -309,7 +185,7 @@ impl Worker {
     }
 
     fn is_asked_to_activate(&self) -> bool {
-        self.asked.values().any(|a| a.purpose == super::Purpose::Activate)
+        self.asked.values().any(|a| matches!(a.purpose, super::Purpose::Activate { .. }))
     }
 
     fn hidden_button(&self) -> Option<Button> {
@@ -404,33 +280,7 @@ fn job_aside(job: &Job) -> JobView {
     JobView { title: view.title + &ticket, retry: None, steps: Vec::new(), dismiss, ..view }
 }
 
-fn over_card(session: &Session) -> Card {
-    let (tone, state, note) = match session.state {
-        State::Ended => (Tone::Quiet, "Ended, the rights are taken away", None),
-        State::Denied => (Tone::Amber, "Denied", session.trouble.as_ref()),
-        State::Lapsed => (Tone::Quiet, "Lapsed", None),
-        _ => (Tone::Red, "Failed", session.trouble.as_ref()),
-    };
-    Card {
-        id: session.id.to_string(),
-        tone,
-        title: session.customer_name.clone(),
-        subtitle: session.policy_name.clone(),
-        state: Some(state.into()),
-        ring: None,
-        ends: None,
-        account: None,
-        rights: Vec::new(),
-        ticket: session.ticket.as_ref().map(ticket_line),
-        note: note.map(|trouble| Note { tone, text: trouble.problem.detail.clone() }),
-        copy_password: None,
-        extend: None,
-        end: None,
-        limits: None,
-    }
-}
-
-fn ticket_line(ticket: &Ticket) -> TicketLine {
+pub(super) fn ticket_line(ticket: &Ticket) -> TicketLine {
     let summary = ticket.summary.as_deref().unwrap_or_default();
     TicketLine {
         text: format!("#{} {summary}", ticket.number).trim_end().to_owned(),
@@ -438,7 +288,7 @@ fn ticket_line(ticket: &Ticket) -> TicketLine {
     }
 }
 
-fn limits_text(guarantee: &str, limits: &str) -> String {
+pub(super) fn limits_text(guarantee: &str, limits: &str) -> String {
     format!("{guarantee} {limits}").trim().to_owned()
 }
 

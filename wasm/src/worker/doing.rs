@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ticketgate_protocol::api::Session;
-use ticketgate_protocol::ids::{IdempotencyKey, SessionId};
+use ticketgate_protocol::ids::SessionId;
 use ticketgate_protocol::native::{Clipboard, CopyPassword, EndSession, ExtendSession, Method};
 use ticketgate_protocol::problem::{Code, Problem};
 
@@ -14,13 +14,9 @@ const DONE_S: i64 = 6;
 /// How long the button in the page says that the account is ready, in seconds.
 const READY_S: i64 = 10;
 
-/// What is being done with a session, and how the last thing went.
+/// How the last thing that was done with a session went.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Doing {
-    /// What is under way.
-    pub(super) busy: Option<Act>,
-    /// The key of an act that may have been carried out without an answer.
-    retry_key: Option<(Act, IdempotencyKey)>,
     /// How the last thing went.
     pub(super) note: Option<Note>,
     /// When the note goes.
@@ -32,8 +28,8 @@ pub(super) struct Doing {
 /// Something done with a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Act {
-    /// Its end is moved by so many seconds.
-    Extend(i64),
+    /// Its end is moved.
+    Extend,
     /// It is ended.
     End,
     /// Its password is copied.
@@ -42,7 +38,7 @@ pub(super) enum Act {
 
 impl Doing {
     fn nothing() -> Self {
-        Self { busy: None, retry_key: None, note: None, until: None, ready: None }
+        Self { note: None, until: None, ready: None }
     }
 
     /// When what it says changes next.
@@ -60,19 +56,6 @@ impl Doing {
     pub(super) fn note_at(&self, now: DateTime<Utc>) -> Option<&Note> {
         self.note.as_ref().filter(|_| self.until.is_none_or(|until| now < until))
     }
-}
-
-/// Whether a request with this answer may have been carried out all the same, so that a repeat needs the same key.
-pub(super) fn may_have_happened(problem: &Problem) -> bool {
-    matches!(
-        problem.code,
-        Code::TimedOut
-            | Code::BrokerUnreachable
-            | Code::Internal
-            | Code::Stopping
-            | Code::MalformedRequest
-            | Code::Unknown
-    )
 }
 
 impl Worker {
@@ -127,10 +110,24 @@ impl Worker {
         warnings::extension(self.last.sessions.get(session)?, self.last.overview.as_ref())
     }
 
+    /// What is under way with a session: what the broker was asked and has not answered, by a worker that was stopped
+    /// meanwhile, too.
+    pub(super) fn busy_with(&self, session: &SessionId) -> Option<Act> {
+        self.link.asked().find_map(|method| {
+            let (of, act) = match method {
+                Method::Extend(wanted) => (&wanted.session, Act::Extend),
+                Method::End(wanted) => (&wanted.session, Act::End),
+                Method::CopyPassword(wanted) => (&wanted.session, Act::Copy),
+                _ => return None,
+            };
+            (of == session).then_some(act)
+        })
+    }
+
     pub(super) fn extend(&mut self, session: &SessionId, now: DateTime<Utc>, out: &mut Vec<Effect>) {
         let Some(by_s) = self.extends_by(session) else { return };
         let method = Method::Extend(ExtendSession { session: session.clone(), by_s });
-        self.act(session, Act::Extend(by_s), method, now, out);
+        self.act(session, method, now, out);
     }
 
     pub(super) fn end(&mut self, session: &SessionId, now: DateTime<Utc>, out: &mut Vec<Effect>) {
@@ -138,56 +135,40 @@ impl Worker {
             return;
         }
         let method = Method::End(EndSession { session: session.clone() });
-        self.act(session, Act::End, method, now, out);
+        self.act(session, method, now, out);
     }
 
     pub(super) fn copy_password(&mut self, session: &SessionId, now: DateTime<Utc>, out: &mut Vec<Effect>) {
         let Some(found) = self.last.sessions.get(session) else { return };
         let renew = !found.password_held;
         let method = Method::CopyPassword(CopyPassword { session: session.clone(), renew });
-        self.act(session, Act::Copy, method, now, out);
+        self.act(session, method, now, out);
     }
 
-    pub(super) fn act(
-        &mut self,
-        session: &SessionId,
-        act: Act,
-        method: Method,
-        now: DateTime<Utc>,
-        out: &mut Vec<Effect>,
-    ) {
-        let new_key = self.new_idempotency_key();
-        let doing = self.doing.or_insert_with(session.clone(), Doing::nothing);
-        if doing.busy.is_some() {
+    fn act(&mut self, session: &SessionId, method: Method, now: DateTime<Utc>, out: &mut Vec<Effect>) {
+        if self.busy_with(session).is_some() {
             return;
         }
-        let key = match doing.retry_key.take() {
-            Some((before, key)) if before == act => Some(key),
-            _ => new_key,
-        };
-        doing.busy = Some(act);
-        doing.note = None;
-        doing.until = None;
-        let key = if method.mutates() { key } else { None };
-        doing.retry_key = key.clone().map(|key| (act, key));
-        self.link.retry();
-        self.link.ask(method, key, now, out);
+        if let Some(doing) = self.doing.get_mut(session) {
+            doing.note = None;
+            doing.until = None;
+        }
+        self.ask_once(method, now, out);
     }
 
     pub(super) fn acted(
         &mut self,
         session: &SessionId,
+        act: Act,
         result: Result<Session, Problem>,
         now: DateTime<Utc>,
         out: &mut Vec<Effect>,
     ) {
         let clock = result.as_ref().ok().map(|s| self.around.clock_text(s.expires_at));
         let doing = self.doing.or_insert_with(session.clone(), Doing::nothing);
-        let act = doing.busy.take();
         match result {
             Ok(heard) => {
-                doing.retry_key = None;
-                if let (Some(Act::Extend(_)), Some(clock)) = (act, clock) {
+                if let (Act::Extend, Some(clock)) = (act, clock) {
                     doing.note =
                         Some(Note { tone: Tone::Good, text: format!("Extended. It ends at {clock} now.") });
                     doing.until = Some(now + TimeDelta::seconds(DONE_S));
@@ -195,9 +176,6 @@ impl Worker {
                 self.hear(heard, now, out);
             }
             Err(problem) => {
-                if !may_have_happened(&problem) {
-                    doing.retry_key = None;
-                }
                 if problem.code == Code::UnknownSession {
                     self.overview_due = Some(now);
                 }
@@ -208,8 +186,7 @@ impl Worker {
                     // Asked for by a notification's button: nobody sees the card.
                     out.push(Effect::Notify {
                         id: format!("end {session}"),
-                        title: if matches!(act, Some(Act::Extend(_))) { "Not extended" } else { "Not ended" }
-                            .into(),
+                        title: if act == Act::Extend { "Not extended" } else { "Not ended" }.into(),
                         message: text.replace('`', ""),
                         buttons: Vec::new(),
                         stay: true,
@@ -225,9 +202,6 @@ impl Worker {
         result: Result<Clipboard, Problem>,
         now: DateTime<Utc>,
     ) {
-        if let Some(doing) = self.doing.get_mut(session) {
-            doing.busy = None;
-        }
         match result {
             Ok(clipboard) => self.say_clipboard(session, clipboard, now),
             Err(problem) => {

@@ -38,7 +38,8 @@ pub(super) struct Source {
 /// The form of the popup.
 #[derive(Debug, Clone, Default, PartialEq, FromJson, ToTree)]
 pub(super) struct Form {
-    /// Changes when the form is about something else, so that typed text is replaced only then.
+    /// Changes when the form stands for something else, so that a click counts only for what was seen, and typed text is
+    /// replaced only then.
     pub serial: u32,
     /// Where the ticket was read.
     pub source: Option<Source>,
@@ -170,6 +171,14 @@ impl Form {
             }
         }
         self.fill_policy(overview, memory);
+    }
+
+    /// The same for a form that is on the screen: answers whether that replaced what it could be activated for.
+    pub(super) fn fill_anew(&mut self, overview: &Overview, memory: &Memory) -> bool {
+        let (customer, policy, duration_s) = (self.customer.clone(), self.policy.clone(), self.duration_s);
+        self.fill(overview, memory);
+        policy.is_some()
+            && (customer, policy, duration_s) != (self.customer.clone(), self.policy.clone(), self.duration_s)
     }
 
     fn fill_policy(&mut self, overview: &Overview, memory: &Memory) {

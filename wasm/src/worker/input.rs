@@ -127,9 +127,6 @@ pub struct Started {
     /// Tabs that exist.
     #[serde(default)]
     pub tabs: Vec<i32>,
-    /// The tab in front.
-    #[serde(default)]
-    pub front: Option<i32>,
 }
 
 /// The administrator's settings (`extension/managed.json`).

@@ -1,27 +1,26 @@
 //! An activation, from the click to its answer.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use ticketgate_protocol::api::Activate;
+use ticketgate_protocol::api::{Activate, State};
 use ticketgate_protocol::ids::IdempotencyKey;
 use ticketgate_protocol::native::{Activated, Method};
 use ticketgate_protocol::problem::Problem;
 use ticketgate_protocol::ticket::Ticket;
 use ticketgate_protocol::tree::{FromJson, ToTree};
 
-use super::doing::may_have_happened;
 use super::memory::Choice;
 use super::pages::Meaning;
 use super::{Effect, Purpose, Worker, warnings};
 
 /// How long a failed activation is shown and can be repeated, in minutes.
-const FAILED_MIN: i64 = 10;
+pub(super) const FAILED_MIN: i64 = 10;
 
 /// An activation, from the click to its answer.
 #[derive(Debug, Clone, PartialEq, FromJson, ToTree)]
 pub(super) struct Job {
     /// What was asked for.
     pub(super) wanted: Activate,
-    /// Its key; kept for a repeat when the first attempt may have been carried out.
+    /// Its key, which tells its answer from that of another.
     pub(super) key: IdempotencyKey,
     /// The customer's name.
     pub(super) customer: String,
@@ -63,18 +62,15 @@ impl Worker {
         if self.is_activating() || self.last.form.as_ref().is_none_or(|form| form.serial != serial) {
             return;
         }
+        let Some(wanted) = self.form_request() else { return };
         let Some(source) = self.last.form.as_ref().and_then(|form| form.source.clone()) else {
-            self.activate_form_now(now, out);
+            self.activate(wanted, now, out);
             return;
         };
         // What the page shows at the click counts: it may have moved on under the popup, or been loaded again.
         let shows = self.last.pages.ticket_of(source.tab).map(|(_, page, _)| page.document.clone());
-        self.look(source.tab, &shows.unwrap_or(source.document), Purpose::Activate, now, out);
-    }
-
-    pub(super) fn activate_form_now(&mut self, now: DateTime<Utc>, out: &mut Vec<Effect>) {
-        let Some(wanted) = self.form_request() else { return };
-        self.activate(wanted, now, out);
+        let purpose = Purpose::Activate { wanted: Box::new(wanted) };
+        self.look(source.tab, &shows.unwrap_or(source.document), purpose, now, out);
     }
 
     pub(super) fn form_request(&self) -> Option<Activate> {
@@ -106,18 +102,7 @@ impl Worker {
     }
 
     pub(super) fn activate(&mut self, wanted: Activate, now: DateTime<Utc>, out: &mut Vec<Effect>) {
-        let old = self.last.job.take();
-        let key = match old {
-            // The same wish again after an attempt that may have succeeded: the broker finds the first result.
-            Some(job)
-                if job.wanted == wanted
-                    && job.failed.as_ref().is_some_and(|f| may_have_happened(&f.problem)) =>
-            {
-                Some(job.key)
-            }
-            _ => self.new_idempotency_key(),
-        };
-        let Some(key) = key else { return };
+        let Some(key) = self.ask_once(Method::Activate(wanted.clone()), now, out) else { return };
         let name = |found: Option<String>, id: &str| found.unwrap_or_else(|| id.to_owned());
         let overview = self.last.overview.as_ref();
         let customer =
@@ -126,12 +111,10 @@ impl Worker {
         self.last.job = Some(Job {
             customer: customer.map(|c| c.name.clone()).unwrap_or_default(),
             policy: name(policy.map(|p| p.name.clone()), wanted.policy.as_str()),
-            wanted: wanted.clone(),
-            key: key.clone(),
+            wanted,
+            key,
             failed: None,
         });
-        self.link.retry();
-        self.link.ask(Method::Activate(wanted), Some(key), now, out);
     }
 
     pub(super) fn activated(
@@ -158,8 +141,11 @@ impl Worker {
                 }
                 let Activated { session, clipboard } = activated;
                 self.hear(session.clone(), now, out);
-                self.say_ready(&session, &clipboard, now, out);
-                self.say_clipboard(&session.id, clipboard, now);
+                // A repeat finds the session as it is by now.
+                if session.state == State::Active {
+                    self.say_ready(&session, &clipboard, now, out);
+                    self.say_clipboard(&session.id, clipboard, now);
+                }
                 self.prepare_form(now);
             }
             Err(problem) => {
@@ -191,9 +177,5 @@ impl Worker {
         if self.last.job.as_ref().and_then(Job::until).is_some_and(|until| until <= now) {
             self.last.job = None;
         }
-    }
-
-    pub(super) fn new_idempotency_key(&mut self) -> Option<IdempotencyKey> {
-        IdempotencyKey::new(self.around.new_key()).ok()
     }
 }

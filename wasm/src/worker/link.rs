@@ -107,38 +107,39 @@ impl Pending {
     }
 }
 
-/// A pending request as it is saved.
+/// A request as it is saved.
 #[derive(Debug, Clone, PartialEq, Eq, FromJson, ToTree)]
 pub(super) struct Saved {
-    key: Option<IdempotencyKey>,
-    change: Change,
-    deadline: DateTime<Utc>,
+    pub(super) key: Option<IdempotencyKey>,
+    pub(super) change: Change,
+    pub(super) deadline: DateTime<Utc>,
     asked_at: DateTime<Utc>,
 }
 
 /// A method that changes something.
 #[derive(Debug, Clone, PartialEq, Eq, FromJson, ToTree)]
 #[serde(rename_all = "snake_case")]
-enum Change {
+pub(super) enum Change {
     Activate(Box<api::Activate>),
     Extend(ExtendSession),
     End(EndSession),
 }
 
 impl Saved {
-    fn of(pending: &Pending) -> Option<Self> {
-        let change = match pending.method.clone() {
+    /// `None` for what changes nothing.
+    pub(super) fn of(
+        method: &Method,
+        key: Option<&IdempotencyKey>,
+        deadline: DateTime<Utc>,
+        asked_at: DateTime<Utc>,
+    ) -> Option<Self> {
+        let change = match method.clone() {
             Method::Activate(params) => Change::Activate(Box::new(params)),
             Method::Extend(params) => Change::Extend(params),
             Method::End(params) => Change::End(params),
             _ => return None,
         };
-        Some(Self {
-            key: pending.key.clone(),
-            change,
-            deadline: pending.deadline,
-            asked_at: pending.asked_at,
-        })
+        Some(Self { key: key.cloned(), change, deadline, asked_at })
     }
 }
 
@@ -250,16 +251,22 @@ impl Link {
         !self.pending.is_empty()
     }
 
+    /// What waits for its answer.
+    pub(super) fn asked(&self) -> impl Iterator<Item = &Method> {
+        self.pending.iter().map(|p| &p.method)
+    }
+
     /// Whether a request of this method waits for its answer.
     #[must_use]
     pub(super) fn is_asking(&self, name: &str) -> bool {
-        self.pending.iter().any(|p| p.method.name() == name)
+        self.asked().any(|method| method.name() == name)
     }
 
     /// The requests that must survive a restart of the worker: those that change something.
     #[must_use]
     pub(super) fn lasting(&self) -> Vec<Saved> {
-        self.pending.iter().filter_map(Saved::of).collect()
+        let saved = |p: &Pending| Saved::of(&p.method, p.key.as_ref(), p.deadline, p.asked_at);
+        self.pending.iter().filter_map(saved).collect()
     }
 
     /// Takes over the requests of a worker that was stopped; they are sent again with their keys.

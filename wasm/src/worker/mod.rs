@@ -5,6 +5,8 @@
 //! buttons, timers, notifications and saved state are computed whole after every input, never changed step by step.
 
 mod acts;
+mod attempts;
+mod cards;
 mod channel;
 mod compose;
 mod doing;
@@ -26,7 +28,7 @@ pub mod view;
 mod warnings;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use ticketgate_protocol::api::{Event, Overview, Session};
+use ticketgate_protocol::api::{Activate, Event, Overview, Session};
 use ticketgate_protocol::native::{Activated, Method};
 use ticketgate_protocol::page::Facts;
 use ticketgate_protocol::problem::Problem;
@@ -36,13 +38,13 @@ use ticketgate_protocol::tree::{FromJson, Json, ToTree, Tree, Value};
 pub use effect::Effect;
 pub use input::{Input, Intent, Sender, Started, Tab};
 
-use doing::Doing;
+use doing::{Act, Doing};
 use form::Form;
 use job::Job;
 use link::{Link, Outcome, Saved};
 use memory::Memory;
 use pages::Pages;
-use sessions::{Change, Sessions};
+use sessions::Sessions;
 use shelf::Shelf;
 use sites::Sites;
 use warnings::Warnings;
@@ -88,6 +90,9 @@ struct Lasting {
     job: Option<Job>,
     #[serde(default)]
     pending: Vec<Saved>,
+    /// See [`attempts`].
+    #[serde(default)]
+    unsure: Vec<Saved>,
 }
 
 /// A question put to a document, and what its answer is for.
@@ -107,8 +112,8 @@ enum Purpose {
     Look,
     /// The shortcut: activate, or open the popup.
     Shortcut { meant: Box<pages::Meaning>, window: Option<i32> },
-    /// The popup's Activate: go on if the ticket is still the form's.
-    Activate,
+    /// The popup's Activate: go on if the form still stands for this and the page still shows its ticket.
+    Activate { wanted: Box<Activate> },
 }
 
 /// What the browser shows now, as far as we set it.
@@ -344,18 +349,14 @@ impl Worker {
     }
 
     fn hear(&mut self, session: Session, now: DateTime<Utc>, out: &mut Vec<Effect>) {
-        let change = self.last.sessions.hear(session, now);
-        self.take_change(change, out);
+        if let Some(over) = self.last.sessions.hear(session, now) {
+            self.is_over(&over, out);
+        }
     }
 
-    fn take_change(&mut self, change: Option<Change>, out: &mut Vec<Effect>) {
-        match change {
-            Some(Change::Over(session)) => {
-                self.doing.remove(&session.id);
-                self.last.warnings.over(&session, !self.popups.is_empty(), out);
-            }
-            Some(Change::Now(_)) | None => {}
-        }
+    fn is_over(&mut self, session: &Session, out: &mut Vec<Effect>) {
+        self.doing.remove(&session.id);
+        self.last.warnings.over(session, !self.popups.is_empty(), out);
     }
 
     fn heard_overview(
@@ -371,12 +372,16 @@ impl Worker {
         self.overview_problem = None;
         self.overview_failures = 0;
         self.curious = false;
-        let changes = self.last.sessions.hear_all(overview.sessions.clone(), asked_at, now);
-        for change in changes {
-            self.take_change(Some(change), out);
+        let broker_now = self.broker_now(now);
+        for over in self.last.sessions.hear_all(overview.sessions.clone(), asked_at, now, broker_now) {
+            self.is_over(&over, out);
         }
-        if let Some(form) = &mut self.last.form {
-            form.fill(&overview, &self.memory);
+        if let Some(form) = &mut self.last.form
+            && form.fill_anew(&overview, &self.memory)
+        {
+            // A click on what stood there before is under way, perhaps.
+            form.serial = self.next_serial;
+            self.next_serial += 1;
         }
         self.last.overview = Some(Overview { sessions: Vec::new(), ..overview });
         self.choose_template();
@@ -577,15 +582,18 @@ impl Worker {
             },
             Method::Activate(wanted) => {
                 let result = read::<Activated>(result);
+                self.keep_if_unsure(method, key, result.as_ref().err(), now);
                 self.activated(wanted, key, result, now, out);
             }
             Method::Extend(wanted) => {
                 let result = read::<Session>(result);
-                self.acted(&wanted.session, result, now, out);
+                self.keep_if_unsure(method, key, result.as_ref().err(), now);
+                self.acted(&wanted.session, Act::Extend, result, now, out);
             }
             Method::End(wanted) => {
                 let result = read::<Session>(result);
-                self.acted(&wanted.session, result, now, out);
+                self.keep_if_unsure(method, key, result.as_ref().err(), now);
+                self.acted(&wanted.session, Act::End, result, now, out);
             }
             Method::CopyPassword(wanted) => {
                 let result = read(result);

@@ -25,8 +25,6 @@ const TABS_MAX: usize = 300;
 pub(super) struct Found {
     /// The ticket.
     pub ticket: Ticket,
-    /// The system's name for people.
-    pub system_name: String,
     certainty: [u8; 5],
     shown: bool,
 }
@@ -42,7 +40,6 @@ impl From<&Recognised> for Found {
         };
         Self {
             ticket: found.ticket.clone(),
-            system_name: found.system_name.clone(),
             certainty: [c.number, c.summary, c.customer, c.contact, c.status].map(level),
             shown: found.shown,
         }

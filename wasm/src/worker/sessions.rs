@@ -21,15 +21,6 @@ struct Held {
     heard: DateTime<Utc>,
 }
 
-/// What a piece of news changed.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Change {
-    /// A session is over.
-    Over(Box<Session>),
-    /// A session is there, or is not what it was.
-    Now(Box<Session>),
-}
-
 /// Whether rights may still be there.
 #[must_use]
 pub(super) fn is_live(session: &Session) -> bool {
@@ -75,8 +66,8 @@ impl Sessions {
         self.iter().any(is_live)
     }
 
-    /// News of one session. Older news than what is known is dropped.
-    pub(super) fn hear(&mut self, session: Session, now: DateTime<Utc>) -> Option<Change> {
+    /// News of one session; answers it if that is its end. Older news than what is known is dropped.
+    pub(super) fn hear(&mut self, session: Session, now: DateTime<Utc>) -> Option<Session> {
         let newest = self
             .held
             .iter()
@@ -97,10 +88,11 @@ impl Sessions {
         let was_over = self.over.iter().any(|h| h.session.id == session.id);
         self.held.retain(|h| h.session.id != session.id);
         self.over.retain(|h| h.session.id != session.id);
-        let held = Held { session: session.clone(), heard: now };
-        if is_over(session.state) {
+        let held = Held { session, heard: now };
+        if is_over(held.session.state) {
+            let over = (!was_over).then(|| held.session.clone());
             self.over.push(held);
-            return (!was_over).then(|| Change::Over(Box::new(session)));
+            return over;
         }
         let (end, id) = (held.session.expires_at, &held.session.id);
         let is_later = |other: &Held| {
@@ -108,18 +100,19 @@ impl Sessions {
         };
         let at = self.held.iter().position(is_later).unwrap_or(self.held.len());
         self.held.insert(at, held);
-        Some(Change::Now(Box::new(session)))
+        None
     }
 
     /// The broker's whole list, asked for at `asked_at`. A session that is missing there is over, unless news of it
-    /// came after the question.
+    /// came after the question. Answers those that are over now.
     pub(super) fn hear_all(
         &mut self,
         all: Vec<Session>,
         asked_at: DateTime<Utc>,
         now: DateTime<Utc>,
-    ) -> Vec<Change> {
-        let mut changes = Vec::new();
+        broker_now: DateTime<Utc>,
+    ) -> Vec<Session> {
+        let mut over = Vec::new();
         let gone: Vec<Session> = self
             .held
             .iter()
@@ -129,15 +122,15 @@ impl Sessions {
         for mut session in gone {
             session.state = State::Ended;
             session.trouble = None;
-            session.end_cause =
-                session.end_cause.or_else(|| (session.expires_at <= now).then_some(EndCause::Expired));
+            let is_past = session.expires_at <= broker_now;
+            session.end_cause = session.end_cause.or(is_past.then_some(EndCause::Expired));
             session.version += 1;
-            changes.extend(self.hear(session, now));
+            over.extend(self.hear(session, now));
         }
         for session in all {
-            changes.extend(self.hear(session, now));
+            over.extend(self.hear(session, now));
         }
-        changes
+        over
     }
 
     /// Forgets the sessions that ended a while ago.

@@ -307,6 +307,17 @@ fn badges(effects: &[Effect]) -> Vec<String> {
         .collect()
 }
 
+/// The texts of notifications.
+fn told(effects: &[Effect]) -> Vec<String> {
+    effects
+        .iter()
+        .filter_map(|e| match e {
+            Effect::Notify { message, .. } => Some(message.clone()),
+            _ => None,
+        })
+        .collect()
+}
+
 fn notices(effects: &[Effect]) -> Vec<String> {
     effects
         .iter()

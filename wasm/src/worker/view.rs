@@ -169,7 +169,7 @@ pub struct JobView {
 pub struct FormView {
     /// Typed text is replaced only when this changes.
     pub serial: u32,
-    /// `Ticket #4711 in Request Tracker`, or what to do without one.
+    /// `Ticket on this page`, `Another ticket`, that there is none, or what the folded form is for.
     pub title: String,
     /// The recognised ticket.
     pub ticket: Option<TicketLine>,

@@ -152,7 +152,9 @@ impl Warnings {
             Some(EndCause::Administrator) => (false, "An administrator ended it."),
             Some(EndCause::PolicyGone) => (false, "Its policy is no longer configured."),
             Some(EndCause::ClockSetBack) => (false, "The broker's clock was set back."),
-            _ => (false, "Its time was over."),
+            Some(EndCause::Expired) => (false, "Its time was over."),
+            // Nobody told: it was gone when the broker was asked.
+            Some(EndCause::GrantFailed | EndCause::Unknown) | None => (false, "It was ended."),
         };
         if by_hand && watched {
             out.push(Effect::ClearNotice { id: end_id(&session.id) });

@@ -26,6 +26,7 @@ fn what_the_badge_will_show_is_told_in_advance_and_comes_true() {
             }
         }
     }
+    assert!(seen.len() >= 20, "{seen:?}");
     for (one, (at, text, color)) in told.iter().skip(1).zip(&seen) {
         assert_eq!((&one.text, one.color), (text, *color));
         assert!((at - one.at).abs() <= 1000, "{one:?} came at {at}");

@@ -2,6 +2,13 @@
 
 use super::*;
 
+#[test]
+fn the_host_that_is_started_before_the_core_is_the_one_that_the_core_asks_for() {
+    let script = include_str!("../../../../extension/worker.js");
+    let begun = format!("let early = \"{}\";", ticketgate_protocol::HOST_NAME);
+    assert!(script.contains(&begun), "{begun}");
+}
+
 fn opens(effects: &[Effect]) -> usize {
     effects.iter().filter(|e| matches!(e, Effect::OpenPort { .. })).count()
 }

@@ -144,6 +144,56 @@ fn a_click_on_a_form_that_changed_under_it_is_not_carried_out() {
 }
 
 #[test]
+fn a_form_that_follows_its_page_between_click_and_answer_is_not_activated() {
+    for (number, queue) in [("4712", "Acme Corp"), ("4711", "Globex")] {
+        let more = policy("globex-domain-admin", "Domain Admin", "globex", true);
+        let policies = json!([policy("acme-domain-admin", "Domain Admin", "acme", true), more]);
+        let mut play = Play::with(with(overview(&[]), json!({"policies": policies})));
+        play.show_ticket("4711", "Acme Corp").open_popup();
+        play.press_activate();
+        let ask = ask(&play);
+        play.show_ticket(number, queue);
+        play.happen(Input::PageRead { ask, facts: Some(facts(number, queue).to_string()) });
+        assert_eq!(play.count_sent("activate"), 0, "{number} {queue}");
+        assert!(play.view().form.as_ref().unwrap().caution.is_some(), "{number} {queue}");
+        play.press_activate();
+        assert_eq!(play.count_sent("activate"), 1, "{number} {queue}: the second click is for what is seen");
+    }
+}
+
+/// An overview in which another policy has taken the place of Acme's.
+fn with_another_policy() -> Value {
+    with(overview(&[]), json!({"policies": [policy("acme-everything", "Everything", "acme", true)]}))
+}
+
+#[test]
+fn a_policy_that_takes_anothers_place_between_click_and_answer_is_not_activated() {
+    let mut play = Play::with(overview(&[]));
+    play.show_ticket("4711", "Acme Corp").open_popup();
+    play.frame(&json!({"event": "resync"}));
+    play.press_activate();
+    let ask = ask(&play);
+    play.answer("overview", with_another_policy());
+    play.happen(Input::PageRead { ask, facts: Some(facts("4711", "Acme Corp").to_string()) });
+    assert_eq!(play.count_sent("activate"), 0);
+    let form = play.view().form.clone().unwrap();
+    assert!(form.caution.is_some());
+    assert_eq!(form.activate.label, "Activate Everything for 1 h");
+}
+
+#[test]
+fn a_click_on_a_policy_that_another_took_the_place_of_is_not_carried_out() {
+    let mut play = Play::with(overview(&[]));
+    play.show_ticket("4711", "Acme Corp").open_popup();
+    play.frame(&json!({"event": "resync"}));
+    let serial = play.view().form.as_ref().unwrap().serial;
+    play.answer("overview", with_another_policy());
+    play.intend(Intent::Activate { serial });
+    assert!(!play.effects.iter().any(|e| matches!(e, Effect::Read { .. })));
+    assert_eq!(play.count_sent("activate"), 0);
+}
+
+#[test]
 fn a_form_that_the_person_works_on_is_not_taken_away() {
     let mut play = Play::with(overview(&[]));
     play.show_ticket("4711", "Acme Corp");
@@ -254,6 +304,59 @@ fn connecting_again_repeats_no_activation() {
     assert_eq!(play.count_sent("activate"), 1);
     play.intend(Intent::RetryJob {});
     assert_eq!(play.count_sent("activate"), 2);
+}
+
+/// Activates what the form shows and answers the key of the request.
+fn activate(play: &mut Play) -> String {
+    play.press_activate();
+    read_again(play, "4711", "Acme Corp");
+    play.last_sent("activate").unwrap().key.clone().unwrap().to_string()
+}
+
+#[test]
+fn an_activation_that_may_have_been_made_keeps_its_key_when_it_is_put_aside() {
+    let mut play = Play::with(overview(&[]));
+    play.show_ticket("4711", "Acme Corp");
+    play.open_popup();
+    let first = activate(&mut play);
+    play.wait(41);
+    assert!(play.view().job.as_ref().unwrap().steps[0].text.contains("nothing is done twice"));
+    play.intend(Intent::Dismiss {});
+    // Something else in between is another wish.
+    play.intend(Intent::PickDuration { seconds: 1800 });
+    assert_ne!(activate(&mut play), first);
+    play.refuse("activate", "directory_down");
+    play.intend(Intent::Dismiss {});
+    play.intend(Intent::PickDuration { seconds: 3600 });
+    assert_eq!(activate(&mut play), first);
+    // A refusal is an answer: what comes after it is a new request.
+    play.refuse("activate", "directory_down");
+    play.intend(Intent::Dismiss {});
+    assert_ne!(activate(&mut play), first);
+}
+
+#[test]
+fn an_activation_that_may_have_been_made_is_another_wish_after_a_while() {
+    let mut play = Play::with(overview(&[]));
+    play.show_ticket("4711", "Acme Corp");
+    play.open_popup();
+    let first = activate(&mut play);
+    play.wait(41);
+    play.intend(Intent::Dismiss {});
+    play.wait(10 * 60);
+    assert_ne!(activate(&mut play), first);
+}
+
+#[test]
+fn a_repeat_that_finds_its_session_ended_calls_nothing_ready() {
+    let mut play = Play::with(overview(&[]));
+    play.show_ticket("4711", "Acme Corp");
+    play.open_popup();
+    activate(&mut play);
+    play.happen(Input::Disconnected { port: 1 });
+    let ended = with(session("s-1", 3600), json!({"state": "ended", "version": 3}));
+    play.answer("activate", json!({"session": ended, "clipboard": {"state": "not_needed"}}));
+    assert_eq!(notices(&play.effects), Vec::<String>::new());
 }
 
 #[test]

@@ -4,6 +4,8 @@ use super::*;
 
 fn restarted(play: &Play) -> Play {
     let mut next = Play::unstarted();
+    // Keys are random: the next worker makes others.
+    next.worker = Worker::new(Box::new(Around(1000)));
     next.now = play.now;
     next.start(play.saved.clone(), play.memory.clone());
     next
@@ -42,6 +44,43 @@ fn an_activation_under_way_goes_on_with_its_key() {
     assert_eq!((&first.key, &first.method), (&second.key, &second.method));
 }
 
+fn extend(play: &mut Play) {
+    play.intend(Intent::Extend { session: "s-1".to_owned().try_into().unwrap() });
+}
+
+#[test]
+fn an_extension_under_way_keeps_its_button_busy_and_is_told_as_what_it_is() {
+    let mut play = Play::with(overview(&[session("s-1", 3600)]));
+    play.open_popup();
+    extend(&mut play);
+    let first = play.last_sent("extend").unwrap().clone();
+    let mut next = restarted(&play);
+    next.greet();
+    next.open_popup();
+    assert!(next.view().sessions[0].extend.as_ref().unwrap().busy);
+    extend(&mut next);
+    assert_eq!(next.count_sent("extend"), 1, "only what was under way");
+    assert_eq!(next.last_sent("extend").unwrap().key, first.key);
+    next.happen(Input::Disconnected { port: 1 });
+    next.refuse("extend", "directory_down");
+    assert_eq!(notices(&next.effects), ["Not extended"]);
+}
+
+#[test]
+fn an_extension_that_may_have_been_made_keeps_its_key() {
+    let mut play = Play::with(overview(&[session("s-1", 3600)]));
+    play.open_popup();
+    extend(&mut play);
+    let first = play.last_sent("extend").unwrap().clone();
+    play.wait(16);
+    assert!(play.view().sessions[0].note.as_ref().unwrap().text.contains("nothing is done twice"));
+    let mut next = restarted(&play);
+    next.greet();
+    next.open_popup();
+    extend(&mut next);
+    assert_eq!(next.last_sent("extend").unwrap().key, first.key);
+}
+
 #[test]
 fn a_button_drawn_before_the_restart_still_works() {
     let mut play = Play::with(overview(&[]));
@@ -63,6 +102,29 @@ fn a_session_that_ended_meanwhile_is_noticed() {
     next.answer("overview", overview(&[]));
     assert_eq!(badges(&next.effects), [""]);
     assert_eq!(notices(&next.effects), ["Acme Corp · Domain Admin ended"]);
+    assert_eq!(told(&next.effects), ["It was ended. The rights are taken away."]);
+}
+
+#[test]
+fn whether_a_sessions_time_was_over_is_told_by_the_brokers_clock() {
+    // How far the browser's clock is ahead of the broker's, and what is told half an hour before the end and after it.
+    for (ahead_min, passed_min, expected) in
+        [(45, 30, "It was ended."), (-45, 61, "Its time was over."), (0, 61, "Its time was over.")]
+    {
+        let by_broker = |play: &Play| play.now - TimeDelta::minutes(ahead_min);
+        let mut play = Play::unstarted();
+        play.now += TimeDelta::minutes(ahead_min);
+        play.start(None, None);
+        play.greet();
+        let now = by_broker(&play);
+        play.answer("overview", with(overview(&[session("s-1", 3600)]), json!({"now": now})));
+        play.now += TimeDelta::minutes(passed_min);
+        let mut next = restarted(&play);
+        next.greet();
+        let now = by_broker(&next);
+        next.answer("overview", with(overview(&[]), json!({"now": now})));
+        assert_eq!(told(&next.effects), [format!("{expected} The rights are taken away.")], "{ahead_min}");
+    }
 }
 
 #[test]
