@@ -120,8 +120,7 @@ impl Ledger {
     /// # Errors
     /// It cannot be read.
     pub fn nothing_moves(&self) -> Result<bool> {
-        let sql =
-            "SELECT count(*) FROM sessions s JOIN accounts a ON a.key = s.account
+        let sql = "SELECT count(*) FROM sessions s JOIN accounts a ON a.key = s.account
                  WHERE state = 'activating' OR state = 'ending' AND (a.attempts = 0 OR NOT EXISTS
                        (SELECT 1 FROM sessions o WHERE o.account = s.account AND o.state = 'active'))";
         Ok(self.count(sql)? == 0)
