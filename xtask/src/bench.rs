@@ -8,8 +8,10 @@ mod publish;
 
 use std::fs;
 use std::process::Command;
+use std::time::SystemTime;
 
 use anyhow::{Result, bail};
+use chrono::{DateTime, Utc};
 
 use self::measure::{Measure, Printed, Reach};
 use crate::cargo::native;
@@ -66,7 +68,7 @@ enum Needs {
 /// What the WASM core may weigh at most.
 const CORE_KB: f64 = 250.0;
 
-const BENCHES: &[Bench] = &[
+const BENCHES: [Bench; 9] = [
     Bench {
         name: "size",
         what: "what the browser loads: the WASM core beside the extension's JavaScript",
@@ -146,6 +148,7 @@ pub(crate) fn run(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<()> {
     let summary = folder.join("summary.json");
     // A run of some benches leaves the others' figures; a run of all is the whole list.
     let mut all = if args.only.is_some() { measure::earlier(&summary)? } else { Vec::new() };
+    let today = DateTime::<Utc>::from(SystemTime::now()).format("%Y-%m-%d").to_string();
     let (mut new, mut pictures, mut failed) = (Vec::new(), 0, Vec::new());
     for bench in chosen {
         let measured = match bench.how {
@@ -161,11 +164,13 @@ pub(crate) fn run(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<()> {
                 continue;
             }
         };
+        let mut its = Vec::new();
         for printed in measured {
             pictures += draw::pictures(&printed, &folder)?.len();
-            new.push(printed.measure);
+            its.push(Measure { bench: bench.name.to_owned(), day: today.clone(), ..printed.measure });
         }
-        all = measure::merged(all, &new);
+        all = measure::merged(all, bench.name, &its, &BENCHES.each_ref().map(|bench| bench.name));
+        new.extend(its);
         write(&summary, &serde_json::to_vec_pretty(&all)?)?;
     }
     publish::show(&new);
@@ -198,6 +203,8 @@ fn size(tree: &Tree, steps: &mut Steps) -> Result<Vec<Measure>> {
         spread: None,
         note: note.to_owned(),
         reach,
+        bench: String::new(),
+        day: String::new(),
     };
     Ok(vec![
         figure("WASM core", core.len() as u64, Some(Reach::ValueAtMost(CORE_KB)), &note),
