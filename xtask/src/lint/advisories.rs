@@ -90,7 +90,7 @@ pub(crate) fn take(tree: &Tree, steps: &mut Steps, copy: &Path) -> Result<()> {
     steps.work("take advisories", || {
         let database = database::whole(copy)?;
         let remark = format!("as of {}", database.date);
-        write(&tree.path(KEPT), database.part(locked(tree)?)?.as_bytes())?;
+        write(&tree.path(KEPT), database.part(&locked(tree)?)?.as_bytes())?;
         Ok(((), remark))
     })
 }

@@ -90,7 +90,7 @@ impl Database {
     }
 
     /// What of it concerns crates of these names, as it is kept.
-    pub(super) fn part(mut self, names: BTreeSet<String>) -> Result<String> {
+    pub(super) fn part(mut self, names: &BTreeSet<String>) -> Result<String> {
         self.advisory.retain(|advisory| names.contains(&advisory.package));
         self.advisory.sort_by(|a, b| (&a.package, &a.id).cmp(&(&b.package, &b.id)));
         let mut text = "# Advisories about crates of Cargo.lock, out of RustSec's database (https://github.com/RustSec/advisory-db, CC0-1.0), whose\n\
@@ -99,7 +99,7 @@ impl Database {
             .to_owned();
         let (date, commit) = (&self.date, &self.commit);
         write!(text, "date = \"{date}\"\ncommit = \"{commit}\"\ncovers = [\n")?;
-        for name in &names {
+        for name in names {
             writeln!(text, "    \"{name}\",")?;
         }
         text.push_str("]\n\n");
@@ -248,7 +248,7 @@ mod tests {
         let mut database = whole(copy("2026-01-02").path()).unwrap();
         let other = Advisory { package: "foreign".to_owned(), ..database.advisory[0].clone() };
         database.advisory.push(other);
-        let again: Database = toml::from_str(&database.part(names.clone()).unwrap()).unwrap();
+        let again: Database = toml::from_str(&database.part(&names).unwrap()).unwrap();
         assert_eq!((again.covers, again.date.as_str()), (Some(names), "2026-01-02"));
         assert_eq!(again.advisory, [parsed(FILE).unwrap().unwrap()]);
     }
