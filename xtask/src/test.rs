@@ -24,7 +24,7 @@ pub(crate) struct Args {
     #[arg(long)]
     no_lint: bool,
     /// Build what the tests need, and run nothing
-    #[arg(long, conflicts_with_all = ["no_lint", "only", "package"])]
+    #[arg(long, conflicts_with_all = ["only", "package"])]
     build_only: bool,
     /// Only tests whose name contains this; it is an error when none does
     #[arg(long, value_name = "FILTER")]
