@@ -6,7 +6,7 @@
 
 use super::desk::rest;
 use super::figures::{Pairs, quantile};
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
 use ticketgate_tests::Result;
 use ticketgate_tests::chromium::{Chromium, Options, Page, extension_id};
@@ -128,7 +128,7 @@ fn side(browser: &Chromium, folder: &Folder, files: &'static [&'static str]) -> 
 impl Side {
     fn play(&mut self, page: &Page, round: usize) -> Result<()> {
         page.reload()?;
-        rest(700);
+        come_to_rest(page)?;
         self.worker.eval("seen.length = 0")?;
         let before = cpu_ms(page)?;
         self.worker.eval(&format!(
@@ -189,6 +189,22 @@ impl Side {
         }
         Ok(used / CHANGES as f64)
     }
+}
+
+/// Waits until the page does nothing by itself any more: what its loading started, and the garbage of the document before,
+/// whose scripts were another side's.
+fn come_to_rest(page: &Page) -> Result<()> {
+    page.call("HeapProfiler.collectGarbage", json!({}))?;
+    let mut before = cpu_ms(page)?;
+    for _ in 0..20 {
+        rest(400);
+        let now = cpu_ms(page)?;
+        if now - before < 1.0 {
+            return Ok(());
+        }
+        before = now;
+    }
+    bail!("the page does not come to rest")
 }
 
 /// CPU time of the page's main thread so far.
