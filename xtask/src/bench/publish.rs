@@ -39,6 +39,12 @@ pub(super) fn publish(tree: &Tree) -> Result<()> {
     if measures.is_empty() {
         bail!("nothing was measured yet; run `cargo xtask bench` first");
     }
+    if last_day(&measures).is_empty() {
+        bail!(
+            "{} does not say on which days its figures were measured; run `cargo xtask bench`",
+            summary.display()
+        );
+    }
     let machine = measured(&measures, &machine());
     let readme = tree.path("README.md");
     let between = format!("\n{machine}\n\n{}\n", table(&measures));
