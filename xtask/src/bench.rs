@@ -1,6 +1,5 @@
-//! `cargo xtask bench`: runs what is registered here and writes `target/bench/summary.json`, a list of
-//! `{name, unit, value, baseline, ratio, spread, note}`, and pictures beside it. Measuring itself happens in the registered
-//! benches.
+//! `cargo xtask bench`: runs what is registered here and writes `target/bench/summary.json`, a list of figures (`measure.rs`),
+//! and pictures beside it. Measuring itself happens in the registered benches.
 
 mod draw;
 mod measure;
@@ -8,8 +7,10 @@ mod publish;
 
 use std::fs;
 use std::process::Command;
+use std::time::SystemTime;
 
 use anyhow::{Result, bail};
+use chrono::{DateTime, Utc};
 
 use self::measure::{Measure, Printed, Reach};
 use crate::cargo::native;
@@ -46,8 +47,8 @@ struct Bench {
 enum How {
     /// In this process.
     Here(fn(&Tree, &mut Steps) -> Result<Vec<Measure>>),
-    /// An example of a package, built for release, that prints one [`Measure`] a line.
-    Example { package: &'static str, example: &'static str, needs: Needs },
+    /// An example of one of [`MEASURED`], built for release, that prints one [`Measure`] a line.
+    Example { example: &'static str, needs: Needs },
 }
 
 /// What an example's measuring needs beside itself.
@@ -55,7 +56,7 @@ enum How {
 enum Needs {
     /// Nothing.
     Nothing,
-    /// The release binaries, and the package's other examples.
+    /// The release binaries, and the host that the relay is measured beside.
     Binaries,
     /// The release binaries and the programs of the demo's world.
     World,
@@ -63,10 +64,14 @@ enum Needs {
     Browser,
 }
 
+/// The packages with examples that measure. All of them are named for each, with their libraries: cargo chooses features, and
+/// what link-time optimisation needs of a crate, by all that it is asked for, and would compile the product anew otherwise.
+const MEASURED: [&str; 4] = ["ticketgate", "ticketgate-ledger", "ticketgate-tests", "ticketgate-wasm"];
+
 /// What the WASM core may weigh at most.
 const CORE_KB: f64 = 250.0;
 
-const BENCHES: &[Bench] = &[
+const BENCHES: [Bench; 9] = [
     Bench {
         name: "size",
         what: "what the browser loads: the WASM core beside the extension's JavaScript",
@@ -75,50 +80,42 @@ const BENCHES: &[Bench] = &[
     Bench {
         name: "recognition",
         what: "recognising a ticket from a page's facts, natively",
-        how: How::Example {
-            package: "ticketgate-wasm",
-            example: "measure_recognition",
-            needs: Needs::Nothing,
-        },
+        how: How::Example { example: "measure_recognition", needs: Needs::Nothing },
     },
     Bench {
         name: "recognition-wasm",
         what: "recognising a ticket in the shipped core, in Chromium, beside JSON.parse of the same facts",
-        how: How::Example {
-            package: "ticketgate-tests",
-            example: "measure_recognition_wasm",
-            needs: Needs::Browser,
-        },
+        how: How::Example { example: "measure_recognition_wasm", needs: Needs::Browser },
     },
     Bench {
         name: "activation",
         what: "activation and end at the broker's API beside bare LDAP and samba-tool, on a private domain controller",
-        how: How::Example { package: "ticketgate-tests", example: "measure_activation", needs: Needs::World },
+        how: How::Example { example: "measure_activation", needs: Needs::World },
     },
     Bench {
         name: "relay",
         what: "a frame's way through the relay, its first reply and its memory, beside a bare native messaging host",
-        how: How::Example { package: "ticketgate", example: "measure_relay", needs: Needs::Binaries },
+        how: How::Example { example: "measure_relay", needs: Needs::Binaries },
     },
     Bench {
         name: "scale",
         what: "10,000 ends in a minute; start, memory and activation with up to 100,000 open sessions",
-        how: How::Example { package: "ticketgate", example: "measure_scale", needs: Needs::Nothing },
+        how: How::Example { example: "measure_scale", needs: Needs::Nothing },
     },
     Bench {
         name: "audit",
         what: "verifying a million audit records beside sha256sum",
-        how: How::Example { package: "ticketgate-ledger", example: "measure_audit", needs: Needs::Nothing },
+        how: How::Example { example: "measure_audit", needs: Needs::Nothing },
     },
     Bench {
         name: "browser",
         what: "the extension in Chromium: its scripts in a page, a worker's wake, the popup, a click to the active badge",
-        how: How::Example { package: "ticketgate-tests", example: "measure_browser", needs: Needs::Browser },
+        how: How::Example { example: "measure_browser", needs: Needs::Browser },
     },
     Bench {
         name: "crowd",
         what: "sixteen technicians at once beside bare LDAP on sixteen connections",
-        how: How::Example { package: "ticketgate-tests", example: "measure_crowd", needs: Needs::World },
+        how: How::Example { example: "measure_crowd", needs: Needs::World },
     },
 ];
 
@@ -146,11 +143,12 @@ pub(crate) fn run(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<()> {
     let summary = folder.join("summary.json");
     // A run of some benches leaves the others' figures; a run of all is the whole list.
     let mut all = if args.only.is_some() { measure::earlier(&summary)? } else { Vec::new() };
+    let today = DateTime::<Utc>::from(SystemTime::now()).format("%Y-%m-%d").to_string();
     let (mut new, mut pictures, mut failed) = (Vec::new(), 0, Vec::new());
     for bench in chosen {
         let measured = match bench.how {
             How::Here(run) => run(tree, steps).map(|found| found.into_iter().map(Printed::from).collect()),
-            How::Example { package, example, needs } => run_example(tree, steps, package, example, needs),
+            How::Example { example, needs } => run_example(tree, steps, example, needs),
         };
         // A bench that fails takes neither the figures before it nor those after it along.
         let measured: Vec<Printed> = match measured {
@@ -161,11 +159,13 @@ pub(crate) fn run(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<()> {
                 continue;
             }
         };
+        let mut its = Vec::new();
         for printed in measured {
             pictures += draw::pictures(&printed, &folder)?.len();
-            new.push(printed.measure);
+            its.push(Measure { bench: bench.name.to_owned(), day: today.clone(), ..printed.measure });
         }
-        all = measure::merged(all, &new);
+        all = measure::merged(all, bench.name, &its, &BENCHES.each_ref().map(|bench| bench.name));
+        new.extend(its);
         write(&summary, &serde_json::to_vec_pretty(&all)?)?;
     }
     publish::show(&new);
@@ -198,6 +198,8 @@ fn size(tree: &Tree, steps: &mut Steps) -> Result<Vec<Measure>> {
         spread: None,
         note: note.to_owned(),
         reach,
+        bench: String::new(),
+        day: String::new(),
     };
     Ok(vec![
         figure("WASM core", core.len() as u64, Some(Reach::ValueAtMost(CORE_KB)), &note),
@@ -212,24 +214,19 @@ fn deflated(bytes: &[u8]) -> Result<u64> {
 }
 
 /// Builds an example for release, and what it measures, and reads the figures that it prints.
-fn run_example(
-    tree: &Tree,
-    steps: &mut Steps,
-    package: &str,
-    example: &str,
-    needs: Needs,
-) -> Result<Vec<Printed>> {
+fn run_example(tree: &Tree, steps: &mut Steps, example: &str, needs: Needs) -> Result<Vec<Printed>> {
     let mut build = native(tree);
-    build.args(["build", "--release", "--package", package, "--example", example]);
+    build.args(["build", "--release", "--lib", "--example", example]);
+    for package in MEASURED {
+        build.args(["--package", package]);
+    }
+    if needs != Needs::Nothing {
+        build.args(["--bin", "ticketgate", "--bin", "ticketgate-relay"]);
+    }
     match needs {
         Needs::Nothing => {}
-        Needs::Binaries => {
-            build.args(["--package", "ticketgate", "--bins", "--examples"]);
-        }
-        Needs::World | Needs::Browser => {
-            setup::ensure(tree, steps, setup::Purpose::Demo)?;
-            build.args(["--package", "ticketgate", "--bins"]);
-        }
+        Needs::Binaries => drop(build.args(["--example", "bare_host"])),
+        Needs::World | Needs::Browser => setup::ensure(tree, steps, setup::Purpose::Demo)?,
     }
     steps.program(&format!("{example} (release build)"), &mut build, "")?;
     let release = tree.target().join("release");

@@ -18,7 +18,9 @@ use crate::{setup, wasm};
 /// Options of `lint`.
 #[derive(clap::Args, Default)]
 #[command(
-    after_help = "`cargo fmt --all` mends the first check. The same lint runs in CI, as part of `cargo xtask test`."
+    after_help = "`cargo fmt --all` mends the first check. The same lint runs in CI, as part of `cargo xtask test`. \
+Known advisories come from the newest of xtask/advisories.toml and cargo-audit's or cargo-deny's copy of RustSec's database, or from \
+the copy that TICKETGATE_ADVISORY_DB names."
 )]
 pub(crate) struct Args {
     /// Leave out clippy for Windows, which takes minutes when nothing is built yet
@@ -76,7 +78,7 @@ const CHECKS: [Check; 11] = [
     },
     Check {
         name: "attackers",
-        what: "every test that docs/security.md names is there, every unsafe has its reason",
+        what: "every test that docs/security.md names is there",
         quick: true,
         run: attackers::check,
     },

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::cargo::{PRODUCT, native, native_on};
 use crate::lint::{self, FAULT_POINTS};
 use crate::ports::Ports;
-use crate::steps::Steps;
+use crate::steps::{Steps, output};
 use crate::tree::{Tree, program};
 use crate::wasm::Core;
 use crate::{build, fuzz, setup};
@@ -23,7 +23,10 @@ pub(crate) struct Args {
     /// Leave out lint
     #[arg(long)]
     no_lint: bool,
-    /// Only tests whose name contains this
+    /// Build what the tests need, and run nothing
+    #[arg(long, conflicts_with_all = ["only", "package"])]
+    build_only: bool,
+    /// Only tests whose name contains this; it is an error when none does
     #[arg(long, value_name = "FILTER")]
     only: Option<String>,
     /// Only this package's tests, for example ticketgate-tests
@@ -42,6 +45,14 @@ pub(crate) fn run(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<ExitCod
     steps.heading("build");
     let extension = build::extension(tree, steps, Core::Small)?;
     let binary = everything(tree, steps)?;
+    if args.build_only {
+        steps.note(&format!(
+            "run tests with TICKETGATE_BIN={} TICKETGATE_EXTENSION={}",
+            binary.display(),
+            extension.display()
+        ));
+        return Ok(ExitCode::SUCCESS);
+    }
     if !args.no_lint {
         lint::checks(tree, steps, &lint::Args::default())?;
     }
@@ -56,9 +67,17 @@ pub(crate) fn run(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<ExitCod
     if let Some(note) = ports.note() {
         steps.note(note);
     }
-    let mut runner = runner(tree, args, &ports);
-    runner.env("TICKETGATE_BIN", binary).env("TICKETGATE_EXTENSION", extension);
-    let status = runner.status().with_context(|| format!("cannot start {runner:?}"))?;
+    let runner = Runner::find();
+    if let (Runner::Cargo, Some(filter)) = (runner, &args.only) {
+        // Cargo itself is content with none.
+        let listed = output(runner.command(tree, args, &ports).args(["--list", "--format", "terse"]))?;
+        if !lists_a_test(&listed) {
+            bail!("no test has `{filter}` in its name");
+        }
+    }
+    let mut run = runner.command(tree, args, &ports);
+    run.env("TICKETGATE_BIN", binary).env("TICKETGATE_EXTENSION", extension);
+    let status = run.status().with_context(|| format!("cannot start {run:?}"))?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -71,24 +90,60 @@ fn everything(tree: &Tree, steps: &mut Steps) -> Result<PathBuf> {
     Ok(tree.target().join("debug").join(format!("ticketgate{}", std::env::consts::EXE_SUFFIX)))
 }
 
-fn runner(tree: &Tree, args: &Args, ports: &Ports) -> Command {
-    let mut cargo = native_on(tree, ports);
-    let nextest = program("cargo-nextest").is_some();
-    cargo.args(if nextest { ["nextest", "run"].as_slice() } else { ["test", "--no-fail-fast"].as_slice() });
-    match &args.package {
-        // Features of a package can only be named where that package is selected.
-        Some(package) if package == "ticketgate" => {
-            cargo.args(["--package", package, "--features", "fault-points"])
-        }
-        Some(package) => cargo.args(["--package", package]),
-        None => cargo.args(PRODUCT).args(["--features", FAULT_POINTS]),
-    };
-    cargo.arg("--locked");
-    if nextest {
-        cargo.args(["--no-fail-fast", "--no-tests=pass"]);
-        cargo.args(&args.only);
-    } else {
-        cargo.args(&args.only).args(["--", "--test-threads", THREADS]);
+/// What runs the tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Runner {
+    Nextest,
+    Cargo,
+}
+
+impl Runner {
+    fn find() -> Self {
+        if program("cargo-nextest").is_some() { Self::Nextest } else { Self::Cargo }
     }
-    cargo
+
+    fn command(self, tree: &Tree, args: &Args, ports: &Ports) -> Command {
+        let mut cargo = native_on(tree, ports);
+        cargo.args(match self {
+            Self::Nextest => ["nextest", "run"],
+            Self::Cargo => ["test", "--no-fail-fast"],
+        });
+        match &args.package {
+            // Features of a package can only be named where that package is selected.
+            Some(package) if package == "ticketgate" => {
+                cargo.args(["--package", package, "--features", "fault-points"])
+            }
+            Some(package) => cargo.args(["--package", package]),
+            None => cargo.args(PRODUCT).args(["--features", FAULT_POINTS]),
+        };
+        cargo.arg("--locked");
+        match self {
+            Self::Nextest => cargo.args(["--no-fail-fast", "--no-tests=fail"]).args(&args.only),
+            Self::Cargo => cargo.args(&args.only).args(["--", "--test-threads", THREADS]),
+        };
+        cargo
+    }
+}
+
+/// Whether cargo's list of tests names one (`module::name: test`).
+fn lists_a_test(listed: &str) -> bool {
+    listed.lines().any(|line| line.ends_with(": test"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(runner: Runner) -> Vec<String> {
+        let args = Args { no_lint: true, build_only: false, only: Some("x".to_owned()), package: None };
+        let command = runner.command(&Tree::at(std::path::Path::new("/")), &args, &Ports::Allowed);
+        command.get_args().map(|word| word.to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn a_filter_that_no_test_fits_fails_with_either_runner() {
+        assert!(said(Runner::Nextest).contains(&"--no-tests=fail".to_owned()));
+        assert!(lists_a_test("a::b_c: test\nd: benchmark\n"));
+        assert!(!lists_a_test("\nd: benchmark\n"));
+    }
 }

@@ -75,3 +75,15 @@ pub(crate) fn run(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<ExitCod
     let status = run.status().with_context(|| format!("cannot start {run:?}"))?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::TEST;
+
+    #[test]
+    fn the_test_that_is_run_by_its_exact_name_is_there() {
+        // A runner that finds no test of the name is content.
+        let played = include_str!("../../tests/tests/torture/main.rs");
+        assert!(played.contains(&format!("#[test]\nfn {TEST}()")), "tests/tests/torture has no test {TEST}");
+    }
+}

@@ -93,18 +93,13 @@ fn small(tree: &Tree, steps: &mut Steps, plain: &Path, out: PathBuf) -> Result<P
         return Ok(plain.to_path_buf());
     };
     let mark = out.with_extension("fingerprint");
-    let fingerprint = Fingerprint::new()
-        .word(&optimiser.display().to_string())
-        .word(include_str!("wasm.rs"))
-        .path(plain, GLUE)?
-        .path(plain, CORE)?
-        .finish();
+    let fingerprint = optimiser.fingerprint(plain)?;
     if is_current(&mark, &fingerprint) && out.join(CORE).is_file() && out.join(GLUE).is_file() {
         return Ok(out);
     }
     fs::create_dir_all(&out)?;
     let core = out.join(CORE);
-    let mut optimise = Command::new(optimiser);
+    let mut optimise = Command::new(&optimiser.path);
     // Named one by one, never `-all`: with it binaryen 108 writes an early encoding of the GC proposal that browsers
     // refuse (`unknown type form`). These are what rustc and wasm-bindgen emit.
     for feature in [
@@ -131,19 +126,43 @@ fn small(tree: &Tree, steps: &mut Steps, plain: &Path, out: PathBuf) -> Result<P
     Ok(out)
 }
 
+/// A `wasm-opt` that leaves the core working.
+struct Optimiser {
+    path: PathBuf,
+    version: u32,
+}
+
+impl Optimiser {
+    /// The program at this path, where there is one that says its version.
+    fn at(path: PathBuf) -> Option<Self> {
+        let version = optimiser_version(&path)?;
+        Some(Self { path, version })
+    }
+
+    /// Changes whenever the small core would be another one.
+    fn fingerprint(&self, plain: &Path) -> Result<String> {
+        let fingerprint = Fingerprint::new()
+            .word(&self.path.display().to_string())
+            .word(&self.version.to_string())
+            .word(include_str!("wasm.rs"))
+            .path(plain, GLUE)?
+            .path(plain, CORE)?;
+        Ok(fingerprint.finish())
+    }
+}
+
 /// The `wasm-opt` of the npm package, which runs wherever Node.js does, or else a new enough one of this machine.
 /// Neither is needed for a core that works, so nothing stops here.
-fn optimiser(tree: &Tree, steps: &mut Steps) -> Option<PathBuf> {
+fn optimiser(tree: &Tree, steps: &mut Steps) -> Option<Optimiser> {
     if program("node").is_some() && program("npm").is_some() && npm::ensure(tree, steps).is_ok() {
-        let pinned = npm::folder(tree).join("node_modules/binaryen/bin/wasm-opt");
-        if optimiser_version(&pinned).is_some() {
-            return Some(pinned);
+        let pinned = Optimiser::at(npm::folder(tree).join("node_modules/binaryen/bin/wasm-opt"));
+        if pinned.is_some() {
+            return pinned;
         }
     }
     // Seen in Chromium: what 108 (Debian 12) writes has a table of functions where wasm-bindgen wrote one of references,
     // and the core does not start. 132 is right.
-    program("wasm-opt")
-        .filter(|found| optimiser_version(found).is_some_and(|version| version >= OPTIMISER_MIN))
+    Optimiser::at(program("wasm-opt")?).filter(|found| found.version >= OPTIMISER_MIN)
 }
 
 /// `wasm-opt version 132 (version_132)` → 132.
@@ -179,4 +198,22 @@ fn glue(raw: &Path, out: &Path) -> Result<u64> {
         .and_then(|bindgen| bindgen.typescript(true).generate(out))
         .map_err(|error| anyhow!("wasm-bindgen on {}: {error:#}", raw.display()))?;
     Ok(fs::metadata(out.join(CORE))?.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_version_of_the_optimiser_at_the_same_place_makes_the_core_anew() {
+        let plain = tempfile::tempdir().unwrap();
+        for name in [GLUE, CORE] {
+            fs::write(plain.path().join(name), name).unwrap();
+        }
+        let of = |version| {
+            Optimiser { path: PathBuf::from("wasm-opt"), version }.fingerprint(plain.path()).unwrap()
+        };
+        assert_eq!(of(132), of(132));
+        assert_ne!(of(132), of(133));
+    }
 }

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
-use ticketgate::broker::{Role, Serving, start_with};
+use ticketgate::broker::{Broker, Role, Serving, start_with};
 use ticketgate_ledger::{Ledger, SessionFilter, SqliteLedger};
-use ticketgate_protocol::api::State;
+use ticketgate_protocol::api::{Event, State};
+use tokio::task::JoinHandle;
 
 use super::prepare::{self, Prepared};
 use super::stub::{Only, Said, Stub};
@@ -20,7 +21,7 @@ const MINUTE: TimeDelta = TimeDelta::seconds(60);
 /// How long after the minute the last end may come.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// When each prepared account was closed in the directory, in microseconds since 1970.
+/// When each prepared account was closed in the directory, in microseconds since 1970; 0: it was not.
 static CLOSED: OnceLock<Vec<AtomicI64>> = OnceLock::new();
 
 pub(super) fn measure(ends: usize) -> Result<()> {
@@ -46,6 +47,7 @@ async fn run(ends: usize) -> Result<()> {
     }
     let stub = Stub::new(Duration::from_millis(1), prepared, note);
     let started = start_with(&places, Role::Serve, Arc::new(Only(stub))).await?;
+    let hearing = hear(&started.broker, ends);
     let clock = std::thread::spawn(move || bare_clock(prepared));
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let socket = places.socket.clone();
@@ -53,26 +55,30 @@ async fn run(ends: usize) -> Result<()> {
         let how = Serving { socket: &socket, on_demand: false, for_everyone: false };
         started.serve(how, async { drop(stopped.await) }).await
     });
-    let ledger = SqliteLedger::open(&places.state.join("ledger.sqlite"), &places.state.join("audit.key"))?;
-    let give_up = tokio::time::Instant::now() + (LEAD + MINUTE).to_std()? + PATIENCE;
-    let open = SessionFilter { open: true, limit: Some(1), ..SessionFilter::default() };
-    while !ledger.sessions(open.clone()).await?.is_empty() {
-        if tokio::time::Instant::now() > give_up {
-            return Err("some sessions have not ended".into());
-        }
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    }
+    let patience = (LEAD + MINUTE).to_std()? + PATIENCE;
+    let told =
+        tokio::time::timeout(patience, hearing).await.map_err(|_| "some sessions have not ended")???;
     let _ = stop.send(());
     serving.await??;
     let baseline = clock.join().map_err(|_| "the bare clock broke off")??;
+    let ledger = SqliteLedger::open(&places.state.join("ledger.sqlite"), &places.state.join("audit.key"))?;
     let (mut closed, mut recorded) = (Vec::new(), Vec::new());
     for session in ledger.sessions(SessionFilter::default()).await? {
-        let number = Prepared::number(&session.account).ok_or("another session")?;
-        let ended = session.ended_at.filter(|_| session.state == State::Ended).ok_or("not ended")?;
+        if session.state != State::Ended {
+            return Err(format!("{} has not ended", session.id).into());
+        }
+        let number = Prepared::number_of(&session.id).ok_or("another session")?;
         let at = CLOSED.get().and_then(|all| all.get(number)).map_or(0, |at| at.load(Ordering::Relaxed));
+        if at == 0 {
+            return Err(format!("the account of {} was not closed", session.id).into());
+        }
         let at = DateTime::from_timestamp_micros(at).ok_or("a time")?;
         closed.push(seconds(at - prepared.until(number)));
-        recorded.push(seconds(ended - prepared.until(number)));
+        let told = told.get(number).copied().flatten().ok_or("an end that was not heard")?;
+        recorded.push(seconds(told - prepared.until(number)));
+    }
+    if closed.len() != ends {
+        return Err(format!("{} sessions instead of {ends}", closed.len()).into());
     }
     let spread_over =
         format!("{ends} ends spread over one minute, one account each, a directory that answers after 1 ms");
@@ -85,7 +91,7 @@ async fn run(ends: usize) -> Result<()> {
         (
             "lateness of 10,000 ends in one minute until all is taken away and on record, p99",
             &recorded,
-            "until the account is gone, read back, and the ledger says so",
+            "until the account is gone, read back, the ledger says so durably, and who listens has heard it",
         ),
     ] {
         let (value, beside) = (quantile(numbers, 0.99), quantile(&baseline, 0.99));
@@ -98,6 +104,33 @@ async fn run(ends: usize) -> Result<()> {
         println!("{line}");
     }
     Ok(())
+}
+
+/// When each session was told to have ended, by number: the broker says so after the ledger has it.
+type Told = std::result::Result<Vec<Option<DateTime<Utc>>>, String>;
+
+/// Listens from now on, until all have ended.
+fn hear(broker: &Broker, ends: usize) -> JoinHandle<Told> {
+    let mut feed = broker.events().listen();
+    tokio::spawn(async move {
+        let mut told = vec![None; ends];
+        let mut left = ends;
+        while left > 0 {
+            // An error means that this listener was too slow, and that instants are lost.
+            match feed.recv().await.map_err(|error| format!("not every end was heard: {error}"))?.event {
+                Event::Session(session) if session.state == State::Ended => {
+                    let number = Prepared::number_of(&session.id).ok_or("another session")?;
+                    let at: &mut Option<_> = told.get_mut(number).ok_or("another session")?;
+                    if at.replace(Utc::now()).is_none() {
+                        left -= 1;
+                    }
+                }
+                Event::Resync => return Err("not every end was told".to_owned()),
+                _ => {}
+            }
+        }
+        Ok(told)
+    })
 }
 
 /// How late a thread wakes that only waits for the same instants.

@@ -15,6 +15,11 @@ mod stub;
 
 use std::error::Error;
 
+/// The product's (`src/main.rs`): wiping what is given back is a part of its time, and of its memory.
+#[global_allocator]
+static MEMORY: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
+    zeroizing_alloc::ZeroAlloc(std::alloc::System);
+
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> Result<()> {

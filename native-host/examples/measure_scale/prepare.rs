@@ -45,6 +45,11 @@ impl Prepared {
         key.0.strip_prefix("acme-ad/burner/s-prepared-")?.parse().ok()
     }
 
+    /// The number of a prepared session.
+    pub(super) fn number_of(session: &SessionId) -> Option<usize> {
+        session.as_str().strip_prefix("s-prepared-")?.parse().ok()
+    }
+
     /// The account of a prepared session, as the ledger has it.
     pub(super) fn account(&self, number: usize) -> Account {
         Account {

@@ -6,7 +6,7 @@ use anyhow::Context;
 use ticketgate_tests::Result;
 use ticketgate_tests::chromium::Target;
 
-const ROUNDS: usize = 30;
+const ROUNDS: usize = 12;
 
 pub(crate) fn measure() -> Result<()> {
     let desk = Desk::open()?;

@@ -6,7 +6,7 @@
 
 use super::desk::rest;
 use super::figures::{Pairs, quantile};
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
 use ticketgate_tests::Result;
 use ticketgate_tests::chromium::{Chromium, Options, Page, extension_id};
@@ -14,11 +14,12 @@ use ticketgate_tests::rt::RequestTracker;
 use ticketgate_tests::world::{Folder, fixture, workspace};
 use ticketgate_wasm::recognise::Rules;
 
-const ROUNDS: usize = 15;
+/// Each sample is the mean of [`CHANGES`] changes.
+const ROUNDS: usize = 5;
 /// Further changes in a round. A page that says more than twenty things in half a minute is heard less often.
 const CHANGES: usize = 10;
 /// Every so many rounds the page changes a thousand times a second, for so long.
-const STORM_EVERY: usize = 5;
+const STORM_EVERY: usize = 2;
 const STORM_MS: u64 = 5000;
 
 /// What telling somebody of a change costs at least: the browser's own message and its answer.
@@ -29,6 +30,8 @@ const BARE: &str = "new MutationObserver(() => chrome.runtime.sendMessage({ page
 struct Side {
     worker: Page,
     files: &'static [&'static str],
+    /// Nothing but what it tells is compared.
+    only_tells: bool,
     in_put: Vec<f64>,
     quiet: Vec<f64>,
     telling: Vec<f64>,
@@ -45,7 +48,7 @@ pub(crate) fn measure() -> Result<()> {
     let mut sides = [
         side(&browser, &folders[0], &["probe.js", "chip.js"])?,
         side(&browser, &folders[1], &["empty.js"])?,
-        side(&browser, &folders[1], &["bare.js"])?,
+        Side { only_tells: true, ..side(&browser, &folders[1], &["bare.js"])? },
     ];
     let page = browser.new_tab("about:blank")?;
     rt.log_in(&page, &rt.ticket_url(1))?;
@@ -111,13 +114,21 @@ fn side(browser: &Chromium, folder: &Folder, files: &'static [&'static str]) -> 
     let worker = browser
         .attach("a worker", |target| target.kind == "service_worker" && target.url.starts_with(&mark))?;
     worker.until("typeof seen === 'object'")?;
-    Ok(Side { worker, files, in_put: Vec::new(), quiet: Vec::new(), telling: Vec::new(), storm: Vec::new() })
+    Ok(Side {
+        worker,
+        files,
+        only_tells: false,
+        in_put: Vec::new(),
+        quiet: Vec::new(),
+        telling: Vec::new(),
+        storm: Vec::new(),
+    })
 }
 
 impl Side {
     fn play(&mut self, page: &Page, round: usize) -> Result<()> {
         page.reload()?;
-        rest(700);
+        come_to_rest(page)?;
         self.worker.eval("seen.length = 0")?;
         let before = cpu_ms(page)?;
         self.worker.eval(&format!(
@@ -127,17 +138,22 @@ impl Side {
         ))?;
         rest(700);
         let put_in = cpu_ms(page)?;
-        // A page whose changes say nothing is read less and less often: these come last.
         let telling = self.change(page, "document.title = '#1: change ' + n", CHANGES)?;
+        if round > 0 {
+            self.in_put.push(put_in - before);
+            self.telling.push(telling);
+        }
+        if self.only_tells {
+            return Ok(());
+        }
+        // A page whose changes say nothing is read less and less often: these come last.
         let quiet = self.change(
             page,
             "document.querySelector('#header h1').dataset.n = n; document.body.lastElementChild.append(n)",
             0,
         )?;
         if round > 0 {
-            self.in_put.push(put_in - before);
             self.quiet.push(quiet);
-            self.telling.push(telling);
         }
         if round % STORM_EVERY == 1 {
             page.eval(
@@ -173,6 +189,22 @@ impl Side {
         }
         Ok(used / CHANGES as f64)
     }
+}
+
+/// Waits until the page does nothing by itself any more: what its loading started, and the garbage of the document before,
+/// whose scripts were another side's.
+fn come_to_rest(page: &Page) -> Result<()> {
+    page.call("HeapProfiler.collectGarbage", json!({}))?;
+    let mut before = cpu_ms(page)?;
+    for _ in 0..20 {
+        rest(400);
+        let now = cpu_ms(page)?;
+        if now - before < 1.0 {
+            return Ok(());
+        }
+        before = now;
+    }
+    bail!("the page does not come to rest")
 }
 
 /// CPU time of the page's main thread so far.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ticketgate_tests::Result;
 use ticketgate_tests::product::asking::wish;
 
-const ROUNDS: usize = 40;
+const ROUNDS: usize = 20;
 
 pub(crate) fn measure() -> Result<()> {
     let desk = Desk::open()?;

@@ -20,6 +20,12 @@ pub(super) struct Measure {
     /// How good it has to be, where something was promised.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) reach: Option<Reach>,
+    /// Which bench measured it, and on which day (`2026-01-02`); set when it is kept.
+    #[serde(default)]
+    pub(super) bench: String,
+    /// See `bench`.
+    #[serde(default)]
+    pub(super) day: String,
 }
 
 /// How good a figure has to be.
@@ -105,15 +111,14 @@ pub(super) fn earlier(summary: &Path) -> Result<Vec<Measure>> {
         .with_context(|| format!("{} is no list of figures; delete it", summary.display()))
 }
 
-/// Earlier figures with the new ones in the places of those of the same name; others stay as they were.
-pub(super) fn merged(mut earlier: Vec<Measure>, new: &[Measure]) -> Vec<Measure> {
-    for measure in new {
-        match earlier.iter_mut().find(|old| old.name == measure.name) {
-            Some(old) => *old = measure.clone(),
-            None => earlier.push(measure.clone()),
-        }
-    }
-    earlier
+/// Earlier figures with those of a bench's new run instead of its earlier ones, in the order of `benches`.
+pub(super) fn merged(earlier: Vec<Measure>, bench: &str, new: &[Measure], benches: &[&str]) -> Vec<Measure> {
+    let is_new = |old: &Measure| new.iter().any(|new| new.name == old.name);
+    let mut all: Vec<_> = earlier.into_iter().filter(|old| old.bench != bench && !is_new(old)).collect();
+    all.extend_from_slice(new);
+    // Benches that are no more come last.
+    all.sort_by_key(|one| benches.iter().position(|bench| *bench == one.bench).unwrap_or(benches.len()));
+    all
 }
 
 #[cfg(test)]
@@ -130,6 +135,8 @@ mod tests {
             spread: None,
             note: String::new(),
             reach: None,
+            bench: "one".to_owned(),
+            day: "2026-01-02".to_owned(),
         }
     }
 
@@ -151,14 +158,18 @@ mod tests {
             "samples":{"value":[1,2]}}"#;
         let kept = serde_json::to_value(read("x", line).unwrap().measure).unwrap();
         let keys: Vec<_> = kept.as_object().unwrap().keys().map(String::as_str).collect();
-        assert_eq!(keys, ["baseline", "name", "note", "ratio", "spread", "unit", "value"]);
+        assert_eq!(keys, ["baseline", "bench", "day", "name", "note", "ratio", "spread", "unit", "value"]);
     }
 
     #[test]
-    fn a_run_of_some_benches_leaves_the_figures_of_the_others() {
-        let earlier = vec![figure("a", 1.0, None), figure("b", 2.0, None)];
-        let after = merged(earlier, &[figure("b", 3.0, None), figure("c", 4.0, None)]);
-        assert_eq!(after, [figure("a", 1.0, None), figure("b", 3.0, None), figure("c", 4.0, None)]);
+    fn a_run_of_one_bench_replaces_its_figures_and_leaves_those_of_the_others_in_order() {
+        let of =
+            |bench: &str, name: &str, value| Measure { bench: bench.to_owned(), ..figure(name, value, None) };
+        let earlier =
+            vec![of("two", "a", 1.0), of("one", "b", 2.0), of("one", "gone", 2.0), of("", "c", 2.0)];
+        let new = [of("one", "b", 3.0), of("one", "c", 4.0)];
+        let after = merged(earlier, "one", &new, &["one", "two"]);
+        assert_eq!(after, [of("one", "b", 3.0), of("one", "c", 4.0), of("two", "a", 1.0)]);
     }
 
     #[test]

@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 use std::fs;
 
 use anyhow::{Context, Result, bail};
-use chrono::{DateTime, Utc};
 
 use super::measure::{Measure, earlier};
 use crate::tree::{Tree, read, write};
@@ -40,8 +39,13 @@ pub(super) fn publish(tree: &Tree) -> Result<()> {
     if measures.is_empty() {
         bail!("nothing was measured yet; run `cargo xtask bench` first");
     }
-    let measured = DateTime::<Utc>::from(fs::metadata(&summary)?.modified()?);
-    let machine = format!("Measured on {} on {}.", measured.format("%Y-%m-%d"), machine());
+    if last_day(&measures).is_empty() {
+        bail!(
+            "{} does not say on which days its figures were measured; run `cargo xtask bench`",
+            summary.display()
+        );
+    }
+    let machine = measured(&measures, &machine());
     let readme = tree.path("README.md");
     let between = format!("\n{machine}\n\n{}\n", table(&measures));
     write(&readme, replaced(&read(&readme)?, &between).context("README.md")?.as_bytes())?;
@@ -56,6 +60,18 @@ pub(super) fn publish(tree: &Tree) -> Result<()> {
     Ok(())
 }
 
+/// When and on what: the last day, and that rows of other days name theirs.
+fn measured(measures: &[Measure], machine: &str) -> String {
+    let last = last_day(measures);
+    let others = measures.iter().any(|measure| measure.day != last);
+    let others = if others { " Where a figure is of another day, it stands beside its name." } else { "" };
+    format!("Measured on {last} on {machine}.{others}")
+}
+
+fn last_day(measures: &[Measure]) -> &str {
+    measures.iter().map(|measure| measure.day.as_str()).max().unwrap_or_default()
+}
+
 /// The text with what stands between the marks replaced.
 fn replaced(text: &str, between: &str) -> Result<String> {
     let (before, rest) = text.split_once(BEGIN).with_context(|| format!("it has no line {BEGIN}"))?;
@@ -67,13 +83,19 @@ fn table(measures: &[Measure]) -> String {
     let mut table =
         "| figure | value | baseline | ratio | to reach | |\n| --- | ---: | ---: | ---: | --- | --- |\n"
             .to_owned();
+    let last = last_day(measures);
     for measure in measures {
+        let day = match measure.day.as_str() {
+            day if day == last => String::new(),
+            "" => " (of an earlier day)".to_owned(),
+            day => format!(" ({day})"),
+        };
         let baseline =
             measure.baseline.map(|b| format!("{} {}", number(b), measure.unit)).unwrap_or_default();
         let reach = measure.reach.map(|reach| reach.text(&measure.unit)).unwrap_or_default();
         let _ = writeln!(
             table,
-            "| {} | {} {} | {baseline} | {} | {reach} | {} |",
+            "| {}{day} | {} {} | {baseline} | {} | {reach} | {} |",
             measure.name,
             number(measure.value),
             measure.unit,
@@ -153,7 +175,21 @@ mod tests {
             spread: None,
             note: "how".to_owned(),
             reach,
+            bench: "one".to_owned(),
+            day: "2026-01-02".to_owned(),
         }
+    }
+
+    #[test]
+    fn a_figure_of_another_day_than_the_last_names_its_own() {
+        let of = |day: &str| Measure { day: day.to_owned(), ..figure(None) };
+        let measures = [of("2026-01-02"), of("2025-12-31"), of("")];
+        let table = table(&measures);
+        let rows: Vec<_> = table.lines().skip(2).filter_map(|row| row.split(" | ").next()).collect();
+        assert_eq!(rows, ["| x", "| x (2025-12-31)", "| x (of an earlier day)"]);
+        let said = measured(&measures, "a machine");
+        assert!(said.starts_with("Measured on 2026-01-02 on a machine. Where"), "{said}");
+        assert_eq!(measured(&measures[..1], "a machine"), "Measured on 2026-01-02 on a machine.");
     }
 
     #[test]

@@ -1,76 +1,26 @@
 //! Known advisories against the crates of the lock file, without a network: those of a full copy of the RustSec database where
-//! this machine has one, else those that `xtask/advisories.toml` keeps of it, which says how old it is. And versions that their
-//! authors withdrew ("yanked"), as far as cargo's own copy of the index tells.
+//! this machine has one, else those that `xtask/advisories.toml` keeps of it, which says how old it is and of which crates. And
+//! versions that their authors withdrew ("yanked"), as far as cargo's own copy of the index tells.
+
+mod database;
 
 use std::collections::BTreeSet;
-use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use semver::{Version, VersionReq};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
+use self::database::{Advisory, Database, KEPT};
 use super::dependencies::Package;
 use crate::cargo::home;
 use crate::steps::{Steps, output};
-use crate::tree::{Tree, files_below, read, write};
+use crate::tree::{Tree, read, write};
 
-/// What is kept of the database.
-const KEPT: &str = "xtask/advisories.toml";
 /// Days after which it is said that the copy is old.
 const OLD_DAYS: u64 = 90;
-
-/// Advisories of a day.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Database {
-    /// Day of the newest change (`2026-01-02`).
-    date: String,
-    /// The database's commit.
-    commit: String,
-    #[serde(default)]
-    advisory: Vec<Advisory>,
-}
-
-/// What decides whether an advisory concerns a version (RustSec's `HOWTO` calls these `patched` and `unaffected`).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Advisory {
-    id: String,
-    package: String,
-    title: String,
-    /// `unmaintained`, `unsound`, `notice`: told, and no fault.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    informational: Option<String>,
-    #[serde(default)]
-    patched: Vec<String>,
-    #[serde(default)]
-    unaffected: Vec<String>,
-}
-
-/// An advisory's file: TOML in a fenced block, then its title.
-#[derive(Deserialize)]
-struct WireFile {
-    advisory: WireAdvisory,
-    #[serde(default)]
-    versions: WireVersions,
-}
-
-#[derive(Deserialize)]
-struct WireAdvisory {
-    id: String,
-    package: String,
-    informational: Option<String>,
-    withdrawn: Option<String>,
-}
-
-#[derive(Default, Deserialize)]
-struct WireVersions {
-    #[serde(default)]
-    patched: Vec<String>,
-    #[serde(default)]
-    unaffected: Vec<String>,
-}
 
 /// The part of `deny.toml` about advisories.
 #[derive(Default, Deserialize)]
@@ -94,10 +44,10 @@ struct Ignored {
 /// Checks the locked crates.
 pub(super) fn check(tree: &Tree, steps: &mut Steps, packages: &[Package]) -> Result<()> {
     let (date, told) = steps.work("dependencies: known advisories, yanked versions", || {
-        let (database, whole) = database(tree)?;
+        let (database, mut told) = database::find(tree)?;
         let rules: Rules = toml::from_str(&read(&tree.path("deny.toml"))?)?;
-        let (mut faults, mut told) = (Vec::new(), Vec::new());
-        for package in packages.iter().filter(|package| package.source.is_some()) {
+        let mut faults = unknown(&database, packages);
+        for package in packages {
             for advisory in concerning(&database, package)? {
                 let line = format!("{} {}: {} {}", package.name, package.version, advisory.id, advisory.title);
                 let reason = rules.advisories.ignore.iter().find(|ignored| ignored.id == advisory.id);
@@ -117,8 +67,8 @@ pub(super) fn check(tree: &Tree, steps: &mut Steps, packages: &[Package]) -> Res
                 faults.join("\n  - ")
             );
         }
-        let remark = if whole { "RustSec's database" } else { KEPT };
-        Ok(((database.date.clone(), told), format!("{remark} of {}", database.date)))
+        let remark = format!("{} of {}", database.source(), database.date);
+        Ok(((database.date, told), remark))
     })?;
     for line in told {
         steps.note(&line);
@@ -138,66 +88,24 @@ pub(super) fn check(tree: &Tree, steps: &mut Steps, packages: &[Package]) -> Res
 /// Keeps of a copy of RustSec's database what concerns the crates of the lock file.
 pub(crate) fn take(tree: &Tree, steps: &mut Steps, copy: &Path) -> Result<()> {
     steps.work("take advisories", || {
-        let names = locked(tree)?;
-        let mut database = whole(copy)?;
-        database.advisory.retain(|advisory| names.contains(&advisory.package));
-        database.advisory.sort_by(|a, b| (&a.package, &a.id).cmp(&(&b.package, &b.id)));
-        let head = "# Advisories about crates of Cargo.lock, out of RustSec's database (https://github.com/RustSec/advisory-db, CC0-1.0), whose\n\
-                    # commit and day stand here. Made by `cargo xtask lint --take-advisories FOLDER`; read by `cargo xtask lint`.\n\n";
-        let count = database.advisory.len();
-        write(&tree.path(KEPT), format!("{head}{}", toml::to_string(&database)?).as_bytes())?;
-        Ok(((), format!("{count} of {}", database.date)))
+        let database = database::whole(copy)?;
+        let remark = format!("as of {}", database.date);
+        write(&tree.path(KEPT), database.part(&locked(tree)?)?.as_bytes())?;
+        Ok(((), remark))
     })
 }
 
-/// The best copy at hand, and whether it is a whole one.
-fn database(tree: &Tree) -> Result<(Database, bool)> {
-    let kept: Database = toml::from_str(&read(&tree.path(KEPT))?).context(KEPT)?;
-    for copy in copies() {
-        match whole(&copy) {
-            Ok(found) if found.date > kept.date => return Ok((found, true)),
-            _ => {}
-        }
-    }
-    Ok((kept, false))
-}
-
-/// Where cargo-audit and cargo-deny keep theirs, and where somebody says that there is one.
-fn copies() -> Vec<PathBuf> {
-    let mut copies: Vec<PathBuf> =
-        env::var_os("TICKETGATE_ADVISORY_DB").map(PathBuf::from).into_iter().collect();
-    if let Some(home) = home() {
-        copies.push(home.join("advisory-db"));
-        let several = fs::read_dir(home.join("advisory-dbs")).into_iter().flatten().flatten();
-        copies.extend(several.map(|entry| entry.path()));
-    }
-    copies.retain(|copy| copy.join("crates").is_dir());
-    copies
-}
-
-/// A whole copy: a work tree of the database's repository.
-fn whole(copy: &Path) -> Result<Database> {
-    let said = output(Command::new("git").arg("-C").arg(copy).args(["log", "-1", "--format=%H %cs"]))?;
-    let (commit, date) = said.trim().split_once(' ').context("git says neither commit nor day")?;
-    let crates = copy.join("crates");
-    let mut advisory = Vec::new();
-    for file in
-        files_below(&crates)?.into_iter().filter(|file| file.extension().is_some_and(|kind| kind == "md"))
-    {
-        advisory.extend(parsed(&read(&crates.join(&file))?).with_context(|| file.display().to_string())?);
-    }
-    Ok(Database { date: date.to_owned(), commit: commit.to_owned(), advisory })
-}
-
-/// One advisory's file; nothing when the advisory was withdrawn.
-fn parsed(text: &str) -> Result<Option<Advisory>> {
-    let (_, rest) = text.split_once("```toml").context("no TOML in it")?;
-    let (head, rest) = rest.split_once("```").context("its TOML has no end")?;
-    let file: WireFile = toml::from_str(head)?;
-    let title = rest.lines().find_map(|line| line.strip_prefix("# ")).unwrap_or_default().trim().to_owned();
-    let WireAdvisory { id, package, informational, withdrawn } = file.advisory;
-    let WireVersions { patched, unaffected } = file.versions;
-    Ok(withdrawn.is_none().then_some(Advisory { id, package, title, informational, patched, unaffected }))
+/// Crates that the database would be silent about whatever is known of them.
+fn unknown(database: &Database, packages: &[Package]) -> Vec<String> {
+    let not_covered = packages.iter().filter(|package| !database.covers(&package.name));
+    not_covered
+        .map(|package| {
+            format!(
+                "{} {} is NOT CHECKED: {KEPT} was made before it was locked; make it anew (`cargo xtask lint --take-advisories FOLDER`)",
+                package.name, package.version
+            )
+        })
+        .collect()
 }
 
 fn locked(tree: &Tree) -> Result<BTreeSet<String>> {
@@ -255,18 +163,26 @@ fn days_since(date: &str) -> Result<u64> {
 mod tests {
     use super::*;
 
-    const FILE: &str = "```toml\n[advisory]\nid = \"RUSTSEC-2026-0001\"\npackage = \"leaky\"\ndate = \"2026-01-02\"\n\
-        [affected]\nfunctions = {}\n[versions]\npatched = [\">= 1.2.3\", \"^0.9.8\"]\nunaffected = [\"< 0.5\"]\n```\n\n# It leaks\n";
-
-    fn package(version: &str) -> Package {
+    fn leaky(version: &str) -> Package {
         Package::of("leaky", version)
+    }
+
+    fn database() -> Database {
+        let ranges = |all: &[&str]| all.iter().map(|&range| range.to_owned()).collect();
+        let advisory = Advisory {
+            id: "RUSTSEC-2026-0001".to_owned(),
+            package: "leaky".to_owned(),
+            title: "It leaks".to_owned(),
+            informational: None,
+            patched: ranges(&[">= 1.2.3", "^0.9.8"]),
+            unaffected: ranges(&["< 0.5"]),
+        };
+        Database { advisory: vec![advisory], ..Database::default() }
     }
 
     #[test]
     fn an_advisory_concerns_exactly_the_versions_that_are_neither_patched_nor_unaffected() {
-        let advisory = parsed(FILE).unwrap().unwrap();
-        assert_eq!((advisory.id.as_str(), advisory.title.as_str()), ("RUSTSEC-2026-0001", "It leaks"));
-        let database = Database { advisory: vec![advisory], ..Database::default() };
+        let database = database();
         for (version, concerned) in [
             ("1.2.2", true),
             ("1.2.3", false),
@@ -276,15 +192,19 @@ mod tests {
             ("0.5.0", true),
             ("0.4.9", false),
         ] {
-            assert_eq!(!concerning(&database, &package(version)).unwrap().is_empty(), concerned, "{version}");
+            assert_eq!(!concerning(&database, &leaky(version)).unwrap().is_empty(), concerned, "{version}");
         }
         assert!(concerning(&database, &Package::of("other", "1.0.0")).unwrap().is_empty());
     }
 
     #[test]
-    fn a_withdrawn_advisory_is_none_and_a_broken_one_an_error() {
-        assert_eq!(parsed(&FILE.replace("date =", "withdrawn = \"2026-01-03\"\ndate =")).unwrap(), None);
-        assert!(parsed("# no TOML").is_err());
+    fn a_crate_that_was_locked_after_the_part_was_kept_is_a_fault_and_none_of_a_whole_copy() {
+        let packages = [leaky("2.0.0"), Package::of("newcomer", "1.0.0")];
+        let part = Database { covers: Some(["leaky".to_owned()].into()), ..database() };
+        let faults = unknown(&part, &packages);
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert!(faults[0].starts_with("newcomer 1.0.0 is NOT CHECKED"), "{faults:?}");
+        assert!(unknown(&database(), &packages).is_empty());
     }
 
     #[test]

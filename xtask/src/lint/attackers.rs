@@ -25,19 +25,20 @@ pub(crate) fn check(tree: &Tree, steps: &mut Steps) -> Result<()> {
         if !faults.is_empty() {
             bail!("{GUIDE}\n  - {}", faults.join("\n  - "));
         }
-        Ok(((), format!("{} tests named", named(section(&guide, SHOWN)?).count())))
+        Ok(((), format!("{} tests named", table(section(&guide, SHOWN)?).flat_map(named).count())))
     })
 }
 
 fn faults(guide: &str, tests: &BTreeSet<String>) -> Result<Vec<String>> {
     let shown = section(guide, SHOWN)?;
-    let mut faults: Vec<String> = named(shown)
+    let mut faults: Vec<String> = table(shown)
+        .flat_map(named)
         .filter(|name| !tests.contains(*name))
         .map(|name| format!("names the test `{name}`, which is not there"))
         .collect();
     for attacker in rows(section(guide, ATTACKERS)?) {
         let has_tests =
-            shown.lines().any(|line| first_cell(line) == Some(attacker) && named(line).next().is_some());
+            table(shown).any(|line| first_cell(line) == Some(attacker) && named(line).next().is_some());
         if !has_tests {
             faults.push(format!("\"{SHOWN}\" has no test for \"{attacker}\""));
         }
@@ -52,21 +53,24 @@ fn section<'a>(guide: &'a str, heading: &str) -> Result<&'a str> {
     Ok(rest.split("\n## ").next().unwrap_or(rest))
 }
 
+/// The lines of a section's table.
+fn table(section: &str) -> impl Iterator<Item = &str> {
+    section.lines().filter(|line| line.starts_with('|'))
+}
+
 /// The first cells of a table, without its head.
 fn rows(section: &str) -> impl Iterator<Item = &str> {
-    section.lines().filter_map(first_cell).skip(2)
+    table(section).filter_map(first_cell).skip(2)
 }
 
 fn first_cell(line: &str) -> Option<&str> {
     line.strip_prefix('|')?.split('|').next().map(str::trim)
 }
 
-/// Names of tests: sentences in backticks.
-fn named(text: &str) -> impl Iterator<Item = &str> {
-    let words = text.split('`').skip(1).step_by(2);
-    words.filter(|word| {
-        word.matches('_').count() >= 3 && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-    })
+/// Names of tests in a line of the table: whatever stands in backticks and could be a function.
+fn named(line: &str) -> impl Iterator<Item = &str> {
+    let words = line.split('`').skip(1).step_by(2);
+    words.filter(|word| !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
 }
 
 /// The functions of a file that a test runner runs.
@@ -104,6 +108,18 @@ mod tests {
         assert_eq!(faults.len(), 2, "{faults:?}");
         assert!(faults.iter().any(|fault| fault.contains("a_lock_that_nobody_picks")));
         assert!(faults.iter().any(|fault| fault.contains("a liar")));
+    }
+
+    #[test]
+    fn a_name_of_few_words_is_looked_for_too_and_prose_around_the_table_is_not() {
+        let row = "| a thief | `a_thief_gets_nothing_here`, `no_entry`";
+        let guide = GUIDE_TEXT
+            .replace("| a thief | `a_thief_gets_nothing_here`", row)
+            .replace("show it\n\n", "show it\n\nThose that begin with `every_kept_` replay.\n\n");
+        let tests = ["a_thief_gets_nothing_here", "a_lock_that_nobody_picks"].map(str::to_owned).into();
+        let faults = faults(&guide, &tests).unwrap();
+        assert!(faults.iter().any(|fault| fault.contains("`no_entry`")), "{faults:?}");
+        assert!(!faults.iter().any(|fault| fault.contains("every_kept_")), "{faults:?}");
     }
 
     #[test]

@@ -49,6 +49,7 @@ struct Sources {
 #[derive(Deserialize)]
 struct Metadata {
     packages: Vec<Package>,
+    workspace_members: BTreeSet<String>,
 }
 
 /// A crate of the lock file.
@@ -57,8 +58,9 @@ pub(super) struct Package {
     pub(super) name: String,
     pub(super) version: String,
     license: Option<String>,
+    id: String,
     /// None: a folder.
-    pub(super) source: Option<String>,
+    source: Option<String>,
     manifest_path: String,
 }
 
@@ -70,6 +72,7 @@ impl Package {
             name: name.to_owned(),
             version: version.to_owned(),
             license: None,
+            id: format!("{name}@{version}"),
             source: Some("registry".to_owned()),
             manifest_path: String::new(),
         }
@@ -78,7 +81,7 @@ impl Package {
 
 /// Checks all of it.
 pub(crate) fn check(tree: &Tree, steps: &mut Steps) -> Result<()> {
-    let (packages, doubled) = steps.work("dependencies: lock, licences, sources, bans, reasons", || {
+    let (foreign, doubled) = steps.work("dependencies: lock, licences, sources, bans, reasons", || {
         let rules: Rules = toml::from_str(&read(&tree.path("deny.toml"))?).context("deny.toml")?;
         let mut cargo = native(tree);
         cargo.args(["metadata", "--locked", "--format-version", "1", "--all-features"]);
@@ -97,13 +100,19 @@ pub(crate) fn check(tree: &Tree, steps: &mut Steps) -> Result<()> {
         }
         let count = format!("{} crates", metadata.packages.len());
         let doubled = doubled(&metadata.packages);
-        Ok(((metadata.packages, doubled), count))
+        Ok(((foreign(metadata), doubled), count))
     })?;
-    advisories::check(tree, steps, &packages)?;
+    advisories::check(tree, steps, &foreign)?;
     if !doubled.is_empty() {
         steps.note(&format!("in more than one major version: {}", doubled.join(", ")));
     }
     Ok(())
+}
+
+/// All but the workspace's own: what others wrote, also where a changed copy of it lies in `third_party/`.
+fn foreign(metadata: Metadata) -> Vec<Package> {
+    let own = metadata.workspace_members;
+    metadata.packages.into_iter().filter(|package| !own.contains(&package.id)).collect()
 }
 
 fn faults_of(package: &Package, rules: &Rules, root: &str) -> Vec<String> {
@@ -255,6 +264,19 @@ mod tests {
         ] {
             assert_eq!(licence_allowed(expression, &allowed), met, "{expression}");
         }
+    }
+
+    #[test]
+    fn a_changed_copy_of_anothers_crate_is_foreign_and_the_workspace_is_not() {
+        let listed = r#"{"workspace_members": ["ours"], "packages": [
+            {"name": "a", "version": "1.0.0", "id": "ours", "manifest_path": "/x/a/Cargo.toml"},
+            {"name": "lber", "version": "0.5.1", "id": "patched", "manifest_path": "/x/third_party/lber/Cargo.toml"},
+            {"name": "serde", "version": "1.0.0", "id": "theirs", "source": "registry", "manifest_path": "/y/Cargo.toml"}]}"#;
+        let foreign = foreign(serde_json::from_str(listed).unwrap());
+        assert_eq!(
+            foreign.iter().map(|package| package.name.as_str()).collect::<Vec<_>>(),
+            ["lber", "serde"]
+        );
     }
 
     #[test]
