@@ -48,7 +48,6 @@ mod tests {
     fn ticket(number: &str, shown: bool, summary: Certainty) -> Recognition {
         Recognition::Ticket(Box::new(Recognised {
             ticket: Ticket { number: number.into(), ..Ticket::default() },
-            system_name: "X".into(),
             certainty: FieldCertainty { number: Certainty::Sure, summary, ..FieldCertainty::default() },
             shown,
         }))

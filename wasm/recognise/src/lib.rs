@@ -41,8 +41,6 @@ impl Recognition {
 pub struct Recognised {
     /// The ticket; always passes [`Ticket::checked`].
     pub ticket: Ticket,
-    /// The system's name for people (`Request Tracker`).
-    pub system_name: String,
     /// How far each field can be trusted to mean what its name says.
     pub certainty: FieldCertainty,
     /// Whether the frame is visible in its parent.

@@ -202,7 +202,6 @@ impl Asked {
         Some(Recognised {
             // Every text above is folded and bounded.
             ticket: ticket.checked().ok()?,
-            system_name: rule.name.clone(),
             certainty: FieldCertainty {
                 number: number_certainty,
                 summary: summary_certainty,
