@@ -24,9 +24,10 @@ pub(crate) const CORE: &str = "ticketgate_wasm_bg.wasm";
 const OPTIMISER_MIN: u32 = 132;
 
 /// Sources and settings that the core is made of.
-const SOURCES: [&str; 8] = [
+const SOURCES: [&str; 9] = [
     "wasm/src",
     "wasm/recognise",
+    "wasm/rule",
     "wasm/Cargo.toml",
     "protocol/src",
     "protocol/derive",

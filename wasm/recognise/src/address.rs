@@ -3,9 +3,10 @@
 
 use std::borrow::Cow;
 
-use super::pattern::{How, Pattern};
-use super::rule::AddressRule;
+use ticketgate_rule::{AddressRule, Pattern};
+
 use crate::letters::split_at_last;
+use crate::search::{How, find};
 
 /// The parts of an `http` or `https` address, as the browser wrote it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +99,7 @@ impl<'a> Names<'a> {
         value: impl Fn(&'t str) -> Value<'a>,
     ) -> bool {
         let how = How { whole: true, any_case, number: None };
-        let Some(groups) = pattern.find(text, how) else { return false };
+        let Some(groups) = find(pattern, text, how) else { return false };
         for (name, group) in pattern.names() {
             if let Some(found) = groups.get(*group) {
                 self.0.push((name, value(found)));

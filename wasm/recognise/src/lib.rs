@@ -7,14 +7,14 @@
 mod address;
 mod frames;
 pub mod letters;
-mod pattern;
 mod read;
-mod rule;
 mod rules;
+mod search;
 
 pub use frames::{best_of, rank};
 pub use rules::{BadRule, Rules};
 use ticketgate_protocol::ticket::Ticket;
+pub use ticketgate_rule::Certainty;
 
 /// What a frame's facts amount to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,20 +45,6 @@ pub struct Recognised {
     pub certainty: FieldCertainty,
     /// Whether the frame is visible in its parent.
     pub shown: bool,
-}
-
-/// How far a field can be trusted to mean what its name says. None of it is proof.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Certainty {
-    /// The page does not say; the person types it.
-    #[default]
-    Missing,
-    /// Read from a place that often but not always means this (the last words in parentheses as the customer).
-    Guessed,
-    /// The same, but where the place says a configured customer's exact name, that is hardly chance (a queue).
-    Likely,
-    /// Read from the place that the system has for it.
-    Sure,
 }
 
 /// The certainty of each field.

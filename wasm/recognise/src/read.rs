@@ -3,9 +3,10 @@
 use ticketgate_protocol::page::TEXT_MAX;
 use ticketgate_protocol::text::{self, NUMBER_MAX, is_longer};
 
-use super::pattern::How;
-use super::rule::Candidate;
+use ticketgate_rule::Candidate;
+
 use crate::letters::{is_same_word, names_something};
+use crate::search::{How, find};
 
 /// Words that mean "nothing" in every system, compared without case.
 const NOTHING: &[&str] = &[
@@ -67,7 +68,7 @@ impl Reader<'_> {
         let taken = match &candidate.take {
             None => &*line,
             // A group that took part in the match, or the whole of it.
-            Some(take) => take.find(&line, How { number: self.number, ..How::default() })?.first()?,
+            Some(take) => find(take, &line, How { number: self.number, ..How::default() })?.first()?,
         };
         let taken = if candidate.strip_zeros { taken.trim_start().trim_start_matches('0') } else { taken };
         let value = match limit {

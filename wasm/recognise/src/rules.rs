@@ -6,11 +6,11 @@ use ticketgate_protocol::page::{Facts, QUESTIONS_MAX, Question, Questions, Read}
 use ticketgate_protocol::text::{self, FIELD_MAX, URL_MAX};
 use ticketgate_protocol::ticket::Ticket;
 use ticketgate_protocol::tree::FromJson;
+use ticketgate_rule::{Candidate, Fact, Rule};
 
 use super::address::{self, Names, Parts};
-use super::pattern::How;
 use super::read::{self, Reader};
-use super::rule::{Candidate, Fact, Rule};
+use super::search::{How, find};
 use super::{Certainty, FieldCertainty, Recognised, Recognition};
 
 /// The rules that are compiled in, by file name; `wasm/build.rs` takes out what is for their readers only.
@@ -219,7 +219,7 @@ fn holds(fact: &Fact, facts: &Facts) -> bool {
     let found = found(fact.q, facts);
     match &fact.says {
         None => !found.is_empty(),
-        Some(says) => found.iter().any(|text| says.find(text, How::default()).is_some()),
+        Some(says) => found.iter().any(|text| find(says, text, How::default()).is_some()),
     }
 }
 

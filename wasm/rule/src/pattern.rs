@@ -1,23 +1,19 @@
 //! The patterns of rules: a small part of the usual regular expressions, and `{number}`, which stands for the ticket's
-//! number. What matches, and what the groups hold, is what `regex-lite` says (tests hold them together); time is linear
-//! in text and pattern whatever the text is, because no fork is taken twice at one place.
+//! number. Here they are compiled; `ticketgate-recognise` looks for matches.
 //!
 //! Own code because `regex-lite`, small as it is, knows far more than rules need: it was a seventh of the whole core, and
 //! a pattern with `{number}` had to be compiled anew for every ticket.
 
 mod parse;
-mod search;
 
 use std::borrow::Cow;
 use std::fmt;
 
 use ticketgate_protocol::tree::{Faults, FromJson, Value};
 
-pub(super) use search::{Groups, How};
-
 /// Why a pattern was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct BadPattern(&'static str);
+pub struct BadPattern(&'static str);
 
 impl fmt::Display for BadPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -28,28 +24,34 @@ impl fmt::Display for BadPattern {
 /// A pattern: literals, `.`, classes, groups (plain, `?:`, named), alternatives, repetitions (also lazy), `^`, `$`, `\b`,
 /// `\d \w \s` (ASCII) and their opposites, and `(?i)` or `(?s)` in front of all.
 #[derive(Debug)]
-pub(super) struct Pattern {
+pub struct Pattern {
     program: Result<Program, BadPattern>,
 }
 
 /// What a pattern is compiled to.
 #[derive(Debug, Default)]
-struct Program {
-    steps: Vec<Step>,
-    classes: Vec<Class>,
+pub struct Program {
+    /// Where it begins is the first.
+    pub steps: Vec<Step>,
+    /// What [`Step::Class`] names.
+    pub classes: Vec<Class>,
     /// How many groups there are, the whole match included; at most [`GROUPS_MAX`].
-    groups: usize,
+    pub groups: usize,
     /// How many forks.
-    forks: usize,
-    names: Vec<(String, usize)>,
-    any_case: bool,
-    dot_all: bool,
-    asks_number: bool,
+    pub forks: usize,
+    /// Groups with names.
+    pub names: Vec<(String, usize)>,
+    /// ASCII letters count without their case.
+    pub any_case: bool,
+    /// A dot is any character, the end of a line included.
+    pub dot_all: bool,
+    /// It matches nothing without the ticket's number.
+    pub asks_number: bool,
 }
 
 /// One step; all but [`Step::Fork`] and [`Step::Jump`] go on to the next one.
 #[derive(Debug, Clone, Copy)]
-enum Step {
+pub enum Step {
     /// This character.
     Char(char),
     /// One of a class.
@@ -65,7 +67,14 @@ enum Step {
     /// A place between a word and no word, or no such place.
     Edge(bool),
     /// Goes on at the first place, or, if that comes to nothing, at the second.
-    Fork { first: usize, second: usize, number: usize },
+    Fork {
+        /// Tried first.
+        first: usize,
+        /// Tried then.
+        second: usize,
+        /// Its place among the forks.
+        number: usize,
+    },
     /// Goes on elsewhere.
     Jump(usize),
     /// A group begins or ends here.
@@ -75,33 +84,39 @@ enum Step {
 }
 
 /// The most groups of a pattern, the whole match included.
-const GROUPS_MAX: usize = 8;
+pub const GROUPS_MAX: usize = 8;
 
 /// A set of characters.
 #[derive(Debug, Default)]
-struct Class {
-    ranges: Vec<(char, char)>,
-    negated: bool,
+pub struct Class {
+    /// First and last character of each.
+    pub ranges: Vec<(char, char)>,
+    /// All characters but these.
+    pub negated: bool,
 }
 
 impl Pattern {
     /// Compiles a pattern; one that is at fault never matches.
-    pub(super) fn new(text: &str) -> Self {
+    #[must_use]
+    pub fn new(text: &str) -> Self {
         Self { program: parse::program(text) }
     }
 
     /// What is wrong with the pattern, if anything is.
-    pub(super) fn fault(&self) -> Option<BadPattern> {
+    #[must_use]
+    pub fn fault(&self) -> Option<BadPattern> {
         self.program.as_ref().err().copied()
     }
 
-    /// The first match.
-    pub(super) fn find<'t>(&self, text: &'t str, how: How<'_>) -> Option<Groups<'t>> {
-        search::find(self.program.as_ref().ok()?, text, how)
+    /// What it is compiled to; nothing where it is at fault.
+    #[must_use]
+    pub fn program(&self) -> Option<&Program> {
+        self.program.as_ref().ok()
     }
 
     /// The groups that have names.
-    pub(super) fn names(&self) -> &[(String, usize)] {
+    #[must_use]
+    pub fn names(&self) -> &[(String, usize)] {
         self.program.as_ref().map_or(&[], |program| &program.names)
     }
 }
@@ -115,6 +130,3 @@ impl FromJson for Pattern {
         Self::new(&text)
     }
 }
-
-#[cfg(test)]
-mod tests;

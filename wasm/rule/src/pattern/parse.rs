@@ -31,7 +31,6 @@ impl Node {
 }
 
 /// Compiles a pattern.
-#[cold]
 pub(super) fn program(text: &str) -> Parsed<Program> {
     let mut parser = Parser { rest: text, depth: 0, program: Program { groups: 1, ..Program::default() } };
     while let Some(flags) = parser.rest.strip_prefix("(?").and_then(|rest| rest.split_once(')')) {
@@ -69,7 +68,6 @@ impl Parser<'_> {
         }
     }
 
-    #[cold]
     fn char(&mut self) -> Parsed<char> {
         let mut chars = self.rest.chars();
         let c = chars.next().ok_or(BadPattern("the pattern ends too early"))?;
@@ -77,7 +75,6 @@ impl Parser<'_> {
         Ok(c)
     }
 
-    #[cold]
     fn alternatives(&mut self) -> Parsed<Node> {
         let mut all = Vec::new();
         loop {
@@ -93,7 +90,6 @@ impl Parser<'_> {
         }
     }
 
-    #[cold]
     fn atom(&mut self) -> Parsed<Node> {
         if self.eat("{number}") {
             self.program.asks_number = true;
@@ -126,7 +122,6 @@ impl Parser<'_> {
         Step::Class(self.program.classes.len() - 1)
     }
 
-    #[cold]
     fn group(&mut self) -> Parsed<Node> {
         self.depth += 1;
         if self.depth > DEPTH_MAX {
@@ -165,7 +160,6 @@ impl Parser<'_> {
         })
     }
 
-    #[cold]
     fn repeated(&mut self, node: Node) -> Parsed<Node> {
         let (least, most) = if self.eat("*") {
             (0, None)
@@ -187,7 +181,6 @@ impl Parser<'_> {
     }
 
     /// `{2}`, `{2,}`, `{2,5}`
-    #[cold]
     fn counts(&mut self) -> Parsed<(u32, Option<u32>)> {
         const BAD: BadPattern = BadPattern("braces hold how often something is repeated");
         let (counts, rest) = self.rest.strip_prefix('{').and_then(|rest| rest.split_once('}')).ok_or(BAD)?;
@@ -201,7 +194,6 @@ impl Parser<'_> {
         if most.is_some_and(|most| most < least) { Err(BAD) } else { Ok((least, most)) }
     }
 
-    #[cold]
     fn class(&mut self) -> Parsed<Class> {
         let mut class = Class { negated: self.eat("^"), ..Class::default() };
         loop {
@@ -257,7 +249,6 @@ fn named_class(c: char) -> Option<Class> {
     Some(Class { ranges: ranges.to_vec(), negated: c.is_ascii_uppercase() })
 }
 
-#[cold]
 fn push(program: &mut Program, step: Step) -> Parsed<usize> {
     if program.steps.len() >= STEPS_MAX {
         return Err(BadPattern("the pattern is too long"));
@@ -280,7 +271,6 @@ fn set_fork(program: &mut Program, at: usize, away: usize, greedy: bool) {
     set(program, at, Step::Fork { first, second, number });
 }
 
-#[cold]
 fn emit(program: &mut Program, node: &Node) -> Parsed<()> {
     match node {
         Node::One(step) => push(program, *step).map(drop),

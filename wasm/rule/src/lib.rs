@@ -1,89 +1,105 @@
 //! One system's rule as it stands in its data file, and the checks that a rule has to pass. No interpretation.
 
+mod pattern;
+
 use ticketgate_protocol::page::{FOUND_MAX, Label, Read};
 use ticketgate_protocol::tree::{Faults, FromJson, Value};
 
-use super::Certainty;
-use super::pattern::Pattern;
+pub use pattern::{BadPattern, Class, GROUPS_MAX, Pattern, Program, Step};
+
+/// How far a field can be trusted to mean what its name says. None of it is proof.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Certainty {
+    /// The page does not say; the person types it.
+    #[default]
+    Missing,
+    /// Read from a place that often but not always means this (the last words in parentheses as the customer).
+    Guessed,
+    /// The same, but where the place says a configured customer's exact name, that is hardly chance (a queue).
+    Likely,
+    /// Read from the place that the system has for it.
+    Sure,
+}
 
 /// How one system's ticket pages are recognised.
 #[derive(Debug, FromJson)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Rule {
+pub struct Rule {
     /// The system's id (`request-tracker`).
-    pub(super) system: String,
+    pub system: String,
     /// The system's name for people.
-    pub(super) name: String,
+    pub name: String,
     /// Where the rule's facts come from, for whoever maintains it.
     #[serde(default)]
-    pub(super) source: String,
+    pub source: String,
     /// Hosts of the vendor: `*` stands for any characters, `#` for digits.
     #[serde(default)]
-    pub(super) hosts: Vec<String>,
+    pub hosts: Vec<String>,
     /// Hosts that are not tenants although `hosts` says so.
     #[serde(default)]
-    pub(super) not_hosts: Vec<String>,
+    pub not_hosts: Vec<String>,
     /// Page facts that tell the product on any other host. Absent: only `hosts`.
     #[serde(default)]
-    pub(super) elsewhere: Option<Vec<Fact>>,
+    pub elsewhere: Option<Vec<Fact>>,
     /// Page facts that hold on every ticket page.
     #[serde(default)]
-    pub(super) when: Vec<Fact>,
+    pub when: Vec<Fact>,
     /// Page facts that rule a ticket page out.
     #[serde(default)]
-    pub(super) unless: Vec<Fact>,
+    pub unless: Vec<Fact>,
     /// What a ticket's address looks like; the first that fits counts.
-    pub(super) addresses: Vec<AddressRule>,
+    pub addresses: Vec<AddressRule>,
     /// The ticket's address, the same from wherever it was reached: `{origin}` and the names that addresses and
     /// `{number}` give. Left out where a name has no value.
-    pub(super) link: String,
+    pub link: String,
     /// Candidates for the number, the most trusted first.
-    pub(super) number: Vec<Candidate>,
+    pub number: Vec<Candidate>,
     /// Candidates for the summary.
     #[serde(default)]
-    pub(super) summary: Vec<Candidate>,
+    pub summary: Vec<Candidate>,
     /// Candidates for the customer.
     #[serde(default)]
-    pub(super) customer: Vec<Candidate>,
+    pub customer: Vec<Candidate>,
     /// Candidates for the contact.
     #[serde(default)]
-    pub(super) contact: Vec<Candidate>,
+    pub contact: Vec<Candidate>,
     /// Candidates for the status.
     #[serde(default)]
-    pub(super) status: Vec<Candidate>,
+    pub status: Vec<Candidate>,
     /// Further words that mean "nothing" in this system.
     #[serde(default)]
-    pub(super) nothing: Vec<String>,
+    pub nothing: Vec<String>,
 }
 
 /// One form of a ticket's address. Patterns match the whole of what they are about; their named groups become names.
 #[derive(Debug, FromJson)]
 #[serde(deny_unknown_fields)]
-pub(super) struct AddressRule {
+pub struct AddressRule {
+    /// Where it comes from, for whoever maintains the rule.
     #[serde(default)]
-    pub(super) source: String,
+    pub source: String,
     /// The path, still percent-encoded.
-    pub(super) path: Pattern,
+    pub path: Pattern,
     /// Query parameters (decoded) that have to be there.
     #[serde(default)]
-    pub(super) query: Parameters,
+    pub query: Parameters,
     /// What stands behind `#`, still encoded. Absent: anything.
     #[serde(default)]
-    pub(super) hash: Option<Pattern>,
+    pub hash: Option<Pattern>,
     /// Path, hash and parameter names are compared without case.
     #[serde(default)]
-    pub(super) any_case: bool,
+    pub any_case: bool,
     /// What separates query parameters, if not only `&`.
     #[serde(default)]
-    pub(super) separators: Option<String>,
+    pub separators: Option<String>,
     /// Reserved: a decoder for what the address hides (ConnectWise's hash). This build knows none and refuses it.
     #[serde(default)]
-    pub(super) decoder: Option<String>,
+    pub decoder: Option<String>,
 }
 
 /// Patterns by the names of query parameters.
 #[derive(Debug, Default)]
-pub(super) struct Parameters(pub(super) Vec<(String, Pattern)>);
+pub struct Parameters(pub Vec<(String, Pattern)>);
 
 impl FromJson for Parameters {
     fn read(value: Option<Value<'_>>, faults: &mut Faults) -> Self {
@@ -102,72 +118,82 @@ impl FromJson for Parameters {
 /// A page fact: something that is there, and perhaps says something.
 #[derive(Debug, FromJson)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Fact {
+pub struct Fact {
+    /// Where it comes from, for whoever maintains the rule.
     #[serde(default)]
-    #[allow(dead_code, reason = "for readers of the data")]
-    pub(super) source: Option<String>,
+    pub source: Option<String>,
     /// Any visible element that matches (any at all with `hidden_too`).
-    pub(super) selector: String,
+    pub selector: String,
+    /// Also elements that are not visible.
     #[serde(default)]
-    pub(super) hidden_too: bool,
+    pub hidden_too: bool,
     /// Its text holds a match of this pattern.
     #[serde(default)]
-    pub(super) says: Option<Pattern>,
+    pub says: Option<Pattern>,
     /// What of it to compare with `says`.
     #[serde(default)]
-    pub(super) read: Read,
+    pub read: Read,
     /// The question that asks for it.
     #[serde(skip)]
-    pub(super) q: u16,
+    pub q: u16,
 }
 
 /// One place where a field may stand: a name out of the address, the title, or a question to the page.
 #[derive(Debug, FromJson)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Candidate {
+pub struct Candidate {
+    /// Where it comes from, for whoever maintains the rule.
     #[serde(default)]
-    pub(super) source: String,
+    pub source: String,
     /// A name that the address gives.
     #[serde(default)]
-    pub(super) address: Option<String>,
+    pub address: Option<String>,
     /// The page's title.
     #[serde(default)]
-    pub(super) title: bool,
-    /// A question: see `protocol::page::Question` for this and the next seven.
+    pub title: bool,
+    /// A question, of which `ticketgate_protocol::page::Question` says what this and the next seven mean.
     #[serde(default)]
-    pub(super) selector: Option<String>,
+    pub selector: Option<String>,
+    /// Only inside of this.
     #[serde(default)]
-    pub(super) scope: Option<String>,
+    pub scope: Option<String>,
+    /// Only rows with such a label.
     #[serde(default)]
-    pub(super) label: Option<Label>,
+    pub label: Option<Label>,
+    /// The value inside of the element or row.
     #[serde(default)]
-    pub(super) value: Option<String>,
+    pub value: Option<String>,
+    /// What of it.
     #[serde(default)]
-    pub(super) read: Read,
+    pub read: Read,
+    /// Only texts that hold this.
     #[serde(default)]
-    pub(super) holding: Option<String>,
+    pub holding: Option<String>,
+    /// Descendants whose text does not count.
     #[serde(default)]
-    pub(super) drop: Option<String>,
+    pub drop: Option<String>,
+    /// Also elements that are not visible.
     #[serde(default)]
-    pub(super) hidden_too: bool,
+    pub hidden_too: bool,
+    /// At most this many texts.
     #[serde(default = "one")]
-    pub(super) many: u8,
+    pub many: u8,
     /// Take the first group that matched (or the whole match) of this pattern, in which `{number}` stands for the
     /// number found; a text without a match is passed over.
     #[serde(default)]
-    pub(super) take: Option<Pattern>,
+    pub take: Option<Pattern>,
     /// Often, not always, what the field means.
     #[serde(default)]
-    pub(super) guess: bool,
+    pub guess: bool,
     /// A guess that counts as read where it is a configured customer's exact name.
     #[serde(default)]
-    pub(super) unless_named: bool,
+    pub unless_named: bool,
     /// Zeros in front do not belong to it.
     #[serde(default)]
-    pub(super) strip_zeros: bool,
+    pub strip_zeros: bool,
     /// The question that asks for it, where one does.
     #[serde(skip)]
-    pub(super) q: Option<u16>,
+    pub q: Option<u16>,
 }
 
 fn one() -> u8 {
@@ -176,7 +202,8 @@ fn one() -> u8 {
 
 impl Candidate {
     /// How far what it finds can be trusted to mean what the field's name says.
-    pub(super) fn certainty(&self) -> Certainty {
+    #[must_use]
+    pub fn certainty(&self) -> Certainty {
         match (self.guess, self.unless_named) {
             (false, _) => Certainty::Sure,
             (true, true) => Certainty::Likely,
@@ -187,12 +214,13 @@ impl Candidate {
 
 impl Rule {
     /// Every candidate of every field.
-    pub(super) fn candidates(&self) -> impl Iterator<Item = &Candidate> {
+    pub fn candidates(&self) -> impl Iterator<Item = &Candidate> {
         [&self.number, &self.summary, &self.customer, &self.contact, &self.status].into_iter().flatten()
     }
 
     /// Says what is wrong with the rule, if anything is.
-    pub(super) fn fault(&self) -> Option<String> {
+    #[must_use]
+    pub fn fault(&self) -> Option<String> {
         let id = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if self.system.is_empty() || !self.system.chars().all(id) {
             return Some("system: use lower-case letters, digits and '-'".into());
