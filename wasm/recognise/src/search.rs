@@ -143,6 +143,10 @@ impl Search<'_, '_> {
                         return false;
                     }
                 }
+                Step::Run { greedy, number } => {
+                    self.spread(step, number, at, greedy);
+                    return false;
+                }
                 Step::Mark(mark) => {
                     // Only another way leads back here.
                     if !self.todo.is_empty() {
@@ -160,15 +164,39 @@ impl Search<'_, '_> {
         }
     }
 
+    /// Tries what comes after a run at every place to which it leads.
+    fn spread(&mut self, taken: usize, number: usize, mut at: usize, greedy: bool) {
+        let Some(taken_step) = self.program.steps.get(taken).copied() else { return };
+        let (next, before) = (taken + 1, self.todo.len());
+        let looks = self.looks(next);
+        // From a place that a run came to before, it came to all that follow.
+        while self.is_new(number, at) {
+            if looks.is_none_or(|step| self.after(step, at).is_some()) {
+                self.todo.push(Todo::Try(next, at));
+            }
+            match self.after(taken_step, at) {
+                Some(behind) => at = behind,
+                None => break,
+            }
+        }
+        if !greedy && let Some(places) = self.todo.get_mut(before..) {
+            places.reverse();
+        }
+    }
+
     /// Whether a step does not fail at once: what would only be tried to fail is most of what there is to try.
-    fn may_go_on(&self, mut step: usize, at: usize) -> bool {
+    fn may_go_on(&self, step: usize, at: usize) -> bool {
+        self.looks(step).is_none_or(|step| self.after(step, at).is_some())
+    }
+
+    /// The first step from here on that can fail by itself, if nothing branches before.
+    fn looks(&self, mut step: usize) -> Option<Step> {
         loop {
-            match self.program.steps.get(step).copied() {
-                Some(Step::Mark(_)) => step += 1,
-                Some(Step::Jump(to)) => step = to,
-                Some(Step::Fork { .. } | Step::Done) => return true,
-                Some(step) => return self.after(step, at).is_some(),
-                None => return false,
+            match self.program.steps.get(step).copied()? {
+                Step::Mark(_) => step += 1,
+                Step::Jump(to) => step = to,
+                Step::Fork { .. } | Step::Run { .. } | Step::Done => return None,
+                step => return Some(step),
             }
         }
     }
@@ -177,6 +205,10 @@ impl Search<'_, '_> {
     fn after(&self, step: Step, at: usize) -> Option<usize> {
         let looks = |holds: bool| holds.then_some(at);
         match step {
+            Step::Char(wanted) if wanted.is_ascii() && !self.how.any_case => {
+                return (self.text.as_bytes().get(at).copied().map(char::from) == Some(wanted))
+                    .then_some(at + 1);
+            }
             Step::Begin => return looks(at == 0),
             Step::End => return looks(at == self.text.len()),
             Step::Edge(wanted) => return looks(self.is_edge(at) == wanted),
@@ -225,6 +257,9 @@ impl Search<'_, '_> {
 }
 
 fn holds(class: &Class, c: char) -> bool {
+    if c.is_ascii() {
+        return class.ascii.get(c as usize / 32).is_some_and(|word| word & 1 << (c as u32 % 32) != 0);
+    }
     class.ranges.iter().any(|(first, last)| (*first..=*last).contains(&c))
 }
 

@@ -37,7 +37,7 @@ pub struct Program {
     pub classes: Vec<Class>,
     /// How many groups there are, the whole match included; at most [`GROUPS_MAX`].
     pub groups: usize,
-    /// How many forks.
+    /// How many forks and runs.
     pub forks: usize,
     /// Groups with names.
     pub names: Vec<(String, usize)>,
@@ -75,6 +75,14 @@ pub enum Step {
         /// Its place among the forks.
         number: usize,
     },
+    /// The next step, which takes one character, as often as there is something to take; then goes on behind it. What comes
+    /// after is tried at every place on the way.
+    Run {
+        /// At the last place first.
+        greedy: bool,
+        /// Its place among the forks.
+        number: usize,
+    },
     /// Goes on elsewhere.
     Jump(usize),
     /// A group begins or ends here.
@@ -89,6 +97,8 @@ pub const GROUPS_MAX: usize = 8;
 /// A set of characters.
 #[derive(Debug, Default)]
 pub struct Class {
+    /// A bit for each ASCII character in one of the ranges.
+    pub ascii: [u32; 4],
     /// First and last character of each.
     pub ranges: Vec<(char, char)>,
     /// All characters but these.

@@ -117,7 +117,14 @@ impl Parser<'_> {
         })
     }
 
-    fn known(&mut self, class: Class) -> Step {
+    fn known(&mut self, mut class: Class) -> Step {
+        for (first, last) in &class.ranges {
+            for c in (*first..=*last).take_while(char::is_ascii) {
+                if let Some(word) = class.ascii.get_mut(c as usize / 32) {
+                    *word |= 1 << (c as u32 % 32);
+                }
+            }
+        }
         self.program.classes.push(class);
         Step::Class(self.program.classes.len() - 1)
     }
@@ -246,7 +253,7 @@ fn named_class(c: char) -> Option<Class> {
         's' => &[('\t', '\r'), (' ', ' ')],
         _ => return None,
     };
-    Some(Class { ranges: ranges.to_vec(), negated: c.is_ascii_uppercase() })
+    Some(Class { ranges: ranges.to_vec(), negated: c.is_ascii_uppercase(), ..Class::default() })
 }
 
 fn push(program: &mut Program, step: Step) -> Parsed<usize> {
@@ -299,6 +306,12 @@ fn emit(program: &mut Program, node: &Node) -> Parsed<()> {
         }
         Node::Repeat { node, least, most, greedy } => {
             (0..*least).try_for_each(|_| emit(program, node))?;
+            if let (None, Node::One(step @ (Step::Char(_) | Step::Class(_) | Step::Any))) = (most, &**node) {
+                let number = program.forks;
+                program.forks += 1;
+                push(program, Step::Run { greedy: *greedy, number })?;
+                return push(program, *step).map(drop);
+            }
             let Some(most) = most else {
                 let choice = push(program, Step::Done)?;
                 emit(program, node)?;
