@@ -72,7 +72,7 @@ impl Folder {
     /// # Errors
     /// The folder cannot be made.
     pub fn new(name: &str) -> Result<Self> {
-        Self::below(run_folder()?, name, PRIVATE)
+        Self::below(&run_folder()?, name, PRIVATE)
     }
 
     /// One that every user of the machine may enter and read. It is in the temporary folder, since where the build lies need
@@ -85,18 +85,18 @@ impl Folder {
             std::env::temp_dir().join(format!("ticketgate-open-{}", rustix::process::geteuid().as_raw()));
         fs::create_dir_all(&run)?;
         set_mode(&run, OPEN)?;
-        Self::below(run, name, OPEN)
+        Self::below(&run, name, OPEN)
     }
 
-    fn below(run: PathBuf, name: &str, mode: u32) -> Result<Self> {
+    fn below(run: &Path, name: &str, mode: u32) -> Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        sweep(&run);
+        sweep(run);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = run.join(format!("{name}-{}-{number}", std::process::id()));
         if path.exists() {
             fs::remove_dir_all(&path)?;
         }
-        let in_use = lock_file(&run, &path, mode)?;
+        let in_use = lock_file(run, &path, mode)?;
         in_use.lock()?;
         fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
         set_mode(&path, mode)?;
