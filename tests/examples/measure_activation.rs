@@ -54,10 +54,7 @@ struct Bare {
 fn main() -> Result<()> {
     // As a domain controller does it: every write is on the disk before it is acknowledged.
     let ad = SambaAd::start(Options { durable: true, ..Options::default() })?;
-    let product = Product::start(
-        &Configuration::standard(&ad)
-            .broker("rate = { per_minute = 10000, per_hour = 10000, per_day = 10000 }"),
-    )?;
+    let product = Product::start(&Configuration::standard(&ad).generous())?;
     let secret = std::fs::read_to_string(ad.service_password_file())?;
     let service = View::open(ad.address(), &ad.ca(), ad.service_account(), secret.trim(), ad.base())?;
     let (unit, group) = (ad.account_unit().to_owned(), ad.group("tier1").to_owned());

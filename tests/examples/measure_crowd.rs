@@ -64,8 +64,7 @@ fn main() -> Result<()> {
         return Ok(());
     };
     let ad = SambaAd::start(Options { durable: true, ..Options::default() })?;
-    let mut configuration = Configuration::standard(&ad)
-        .broker("rate = { per_minute = 10000, per_hour = 10000, per_day = 10000 }");
+    let mut configuration = Configuration::standard(&ad).generous();
     for (number, (login, _)) in users.iter().enumerate() {
         configuration = configuration.technician(&format!("t{number}"), login, &["tier2"], &[]);
     }

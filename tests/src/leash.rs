@@ -20,6 +20,8 @@ pub enum Exit {
     Code(i32),
     /// By this signal (9 is SIGKILL).
     Signal(i32),
+    /// By this signal, which left a core.
+    Core(i32),
 }
 
 /// A running program and everything it started. Dropping it ends all of it before the drop returns.
@@ -84,6 +86,7 @@ impl Leashed {
             self.exit = match line.trim().split_once(' ') {
                 Some(("exit", code)) => Some(Exit::Code(code.parse()?)),
                 Some(("signal", number)) => Some(Exit::Signal(number.parse()?)),
+                Some(("core", number)) => Some(Exit::Core(number.parse()?)),
                 _ => bail!("the leash of process {} was killed", self.pid()),
             };
         }

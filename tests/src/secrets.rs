@@ -66,12 +66,12 @@ pub fn forms(name: &str, secret: &str) -> Vec<Needle> {
     let wide: Vec<u8> = secret.encode_utf16().flat_map(u16::to_le_bytes).collect();
     let mut forms = vec![
         (String::from("text"), secret.as_bytes().to_vec()),
+        (String::from("percent-encoded"), percent_encoded(secret).into_bytes()),
         (String::from("UTF-16"), wide.clone()),
         (
             String::from("hexadecimal"),
             secret.bytes().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect(),
         ),
-        (String::from("percent-encoded"), percent_encoded(secret).into_bytes()),
     ];
     for (kind, bytes) in [("text", secret.as_bytes()), ("UTF-16", &wide)] {
         for before in 0..3 {
@@ -80,7 +80,7 @@ pub fn forms(name: &str, secret: &str) -> Vec<Needle> {
     }
     let mut needles: Vec<Needle> =
         forms.into_iter().map(|(form, bytes)| Needle { name: format!("{name} as {form}"), bytes }).collect();
-    // A password without anything to encode is the same percent-encoded.
+    // A password without anything to encode is the same percent-encoded, which stands next to it.
     needles.dedup_by(|a, b| a.bytes == b.bytes);
     needles
 }
@@ -132,6 +132,15 @@ pub fn in_files(folder: &Path, needles: &[Needle]) -> Result<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_secret_with_nothing_to_encode_is_found_once() {
+        let found = |secret: &str| {
+            let text = format!("x{secret}x");
+            forms("it", secret).iter().filter(|needle| needle.is_in(text.as_bytes())).count()
+        };
+        assert_eq!((found("Kx7-q.Zr_9mPwT~h4Vb"), found("Kx7-q.%2=@Zr_9mPwT+h4Vb")), (1, 1));
+    }
 
     #[test]
     fn a_secret_is_found_in_every_form_wherever_it_stands() {

@@ -34,6 +34,15 @@ impl Served {
         Self { body: body.into(), ..Self::default() }
     }
 
+    /// The same page under a policy that allows scripts, styles and frames of nobody.
+    #[must_use]
+    pub fn strict(self) -> Self {
+        self.with(
+            "Content-Security-Policy",
+            "default-src 'none'; script-src 'self'; style-src 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
+        )
+    }
+
     /// The same page with one more header.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {

@@ -144,6 +144,15 @@ impl Workplace {
         Ok(self.product.sessions()?.into_iter().filter(|one| !over(one)).collect())
     }
 
+    /// How often anybody asked the broker for rights.
+    ///
+    /// # Errors
+    /// The broker does not answer.
+    pub fn requests(&self) -> Result<usize> {
+        let asked = |record: &&Value| record.get("action").is_some_and(|one| one == "activation.requested");
+        Ok(self.product.audit()?.iter().filter(asked).count())
+    }
+
     /// Waits for the one session that is active, and answers its id.
     ///
     /// # Errors

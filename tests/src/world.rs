@@ -32,6 +32,12 @@ pub fn fixture(name: &str) -> PathBuf {
 /// 107 bytes (unix(7)); `samba-1234567-12/private/ldap_priv/ldapi` is the longest.
 const RUN_FOLDER_MAX: usize = 62;
 
+/// For its owner alone.
+const PRIVATE: u32 = 0o700;
+
+/// For everybody to enter and read.
+const OPEN: u32 = 0o755;
+
 /// Where instances live: `target/world/run/`, or a private folder of the temporary one where that would be too long.
 ///
 /// # Errors
@@ -39,7 +45,7 @@ const RUN_FOLDER_MAX: usize = 62;
 pub fn run_folder() -> Result<PathBuf> {
     let run = run_folder_of(&target());
     fs::create_dir_all(&run)?;
-    private(&run)?;
+    set_mode(&run, PRIVATE)?;
     Ok(run)
 }
 
@@ -66,18 +72,34 @@ impl Folder {
     /// # Errors
     /// The folder cannot be made.
     pub fn new(name: &str) -> Result<Self> {
+        Self::below(&run_folder()?, name, PRIVATE)
+    }
+
+    /// One that every user of the machine may enter and read. It is in the temporary folder, since where the build lies need
+    /// not be open to others.
+    ///
+    /// # Errors
+    /// The folder cannot be made.
+    pub fn for_everyone(name: &str) -> Result<Self> {
+        let run =
+            std::env::temp_dir().join(format!("ticketgate-open-{}", rustix::process::geteuid().as_raw()));
+        fs::create_dir_all(&run)?;
+        set_mode(&run, OPEN)?;
+        Self::below(&run, name, OPEN)
+    }
+
+    fn below(run: &Path, name: &str, mode: u32) -> Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let run = run_folder()?;
-        sweep(&run);
+        sweep(run);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = run.join(format!("{name}-{}-{number}", std::process::id()));
         if path.exists() {
             fs::remove_dir_all(&path)?;
         }
-        let in_use = lock_file(&run, &path)?;
+        let in_use = lock_file(run, &path, mode)?;
         in_use.lock()?;
         fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
-        private(&path)?;
+        set_mode(&path, mode)?;
         Ok(Self { path, _in_use: in_use })
     }
 
@@ -114,21 +136,21 @@ impl Drop for Folder {
 }
 
 /// Another process may just have removed the folder of instances, when its last one went.
-fn lock_file(run: &Path, instance: &Path) -> Result<File> {
+fn lock_file(run: &Path, instance: &Path, mode: u32) -> Result<File> {
     let file = instance.with_extension("lock");
     match File::create(&file) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             fs::create_dir_all(run)?;
-            private(run)?;
+            set_mode(run, mode)?;
             Ok(File::create(&file)?)
         }
         other => Ok(other?),
     }
 }
 
-fn private(path: &Path) -> Result<()> {
+fn set_mode(path: &Path, mode: u32) -> Result<()> {
     use std::os::unix::fs::PermissionsExt;
-    Ok(fs::set_permissions(path, fs::Permissions::from_mode(0o700))?)
+    Ok(fs::set_permissions(path, fs::Permissions::from_mode(mode))?)
 }
 
 /// Nothing can be done about a folder that cannot be removed, and the next run tries again.
@@ -180,7 +202,7 @@ pub fn template(name: &str, ingredients: &[&str], make: impl FnOnce(&Path) -> Re
             fs::remove_dir_all(&making)?;
         }
         fs::create_dir(&making)?;
-        private(&making)?;
+        set_mode(&making, PRIVATE)?;
         make(&making).with_context(|| format!("cannot make the template {name}"))?;
         fs::rename(&making, &ready)?;
     }
@@ -234,13 +256,13 @@ mod tests {
         let (first, second) = (run.join("a"), run.join("b"));
         for folder in [&first, &second] {
             fs::create_dir_all(folder).unwrap();
-            lock_file(&run, folder).unwrap();
+            lock_file(&run, folder, PRIVATE).unwrap();
         }
         remove(&first);
         assert!(second.exists());
         remove(&second);
         assert!(!run.exists());
-        lock_file(&run, &first).unwrap();
+        lock_file(&run, &first, PRIVATE).unwrap();
         remove(&first);
         assert!(!run.exists());
     }

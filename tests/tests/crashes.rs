@@ -23,8 +23,7 @@ struct World {
 impl World {
     fn new() -> Result<Self> {
         let ad = SambaAd::start(Options::default())?;
-        let generous = "rate = { per_minute = 1000, per_hour = 1000, per_day = 1000 }";
-        let product = Product::install(&Configuration::standard(&ad).broker(generous))?;
+        let product = Product::install(&Configuration::standard(&ad).generous())?;
         Ok(Self { product, ad })
     }
 

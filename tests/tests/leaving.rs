@@ -2,10 +2,9 @@
 #![allow(clippy::indexing_slicing, clippy::expect_used, reason = "a test may panic: that is how it fails")]
 
 use ticketgate_tests::Outcome;
+use ticketgate_tests::product::asking::REASON;
 use ticketgate_tests::product::{Configuration, Product};
 use ticketgate_tests::samba::{Options, SambaAd};
-
-const REASON: [&str; 2] = ["--reason", "#4711 Outlook crashes on start"];
 
 #[test]
 fn uninstalling_ends_what_is_open_and_says_which() -> Outcome {

@@ -3,11 +3,9 @@
 
 use std::time::Duration;
 use ticketgate_tests::Outcome;
-use ticketgate_tests::product::asking::wish;
+use ticketgate_tests::product::asking::{REASON, wish};
 use ticketgate_tests::product::{Configuration, Policy, Product};
 use ticketgate_tests::samba::{Options, SambaAd};
-
-const REASON: [&str; 2] = ["--reason", "#4711 Outlook crashes on start"];
 
 #[test]
 fn a_burner_account_is_made_for_its_session_and_deleted_after_it() -> Outcome {

@@ -4,11 +4,10 @@
 use serde_json::{Value, json};
 use std::time::Duration;
 use ticketgate_tests::Outcome;
-use ticketgate_tests::product::asking::{new_key, wish};
+use ticketgate_tests::product::asking::{REASON, new_key, wish};
 use ticketgate_tests::product::{Configuration, Product};
 use ticketgate_tests::samba::{Options, SambaAd};
 
-const REASON: [&str; 2] = ["--reason", "#4711 Outlook crashes on start"];
 const HOUR: Duration = Duration::from_secs(3600);
 
 fn sorted(mut groups: Vec<&str>) -> Vec<&str> {

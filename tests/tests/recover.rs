@@ -6,12 +6,10 @@ use std::os::unix::fs::FileExt;
 
 use serde_json::json;
 use ticketgate_tests::patience::{LIMIT, until};
-use ticketgate_tests::product::asking::wish;
+use ticketgate_tests::product::asking::{REASON, wish};
 use ticketgate_tests::product::{Activated, Configuration, Product};
 use ticketgate_tests::samba::{Options, SambaAd};
 use ticketgate_tests::{Outcome, Result};
-
-const REASON: [&str; 2] = ["--reason", "#4711 Outlook crashes on start"];
 
 struct World {
     product: Product,

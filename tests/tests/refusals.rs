@@ -10,8 +10,6 @@ use ticketgate_tests::samba::audit::Record;
 use ticketgate_tests::samba::{Certificate, Options, SambaAd};
 use ticketgate_tests::{Outcome, Result};
 
-const GENEROUS: &str = "rate = { per_minute = 1000, per_hour = 1000, per_day = 1000 }";
-
 /// The standard wish with some fields changed.
 fn wish_with(policy: &str, fields: &Value) -> Value {
     let mut wish = wish(policy);
@@ -55,7 +53,7 @@ fn what_nobody_may_have_is_refused_in_words_on_record_and_without_a_trace() -> O
         rights: vec![ad.group("tier1").to_owned()],
         ..Policy::default()
     };
-    let product = Product::start(&Configuration::standard(&ad).policy(&others).broker(GENEROUS))?;
+    let product = Product::start(&Configuration::standard(&ad).policy(&others).generous())?;
     let policy = "acme-domain-admin";
     for (fields, status, code) in [
         (json!({"customer": "nobody"}), 404, "unknown_customer"),
@@ -247,7 +245,7 @@ fn a_group_that_does_not_exist_is_found_by_check_and_undone_at_activation() -> O
     let ad = SambaAd::start(Options { audit: true, ..Options::default() })?;
     // Rights are granted in the order of their names: this one comes after one that is there.
     let gone = format!("CN=Zz Gone,OU=Rights,{}", ad.base());
-    let product = Product::start(&half_grantable(&ad, &gone).broker(GENEROUS))?;
+    let product = Product::start(&half_grantable(&ad, &gone).generous())?;
     let findings = check_finds_it(&product, "the group that is gone")?;
     assert!(findings.contains("CN=Zz Gone"), "{findings}");
     a_half_grant_is_undone(&product, &ad, "unknown_right")
@@ -256,7 +254,7 @@ fn a_group_that_does_not_exist_is_found_by_check_and_undone_at_activation() -> O
 #[test]
 fn a_group_that_the_service_account_cannot_write_is_found_by_check_and_undone_at_activation() -> Outcome {
     let ad = SambaAd::start(Options { audit: true, ..Options::default() })?;
-    let product = Product::start(&half_grantable(&ad, ad.group("untouchable")).broker(GENEROUS))?;
+    let product = Product::start(&half_grantable(&ad, ad.group("untouchable")).generous())?;
     let findings = check_finds_it(&product, "the missing delegation")?;
     assert!(findings.contains("Untouchable") && findings.contains("dsacl"), "{findings}");
     a_half_grant_is_undone(&product, &ad, "not_delegated")

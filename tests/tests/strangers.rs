@@ -3,14 +3,11 @@
 #![allow(clippy::indexing_slicing, clippy::expect_used, reason = "a test may panic: that is how it fails")]
 
 use serde_json::json;
+use ticketgate_tests::Outcome;
 use ticketgate_tests::chromium::Key;
 use ticketgate_tests::patience::{LIMIT, until};
 use ticketgate_tests::site::Served;
 use ticketgate_tests::workplace::{Workplace, saved_ticket, settings};
-use ticketgate_tests::{Outcome, Result};
-
-/// Scripts, styles and frames of nobody.
-const STRICT: &str = "default-src 'none'; script-src 'self'; style-src 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
 /// Every message that somebody who read the source would try. Where our own probe is within reach it says the facts, so
 /// that what stops a message is not their shape.
@@ -29,15 +26,10 @@ const FORGED: &str = r#"
     ];
 "#;
 
-/// How often anybody asked the broker for rights.
-fn requests(work: &Workplace) -> Result<usize> {
-    Ok(work.product.audit()?.iter().filter(|record| record["action"] == "activation.requested").count())
-}
-
 /// What was forged went the same way before the person's own wish, and the broker has heard that one now.
 fn only_the_person_asked(work: &Workplace) -> Outcome {
     work.active_session()?;
-    assert_eq!(requests(work)?, 1, "{:?}", work.product.audit()?);
+    assert_eq!(work.requests()?, 1, "{:?}", work.product.audit()?);
     Ok(())
 }
 
@@ -152,8 +144,7 @@ fn a_content_script_gone_bad_cannot_speak_as_the_popup_or_as_the_worker() -> Out
 
 #[test]
 fn a_page_with_a_strict_policy_gets_the_button_and_its_click_counts() -> Outcome {
-    let strict = saved_ticket()?.with("Content-Security-Policy", STRICT);
-    let work = Workplace::quick_with(settings, strict)?;
+    let work = Workplace::quick_with(settings, saved_ticket()?.strict())?;
     work.click_in_page()?;
     work.active_session()?;
     assert!(work.ad.bind("jit-tech1", &work.copied()?)?.accepted());
@@ -184,42 +175,6 @@ fn a_page_that_changes_its_ticket_under_the_click_activates_neither() -> Outcome
     let popup = work.browser.popup()?;
     popup.until("!!document.querySelector('[role=alert]')")?;
     assert!(work.open_sessions()?.is_empty(), "neither the old nor the new ticket");
-    Ok(())
-}
-
-#[test]
-fn another_extension_cannot_reach_the_relay_or_the_worker() -> Outcome {
-    let work = Workplace::quick()?;
-    let stranger = ticketgate_tests::world::Folder::new("stranger")?;
-    let manifest = json!({
-        "manifest_version": 3, "name": "Stranger", "version": "1", "permissions": ["nativeMessaging"],
-        "background": { "service_worker": "worker.js" },
-    });
-    stranger.write("manifest.json", manifest.to_string())?;
-    stranger.write("worker.js", "globalThis.here = true;")?;
-    let browser = work.product.browser(ticketgate_tests::chromium::Options {
-        extensions: vec![stranger.path().to_path_buf()],
-        ..Default::default()
-    })?;
-    let id = ticketgate_tests::chromium::extension_id(stranger.path())?;
-    let worker = browser.attach("the stranger's worker", |target| {
-        target.kind == "service_worker" && target.url.contains(&id)
-    })?;
-    worker.until("globalThis.here === true")?;
-    let native = worker.eval(&format!(
-        "new Promise(done => {{ const port = chrome.runtime.connectNative('{}');
-            port.onMessage.addListener(() => done('answered'));
-            port.onDisconnect.addListener(() => done(chrome.runtime.lastError?.message ?? 'closed'));
-            port.postMessage({{ id: '1', method: 'hello', params: {{ protocol_min: 1, protocol_max: 1, extension_version: '0.1.0' }} }}); }})",
-        ticketgate_protocol::HOST_NAME
-    ))?;
-    assert_eq!(native, "Access to the specified native messaging host is forbidden.");
-    let message = worker.eval(&format!(
-        "chrome.runtime.sendMessage('{}', {{ activate: {{ serial: 0 }} }}).then(() => 'answered', error => error.message)",
-        browser.extension_id()
-    ))?;
-    assert!(message.as_str().is_some_and(|text| text.contains("Receiving end does not exist")), "{message}");
-    assert!(work.open_sessions()?.is_empty());
     Ok(())
 }
 

@@ -8,7 +8,7 @@ line that this script prints. The leash is this script's own stdin: when the oth
 orderly way or because the holder was killed, the program is asked to end (SIGTERM), and after
 GRACE_SECONDS everything that descends from it is killed, also what moved into a session of its own:
 the script is the "child subreaper" of all of it, so orphans come back to it. When the program ends by
-itself, what it left behind is killed too, and "exit CODE" or "signal NUMBER" is printed. Should the
+itself, what it left behind is killed too, and "exit CODE", "signal NUMBER" or, where that left a core, "core NUMBER" is printed. Should the
 leash itself be killed, the program goes with it.
 """
 import ctypes
@@ -106,7 +106,7 @@ def main():
     status = kill_the_rest(program, status)
     try:
         if os.WIFSIGNALED(status):
-            print("signal %d" % os.WTERMSIG(status), flush=True)
+            print("%s %d" % ("core" if os.WCOREDUMP(status) else "signal", os.WTERMSIG(status)), flush=True)
         else:
             print("exit %d" % os.WEXITSTATUS(status), flush=True)
     except BrokenPipeError:

@@ -186,6 +186,19 @@ impl Page {
         wait_for(&format!("a {role} \"{name}\""), LIMIT, || self.control(role, name))
     }
 
+    /// Whether a control has the keyboard, waiting for the control; closed shadow roots included.
+    ///
+    /// # Errors
+    /// It does not appear.
+    pub fn has_keyboard(&self, role: &str, name: &str) -> Result<bool> {
+        let control = self.wait_for_control(role, name)?;
+        let focused = |one: &Value| {
+            one.get("name").is_some_and(|name| name == "focused")
+                && one.pointer("/value/value") == Some(&Value::Bool(true))
+        };
+        Ok(control.raw.get("properties").and_then(Value::as_array).is_some_and(|all| all.iter().any(focused)))
+    }
+
     /// Waits for a control and clicks it, as a person does (`isTrusted` is true).
     ///
     /// # Errors

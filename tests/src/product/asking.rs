@@ -16,6 +16,9 @@ pub fn wish(policy: &str) -> Value {
     })
 }
 
+/// The reason on the command line.
+pub const REASON: [&str; 2] = ["--reason", "#4711 Outlook crashes on start"];
+
 /// An idempotency key that no other request has.
 pub fn new_key() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);

@@ -115,13 +115,8 @@ fn the_button_in_the_page_is_reached_by_tab_and_activates_by_enter() -> Outcome 
     let ticket = desk.browser.page(&desk.ticket("desk.example", "Acme Corp")?)?;
     ticket.to_front()?;
     let button = ticket.wait_for_control("button", "Activate · Acme Corp · Domain Admin 1 h")?;
-    let has_keyboard = || -> Result<bool> {
-        let now = ticket.wait_for_control("button", "Activate · Acme Corp")?;
-        let properties = now.raw["properties"].as_array().cloned().unwrap_or_default();
-        Ok(properties.iter().any(|one| one["name"] == "focused" && one["value"]["value"] == true))
-    };
     let mut presses = 0;
-    while !has_keyboard()? {
+    while !ticket.has_keyboard("button", "Activate · Acme Corp")? {
         presses += 1;
         assert!(presses < 20, "Tab does not reach the button {}", button.name);
         ticket.press(Key::TAB)?;

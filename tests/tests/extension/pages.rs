@@ -1,46 +1,15 @@
-//! The extension's pages and the pages around them: frames, the window in place of the popup, what a smuggled script can do,
+//! The extension's pages and the pages around them: the window in place of the popup, what a smuggled script can do,
 //! what is remembered, the clipboard.
 
 use crate::desk::{DESK, Desk, options};
 use serde_json::json;
-use std::time::Duration;
 use ticketgate_tests::chromium::{Chromium, Options};
 use ticketgate_tests::patience::{LIMIT, until, wait_for};
 use ticketgate_tests::product::scripted::{ScriptedHost, overview, session};
-use ticketgate_tests::site::{Served, Site};
+use ticketgate_tests::site::Site;
 use ticketgate_tests::world::Folder;
 use ticketgate_tests::xvfb::Xvfb;
 use ticketgate_tests::{Outcome, Result};
-
-#[test]
-fn in_a_frame_a_click_on_the_button_only_opens_the_popup() -> Outcome {
-    let desk = Desk::open()?;
-    desk.browser.allow_host(DESK, "options.html")?;
-    let shell = format!(
-        "<!doctype html><style>iframe {{ position: fixed; inset: 0; width: 100%; height: 100%; border: 0; }}</style>
-         <iframe src='{}'></iframe>",
-        desk.ticket("desk.example", "Acme Corp")?
-    );
-    let page = desk.browser.page(&desk.site.page_at("desk.example", "/shell", Served::html(shell)))?;
-    page.to_front()?;
-    let host = "frames[0].document.querySelector('html > [popover]')";
-    page.until(&format!("!!{host}?.matches(':popover-open')"))?;
-    let middle = format!(
-        "(() => {{ const box = {host}.getBoundingClientRect(); return [box.left + box.width / 2, box.top + box.height / 2]; }})()"
-    );
-    let url = desk.browser.extension_url("popup.html");
-    let is_open = || Ok(desk.browser.targets()?.iter().any(|target| target.url.starts_with(&url)));
-    until("the popup", LIMIT, || {
-        // Long enough in sight for the guard. A popup that nobody is attached to yet closes soon, so it is looked for at once.
-        page.eval("new Promise(done => setTimeout(done, 900))")?;
-        let at: (f64, f64) = serde_json::from_value(page.eval(&middle)?)?;
-        page.click_at(at.0, at.1)?;
-        Ok(until("it to open", Duration::from_secs(2), is_open).is_ok())
-    })?;
-    desk.browser.popup()?.wait_for_control("button", "Activate Domain Admin for 1 h")?;
-    assert_eq!(desk.host.heard("activate")?, [json!(null); 0]);
-    Ok(())
-}
 
 #[test]
 fn a_kept_badge_that_cannot_be_drawn_keeps_no_worker_from_its_work() -> Outcome {

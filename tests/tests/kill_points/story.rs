@@ -57,7 +57,7 @@ impl<'a> Play<'a> {
             .policy(&half)
             .replace("\"tech1\"", &quoted)?
             .broker(&format!("administrators = [{quoted}]"))
-            .broker("rate = { per_minute = 1000, per_hour = 1000, per_day = 1000 }");
+            .generous();
         if mode == Mode::Membership {
             let in_a_day = SystemTime::now() + Duration::from_secs(24 * HOUR);
             let (_, unit) = ad.person("tech1").split_once(',').context("no people")?;

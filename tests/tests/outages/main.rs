@@ -8,20 +8,19 @@ mod network;
 mod server;
 
 use ticketgate_tests::Result;
+use ticketgate_tests::product::asking::REASON;
 use ticketgate_tests::product::{Configuration, Product};
 use ticketgate_tests::samba::SambaAd;
 
 /// A policy of each account mode.
 const POLICIES: [&str; 3] = ["acme-server-admin", "acme-burner", "acme-member"];
 
-const REASON: [&str; 2] = ["--reason", "#4711 Outlook crashes on start"];
-
 /// The standard configuration, with another way to the directory and little patience.
 fn through(ad: &SambaAd, url: &str) -> Result<Configuration> {
     Configuration::standard(ad)
         .replace(&ad.url(), url)?
         .replace("account_unit =", "timeout = \"1s\"\naccount_unit =")
-        .map(|written| written.broker("rate = { per_minute = 1000, per_hour = 1000, per_day = 1000 }"))
+        .map(Configuration::generous)
 }
 
 /// Whether nobody has anything: no JIT account is open or has a right, none of a session that left stays, and the technician's

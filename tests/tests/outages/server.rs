@@ -2,11 +2,9 @@
 use serde_json::json;
 use std::time::Duration;
 use ticketgate_tests::Outcome;
-use ticketgate_tests::product::asking::wish;
+use ticketgate_tests::product::asking::{REASON, wish};
 use ticketgate_tests::product::{Configuration, Policy, Product};
 use ticketgate_tests::samba::{Options, SambaAd};
-
-const REASON: [&str; 2] = ["--reason", "#4711 Outlook crashes on start"];
 
 #[test]
 fn a_directory_that_is_down_at_an_activation_is_a_clear_error_and_nothing_half_done() -> Outcome {

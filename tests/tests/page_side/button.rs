@@ -53,25 +53,10 @@ fn the_keyboard_reaches_presses_moves_and_hides_the_button() -> Result<()> {
     stage.show(&view("t-1", LABEL))?;
     Button::find(&page)?;
     look_at_it();
-    let focused = || -> Result<String> {
-        let tree = page.call("Accessibility.getFullAXTree", json!({}))?;
-        let nodes = tree["nodes"].as_array().context("no tree")?;
-        let is_focused = |node: &&Value| {
-            node["role"]["value"] != "RootWebArea"
-                && node["properties"].as_array().is_some_and(|all| {
-                    all.iter().any(|p| p["name"] == "focused" && p["value"]["value"] == true)
-                })
-        };
-        Ok(nodes
-            .iter()
-            .find(is_focused)
-            .map(|node| node["name"]["value"].as_str().unwrap_or_default().to_owned())
-            .unwrap_or_default())
-    };
     let tab_to = |name: &str| -> Result<()> {
         for _ in 0..20 {
             page.press(Key::TAB)?;
-            if focused()?.starts_with(name) {
+            if page.has_keyboard("button", name)? {
                 return Ok(());
             }
         }

@@ -3,6 +3,7 @@
 //! one is the guard and not the harness; and what a person would have seen is compared as pictures.
 
 use crate::stage::{Button, HOST, LABEL, Stage, fixture_page, look_at_it, view};
+use anyhow::{Context, bail};
 use serde_json::json;
 use std::time::{Duration, Instant};
 use ticketgate_tests::Result;
@@ -74,14 +75,14 @@ fn play(tricks: &[Trick]) -> Result<()> {
         let (plain, lured) = (format!("plain-{number}"), format!("lured-{number}"));
         stage.show(&view(&plain, LABEL))?;
         let button = Button::find(&page)?;
-        page.point_at(button.middle.0, button.middle.1)?;
-        look_at_it();
-        page.click_at(button.middle.0, button.middle.1)?;
-        stage.barrier(&page)?;
-        assert_eq!(counted(&plain)?, 1, "{name}: a plain click counts; {}", stage.latest("refused_click")?);
+        let counts = until("a plain click to count", LIMIT, || {
+            page.click_at(button.middle.0, button.middle.1)?;
+            stage.barrier(&page)?;
+            Ok(counted(&plain)? == 1)
+        });
+        counts.with_context(|| format!("{name}: {:?}", stage.latest("refused_click")))?;
 
         stage.show(&view(&lured, LABEL))?;
-        look_at_it();
         let before = button.picture(&page)?;
         page.eval_with_gesture(&format!("(() => {{ {script} }})()"))?;
         look_at_it();
@@ -275,25 +276,39 @@ fn in_a_window_that_was_moved_before_the_pointer_came_a_plain_click_counts() -> 
     Ok(())
 }
 
+/// Plays something that the guard stops only while it is quicker than the guard's wait, again until it was: a busy machine
+/// shows nothing by being slow. `play` answers when its hurry began, and what it has left to be looked at.
+fn in_a_hurry<T>(play: impl Fn() -> Result<(Instant, T)>) -> Result<T> {
+    for _ in 0..5 {
+        let (begun, left) = play()?;
+        if begun.elapsed() < Duration::from_millis(500) {
+            return Ok(left);
+        }
+    }
+    bail!("the machine was too slow for this test five times")
+}
+
 #[test]
 fn an_overlay_that_is_gone_at_the_click_does_not_help() -> Result<()> {
-    let stage = Stage::new()?;
-    let page = stage.strict_ticket()?;
-    stage.show(&view(LURED, LABEL))?;
-    let button = Button::find(&page)?;
-    look_at_it();
-    // The second click of a double click lands where the page took its own thing away at the first.
-    page.eval(&format!(
-        "{} globalThis.c = document.body.lastElementChild; c.style.background = 'white';
-         c.addEventListener('pointerdown', () => c.remove()); void 0",
-        cover("")
-    ))?;
-    std::thread::sleep(Duration::from_millis(800));
-    let first = Instant::now();
-    page.click_at(button.middle.0, button.middle.1)?;
-    std::thread::sleep(Duration::from_millis(120));
-    page.click_at(button.middle.0, button.middle.1)?;
-    assert!(first.elapsed() < Duration::from_millis(500), "the machine was too slow for this test");
+    let (stage, page) = in_a_hurry(|| {
+        let stage = Stage::new()?;
+        let page = stage.strict_ticket()?;
+        stage.show(&view(LURED, LABEL))?;
+        let button = Button::find(&page)?;
+        look_at_it();
+        // The second click of a double click lands where the page took its own thing away at the first.
+        page.eval(&format!(
+            "{} globalThis.c = document.body.lastElementChild; c.style.background = 'white';
+             c.addEventListener('pointerdown', () => c.remove()); void 0",
+            cover("")
+        ))?;
+        std::thread::sleep(Duration::from_millis(800));
+        let first = Instant::now();
+        page.click_at(button.middle.0, button.middle.1)?;
+        std::thread::sleep(Duration::from_millis(120));
+        page.click_at(button.middle.0, button.middle.1)?;
+        Ok((first, (stage, page)))
+    })?;
     assert_eq!(page.eval("c.isConnected")?, false);
     stage.barrier(&page)?;
     assert_eq!((stage.count("click")?, stage.count("refused_click")? > 0), (0, true));
@@ -302,18 +317,20 @@ fn an_overlay_that_is_gone_at_the_click_does_not_help() -> Result<()> {
 
 #[test]
 fn a_button_that_comes_under_the_pointer_does_not_count_at_once() -> Result<()> {
-    let stage = Stage::new()?;
-    let page = stage.strict_ticket()?;
-    page.look("light", 1000, 700, 1.0)?;
-    stage.show(&view(LURED, LABEL))?;
-    Button::find(&page)?;
-    look_at_it();
-    // A page that opened its window itself may resize it: the button keeps to its corner, and so comes along.
-    page.look("light", 940, 650, 1.0)?;
-    let resized = Instant::now();
-    let (x, y) = Button::find(&page)?.middle;
-    page.click_at(x, y)?;
-    assert!(resized.elapsed() < Duration::from_millis(500), "the machine was too slow for this test");
+    let (stage, page, (x, y)) = in_a_hurry(|| {
+        let stage = Stage::new()?;
+        let page = stage.strict_ticket()?;
+        page.look("light", 1000, 700, 1.0)?;
+        stage.show(&view(LURED, LABEL))?;
+        Button::find(&page)?;
+        look_at_it();
+        // A page that opened its window itself may resize it: the button keeps to its corner, and so comes along.
+        let resized = Instant::now();
+        page.look("light", 940, 650, 1.0)?;
+        let (x, y) = Button::find(&page)?.middle;
+        page.click_at(x, y)?;
+        Ok((resized, (stage, page, (x, y))))
+    })?;
     stage.barrier(&page)?;
     assert_eq!(
         (stage.count("click")?, stage.latest("refused_click")?["why"].clone()),
@@ -326,36 +343,31 @@ fn a_button_that_comes_under_the_pointer_does_not_count_at_once() -> Result<()> 
     Ok(())
 }
 
-/// Whether our button has the keyboard.
-fn has_keyboard(page: &Page) -> Result<bool> {
-    let now = page.wait_for_control("button", LABEL)?;
-    let properties = now.raw["properties"].as_array().cloned().unwrap_or_default();
-    Ok(properties.iter().any(|one| one["name"] == "focused" && one["value"]["value"] == true))
-}
-
 #[test]
 fn a_page_that_plays_with_the_keyboard_presses_nothing() -> Result<()> {
-    let stage = Stage::new()?;
-    let page = stage.strict_ticket()?;
-    // "Press Tab twice, then Enter": the page puts the keyboard where that leads to our button.
-    page.eval(
-        "{ const lure = document.createElement('button'); lure.id = 'lure'; document.body.append(lure); }",
-    )?;
-    stage.show(&view(LURED, LABEL))?;
-    Button::find(&page)?;
-    look_at_it();
-    page.eval("lure.focus()")?;
-    let begun = Instant::now();
-    for key in [Key::TAB, Key::TAB, Key::ENTER] {
-        page.press(key)?;
-    }
-    assert!(begun.elapsed() < Duration::from_millis(500), "the machine was too slow for this test");
+    let (stage, page) = in_a_hurry(|| {
+        let stage = Stage::new()?;
+        let page = stage.strict_ticket()?;
+        // "Press Tab twice, then Enter": the page puts the keyboard where that leads to our button.
+        page.eval(
+            "{ const lure = document.createElement('button'); lure.id = 'lure'; document.body.append(lure); }",
+        )?;
+        stage.show(&view(LURED, LABEL))?;
+        Button::find(&page)?;
+        look_at_it();
+        page.eval("lure.focus()")?;
+        let begun = Instant::now();
+        for key in [Key::TAB, Key::TAB, Key::ENTER] {
+            page.press(key)?;
+        }
+        Ok((begun, (stage, page)))
+    })?;
     stage.barrier(&page)?;
     assert_eq!(
         (stage.count("click")?, stage.latest("refused_click")?["why"].clone()),
         (0, json!("too_soon"))
     );
-    assert!(has_keyboard(&page)?, "the keys led to the button");
+    assert!(page.has_keyboard("button", LABEL)?, "the keys led to the button");
 
     // A key that is held down since before.
     look_at_it();
@@ -379,7 +391,7 @@ fn a_page_that_plays_with_the_keyboard_presses_nothing() -> Result<()> {
 
     until("the keyboard on our button", LIMIT, || {
         page.press(Key::TAB)?;
-        has_keyboard(&page)
+        page.has_keyboard("button", LABEL)
     })?;
     look_at_it();
     page.press(Key::ENTER)?;

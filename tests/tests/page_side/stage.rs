@@ -10,9 +10,6 @@ use ticketgate_tests::site::{Served, Site};
 use ticketgate_tests::world::{Folder, fixture, workspace};
 use ticketgate_wasm::recognise::{Recognition, Rules};
 
-/// Scripts, styles and frames of nobody: what a page with a strict policy allows.
-pub(crate) const STRICT: &str = "default-src 'none'; script-src 'self'; style-src 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
-
 /// A browser with the probe, the button and the tests' worker, and a site that every host name leads to.
 pub(crate) struct Stage {
     pub(crate) browser: Chromium,
@@ -55,8 +52,7 @@ impl Stage {
 
     /// A ticket page of Request Tracker under a strict policy.
     pub(crate) fn strict_ticket(&self) -> Result<Page> {
-        let page =
-            Served::html(fixture_page("request-tracker-5.html")?).with("Content-Security-Policy", STRICT);
+        let page = Served::html(fixture_page("request-tracker-5.html")?).strict();
         let url = self.site.page("/Ticket/Display.html", page);
         let page = self.browser.page(&format!("{url}?id=4711"))?;
         self.worker.until("latest('report') !== undefined")?;

@@ -99,7 +99,7 @@ impl Stage {
     pub(crate) fn configuration(&self, rules: Rules) -> Result<Configuration> {
         let mut written = Configuration::empty()
             .broker("administrators = [\"t1\"]")
-            .broker("rate = { per_minute = 10000, per_hour = 10000, per_day = 10000 }")
+            .generous()
             .broker(&format!("sessions_at_once = {AT_ONCE}"))
             .customer("acme", "Acme Corp", &[])
             .directory("acme-ad", "acme", &self.ad);
