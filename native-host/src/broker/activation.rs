@@ -105,6 +105,8 @@ impl Broker {
         if !Arc::ptr_eq(snapshot, &self.settings()) {
             return Ok(Try::Again);
         }
+        let (remembered, open) =
+            (account.clone(), [others.as_slice(), std::slice::from_ref(session)].concat());
         let change = Change {
             name: "ledger.session_begin",
             at: session.requested_at,
@@ -130,7 +132,8 @@ impl Broker {
         };
         match self.commit(change).await {
             Ok(()) => {
-                // Due at its end from now on, whatever becomes of the activation.
+                // Due at its end from now on, whatever becomes of the activation, and of the ledger.
+                self.remembered.keep(&remembered, &open);
                 self.ends.at_latest(&session.account, session.until);
                 Ok(Try::Done)
             }
@@ -147,7 +150,11 @@ impl Broker {
             Err(LedgerError::TooMany { limit, retry_after_s }) => {
                 Err(self.flooded(&session.technician, limit, retry_after_s).await)
             }
-            Err(error) => Err(ledger_problem(&error)),
+            Err(error) => {
+                // Where it was written all the same, nobody waits for it.
+                self.abandon(std::slice::from_ref(session));
+                Err(ledger_problem(&error))
+            }
         }
     }
 

@@ -77,7 +77,14 @@ impl Broker {
                 Ok(_) => return,
                 Err(again) => return self.retry_later(key, &again.problem).await,
             },
-            Err(error) => tracing::error!(%error, "a failed activation could not be recorded yet"),
+            Err(error) => {
+                tracing::error!(%error, "a failed activation could not be recorded yet");
+                // Its caller is told that it failed, also where the ledger cannot even be read.
+                if let Some((_, sessions)) = self.remembered.of(key) {
+                    self.abandon(&sessions);
+                }
+                self.stop_what_is_over(key).await;
+            }
         }
         self.retry_later(key, &trouble.problem).await;
     }

@@ -294,8 +294,16 @@ pub(super) struct Refusing {
     pub(super) writes: AtomicBool,
     /// How often, at most.
     pub(super) times: AtomicU32,
-    /// Nothing of accounts and sessions can be read either.
-    pub(super) unreadable: AtomicBool,
+    /// Nothing of accounts and sessions can be read either, once so many reads were answered.
+    pub(super) readable: AtomicU32,
+}
+
+impl Refusing {
+    fn read(&self) -> Result<(), ticketgate_ledger::LedgerError> {
+        let left = |n: u32| if n == u32::MAX { Some(n) } else { n.checked_sub(1) };
+        let read = self.readable.fetch_update(Ordering::SeqCst, Ordering::SeqCst, left);
+        read.map(drop).map_err(|_| ticketgate_ledger::LedgerError::Unavailable("damaged".into()))
+    }
 }
 
 #[async_trait]
@@ -317,12 +325,14 @@ impl ticketgate_ledger::Ledger for Refusing {
         &self,
         id: &ticketgate_protocol::ids::SessionId,
     ) -> Result<Option<ticketgate_access::session::Session>, ticketgate_ledger::LedgerError> {
+        self.read()?;
         self.inner.session(id).await
     }
     async fn sessions(
         &self,
         filter: ticketgate_ledger::SessionFilter,
     ) -> Result<Vec<ticketgate_access::session::Session>, ticketgate_ledger::LedgerError> {
+        self.read()?;
         self.inner.sessions(filter).await
     }
     async fn account(
@@ -330,9 +340,7 @@ impl ticketgate_ledger::Ledger for Refusing {
         key: &ticketgate_access::session::AccountKey,
     ) -> Result<Option<(Account, Vec<ticketgate_access::session::Session>)>, ticketgate_ledger::LedgerError>
     {
-        if self.unreadable.load(Ordering::SeqCst) {
-            return Err(ticketgate_ledger::LedgerError::Unavailable("damaged".into()));
-        }
+        self.read()?;
         self.inner.account(key).await
     }
     async fn accounts(&self) -> Result<Vec<Account>, ticketgate_ledger::LedgerError> {
