@@ -1,10 +1,11 @@
 //! Many requests at once: by id, out of order, within bounds, each carried out once.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::fixture::{World, activation, golden};
+use crate::fixture::{World, activation, golden, wait_for};
 
 #[test]
 fn hello_tells_versions_and_the_broker() {
@@ -64,6 +65,26 @@ fn more_than_32_requests_at_once_are_refused_and_none_is_queued() {
 }
 
 #[test]
+fn for_a_browser_that_does_not_read_no_more_is_asked_than_has_room_and_everything_is_answered_once_it_reads() {
+    let world = World::new();
+    world.memory.notice.store(400 * 1024, Ordering::SeqCst);
+    let _broker = world.broker();
+    let mut relay = world.unread();
+    relay.send(&golden("request.hello"));
+    for n in 0..100 {
+        relay.send(&json!({"id": format!("o{n}"), "method": "overview"}));
+    }
+    let asked = || world.memory.overviews.load(Ordering::SeqCst);
+    wait_for("the room to be full", || asked() >= 31);
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(asked() <= 32, "{} were asked for", asked());
+    let mut relay = relay.read();
+    let answered: std::collections::BTreeSet<_> =
+        (0..101).map(|_| relay.reply()["id"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(answered.len(), 101, "each once");
+}
+
+#[test]
 fn an_id_under_way_is_not_taken_twice() {
     let world = World::new();
     let _broker = world.broker();
@@ -92,7 +113,7 @@ fn an_answer_over_the_cap_becomes_a_problem_and_the_port_lives() {
     let world = World::new();
     let _broker = world.broker();
     let mut relay = world.greeted();
-    world.memory.keys.lock().unwrap().push("make-overview-huge".into());
+    world.memory.notice.store(600 * 1024, Ordering::SeqCst);
     relay.send(&json!({"id": "1", "method": "overview"}));
     let reply = relay.reply();
     assert_eq!((&reply["id"], &reply["error"]["code"]), (&json!("1"), &json!("too_large")));
