@@ -35,7 +35,7 @@ mod tests;
 mod upkeep;
 mod view;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -43,7 +43,7 @@ use ticketgate_access::config::Config;
 use ticketgate_access::session::{Account, Session};
 use ticketgate_directory::Directory;
 use ticketgate_ledger::{Change, Ledger, LedgerError};
-use ticketgate_protocol::api::{Notice, Session as SessionView};
+use ticketgate_protocol::api::{EndCause, Notice, Session as SessionView};
 use ticketgate_protocol::ids::{DirectoryId, SessionId};
 use ticketgate_protocol::problem::{Code, Problem};
 
@@ -74,7 +74,8 @@ pub struct Broker {
     ends: Ends,
     events: Events,
     skews: Mutex<BTreeMap<DirectoryId, TimeDelta>>,
-    abandoned: Mutex<BTreeSet<SessionId>>,
+    /// What is over though the ledger could not be told, and why.
+    abandoned: Mutex<BTreeMap<SessionId, EndCause>>,
     floods: Mutex<BTreeMap<String, DateTime<Utc>>>,
 }
 

@@ -271,8 +271,9 @@ impl Broker {
             let mut due: Vec<Session> = sessions.iter().filter(over).cloned().collect();
             let mut cause = EndCause::Expired;
             if due.is_empty() {
-                due = self.abandoned_among(&sessions);
-                cause = EndCause::GrantFailed;
+                let abandoned = self.abandoned_among(&sessions);
+                cause = abandoned.first().map_or(cause, |(_, cause)| *cause);
+                due = abandoned.into_iter().filter(|(_, why)| *why == cause).map(|(s, _)| s).collect();
             }
             if due.is_empty() {
                 return Ok((Some(account), sessions));

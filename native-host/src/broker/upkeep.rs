@@ -45,7 +45,7 @@ impl Broker {
         if set_back {
             tracing::warn!("the clock was set back since the last write; open sessions end now");
         }
-        let mut all_recorded = true;
+        let mut unrecorded = Vec::new();
         let mut not_to_go_on = self.in_state(State::Activating, EndCause::GrantFailed).await?;
         if set_back {
             not_to_go_on.extend(self.in_state(State::Active, EndCause::ClockSetBack).await?);
@@ -62,17 +62,17 @@ impl Broker {
                 // A full disk must not keep rights: what is given up or over is taken away, and recorded when it can be.
                 Err(error) => {
                     tracing::error!(%error, session = %session.id, "what became of a session could not be recorded yet");
-                    self.abandon(&[session]);
-                    all_recorded = false;
+                    self.abandon_for(&session, cause);
+                    unrecorded.push(session.account);
                 }
             }
         }
-        if let Some(was) = was.filter(|_| set_back && all_recorded) {
+        if let Some(was) = was.filter(|_| set_back && unrecorded.is_empty()) {
             self.record_clock_set_back(was, now).await;
         }
         let mut due = 0;
         for account in self.ledger.standings().await.map_err(|e| ledger_problem(&e))? {
-            if account.settled {
+            if account.settled && !unrecorded.contains(&account.key) {
                 self.ends.set(&account.key, account.first_end);
             } else {
                 self.ends.set(&account.key, Some(now));

@@ -270,6 +270,29 @@ async fn a_broker_that_starts_on_a_ledger_that_cannot_be_written_takes_back_what
 }
 
 #[tokio::test]
+async fn a_clock_set_back_ends_what_was_open_also_where_the_next_broker_cannot_write_that() {
+    for policy in ["domain", "burner", "own"] {
+        let world = World::new().await;
+        world.directory.person("tech1", &[]);
+        let session = world.activate(policy, "k1").await;
+        world.clock.pass(-600);
+        let next = World::on(world.folder, world.clock, world.directory, "*").await;
+        next.refusing.refuses.store(true, Ordering::SeqCst);
+        assert_eq!(next.broker.recover().await.unwrap(), 1, "{policy}: due at once");
+        next.run();
+        let held = || -> Vec<_> {
+            next.directory.accounts.lock().unwrap().values().flat_map(|a| a.rights.clone()).collect()
+        };
+        next.until("the right to be taken", || {}, async |_| held().is_empty()).await;
+        assert_eq!(next.session(&session).await.state, State::Active, "{policy}: not reported as ended");
+        next.refusing.refuses.store(false, Ordering::SeqCst);
+        next.clock.pass(10);
+        let ended = next.becomes(&session, State::Ended).await;
+        assert_eq!(ended.end_cause, Some(EndCause::ClockSetBack), "{policy}");
+    }
+}
+
+#[tokio::test]
 async fn a_wish_that_the_directory_cannot_even_be_asked_about_is_on_record() {
     for (policy, record) in [("own", "activation.refused"), ("domain", "activation.failed")] {
         let world = World::new().await;
