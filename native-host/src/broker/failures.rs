@@ -199,8 +199,10 @@ impl Broker {
             Ok(Some((account, sessions))) => {
                 self.remembered.keep(&account, &sessions);
                 let left = !account.settled || sessions.iter().any(|s| s.state == State::Ending);
+                // The ledger has their ends too late.
+                let abandoned = !self.abandoned_among(&sessions).is_empty();
                 match next_due(&account, &sessions) {
-                    Some(at) if at > now => Some(at),
+                    Some(at) if at > now && !abandoned => Some(at),
                     Some(_) => pause,
                     None if left => pause,
                     None => None,
