@@ -66,7 +66,8 @@ pub struct Broker {
     settings: RwLock<Arc<Snapshot>>,
     passwords: Passwords,
     remembered: Remembered,
-    /// Held while a configuration is being changed, so that no session begins by one that is gone.
+    /// Held while a configuration is being changed, or a clock that was set back followed, so that no session begins by one that
+    /// is gone.
     reload: tokio::sync::RwLock<()>,
     locks: AccountLocks,
     /// One extension at a time of an account: one that fails is undone to the end before it, which must not be another's.
@@ -76,6 +77,8 @@ pub struct Broker {
     skews: Mutex<BTreeMap<DirectoryId, TimeDelta>>,
     /// What is over though the ledger could not be told, and why.
     abandoned: Mutex<BTreeMap<SessionId, EndCause>>,
+    /// What the time was before the clock was set back, until that is on record.
+    clock_was: Mutex<Option<DateTime<Utc>>>,
     floods: Mutex<BTreeMap<String, DateTime<Utc>>>,
 }
 
@@ -97,6 +100,7 @@ impl Broker {
             events: Events::default(),
             skews: Mutex::default(),
             abandoned: Mutex::default(),
+            clock_was: Mutex::default(),
             floods: Mutex::default(),
         })
     }

@@ -20,7 +20,7 @@ use super::{Broker, Caller, Snapshot, ledger_problem, records};
 enum Try {
     /// It is in the ledger.
     Done,
-    /// Another request was quicker, or the configuration is another one: read again and decide again.
+    /// Another request was quicker, or configuration or clock is another one: read again and decide again.
     Again,
     /// The key was answered before.
     Before(Answered),
@@ -102,7 +102,8 @@ impl Broker {
         }
         account.settled = false;
         let _no_reload = self.reload.read().await;
-        if !Arc::ptr_eq(snapshot, &self.settings()) {
+        // Another configuration, or a clock that was followed back meanwhile: by it the end would come too late.
+        if !Arc::ptr_eq(snapshot, &self.settings()) || self.clock.now() < session.requested_at {
             return Ok(Try::Again);
         }
         let (remembered, open) =

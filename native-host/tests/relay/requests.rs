@@ -65,7 +65,8 @@ fn more_than_32_requests_at_once_are_refused_and_none_is_queued() {
 }
 
 #[test]
-fn for_a_browser_that_does_not_read_no_more_is_asked_than_has_room_and_everything_is_answered_once_it_reads() {
+fn for_a_browser_that_does_not_read_no_more_is_asked_than_has_room_and_everything_is_answered_once_it_reads()
+{
     let world = World::new();
     world.memory.notice.store(400 * 1024, Ordering::SeqCst);
     let _broker = world.broker();

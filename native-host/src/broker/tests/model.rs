@@ -245,13 +245,20 @@ impl BuildDirectory for OneDirectory {
 /// A clock that a test moves.
 pub(super) struct TestClock {
     now: Mutex<DateTime<Utc>>,
+    /// How far the wall clock stands behind.
+    behind: Mutex<TimeDelta>,
     moved: tokio::sync::Notify,
 }
 
 impl TestClock {
     pub(super) fn new() -> Arc<Self> {
         let start = DateTime::from_timestamp(1_900_000_000, 0).unwrap();
-        Arc::new(Self { now: Mutex::new(start), moved: tokio::sync::Notify::new() })
+        Arc::new(Self { now: Mutex::new(start), behind: Mutex::default(), moved: tokio::sync::Notify::new() })
+    }
+
+    /// The wall clock is set back; the time goes on until the clock is followed.
+    pub(super) fn set_back(&self, seconds: i64) {
+        *self.behind.lock().unwrap() = TimeDelta::seconds(seconds);
     }
 
     pub(super) fn pass(&self, seconds: i64) {
@@ -277,10 +284,12 @@ impl Clock for TestClock {
         }
     }
 
-    fn follow_wall_clock(&self) {}
+    fn follow_wall_clock(&self) {
+        *self.now.lock().unwrap() -= std::mem::take(&mut *self.behind.lock().unwrap());
+    }
 
     fn set_back_by(&self) -> TimeDelta {
-        TimeDelta::zero()
+        *self.behind.lock().unwrap()
     }
 }
 
