@@ -13,6 +13,7 @@ use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapError, LdapResult, Mod, S
 use rustls::ClientConfig;
 use tokio::task::JoinHandle;
 
+use super::collect::{Room, collected};
 use super::entry::{Entry, Part};
 use super::failure::{Trouble, code, connecting};
 use super::filter;
@@ -339,57 +340,9 @@ impl Link {
     }
 }
 
-const UNREADABLE: &str = "the server's answer cannot be read";
-const ENDLESS: &str = "the server's answer does not end";
+pub(super) const UNREADABLE: &str = "the server's answer cannot be read";
+pub(super) const ENDLESS: &str = "the server's answer does not end";
 const GONE: &str = "the entry went away while it was read";
-
-/// The bytes that one question may bring, in however many parts: some hundred thousand accounts or members. A server that sends
-/// more than the broker's memory holds would end the sessions of other directories, too.
-const MOST: usize = 64 * 1024 * 1024;
-/// What a value takes in memory besides its bytes.
-const VALUE: usize = 32;
-
-/// How much more of an answer there is room for.
-struct Room(usize);
-
-impl Default for Room {
-    fn default() -> Self {
-        Self(MOST)
-    }
-}
-
-impl Room {
-    fn take(&mut self, entry: &Entry) -> Result<(), Trouble> {
-        let size = entry.sizes().map(|bytes| bytes + VALUE).sum();
-        self.0 = self.0.checked_sub(size).ok_or_else(|| Trouble::Lost(ENDLESS.into()))?;
-        Ok(())
-    }
-}
-
-/// The entries of one search. Referrals to other domains and intermediate messages are left out; an entry that cannot be read
-/// is not: as if it were not there, what it holds would count as taken away.
-async fn collected(
-    mut ldap: Ldap,
-    base: &str,
-    scope: Scope,
-    filter: &str,
-    attributes: &[&str],
-    room: &mut Room,
-) -> Result<(Vec<Entry>, LdapResult), Trouble> {
-    let mut answers =
-        ldap.streaming_search(base, scope, filter, attributes.to_vec()).await.map_err(Trouble::from_ldap)?;
-    let mut entries = Vec::new();
-    while let Some(answer) = answers.next().await.map_err(Trouble::from_ldap)? {
-        if answer.is_ref() || answer.is_intermediate() {
-            continue;
-        }
-        let entry = Entry::read(answer).ok_or_else(|| Trouble::Lost(UNREADABLE.into()))?;
-        room.take(&entry)?;
-        entries.push(entry);
-    }
-    let result = answers.finish().await.success().map_err(Trouble::from_ldap)?;
-    Ok((entries, result))
-}
 
 /// What an operation brought. The LDAP crate panics over an answer that it cannot take apart; the connection is of no use
 /// then, but the broker works for other directories too.
@@ -409,17 +362,4 @@ async fn readable<T>(work: impl Future<Output = T>) -> Option<T> {
 fn cookie_of(control: &RawControl) -> Result<Vec<u8>, Trouble> {
     catch_unwind(AssertUnwindSafe(|| control.parse::<PagedResults>().cookie))
         .map_err(|_| Trouble::Lost(UNREADABLE.into()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn there_is_room_for_many_entries_and_not_for_any_number() {
-        let entry = Entry::default();
-        let mut room = Room(10 * VALUE);
-        assert!((0..10).all(|_| room.take(&entry).is_ok()));
-        assert!(matches!(room.take(&entry), Err(Trouble::Lost(why)) if why == ENDLESS));
-    }
 }
