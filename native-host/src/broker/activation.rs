@@ -152,8 +152,10 @@ impl Broker {
                 Err(self.flooded(&session.technician, limit, retry_after_s).await)
             }
             Err(error) => {
-                // Where it was written all the same, nobody waits for it.
-                self.abandon(std::slice::from_ref(session));
+                // Where it may have been written all the same, nobody waits for it.
+                if !matches!(self.ledger.session(&session.id).await, Ok(None)) {
+                    self.abandon(std::slice::from_ref(session));
+                }
                 Err(ledger_problem(&error))
             }
         }
