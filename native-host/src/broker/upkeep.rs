@@ -1,6 +1,6 @@
 //! What the broker does without being asked: recovery at the start, the periodic sweep, and `check`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ impl Broker {
         if set_back {
             tracing::warn!("the clock was set back since the last write; open sessions end now");
         }
-        let mut unrecorded = Vec::new();
+        let mut unrecorded = HashSet::new();
         let mut not_to_go_on = self.in_state(State::Activating, EndCause::GrantFailed).await?;
         if set_back {
             not_to_go_on.extend(self.in_state(State::Active, EndCause::ClockSetBack).await?);
@@ -63,7 +63,7 @@ impl Broker {
                 Err(error) => {
                     tracing::error!(%error, session = %session.id, "what became of a session could not be recorded yet");
                     self.abandon_for(&session, cause);
-                    unrecorded.push(session.account);
+                    unrecorded.insert(session.account);
                 }
             }
         }
