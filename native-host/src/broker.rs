@@ -36,7 +36,7 @@ mod tests;
 mod upkeep;
 mod view;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -44,7 +44,7 @@ use ticketgate_access::config::Config;
 use ticketgate_access::session::{Account, Session};
 use ticketgate_directory::Directory;
 use ticketgate_ledger::{Change, Ledger, LedgerError};
-use ticketgate_protocol::api::{Notice, Session as SessionView};
+use ticketgate_protocol::api::{EndCause, Notice, Session as SessionView};
 use ticketgate_protocol::ids::{DirectoryId, SessionId};
 use ticketgate_protocol::problem::{Code, Problem};
 
@@ -67,7 +67,8 @@ pub struct Broker {
     settings: RwLock<Arc<Snapshot>>,
     passwords: Passwords,
     remembered: Remembered,
-    /// Held while a configuration is being changed, so that no session begins by one that is gone.
+    /// Held while a configuration is being changed, or a clock that was set back followed, so that no session begins by one that
+    /// is gone.
     reload: tokio::sync::RwLock<()>,
     locks: AccountLocks,
     /// One extension at a time of an account: one that fails is undone to the end before it, which must not be another's.
@@ -75,7 +76,10 @@ pub struct Broker {
     ends: Ends,
     events: Events,
     skews: Mutex<BTreeMap<DirectoryId, TimeDelta>>,
-    abandoned: Mutex<BTreeSet<SessionId>>,
+    /// What is over though the ledger could not be told, and why.
+    abandoned: Mutex<BTreeMap<SessionId, EndCause>>,
+    /// What the time was before the clock was set back, until that is on record.
+    clock_was: Mutex<Option<DateTime<Utc>>>,
     floods: Mutex<BTreeMap<String, DateTime<Utc>>>,
     /// What is to be said while a ledger before this one is not read.
     unread: Mutex<Option<Notice>>,
@@ -99,6 +103,7 @@ impl Broker {
             events: Events::default(),
             skews: Mutex::default(),
             abandoned: Mutex::default(),
+            clock_was: Mutex::default(),
             floods: Mutex::default(),
             unread: Mutex::default(),
         })

@@ -192,9 +192,11 @@ impl Port {
                 Ok(ok) => Frame::Ok { id, ok },
                 Err(error) => Frame::Error { id, error },
             };
-            // The id is free before its answer is out: the extension may use it again at once.
-            drop((under_way, room));
+            // The id is free before its answer is out: the extension may use it again at once. The room is not: a browser
+            // that does not read gets no more answers made.
+            drop(under_way);
             outbox.send(&frame).await;
+            drop(room);
             if starts_events {
                 pump::run(&desk.client, &outbox).await;
             }

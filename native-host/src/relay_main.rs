@@ -4,6 +4,11 @@
 use std::io::Write;
 use std::process::ExitCode;
 
+/// As `ticketgate` does: passwords pass through here on their way to the clipboard.
+#[global_allocator]
+static MEMORY: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
+    zeroizing_alloc::ZeroAlloc(std::alloc::System);
+
 fn main() -> ExitCode {
     let argument = std::env::args_os().nth(1).map(|a| a.to_string_lossy().into_owned()).unwrap_or_default();
     // `ticketgate doctor` asks this of whatever a manifest names.

@@ -55,6 +55,11 @@ pub fn program(pid: i32) -> String {
     link.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
+/// Whether a process is the product's: broker, relay or clipboard holder.
+pub fn is_ours(pid: i32) -> bool {
+    matches!(program(pid).as_str(), "ticketgate" | "ticketgate-relay")
+}
+
 /// Where each needle stands in a process's memory: everything that can be read and was written to.
 ///
 /// # Errors

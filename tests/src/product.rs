@@ -320,7 +320,7 @@ impl Product {
         self.write_host(true)
     }
 
-    /// A script that sets what a relay needs to find this installation, then becomes the program. A browser hands its
+    /// A script that sets what a relay needs to find this installation, then becomes what browsers start. A browser hands its
     /// own environment to hosts, but two installations may share a test.
     fn write_host(&self, starts_broker: bool) -> Result<()> {
         use std::os::unix::fs::PermissionsExt;
@@ -330,7 +330,7 @@ impl Product {
                 script.push_str(&format!("export {name}={}\n", quoted(&value)));
             }
         }
-        script.push_str(&format!("exec {} \"$@\"\n", quoted(&self.binary.display().to_string())));
+        script.push_str(&format!("exec {} \"$@\"\n", quoted(&relay_binary()?.display().to_string())));
         let file = self.folder.write("host", script)?;
         Ok(std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o700))?)
     }
@@ -405,6 +405,16 @@ fn processes_of(folder: &Path) -> Vec<Pid> {
 /// It was not built.
 pub fn binary() -> Result<PathBuf> {
     built("TICKETGATE_BIN", "debug/ticketgate")
+}
+
+/// What browsers start: the relay beside the program under test, as it is installed.
+///
+/// # Errors
+/// It was not built.
+pub fn relay_binary() -> Result<PathBuf> {
+    let path = binary()?.with_file_name("ticketgate-relay");
+    anyhow::ensure!(path.exists(), "{} does not exist", path.display());
+    Ok(path)
 }
 
 /// The folder of the extension under test: `TICKETGATE_EXTENSION`, or the last one assembled.

@@ -10,8 +10,8 @@ use rustix::process::Signal;
 use ticketgate_protocol::EXTENSION_ID;
 use ticketgate_tests::leash::{Exit, Leashed};
 use ticketgate_tests::patience::{LIMIT, until};
-use ticketgate_tests::processes::{family, program, reachable_sockets};
-use ticketgate_tests::product::{Configuration, Product, binary};
+use ticketgate_tests::processes::{family, is_ours, program, reachable_sockets};
+use ticketgate_tests::product::{Configuration, Product, binary, relay_binary};
 use ticketgate_tests::workplace::Workplace;
 use ticketgate_tests::world::Folder;
 use ticketgate_tests::{Outcome, Result};
@@ -67,8 +67,14 @@ fn a_crash_of_broker_relay_or_clipboard_holder_leaves_no_core_file() -> Outcome 
     let socket = product.socket().display().to_string();
     let origin = format!("chrome-extension://{EXTENSION_ID}/");
     let broker = ["broker", "--config", &config, "--state", &state, "--socket", &socket];
-    for arguments in [broker.as_slice(), &[&origin], &["clipboard-holder"]] {
-        let mut command = with_cores(&binary()?, arguments, folder);
+    let (product, relay) = (binary()?, relay_binary()?);
+    for (program, arguments) in [
+        (&product, broker.as_slice()),
+        (&product, &[&origin]),
+        (&relay, &[&origin]),
+        (&product, &["clipboard-holder"]),
+    ] {
+        let mut command = with_cores(program, arguments, folder);
         let process = Leashed::start(command.env("TICKETGATE_STATE", &state), &log)?;
         until("the process to refuse core files", LIMIT, || wants_no_core(process.pid()))?;
         assert_eq!(crashed(process)?, Exit::Signal(6), "{arguments:?}");
@@ -83,8 +89,8 @@ fn no_product_process_can_be_reached_over_the_network_while_a_session_is_active(
     work.click_in_page()?;
     work.active_session()?;
     work.copied()?;
-    let mut ours: Vec<i32> =
-        family(work.browser.pid())?.into_iter().filter(|pid| program(*pid) == "ticketgate").collect();
+    let mut ours: Vec<i32> = family(work.browser.pid())?.into_iter().filter(|pid| is_ours(*pid)).collect();
+    assert!(ours.iter().any(|pid| program(*pid) == "ticketgate-relay"), "{ours:?}");
     ours.push(work.product.broker_pid()?);
     assert!(ours.len() >= 3, "broker, relay and clipboard holder: {ours:?}");
     for pid in ours {

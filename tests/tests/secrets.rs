@@ -3,7 +3,7 @@
 #![allow(clippy::expect_used, reason = "a test may panic: that is how it fails")]
 
 use ticketgate_tests::patience::{LIMIT, until};
-use ticketgate_tests::processes::{family, in_memory, program, started_with};
+use ticketgate_tests::processes::{family, in_memory, is_ours, program, started_with};
 use ticketgate_tests::secrets::{Needle, forms, in_files};
 use ticketgate_tests::workplace::{Workplace, saved_ticket, settings};
 use ticketgate_tests::{Outcome, Result};
@@ -22,7 +22,7 @@ fn loud() -> Result<Workplace> {
 
 /// The processes of the browser, and the product's own that it started: relays and clipboard holders.
 fn around(work: &Workplace) -> Result<(Vec<i32>, Vec<i32>)> {
-    Ok(family(work.browser.pid())?.into_iter().partition(|pid| program(*pid) != "ticketgate"))
+    Ok(family(work.browser.pid())?.into_iter().partition(|pid| !is_ours(*pid)))
 }
 
 fn is_holder(pid: i32) -> bool {
@@ -62,6 +62,10 @@ fn passwords_are_in_no_memory_but_the_brokers_and_the_clipboards_while_they_are_
     assert!(
         !browser.is_empty() && !relays.is_empty() && holders.len() == 1,
         "{browser:?} {relays:?} {holders:?}"
+    );
+    assert!(
+        relays.iter().all(|pid| program(*pid) == "ticketgate-relay"),
+        "what is installed is what is searched"
     );
     if !root() {
         // Not even their own user.

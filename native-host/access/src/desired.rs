@@ -276,7 +276,7 @@ fn opening_plan(
         seen.marker.as_ref().is_some_and(|m| m.generation == marker.generation && m.token == marker.token);
     let stays_open = seen.enabled && password_is_set;
     // An enabled account with the wrong end must not stay so for even one more write.
-    if stays_open && !same_end(seen.end, end) {
+    if stays_open && !same_end(seen, end, &marker) {
         steps.push(Step::SetEnd { until: end, marker: marker.clone() });
     } else if seen.enabled && !stays_open && !ends_by(seen.end, end) {
         steps.push(Step::Close);
@@ -357,11 +357,15 @@ fn missing(needed: &BTreeMap<Right, DateTime<Utc>>, observed: &Observed) -> Vec<
 /// A directory tells its time in whole seconds, and the answer takes a moment to arrive.
 const CLOCK_RESOLUTION: TimeDelta = TimeDelta::seconds(2);
 
-/// Two readings of one end through a clock of that resolution differ by less than this.
+/// Two readings of one end through a clock of that resolution differ by less than this. Two ends can be closer than that:
+/// an account's are told apart by its marker. A right carries none, so the directory's own end of it may be another session's
+/// that is this close; the broker's is exact.
 const END_TOLERANCE: TimeDelta = TimeDelta::seconds(3);
 
-fn same_end(seen: DirectoryEnd, wanted: DateTime<Utc>) -> bool {
-    matches!(seen, DirectoryEnd::At(at) if (at - wanted).abs() <= END_TOLERANCE)
+/// Whether an account's end is the wanted one: written for the same time of the broker's clock, and not moved since.
+fn same_end(seen: &ObservedAccount, wanted: DateTime<Utc>, marker: &Marker) -> bool {
+    seen.marker.as_ref().is_some_and(|m| m.until == marker.until)
+        && matches!(seen.end, DirectoryEnd::At(at) if (at - wanted).abs() <= END_TOLERANCE)
 }
 
 /// Whether the directory stops the account no later than wanted.

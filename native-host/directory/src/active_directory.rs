@@ -2,6 +2,7 @@
 
 mod check;
 mod clock;
+mod collect;
 mod delegation;
 mod dn;
 mod domain;

@@ -20,7 +20,7 @@ use super::{Broker, Caller, Snapshot, ledger_problem, records};
 enum Try {
     /// It is in the ledger.
     Done,
-    /// Another request was quicker, or the configuration is another one: read again and decide again.
+    /// Another request was quicker, or configuration or clock is another one: read again and decide again.
     Again,
     /// The key was answered before.
     Before(Answered),
@@ -102,9 +102,12 @@ impl Broker {
         }
         account.settled = false;
         let _no_reload = self.reload.read().await;
-        if !Arc::ptr_eq(snapshot, &self.settings()) {
+        // Another configuration, or a clock that was followed back meanwhile: by it the end would come too late.
+        if !Arc::ptr_eq(snapshot, &self.settings()) || self.clock.now() < session.requested_at {
             return Ok(Try::Again);
         }
+        let (remembered, open) =
+            (account.clone(), [others.as_slice(), std::slice::from_ref(session)].concat());
         let change = Change {
             name: "ledger.session_begin",
             at: session.requested_at,
@@ -130,7 +133,8 @@ impl Broker {
         };
         match self.commit(change).await {
             Ok(()) => {
-                // Due at its end from now on, whatever becomes of the activation.
+                // Due at its end from now on, whatever becomes of the activation, and of the ledger.
+                self.remembered.keep(&remembered, &open);
                 self.ends.at_latest(&session.account, session.until);
                 Ok(Try::Done)
             }
@@ -147,7 +151,13 @@ impl Broker {
             Err(LedgerError::TooMany { limit, retry_after_s }) => {
                 Err(self.flooded(&session.technician, limit, retry_after_s).await)
             }
-            Err(error) => Err(ledger_problem(&error)),
+            Err(error) => {
+                // Where it may have been written all the same, nobody waits for it.
+                if !matches!(self.ledger.session(&session.id).await, Ok(None)) {
+                    self.abandon(std::slice::from_ref(session));
+                }
+                Err(ledger_problem(&error))
+            }
         }
     }
 

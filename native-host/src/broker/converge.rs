@@ -89,16 +89,14 @@ impl Broker {
         let mut corrected = Vec::new();
         for _ in 0..PASSES {
             let trouble = |problem| trouble(problem, &sent);
-            let (account, sessions) = match self.due_marked(key).await {
-                Ok(found) => found,
+            let (account, sessions, lately, now) = match self.known(key).await {
+                Ok(Some(found)) => found,
+                Ok(None) => return Ok(None),
                 Err(error) => {
                     self.stop_what_is_over(key).await;
                     return Err(trouble(ledger_problem(&error)));
                 }
             };
-            let Some(account) = account else { return Ok(None) };
-            let now = self.clock.now();
-            let lately = self.over_lately(&account, now).await.map_err(|e| trouble(ledger_problem(&e)))?;
             let snapshot = self.settings();
             let directory = Self::directory(&snapshot, &account.directory).map_err(trouble)?;
             let observed = directory.observe(&account).await.map_err(|e| trouble(directory_problem(&e)))?;
@@ -212,6 +210,19 @@ impl Broker {
         refused.map_or(Carried::Whole, Carried::Refused)
     }
 
+    /// What the ledger has for an account, read at one time: with what is over marked as ending, and with what was over lately.
+    /// Remembered before anything is done by it, since taking it back must not need the ledger.
+    async fn known(
+        &self,
+        key: &AccountKey,
+    ) -> Result<Option<(Account, Vec<Session>, Vec<Session>, DateTime<Utc>)>, LedgerError> {
+        let (Some(account), sessions) = self.due_marked(key).await? else { return Ok(None) };
+        self.remembered.keep(&account, &sessions);
+        let now = self.clock.now();
+        let lately = self.over_lately(&account, now).await?;
+        Ok(Some((account, sessions, lately, now)))
+    }
+
     /// Sessions of a person's own account that are over but still answer for the rights that they gave.
     pub(super) async fn over_lately(
         &self,
@@ -260,8 +271,9 @@ impl Broker {
             let mut due: Vec<Session> = sessions.iter().filter(over).cloned().collect();
             let mut cause = EndCause::Expired;
             if due.is_empty() {
-                due = self.abandoned_among(&sessions);
-                cause = EndCause::GrantFailed;
+                let abandoned = self.abandoned_among(&sessions);
+                cause = abandoned.first().map_or(cause, |(_, cause)| *cause);
+                due = abandoned.into_iter().filter(|(_, why)| *why == cause).map(|(s, _)| s).collect();
             }
             if due.is_empty() {
                 return Ok((Some(account), sessions));

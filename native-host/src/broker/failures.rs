@@ -19,11 +19,18 @@ use super::{Broker, records};
 impl Broker {
     /// Remembers activations whose outcome could not be recorded: they are never completed later, when nobody waits.
     pub(super) fn abandon(&self, sessions: &[Session]) {
-        let given_up = sessions.iter().filter(|s| s.state == State::Activating).map(|s| s.id.clone());
-        self.abandoned.lock().unwrap_or_else(PoisonError::into_inner).extend(given_up);
+        for session in sessions.iter().filter(|s| s.state == State::Activating) {
+            self.abandon_for(session, EndCause::GrantFailed);
+        }
     }
 
-    /// The ledger knows now that they were given up.
+    /// Remembers that a session is over, since the ledger could not be told.
+    pub(super) fn abandon_for(&self, session: &Session, cause: EndCause) {
+        let mut abandoned = self.abandoned.lock().unwrap_or_else(PoisonError::into_inner);
+        abandoned.insert(session.id.clone(), cause);
+    }
+
+    /// The ledger knows now that they are over.
     pub(super) fn given_up(&self, sessions: &[Session]) {
         let mut abandoned = self.abandoned.lock().unwrap_or_else(PoisonError::into_inner);
         for session in sessions {
@@ -31,10 +38,12 @@ impl Broker {
         }
     }
 
-    pub(super) fn abandoned_among(&self, sessions: &[Session]) -> Vec<Session> {
+    /// Those that are over though the ledger has them as under way or active, and why.
+    pub(super) fn abandoned_among(&self, sessions: &[Session]) -> Vec<(Session, EndCause)> {
         let abandoned = self.abandoned.lock().unwrap_or_else(PoisonError::into_inner);
-        let given_up = |s: &&Session| s.state == State::Activating && abandoned.contains(&s.id);
-        sessions.iter().filter(given_up).cloned().collect()
+        let goes_on = |s: &&Session| matches!(s.state, State::Activating | State::Active);
+        let over = |s: &Session| abandoned.get(&s.id).map(|cause| (s.clone(), *cause));
+        sessions.iter().filter(goes_on).filter_map(over).collect()
     }
 
     /// Closes the account without the ledger: what cannot be recorded must not stand. Best effort; the directory's own end
@@ -47,8 +56,10 @@ impl Broker {
         now: DateTime<Utc>,
     ) {
         // As if they were ending already: what they gave to a person's own account is then known as theirs.
+        let over = self.abandoned_among(sessions);
+        let is_over = |s: &Session| s.state == State::Activating || over.iter().any(|(o, _)| o.id == s.id);
         let mut sessions = sessions.to_vec();
-        for session in sessions.iter_mut().filter(|s| s.state == State::Activating) {
+        for session in sessions.iter_mut().filter(|s| is_over(s)) {
             session.state = State::Ending;
         }
         for _ in 0..2 {
@@ -77,7 +88,14 @@ impl Broker {
                 Ok(_) => return,
                 Err(again) => return self.retry_later(key, &again.problem).await,
             },
-            Err(error) => tracing::error!(%error, "a failed activation could not be recorded yet"),
+            Err(error) => {
+                tracing::error!(%error, "a failed activation could not be recorded yet");
+                // Its caller is told that it failed, also where the ledger cannot even be read.
+                if let Some((_, sessions)) = self.remembered.of(key) {
+                    self.abandon(&sessions);
+                }
+                self.stop_what_is_over(key).await;
+            }
         }
         self.retry_later(key, &trouble.problem).await;
     }
@@ -181,8 +199,10 @@ impl Broker {
             Ok(Some((account, sessions))) => {
                 self.remembered.keep(&account, &sessions);
                 let left = !account.settled || sessions.iter().any(|s| s.state == State::Ending);
+                // The ledger has their ends too late.
+                let abandoned = !self.abandoned_among(&sessions).is_empty();
                 match next_due(&account, &sessions) {
-                    Some(at) if at > now => Some(at),
+                    Some(at) if at > now && !abandoned => Some(at),
                     Some(_) => pause,
                     None if left => pause,
                     None => None,

@@ -239,13 +239,16 @@ impl Broker {
     /// Once nothing is open, a wall clock that was set back can be followed again.
     pub(super) async fn follow_clock_when_idle(&self) {
         if self.clock.set_back_by() > chrono::TimeDelta::zero() {
+            // Nothing begins between the look and the following: it would have its end by the clock before.
+            let _none_begins = self.reload.write().await;
             let open = SessionFilter { open: true, limit: Some(1), ..SessionFilter::default() };
             if self.ledger.sessions(open).await.is_ok_and(|s| s.is_empty()) {
-                let was = self.clock.now();
+                self.note_clock_set_back(self.clock.now());
                 self.clock.follow_wall_clock();
-                self.record_clock_set_back(was, self.clock.now()).await;
+                self.ends.all_now(self.clock.now());
             }
         }
+        self.record_clock_set_back().await;
     }
 }
 

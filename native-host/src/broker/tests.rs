@@ -87,7 +87,7 @@ impl World {
             refused: AtomicU32::new(0),
             writes: AtomicBool::new(false),
             times: AtomicU32::new(u32::MAX),
-            unreadable: AtomicBool::new(false),
+            readable: AtomicU32::new(u32::MAX),
         });
         let broker = Broker::new(refusing.clone(), clock.clone(), Arc::new(OneDirectory(directory.clone())));
         broker.load_settings(&configuration()).await.unwrap();

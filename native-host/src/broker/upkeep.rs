@@ -1,7 +1,7 @@
 //! What the broker does without being asked: recovery at the start, the periodic sweep, and `check`.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -45,7 +45,7 @@ impl Broker {
         if set_back {
             tracing::warn!("the clock was set back since the last write; open sessions end now");
         }
-        let mut all_recorded = true;
+        let mut unrecorded = HashSet::new();
         let mut not_to_go_on = self.in_state(State::Activating, EndCause::GrantFailed).await?;
         if set_back {
             not_to_go_on.extend(self.in_state(State::Active, EndCause::ClockSetBack).await?);
@@ -62,17 +62,18 @@ impl Broker {
                 // A full disk must not keep rights: what is given up or over is taken away, and recorded when it can be.
                 Err(error) => {
                     tracing::error!(%error, session = %session.id, "what became of a session could not be recorded yet");
-                    self.abandon(&[session]);
-                    all_recorded = false;
+                    self.abandon_for(&session, cause);
+                    unrecorded.insert(session.account);
                 }
             }
         }
-        if let Some(was) = was.filter(|_| set_back && all_recorded) {
-            self.record_clock_set_back(was, now).await;
+        if let Some(was) = was.filter(|_| set_back) {
+            self.note_clock_set_back(was);
+            self.record_clock_set_back().await;
         }
         let mut due = 0;
         for account in self.ledger.standings().await.map_err(|e| ledger_problem(&e))? {
-            if account.settled {
+            if account.settled && !unrecorded.contains(&account.key) {
                 self.ends.set(&account.key, account.first_end);
             } else {
                 self.ends.set(&account.key, Some(now));
@@ -82,9 +83,22 @@ impl Broker {
         Ok(due)
     }
 
+    /// The clock was at `was`, and is followed back.
+    pub(super) fn note_clock_set_back(&self, was: DateTime<Utc>) {
+        let mut noted = self.clock_was.lock().unwrap_or_else(PoisonError::into_inner);
+        *noted = (*noted).max(Some(was));
+    }
+
     /// Nothing runs any more that a clock set back could lengthen, so from now on its time is the time: else one that was far
-    /// ahead once would end every session at every start, and keep the limits of people, until that time comes.
-    pub(super) async fn record_clock_set_back(&self, was: DateTime<Utc>, now: DateTime<Utc>) {
+    /// ahead once would end every session at every start, and keep the limits of people, until that time comes. Called again
+    /// until it is on record.
+    pub(super) async fn record_clock_set_back(&self) {
+        let ends = |cause: &EndCause| *cause == EndCause::ClockSetBack;
+        if self.abandoned.lock().unwrap_or_else(PoisonError::into_inner).values().any(ends) {
+            return;
+        }
+        let Some(was) = self.clock_was.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        let now = self.clock.now();
         let details = records::details([("was", was.to_rfc3339().into()), ("is", now.to_rfc3339().into())]);
         let change = Change {
             name: "ledger.clock_followed",
@@ -95,8 +109,8 @@ impl Broker {
         };
         if let Err(error) = self.commit(change).await {
             tracing::error!(%error, "the clock that was set back could not be recorded yet");
+            self.note_clock_set_back(was);
         }
-        self.ends.all_now(now);
     }
 
     /// The sessions in a state, with the cause that will be given for their end.

@@ -10,7 +10,8 @@ use ticketgate_protocol::problem::{Code, Problem};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::Mutex;
 
-/// Takes frames for stdout. Who sends waits until the browser has read; nothing is kept for one that does not read.
+/// Takes frames for stdout. Who sends waits until the browser has read, and a request keeps its room until then: for a browser
+/// that does not read no more is kept than what was under way.
 #[derive(Clone)]
 pub(super) struct Outbox {
     output: Arc<Mutex<Box<dyn AsyncWrite + Send + Unpin>>>,

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -35,6 +36,10 @@ pub(crate) struct Memory {
     pub(crate) sessions: Mutex<BTreeMap<String, Value>>,
     /// Keys as they came in, repeats included.
     pub(crate) keys: Mutex<Vec<String>>,
+    /// How often the overview was asked for.
+    pub(crate) overviews: AtomicUsize,
+    /// Letters of a notice in it.
+    pub(crate) notice: AtomicUsize,
     /// Seconds after which a copied password is to go.
     pub(crate) clear_after_s: Mutex<u32>,
 }
@@ -103,9 +108,11 @@ fn problem() -> (axum::http::StatusCode, Json<Value>) {
 }
 
 async fn overview(State(api): State<Api>) -> Json<Value> {
+    api.memory.overviews.fetch_add(1, Ordering::SeqCst);
     let mut overview = golden("reply.overview")["ok"].clone();
-    if api.memory.keys.lock().unwrap().iter().any(|k| k == "make-overview-huge") {
-        overview["notices"] = json!([{"level": "info", "text": "x".repeat(600 * 1024)}]);
+    let letters = api.memory.notice.load(Ordering::SeqCst);
+    if letters > 0 {
+        overview["notices"] = json!([{"level": "info", "text": "x".repeat(letters)}]);
     }
     Json(overview)
 }
@@ -183,15 +190,21 @@ impl World {
         relay
     }
 
+    /// The relay, whose frames nobody reads before [`Relay::read`].
+    pub(crate) fn unread(&self) -> Relay {
+        let origin = format!("chrome-extension://{}/", ticketgate_protocol::EXTENSION_ID);
+        self.started(env!("CARGO_BIN_EXE_ticketgate-relay"), &origin, &[])
+    }
+
     /// The relay's own binary, as `ticketgate install` names it where both were put in place.
     pub(crate) fn relay_for(&self, origin: &str, variables: &[(&str, &str)]) -> Relay {
-        self.started(env!("CARGO_BIN_EXE_ticketgate-relay"), origin, variables)
+        self.started(env!("CARGO_BIN_EXE_ticketgate-relay"), origin, variables).read()
     }
 
     /// The whole binary in the relay's place.
     pub(crate) fn whole_binary(&self) -> Relay {
         let origin = format!("chrome-extension://{}/", ticketgate_protocol::EXTENSION_ID);
-        self.started(env!("CARGO_BIN_EXE_ticketgate"), &origin, &[])
+        self.started(env!("CARGO_BIN_EXE_ticketgate"), &origin, &[]).read()
     }
 
     fn started(&self, binary: &str, origin: &str, variables: &[(&str, &str)]) -> Relay {
@@ -210,7 +223,23 @@ impl World {
             .spawn()
             .unwrap();
         let (sender, frames) = channel();
-        let mut stdout = child.stdout.take().unwrap();
+        let unread = child.stdout.take().map(|stdout| (stdout, sender));
+        Relay { stdin: child.stdin.take(), child, unread, frames }
+    }
+}
+
+/// A running relay. Killed when dropped.
+pub(crate) struct Relay {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    unread: Option<(ChildStdout, Sender<Value>)>,
+    frames: Receiver<Value>,
+}
+
+impl Relay {
+    /// Reads its frames from now on.
+    pub(crate) fn read(mut self) -> Self {
+        let (mut stdout, sender) = self.unread.take().unwrap();
         std::thread::spawn(move || {
             let mut length = [0; 4];
             while stdout.read_exact(&mut length).is_ok() {
@@ -221,18 +250,9 @@ impl World {
                 let _ = sender.send(serde_json::from_str(&text).unwrap());
             }
         });
-        Relay { stdin: child.stdin.take(), child, frames }
+        self
     }
-}
 
-/// A running relay. Killed when dropped.
-pub(crate) struct Relay {
-    child: Child,
-    stdin: Option<ChildStdin>,
-    frames: Receiver<Value>,
-}
-
-impl Relay {
     pub(crate) fn greet(&mut self) -> Value {
         self.send(&golden("request.hello"));
         self.reply()

@@ -1,5 +1,6 @@
 //! Many requests at once: by id, out of order, within bounds, each carried out once.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -64,6 +65,31 @@ fn more_than_32_requests_at_once_are_refused_and_none_is_queued() {
 }
 
 #[test]
+fn for_a_browser_that_does_not_read_no_more_is_asked_than_has_room_and_everything_is_answered_once_it_reads()
+{
+    let world = World::new();
+    world.memory.notice.store(400 * 1024, Ordering::SeqCst);
+    let _broker = world.broker();
+    let mut relay = world.unread();
+    relay.send(&golden("request.hello"));
+    let asked = || world.memory.overviews.load(Ordering::SeqCst);
+    for n in 0..60 {
+        relay.send(&json!({"id": format!("o{n}"), "method": "overview"}));
+        // Each is asked for, and its answer made, before the next comes: as long as there is room.
+        let next = Instant::now() + Duration::from_millis(if asked() < n { 0 } else { 500 });
+        while asked() <= n && Instant::now() < next {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!((31..=32).contains(&asked()), "{} were asked for", asked());
+    let mut relay = relay.read();
+    let answered: std::collections::BTreeSet<_> =
+        (0..61).map(|_| relay.reply()["id"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(answered.len(), 61, "each once");
+}
+
+#[test]
 fn an_id_under_way_is_not_taken_twice() {
     let world = World::new();
     let _broker = world.broker();
@@ -92,7 +118,7 @@ fn an_answer_over_the_cap_becomes_a_problem_and_the_port_lives() {
     let world = World::new();
     let _broker = world.broker();
     let mut relay = world.greeted();
-    world.memory.keys.lock().unwrap().push("make-overview-huge".into());
+    world.memory.notice.store(600 * 1024, Ordering::SeqCst);
     relay.send(&json!({"id": "1", "method": "overview"}));
     let reply = relay.reply();
     assert_eq!((&reply["id"], &reply["error"]["code"]), (&json!("1"), &json!("too_large")));

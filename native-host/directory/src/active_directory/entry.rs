@@ -23,7 +23,7 @@ pub(crate) struct Part {
 }
 
 impl Entry {
-    /// Reads a server's answer; none when it is a referral or malformed.
+    /// Reads a server's answer; none when it is no entry, or malformed.
     pub(crate) fn read(answer: ResultEntry) -> Option<Self> {
         let mut parts = constructed(answer.0, 4)?.into_iter();
         let dn = String::from_utf8(primitive(parts.next()?)?).ok()?;
@@ -35,6 +35,13 @@ impl Entry {
             values.insert(name.to_ascii_lowercase(), found?);
         }
         Some(Self { dn, values })
+    }
+
+    /// How many bytes its name, each attribute's name and each value has.
+    pub(crate) fn sizes(&self) -> impl Iterator<Item = usize> {
+        let names = self.values.keys().map(String::len);
+        let values = self.values.values().flatten().map(Vec::len);
+        std::iter::once(self.dn.len()).chain(names).chain(values)
     }
 
     /// The first value as text.
@@ -63,8 +70,9 @@ impl Entry {
         let prefix = format!("{};range=", name.to_ascii_lowercase());
         let ranged =
             self.values.iter().find_map(|(name, values)| Some((name.strip_prefix(&prefix)?, values)));
+        // One that is no text is none that anybody knows, but it is there.
         let owned = |values: &Vec<Vec<u8>>| {
-            values.iter().filter_map(|value| String::from_utf8(value.clone()).ok()).collect::<Vec<_>>()
+            values.iter().map(|value| String::from_utf8_lossy(value).into_owned()).collect::<Vec<_>>()
         };
         match ranged {
             Some((range, values)) => {

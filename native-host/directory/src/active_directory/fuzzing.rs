@@ -52,13 +52,16 @@ pub fn readers(bytes: &[u8]) {
             escape_rdn_value(text)
         );
     }
-    if let Some(note) = marker::parse(text)
-        && let Ok(written) = marker::format(&note)
-    {
-        assert_eq!(marker::parse(&written).as_ref(), Some(&note));
-    }
+    marker::parse(text).iter().for_each(survives);
     let _ = clock::generalized_time(text);
     let _ = clock::end_of(Some(text));
+}
+
+/// A note that can be written is read again as the same.
+fn survives(note: &Marker) {
+    if let Ok(written) = marker::format(note) {
+        assert_eq!(marker::parse(&written).as_ref(), Some(note));
+    }
 }
 
 /// Asks whoever is at the other end one of the questions that a session needs.
@@ -76,9 +79,7 @@ pub async fn ask(stream: UnixStream, question: u8) -> Result<(), DirectoryError>
     let lost = |trouble: super::failure::Trouble| trouble.writing("fuzz");
     match question % 8 {
         0 => {
-            let found =
-                link.search_in_pages(UNIT, filter::ANY, &["memberOf"], Vec::new()).await.map_err(lost)?;
-            assert!(found.iter().all(|entry| entry.part("memberOf").next.is_none_or(|next| next > 0)));
+            link.search_in_pages(UNIT, filter::ANY, &["memberOf"], Vec::new()).await.map_err(lost)?;
         }
         1 => {
             let Some(entry) = link.entry(UNIT, &["member"], Vec::new()).await.map_err(lost)? else {
@@ -103,11 +104,7 @@ pub async fn ask(stream: UnixStream, question: u8) -> Result<(), DirectoryError>
             if let Some(account) = seen.account {
                 assert!(guid::name(&account.identity).is_some(), "an identity that cannot be asked for");
                 assert!(account.right_ends.iter().all(|(right, _)| account.rights.contains(right)));
-                assert!(
-                    account
-                        .marker
-                        .is_none_or(|note: Marker| marker::format(&note).is_ok() || !note.token.is_empty())
-                );
+                account.marker.iter().for_each(survives);
             }
         }
     }

@@ -13,6 +13,7 @@ use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapError, LdapResult, Mod, S
 use rustls::ClientConfig;
 use tokio::task::JoinHandle;
 
+use super::collect::{Room, collected};
 use super::entry::{Entry, Part};
 use super::failure::{Trouble, code, connecting};
 use super::filter;
@@ -22,7 +23,7 @@ use crate::{DirectoryError, Secret};
 
 /// Entries in one page of a long answer.
 const PAGE: i32 = 500;
-/// The most parts of one answer: half a million accounts, a million and a half members. A server that goes on after them never ends.
+/// The most parts of one answer. A server that goes on after them never ends.
 const PARTS: usize = 1_000;
 
 /// A bound connection. Clones share it; the last one to go closes it.
@@ -190,7 +191,7 @@ impl Link {
         attributes: &[&str],
         controls: Vec<RawControl>,
     ) -> Result<Vec<Entry>, Trouble> {
-        Ok(self.search_once(base, scope, filter, attributes, controls).await?.0)
+        Ok(self.search_once(base, scope, filter, attributes, controls, &mut Room::default()).await?.0)
     }
 
     async fn search_once(
@@ -200,23 +201,18 @@ impl Link {
         filter: &str,
         attributes: &[&str],
         controls: Vec<RawControl>,
+        room: &mut Room,
     ) -> Result<(Vec<Entry>, LdapResult), Trouble> {
         let mut ldap = self.ldap.clone();
         if !controls.is_empty() {
             ldap.with_controls(controls);
         }
         // The crate's own limit starts anew with every entry of an answer.
-        let asked = ldap.search(base, scope, filter, attributes.to_vec());
-        let result = match tokio::time::timeout(self.timeout, answered(asked)).await {
+        let asked = collected(ldap, base, scope, filter, attributes, room);
+        let result = match tokio::time::timeout(self.timeout, readable(asked)).await {
             Err(_) => Err(Trouble::Lost("no answer in time".into())),
-            Ok(Err(trouble)) => Err(trouble),
-            Ok(Ok(found)) => match found.success() {
-                Ok((entries, result)) => {
-                    let read = entries.into_iter().filter(|e| !e.is_ref()).filter_map(Entry::read);
-                    Ok((read.collect(), result))
-                }
-                Err(error) => Err(Trouble::from_ldap(error)),
-            },
+            Ok(None) => Err(Trouble::Lost(UNREADABLE.into())),
+            Ok(Some(result)) => result,
         };
         self.note(result)
     }
@@ -229,12 +225,12 @@ impl Link {
         attributes: &[&str],
         controls: Vec<RawControl>,
     ) -> Result<Vec<Entry>, Trouble> {
-        let (mut entries, mut cookie) = (Vec::new(), Vec::new());
+        let (mut entries, mut cookie, mut room) = (Vec::new(), Vec::new(), Room::default());
         for _ in 0..PARTS {
             let page = PagedResults { size: PAGE, cookie: std::mem::take(&mut cookie) };
             let controls = controls.iter().cloned().chain([RawControl::from(page)]).collect();
             let (found, answered) =
-                self.search_once(base, Scope::Subtree, filter, attributes, controls).await?;
+                self.search_once(base, Scope::Subtree, filter, attributes, controls, &mut room).await?;
             entries.extend(found);
             for Control(kind, control) in &answered.ctrls {
                 if matches!(kind, Some(ControlType::PagedResults)) {
@@ -255,9 +251,19 @@ impl Link {
         attributes: &[&str],
         controls: Vec<RawControl>,
     ) -> Result<Option<Entry>, Trouble> {
-        match self.search(dn, Scope::Base, filter::ANY, attributes, controls).await {
+        self.entry_within(dn, attributes, controls, &mut Room::default()).await
+    }
+
+    async fn entry_within(
+        &self,
+        dn: &str,
+        attributes: &[&str],
+        controls: Vec<RawControl>,
+        room: &mut Room,
+    ) -> Result<Option<Entry>, Trouble> {
+        match self.search_once(dn, Scope::Base, filter::ANY, attributes, controls, room).await {
             Err(trouble) if trouble.is(&[code::NO_SUCH_OBJECT]) => Ok(None),
-            found => Ok(found?.into_iter().next()),
+            found => Ok(found?.0.into_iter().next()),
         }
     }
 
@@ -277,14 +283,18 @@ impl Link {
         first: Part,
         controls: &[RawControl],
     ) -> Result<Vec<String>, Trouble> {
-        let Part { mut values, mut next } = first;
+        let (Part { mut values, mut next }, mut room) = (first, Room::default());
         for _ in 0..PARTS {
             let Some(from) = next else { return Ok(values) };
             let wanted = format!("{attribute};range={from}-*");
-            let Some(entry) = self.entry(dn, &[&wanted], controls.to_vec()).await? else { return Ok(values) };
+            let entry = self.entry_within(dn, &[&wanted], controls.to_vec(), &mut room).await?;
+            // The values so far are not all: what is missing would count as taken away.
+            let Some(entry) = entry else { return self.note(Err(Trouble::Lost(GONE.into()))) };
             let part = entry.part(attribute);
-            // A server that does not move on would be asked for ever.
-            next = part.next.filter(|following| *following > from);
+            if part.next.is_some_and(|following| following <= from) {
+                return self.note(Err(Trouble::Lost(UNREADABLE.into())));
+            }
+            next = part.next;
             values.extend(part.values);
         }
         self.note(Err(Trouble::Lost(ENDLESS.into())))
@@ -330,8 +340,9 @@ impl Link {
     }
 }
 
-const UNREADABLE: &str = "the server's answer cannot be read";
-const ENDLESS: &str = "the server's answer does not end";
+pub(super) const UNREADABLE: &str = "the server's answer cannot be read";
+pub(super) const ENDLESS: &str = "the server's answer does not end";
+const GONE: &str = "the entry went away while it was read";
 
 /// What an operation brought. The LDAP crate panics over an answer that it cannot take apart; the connection is of no use
 /// then, but the broker works for other directories too.

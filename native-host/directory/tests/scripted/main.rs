@@ -17,12 +17,12 @@ use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
 use ticketgate_access::config::{self, SecretRef};
-use ticketgate_access::desired::Step;
+use ticketgate_access::desired::{Observed, Step};
 use ticketgate_access::session::{Account, AccountKey, Right};
 use ticketgate_directory::{ActiveDirectory, Directory, DirectoryError};
 use ticketgate_protocol::api::Mode;
 
-use server::{ACCOUNT, GROUP, LINK_TTL, Server, Shown, Writes};
+use server::{ACCOUNT, GROUP, LINK_TTL, Reads, Server, Shown, Writes};
 
 fn config(server: &Server) -> config::ActiveDirectory {
     use std::os::unix::fs::PermissionsExt;
@@ -149,6 +149,41 @@ async fn memberships_that_come_in_parts_are_all_seen() {
     let rights = directory(&server).observe(&account()).await.unwrap().account.unwrap().rights;
     let names: Vec<_> = rights.iter().map(|right| right.0.as_str()).collect();
     assert_eq!(names, ["CN=First,DC=acme,DC=test", "CN=Second,DC=acme,DC=test", "CN=Third,DC=acme,DC=test"]);
+}
+
+/// What is not seen would be called taken away.
+#[tokio::test]
+async fn an_account_that_cannot_be_read_whole_is_a_failed_look_and_not_an_account_without() {
+    for reads in [Reads::Malformed, Reads::Stuck, Reads::Vanishing] {
+        let server = Server::start();
+        let directory = directory(&server);
+        grant(&directory, 60).await.unwrap();
+        let seen = directory.observe(&account()).await.unwrap();
+        server.state.lock().unwrap().reads = reads;
+        let error = directory.observe(&account()).await.unwrap_err();
+        assert!(error.is_passing(), "{reads:?}: {error}");
+        if reads == Reads::Malformed {
+            for step in [Step::Revoke(Right(GROUP.into())), Step::Delete] {
+                directory
+                    .apply(&account(), &Observed { account: None, ..seen.clone() }, &step, None)
+                    .await
+                    .unwrap_err();
+            }
+        }
+        server.state.lock().unwrap().reads = Reads::Well;
+        assert!(
+            directory.observe(&account()).await.unwrap().account.is_some(),
+            "{reads:?}: on another connection"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_comes_along_with_an_entry_is_left_out() {
+    let server = Server::start();
+    server.state.lock().unwrap().reads = Reads::Accompanied;
+    let rights = directory(&server).observe(&account()).await.unwrap().account.unwrap().rights;
+    assert_eq!(rights.len(), 3, "{rights:?}");
 }
 
 #[tokio::test]

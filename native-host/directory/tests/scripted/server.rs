@@ -49,8 +49,24 @@ pub enum Shown {
     Number,
 }
 
+/// How it answers what is asked about the account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reads {
+    #[default]
+    Well,
+    /// With an entry that is none.
+    Malformed,
+    /// With a referral and an intermediate message before the entry.
+    Accompanied,
+    /// The second part of the memberships comes again and again.
+    Stuck,
+    /// The account is deleted before the second part.
+    Vanishing,
+}
+
 #[derive(Debug, Default)]
 pub struct State {
+    pub reads: Reads,
     pub writes: Writes,
     /// The result code of a search for the account.
     pub search_result: u8,
@@ -266,6 +282,16 @@ fn search(body: &[(u8, Vec<u8>)], controls: &[Control], state: &State) -> Vec<Ve
             let from: u32 = asked.trim_end_matches("-*").parse().unwrap();
             entry(ACCOUNT, &[(&format!("memberOf;range={from}-{from}"), &["CN=Again,DC=acme,DC=test"])])
         }
+        _ if state.reads == Reads::Malformed => {
+            let malformed = tlv(0x64, &[tlv(4, ACCOUNT.as_bytes()), tlv(4, b"no attributes")].concat());
+            return vec![malformed, result(0x65, 0)];
+        }
+        _ if state.reads == Reads::Vanishing && wanted.iter().any(|name| name == "memberOf;range=2-*") => {
+            return vec![result(0x65, 32)];
+        }
+        _ if state.reads == Reads::Stuck && wanted.iter().any(|name| name == "memberOf;range=2-*") => {
+            entry(ACCOUNT, &[("memberOf;range=0-1", &["CN=First,DC=acme,DC=test"])])
+        }
         // The second part of the memberships.
         _ if wanted.iter().any(|name| name == "memberOf;range=2-*") => {
             entry(ACCOUNT, &[("memberOf;range=2-*", &["CN=Third,DC=acme,DC=test"])])
@@ -276,6 +302,11 @@ fn search(body: &[(u8, Vec<u8>)], controls: &[Control], state: &State) -> Vec<Ve
             account("jit-tech1", &groups)
         }
     };
+    if state.reads == Reads::Accompanied {
+        let referral = tlv(0x73, &tlv(4, b"ldap://child.acme.test/DC=child,DC=acme,DC=test"));
+        let intermediate = tlv(0x79, &tlv(0x80, b"1.2.3"));
+        return vec![referral, intermediate, entry, result(0x65, 0)];
+    }
     vec![entry, result(0x65, 0)]
 }
 

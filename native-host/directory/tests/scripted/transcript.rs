@@ -35,7 +35,7 @@ pub fn request(kind: u8, body: &[u8], controls: &[(String, bool)]) -> String {
 pub fn answer(message: &[u8]) -> String {
     let (kind, body) = parts(message).remove(0);
     let body = parts(&body);
-    if kind == 0x64 {
+    if kind == 0x64 && body[1].0 == 0x30 {
         let mut line = format!("< entry {}", named(&text(&body[0].1)));
         for (_, attribute) in parts(&body[1].1) {
             let attribute = parts(&attribute);

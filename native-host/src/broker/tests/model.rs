@@ -245,13 +245,20 @@ impl BuildDirectory for OneDirectory {
 /// A clock that a test moves.
 pub(super) struct TestClock {
     now: Mutex<DateTime<Utc>>,
+    /// How far the wall clock stands behind.
+    behind: Mutex<TimeDelta>,
     moved: tokio::sync::Notify,
 }
 
 impl TestClock {
     pub(super) fn new() -> Arc<Self> {
         let start = DateTime::from_timestamp(1_900_000_000, 0).unwrap();
-        Arc::new(Self { now: Mutex::new(start), moved: tokio::sync::Notify::new() })
+        Arc::new(Self { now: Mutex::new(start), behind: Mutex::default(), moved: tokio::sync::Notify::new() })
+    }
+
+    /// The wall clock is set back; the time goes on until the clock is followed.
+    pub(super) fn set_back(&self, seconds: i64) {
+        *self.behind.lock().unwrap() = TimeDelta::seconds(seconds);
     }
 
     pub(super) fn pass(&self, seconds: i64) {
@@ -277,10 +284,12 @@ impl Clock for TestClock {
         }
     }
 
-    fn follow_wall_clock(&self) {}
+    fn follow_wall_clock(&self) {
+        *self.now.lock().unwrap() -= std::mem::take(&mut *self.behind.lock().unwrap());
+    }
 
     fn set_back_by(&self) -> TimeDelta {
-        TimeDelta::zero()
+        *self.behind.lock().unwrap()
     }
 }
 
@@ -294,8 +303,16 @@ pub(super) struct Refusing {
     pub(super) writes: AtomicBool,
     /// How often, at most.
     pub(super) times: AtomicU32,
-    /// Nothing of accounts and sessions can be read either.
-    pub(super) unreadable: AtomicBool,
+    /// Nothing of accounts and sessions can be read either, once so many reads were answered.
+    pub(super) readable: AtomicU32,
+}
+
+impl Refusing {
+    fn read(&self) -> Result<(), ticketgate_ledger::LedgerError> {
+        let left = |n: u32| if n == u32::MAX { Some(n) } else { n.checked_sub(1) };
+        let read = self.readable.fetch_update(Ordering::SeqCst, Ordering::SeqCst, left);
+        read.map(drop).map_err(|_| ticketgate_ledger::LedgerError::Unavailable("damaged".into()))
+    }
 }
 
 #[async_trait]
@@ -317,12 +334,14 @@ impl ticketgate_ledger::Ledger for Refusing {
         &self,
         id: &ticketgate_protocol::ids::SessionId,
     ) -> Result<Option<ticketgate_access::session::Session>, ticketgate_ledger::LedgerError> {
+        self.read()?;
         self.inner.session(id).await
     }
     async fn sessions(
         &self,
         filter: ticketgate_ledger::SessionFilter,
     ) -> Result<Vec<ticketgate_access::session::Session>, ticketgate_ledger::LedgerError> {
+        self.read()?;
         self.inner.sessions(filter).await
     }
     async fn account(
@@ -330,9 +349,7 @@ impl ticketgate_ledger::Ledger for Refusing {
         key: &ticketgate_access::session::AccountKey,
     ) -> Result<Option<(Account, Vec<ticketgate_access::session::Session>)>, ticketgate_ledger::LedgerError>
     {
-        if self.unreadable.load(Ordering::SeqCst) {
-            return Err(ticketgate_ledger::LedgerError::Unavailable("damaged".into()));
-        }
+        self.read()?;
         self.inner.account(key).await
     }
     async fn accounts(&self) -> Result<Vec<Account>, ticketgate_ledger::LedgerError> {

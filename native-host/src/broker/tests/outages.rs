@@ -51,12 +51,49 @@ async fn what_is_over_is_taken_away_also_while_the_ledger_cannot_even_be_read() 
         world.activate(policy, "k1").await;
         world.run();
         world.refusing.refuses.store(true, Ordering::SeqCst);
-        world.refusing.unreadable.store(true, Ordering::SeqCst);
+        world.refusing.readable.store(0, Ordering::SeqCst);
         world.clock.pass(3601);
         let held = || -> Vec<_> {
             world.directory.accounts.lock().unwrap().values().flat_map(|a| a.rights.clone()).collect()
         };
         world.until("the right to be taken", || {}, async |_| held().is_empty()).await;
+    }
+}
+
+/// Whichever read fails, and every read and write after it: what the caller is told of as failed is taken back at once, and
+/// stays so when the ledger is back.
+#[tokio::test]
+async fn an_activation_that_the_ledger_forgets_on_the_way_is_taken_back_and_not_completed_later() {
+    for policy in ["domain", "burner", "own"] {
+        let mut reads = 0;
+        loop {
+            let world = World::with_ledger_refusing("").await;
+            world.directory.person("tech1", &[]);
+            world.run();
+            world.refusing.readable.store(reads, Ordering::SeqCst);
+            let result = world.try_activate(policy, "k1", 3600).await;
+            if result.is_ok() {
+                break;
+            }
+            assert_eq!(result, Err(Code::LedgerDown), "{policy} {reads}");
+            let sessions = world.ledger.sessions(Default::default()).await.unwrap();
+            // Only the answer was lost: it was read back and is on record.
+            if sessions.first().is_none_or(|session| session.state != State::Active) {
+                let accounts = world.directory.accounts.lock().unwrap().clone();
+                let jit = |name: &str| name != "tech1";
+                let open = |(name, seen): (&String, &ticketgate_access::desired::ObservedAccount)| {
+                    !seen.rights.is_empty() || jit(name) && seen.enabled
+                };
+                assert!(!accounts.iter().any(open), "{policy} {reads}: {accounts:?}");
+                world.refusing.readable.store(u32::MAX, Ordering::SeqCst);
+                world.clock.pass(10);
+                for session in world.broker.list(Default::default()).await.unwrap() {
+                    world.becomes(&session, State::Failed).await;
+                }
+            }
+            reads += 1;
+        }
+        assert!(reads > 4, "{policy}: {reads}");
     }
 }
 
@@ -230,6 +267,29 @@ async fn a_broker_that_starts_on_a_ledger_that_cannot_be_written_takes_back_what
     next.broker.sweep().await.unwrap();
     let sessions = next.ledger.sessions(ticketgate_ledger::SessionFilter::default()).await.unwrap();
     assert_eq!(sessions.iter().map(|s| s.state).collect::<Vec<_>>(), [State::Failed]);
+}
+
+#[tokio::test]
+async fn a_clock_set_back_ends_what_was_open_also_where_the_next_broker_cannot_write_that() {
+    for policy in ["domain", "burner", "own"] {
+        let world = World::new().await;
+        world.directory.person("tech1", &[]);
+        let session = world.activate(policy, "k1").await;
+        world.clock.pass(-600);
+        let next = World::on(world.folder, world.clock, world.directory, "*").await;
+        next.refusing.refuses.store(true, Ordering::SeqCst);
+        assert_eq!(next.broker.recover().await.unwrap(), 1, "{policy}: due at once");
+        next.run();
+        let held = || -> Vec<_> {
+            next.directory.accounts.lock().unwrap().values().flat_map(|a| a.rights.clone()).collect()
+        };
+        next.until("the right to be taken", || {}, async |_| held().is_empty()).await;
+        assert_eq!(next.session(&session).await.state, State::Active, "{policy}: not reported as ended");
+        next.refusing.refuses.store(false, Ordering::SeqCst);
+        next.clock.pass(10);
+        let ended = next.becomes(&session, State::Ended).await;
+        assert_eq!(ended.end_cause, Some(EndCause::ClockSetBack), "{policy}");
+    }
 }
 
 #[tokio::test]

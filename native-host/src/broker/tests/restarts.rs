@@ -67,6 +67,44 @@ async fn a_clock_that_was_far_ahead_once_ends_sessions_once_and_not_at_every_sta
 }
 
 #[tokio::test]
+async fn a_clock_followed_back_is_recorded_as_soon_as_the_ledger_can_be_written_and_then_no_start_suspects_it()
+ {
+    let world = World::with_ledger_refusing("ledger.clock_followed").await;
+    let session = world.activate("domain", "k1").await;
+    world.end(&session, "k2").await;
+    world.clock.set_back(86_400);
+    world.refusing.refuses.store(true, Ordering::SeqCst);
+    world.broker.sweep().await.unwrap();
+    let told = async |world: &World| world.actions().await.iter().filter(|a| *a == "clock.set_back").count();
+    assert_eq!(told(&world).await, 0);
+    world.refusing.refuses.store(false, Ordering::SeqCst);
+    let session = world.activate("domain", "k3").await;
+    world.broker.sweep().await.unwrap();
+    assert_eq!(told(&world).await, 1, "once");
+    let world = world.restarted().await;
+    assert_eq!(world.session(&session).await.state, State::Active);
+}
+
+#[tokio::test]
+async fn an_activation_under_way_while_the_clock_is_followed_back_gets_its_end_by_the_new_time() {
+    let world = World::new().await;
+    world.directory.person("tech1", &[]);
+    world.directory.set(Mood::Held);
+    let follow = async {
+        // Decided already, and looks at the directory before it is written.
+        let key = ticketgate_access::session::AccountKey("acme-ad/membership/tech1".into());
+        let decided = async |world: &World| world.broker.locks.of(&key).try_lock().is_err();
+        world.until("the activation to be decided", || {}, decided).await;
+        world.clock.set_back(86_400);
+        world.broker.follow_clock_when_idle().await;
+        world.directory.set(Mood::Well);
+    };
+    let (session, ()) = tokio::join!(world.activate("own", "k1"), follow);
+    assert_eq!(session.state, State::Active);
+    assert_eq!(session.expires_at, world.clock.now() + TimeDelta::hours(1));
+}
+
+#[tokio::test]
 async fn without_the_key_of_the_audit_log_what_is_open_ends_and_nothing_begins_until_it_is_back() {
     let world = World::new().await;
     let session = world.activate("domain", "k1").await;

@@ -48,6 +48,35 @@ fn a_shortened_end_is_written_before_anything_else() {
 }
 
 #[test]
+fn of_two_sessions_that_end_within_a_moment_of_each_other_the_directory_has_the_later_end_and_then_the_earlier()
+ {
+    let end = |world: &World| world.directory.account.as_ref().unwrap().end;
+    let at = |seconds| DirectoryEnd::At(floor_to_second(start() + TimeDelta::seconds(seconds)));
+    for apart in 1..5 {
+        let mut world = with_sessions(Mode::Dedicated, &[3600]);
+        world.start(&[right("R2")], 3600 + apart);
+        assert!(world.converge(usize::MAX));
+        assert_eq!(end(&world), at(3600 + apart), "{apart}");
+        world.end(1);
+        assert!(world.converge(usize::MAX));
+        assert_eq!(end(&world), at(3600), "{apart}");
+    }
+}
+
+#[test]
+fn an_end_is_written_once_however_the_measured_difference_of_the_clocks_moves() {
+    for skew_ms in [0, 1_400, -1_400, 1_990, 2_010, -2_010, 2_990, 40_000] {
+        let mut world = World::new(Mode::Dedicated, skew_ms, false);
+        world.start(&[right("R1")], 3600);
+        assert!(world.converge(usize::MAX));
+        for look in 0..30 {
+            world.pass(0);
+            assert_eq!(steps(&mut world), [], "{skew_ms} {look}");
+        }
+    }
+}
+
+#[test]
 fn an_end_that_somebody_removed_is_put_back_before_anything_else() {
     let mut world = with_sessions(Mode::Dedicated, &[3600]);
     world.tamper(&Tampering::EnableForEver);
