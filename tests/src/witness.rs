@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::Result;
 use crate::ldap::{Account, Expiry, View};
+use crate::patience::{LIMIT, wait_for};
 use crate::samba::SambaAd;
 use crate::samba::audit::Record;
 use anyhow::{Context, ensure};
@@ -238,11 +239,20 @@ fn is_named(account: &Account, name: &str) -> bool {
 }
 
 /// Checks every chain of an export in JSON Lines from its first record to the head that the ledger notes, and answers the
-/// records.
+/// records. Where a broker went on writing during the export, another one is made.
 ///
 /// # Errors
-/// It is not whole.
-pub fn audit_is_whole(export: &str, ledger: &Ledger) -> Result<Vec<Value>> {
+/// It is not whole; there is no export.
+pub fn audit_is_whole(ledger: &Ledger, mut export: impl FnMut() -> Result<String>) -> Result<Vec<Value>> {
+    let (export, heads) = wait_for("an export during which nothing is written", LIMIT, || {
+        let before = ledger.heads()?;
+        let export = export()?;
+        Ok((ledger.heads()? == before).then_some((export, before)))
+    })?;
+    chains_end_with(&export, &heads)
+}
+
+fn chains_end_with(export: &str, heads: &BTreeMap<String, Vec<u8>>) -> Result<Vec<Value>> {
     let mut chains: BTreeMap<String, (u64, Vec<u8>)> = BTreeMap::new();
     let mut records = Vec::new();
     for line in export.lines() {
@@ -270,8 +280,8 @@ pub fn audit_is_whole(export: &str, ledger: &Ledger) -> Result<Vec<Value>> {
         *last = seq;
         records.push(record);
     }
-    let heads: BTreeMap<_, _> = chains.into_iter().map(|(chain, (_, hash))| (chain, hash)).collect();
-    ensure!(heads == ledger.heads()?, "the audit log's end is missing");
+    let ends: BTreeMap<_, _> = chains.into_iter().map(|(chain, (_, hash))| (chain, hash)).collect();
+    ensure!(ends == *heads, "the audit log's end is missing");
     Ok(records)
 }
 
