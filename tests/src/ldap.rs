@@ -335,11 +335,13 @@ fn expiry(value: i64) -> Expiry {
     match u64::try_from(value) {
         Ok(0) | Err(_) => Expiry::Never,
         Ok(ticks) if ticks == i64::MAX.unsigned_abs() => Expiry::Never,
-        Ok(ticks) => {
-            let since_1970 = Duration::from_micros(ticks.saturating_sub(FILETIME_OF_1970) / 10);
-            Expiry::At(SystemTime::UNIX_EPOCH + since_1970)
-        }
+        Ok(ticks) => Expiry::At(from_filetime(ticks)),
     }
+}
+
+/// A time as AD counts it; one before 1970 is 1970.
+pub(crate) fn from_filetime(ticks: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_micros(ticks.saturating_sub(FILETIME_OF_1970) / 10)
 }
 
 fn filetime(time: SystemTime) -> Result<u64> {

@@ -1,12 +1,14 @@
-//! The checker of what nothing may break: kill points and random histories end with it. It shares no code with the product: it reads the directory by plain LDAP, the ledger by plain SQL and the
-//! audit log from its export, and hashes that log anew as `docs/audit.md` describes it.
+//! The checker of what nothing may break: kill points and random histories end with it. It shares no code with the product: it
+//! reads the directory by plain LDAP and from what the directory itself noted, the ledger by plain SQL and the audit log from its
+//! export, and hashes that log anew as `docs/audit.md` describes it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use crate::Result;
-use crate::ldap::{Account, Expiry, View};
+use crate::ldap::{self, Account, Expiry, View};
+use crate::patience::{LIMIT, wait_for};
 use crate::samba::SambaAd;
 use crate::samba::audit::Record;
 use anyhow::{Context, ensure};
@@ -85,6 +87,12 @@ impl Session {
     #[must_use]
     pub fn is_live(&self, clocks: &Clocks) -> bool {
         self.state == "active" && clocks.broker < self.until
+    }
+
+    /// Whether something of it may be in the directory.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        ["activating", "active", "ending"].contains(&self.state.as_str())
     }
 }
 
@@ -232,16 +240,56 @@ fn holds_exactly(account: &Account, live: &[&Session]) -> Result<()> {
     Ok(())
 }
 
+/// What holds at every instant, also right after a broker was killed: a JIT account that can be used, or holds a right, has an
+/// open session in the ledger, and the directory itself stops it within `longest`.
+///
+/// # Errors
+/// One does not.
+pub fn what_is_open_is_known_and_ends(
+    accounts: &[Account],
+    sessions: &[Session],
+    clocks: &Clocks,
+    longest: Duration,
+) -> Result<()> {
+    for account in accounts.iter().filter(|account| account.enabled() || !account.groups.is_empty()) {
+        let known = sessions.iter().any(|session| session.is_open() && is_named(account, &session.account));
+        ensure!(known, "open without an open session in the ledger: {account:?} {sessions:?}");
+        let ends = matches!(account.expires, Expiry::At(at) if at <= clocks.directory + longest + ROUNDING);
+        ensure!(ends || !account.enabled(), "enabled without a near end: {account:?} {sessions:?}");
+    }
+    Ok(())
+}
+
+/// What holds at every instant of a person's own account: of what sessions lend, it holds what an open one in the ledger gives.
+///
+/// # Errors
+/// It holds more.
+pub fn a_person_holds_what_is_known(person: &Account, sessions: &[Session]) -> Result<()> {
+    let given = |right: &String| sessions.iter().any(|one| one.is_open() && one.rights.contains(right));
+    let known = person.groups.iter().all(given);
+    ensure!(known, "a right without an open session in the ledger: {person:?} {sessions:?}");
+    Ok(())
+}
+
 fn is_named(account: &Account, name: &str) -> bool {
     account.dn.to_lowercase().starts_with(&format!("cn={},", name.to_lowercase()))
 }
 
 /// Checks every chain of an export in JSON Lines from its first record to the head that the ledger notes, and answers the
-/// records.
+/// records. Where a broker went on writing during the export, another one is made.
 ///
 /// # Errors
-/// It is not whole.
-pub fn audit_is_whole(export: &str, ledger: &Ledger) -> Result<Vec<Value>> {
+/// It is not whole; there is no export.
+pub fn audit_is_whole(ledger: &Ledger, mut export: impl FnMut() -> Result<String>) -> Result<Vec<Value>> {
+    let (export, heads) = wait_for("an export during which nothing is written", LIMIT, || {
+        let before = ledger.heads()?;
+        let export = export()?;
+        Ok((ledger.heads()? == before).then_some((export, before)))
+    })?;
+    chains_end_with(&export, &heads)
+}
+
+fn chains_end_with(export: &str, heads: &BTreeMap<String, Vec<u8>>) -> Result<Vec<Value>> {
     let mut chains: BTreeMap<String, (u64, Vec<u8>)> = BTreeMap::new();
     let mut records = Vec::new();
     for line in export.lines() {
@@ -269,8 +317,8 @@ pub fn audit_is_whole(export: &str, ledger: &Ledger) -> Result<Vec<Value>> {
         *last = seq;
         records.push(record);
     }
-    let heads: BTreeMap<_, _> = chains.into_iter().map(|(chain, (_, hash))| (chain, hash)).collect();
-    ensure!(heads == ledger.heads()?, "the audit log's end is missing");
+    let ends: BTreeMap<_, _> = chains.into_iter().map(|(chain, (_, hash))| (chain, hash)).collect();
+    ensure!(ends == *heads, "the audit log's end is missing");
     Ok(records)
 }
 
@@ -284,12 +332,12 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Whether every write that enabled a JIT account carried the account's end, and no write took that end away: as the
-/// directory itself noted it. Answers how many there were.
+/// Whether every write that enabled a JIT account carried the account's end, no write put an end further away than `longest`, and
+/// none took one away: as the directory itself noted it, by its own clock. Answers how many accounts were enabled.
 ///
 /// # Errors
 /// One did not.
-pub fn every_opening_had_its_end(ad: &SambaAd) -> Result<usize> {
+pub fn every_opening_had_its_end(ad: &SambaAd, longest: Duration) -> Result<usize> {
     const DISABLED: u64 = 2;
     let mut openings = 0;
     for record in ad.audit()? {
@@ -297,12 +345,13 @@ pub fn every_opening_had_its_end(ad: &SambaAd) -> Result<usize> {
         if !change.done || !change.dn.ends_with(ad.account_unit()) {
             continue;
         }
-        let end = written(&change.raw, "accountExpires");
-        ensure!(
-            end.is_none_or(|end| end != 0 && end < i64::MAX.unsigned_abs()),
-            "an end that is none: {change:?}"
-        );
-        if written(&change.raw, "userAccountControl").is_some_and(|flags| flags & DISABLED == 0) {
+        let end = written(&change.raw, "accountExpires")?;
+        if let Some(end) = end {
+            ensure!(end != 0 && end < i64::MAX.unsigned_abs(), "an end that is none: {change:?}");
+            let latest = change.time()? + longest + ROUNDING;
+            ensure!(ldap::from_filetime(end) <= latest, "an end too far away: {change:?}");
+        }
+        if written(&change.raw, "userAccountControl")?.is_some_and(|flags| flags & DISABLED == 0) {
             ensure!(end.is_some(), "enabled without an end: {change:?}");
             openings += 1;
         }
@@ -310,11 +359,14 @@ pub fn every_opening_had_its_end(ad: &SambaAd) -> Result<usize> {
     Ok(openings)
 }
 
-/// The number that a change wrote into an attribute.
-fn written(change: &Value, attribute: &str) -> Option<u64> {
-    let actions = change.pointer(&format!("/attributes/{attribute}/actions"))?.as_array()?;
-    let values = actions.iter().filter_map(|action| action.get("values")?.as_array()).flatten();
-    values.filter_map(|value| value.get("value")?.as_str()?.parse().ok()).next_back()
+/// The number that a change left in an attribute; none where the change is not about it.
+fn written(change: &Value, attribute: &str) -> Result<Option<u64>> {
+    let Some(actions) = change.pointer(&format!("/attributes/{attribute}/actions")) else { return Ok(None) };
+    let last = actions.as_array().and_then(|actions| actions.last()).context("no actions")?;
+    let value = last.pointer("/values/0/value").and_then(Value::as_str);
+    let kept = last.get("action").and_then(Value::as_str).is_some_and(|action| action != "delete");
+    ensure!(kept && value.is_some(), "{attribute} was taken away: {change}");
+    Ok(value.map(str::parse).transpose()?)
 }
 
 /// The JIT accounts of one technician.
@@ -327,3 +379,6 @@ pub fn jit_accounts(look: &mut View, ad: &SambaAd, technician: &str) -> Result<V
     accounts.retain(|account| account.dn.starts_with(&dedicated) || account.dn.starts_with(&burner));
     Ok(accounts)
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use ticketgate_tests::ldap::{Expiry, View};
 use ticketgate_tests::patience::{LIMIT, until};
 use ticketgate_tests::samba::audit::Record;
 use ticketgate_tests::samba::{Certificate, Options, SambaAd};
-use ticketgate_tests::{Outcome, Result};
+use ticketgate_tests::{Outcome, Result, witness};
 
 const PASSWORD: &str = "C0mplex-Pass.1";
 const NOT_ALLOWED: u32 = 50;
@@ -147,6 +147,29 @@ fn the_independent_view_shows_what_is_there() -> Outcome {
         matches!(record, Record::Change(change) if change.operation == "Add" && change.dn == dn && change.done)
     });
     assert!(added, "{changes:#?}");
+    Ok(())
+}
+
+#[test]
+fn the_witness_sees_every_end_that_is_none_or_too_far_away_also_for_a_moment() -> Outcome {
+    type ByHand = fn(&mut View, &str) -> Result<u32>;
+    let ten_minutes = Duration::from_secs(600);
+    let deeds: [(&str, ByHand); 3] = [
+        ("far away", |look, dn| look.enable(dn, PASSWORD, SystemTime::now() + Duration::from_secs(700))),
+        ("for ever", |look, dn| look.replace(dn, "accountExpires", "0")),
+        ("enabled without", |look, dn| look.replace(dn, "userAccountControl", "512")),
+    ];
+    for (what, deed) in deeds {
+        let ad = SambaAd::start(Options { audit: true, ..Options::default() })?;
+        let (_, dn) = activate(&ad, "jit-t1", ten_minutes)?;
+        let mut admin = ad.look()?;
+        assert_eq!(admin.disable(&dn)?, 0);
+        assert_eq!(witness::every_opening_had_its_end(&ad, ten_minutes)?, 1, "{what}");
+        assert_eq!(deed(&mut admin, &dn)?, 0, "{what}");
+        assert_eq!(admin.disable(&dn)?, 0);
+        let seen = witness::every_opening_had_its_end(&ad, ten_minutes);
+        assert!(seen.is_err(), "{what}: {seen:?}");
+    }
     Ok(())
 }
 

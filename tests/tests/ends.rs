@@ -1,5 +1,5 @@
 //! How a session ends: by the person, by its time, by the directory alone; how its end moves; and that nothing of it
-//! stays. What happens when something fails meanwhile is in `crashes.rs` and `outages.rs`.
+//! stays. What happens when something fails meanwhile is in `kill_points` and `outages`.
 #![allow(clippy::indexing_slicing, reason = "a test may panic: that is how it fails")]
 
 use serde_json::json;

@@ -114,6 +114,20 @@ impl ActiveDirectory {
         self.servers.unit()
     }
 
+    /// The directory's own clock.
+    ///
+    /// # Errors
+    /// [`DirectoryError`]
+    pub async fn time(&self) -> Result<DateTime<Utc>, DirectoryError> {
+        let link = self.servers.link().await?;
+        match domain::time(&link).await {
+            Err(error) if error.is_passing() && link.health() != link::Health::Good => {
+                domain::time(&self.servers.link().await?).await
+            }
+            time => time,
+        }
+    }
+
     /// How far the directory's clock is ahead of `now` (negative: behind), to a second. The broker decides what that means:
     /// [`SKEW_SHOWN`] and [`SKEW_REFUSED`] are the limits of `check`.
     ///
@@ -185,16 +199,6 @@ impl Directory for ActiveDirectory {
                 self.carry_out(&link, &domain, account, seen, step, password).await
             }
             done => done,
-        }
-    }
-
-    async fn time(&self) -> Result<DateTime<Utc>, DirectoryError> {
-        let link = self.servers.link().await?;
-        match domain::time(&link).await {
-            Err(error) if error.is_passing() && link.health() != link::Health::Good => {
-                domain::time(&self.servers.link().await?).await
-            }
-            time => time,
         }
     }
 

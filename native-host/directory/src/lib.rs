@@ -45,12 +45,6 @@ pub trait Directory: Send + Sync {
         password: Option<&Secret>,
     ) -> Result<(), DirectoryError>;
 
-    /// The directory's own clock.
-    ///
-    /// # Errors
-    /// [`DirectoryError`]
-    async fn time(&self) -> Result<DateTime<Utc>, DirectoryError>;
-
     /// Every account in the place that holds JIT accounts and nothing else, with its note: the directory's own account of what
     /// was opened for whom until when. A ledger is compared with it, and a lost one is rebuilt from it.
     ///

@@ -134,10 +134,6 @@ impl Directory for Stub {
         Ok(())
     }
 
-    async fn time(&self) -> Result<DateTime<Utc>, DirectoryError> {
-        Ok(Utc::now())
-    }
-
     async fn list(&self) -> Result<Listing, DirectoryError> {
         self.pass().await;
         let accounts = (0..self.prepared.sessions)

@@ -1,6 +1,10 @@
 //! What the directory server itself says about who changed what: Samba's JSON audit lines, an independent witness.
 
+use crate::Result;
+use anyhow::Context;
+use chrono::DateTime;
 use serde_json::Value;
+use std::time::SystemTime;
 
 /// One change or one logon, as the server noted it.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,7 +28,7 @@ pub struct Change {
     pub done: bool,
     /// Names of the attributes in the write. All of one write appear in one record.
     pub attributes: Vec<String>,
-    /// The server's clock (RFC 3339).
+    /// The server's clock, as it writes it; [`Change::time`] reads it.
     pub at: String,
     /// The record as it was written, with the values.
     pub raw: Value,
@@ -39,6 +43,18 @@ pub struct Logon {
     pub accepted: bool,
     /// The server's clock (RFC 3339).
     pub at: String,
+}
+
+impl Change {
+    /// When it was made.
+    ///
+    /// # Errors
+    /// It carries no time.
+    pub fn time(&self) -> Result<SystemTime> {
+        // Not quite RFC 3339: `2026-11-26T03:02:18.123456+0000`.
+        let at = DateTime::parse_from_str(&self.at, "%Y-%m-%dT%H:%M:%S%.f%z");
+        Ok(at.with_context(|| format!("no time: {self:?}"))?.into())
+    }
 }
 
 /// The server's own SID in [`Change::actor`].

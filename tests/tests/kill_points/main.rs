@@ -1,12 +1,16 @@
 //! Every point of every story in every account mode, with every fault. A first run notes which points a story passes; then
-//! each of them is killed before, killed after, refused, lost after it was done, and lost before. Each time the broker is
-//! restarted and everything is left to settle; then the witness (`tests/src/witness.rs`) looks for what was left behind.
+//! each of them is killed before, killed after, refused, lost after it was done, and lost before. A broker that lives on has to
+//! settle everything by itself; then it is killed, and each time the next one has to. After each step the witness
+//! (`tests/src/witness.rs`) looks for what was left behind.
 //!
-//! `TICKETGATE_CASES=burner/end` plays only the cases whose name contains this.
+//! `TICKETGATE_CASES=burner/end/ledger` plays only the cases whose name begins so.
 #![allow(clippy::indexing_slicing, clippy::expect_used, reason = "a test may panic: that is how it fails")]
 
+mod checks;
 mod coverage;
-mod story;
+mod play;
+mod recovery;
+mod stories;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,7 +18,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, anyhow, ensure};
-use story::Play;
+use play::Play;
+use stories::{Mode, Story};
 use ticketgate_tests::ldap::View;
 use ticketgate_tests::samba::{Options, SambaAd};
 use ticketgate_tests::{Outcome, Result, witness};
@@ -22,65 +27,43 @@ use ticketgate_tests::{Outcome, Result, witness};
 /// Cases played at once: most of each is waiting.
 const AT_ONCE: usize = 16;
 
-const FAULTS: [&str; 5] = ["before", "after", "error", "timeout-applied", "timeout-not-applied"];
+const DEADLY: [&str; 2] = ["before", "after"];
+const FAULTS: [&str; 5] = [DEADLY[0], DEADLY[1], "error", "timeout-applied", "timeout-not-applied"];
 
-/// What a broker does at its start. Only a recovery, which is one, is about it.
-const AT_START: [&str; 3] = ["ledger.life", "ledger.settings", "ledger.checkpoint"];
-
-/// What it does at times of its own, at the start or not.
-const ANY_TIME: &str = "ledger.time";
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mode {
-    Dedicated,
-    Burner,
-    Membership,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Story {
-    Activation,
-    /// An activation that the directory refuses when half of it is done.
-    Failure,
-    /// A new password for a session.
-    Renewal,
-    Extension,
-    End,
-    Expiry,
-    Recovery,
-}
-
-impl Mode {
-    /// As a policy names it.
-    pub(crate) const fn word(self) -> &'static str {
-        match self {
-            Self::Dedicated => "dedicated",
-            Self::Burner => "burner",
-            Self::Membership => "membership",
-        }
-    }
-}
-
-impl Story {
-    /// Those that wait longest first, so that the others fill the time.
-    const ALL: [Self; 7] = [
-        Self::Expiry,
-        Self::Activation,
-        Self::Failure,
-        Self::Renewal,
-        Self::Extension,
-        Self::End,
-        Self::Recovery,
-    ];
-}
+/// What a broker writes once a minute while something is open. Only where one starts on an open session it is the story's.
+const EACH_MINUTE: &str = "ledger.time";
 
 /// A story, and the fault that it meets.
 #[derive(Debug, Clone)]
 struct Case {
     mode: Mode,
     story: Story,
-    /// The point, the passage of it, the fault.
-    fault: Option<(String, usize, &'static str)>,
+    fault: Option<Fault>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Fault {
+    pub(crate) point: String,
+    /// Which passage of the point meets it, from 1.
+    pub(crate) passage: usize,
+    pub(crate) what: &'static str,
+}
+
+impl Fault {
+    pub(crate) fn is_deadly(&self) -> bool {
+        DEADLY.contains(&self.what)
+    }
+
+    pub(crate) fn is(&self, point: &str, what: &str) -> bool {
+        self.point == point && self.what == what
+    }
+}
+
+impl fmt::Display for Fault {
+    /// As the broker takes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}:{}", self.point, self.passage, self.what)
+    }
 }
 
 impl fmt::Display for Case {
@@ -90,50 +73,77 @@ impl fmt::Display for Case {
 }
 
 impl Case {
-    /// The fault as the broker takes it, empty for none.
-    fn wanted(&self) -> String {
-        let fault = self.fault.as_ref();
-        fault.map_or_else(String::new, |(point, passage, fault)| format!("{point}#{passage}:{fault}"))
+    fn begins_with(&self, name: &str) -> bool {
+        self.to_string().to_lowercase().starts_with(name)
     }
 
-    /// Plays it without a fault, and answers the same case with each fault at each point that it passed.
-    fn with_every_fault(&self, ad: &SambaAd, look: &mut View, number: usize) -> Result<Vec<Self>> {
+    /// The fault as the broker takes it, empty for none.
+    fn wanted(&self) -> String {
+        self.fault.as_ref().map(Fault::to_string).unwrap_or_default()
+    }
+
+    /// Plays it without a fault, and answers the same case with each fault at each point that it passed, and how many
+    /// accounts it opened.
+    fn with_every_fault(&self, ad: &SambaAd, look: &mut View, number: usize) -> Result<(Vec<Self>, usize)> {
         let mut play = Play::new(ad, look, self.mode, self.story, &format!("p{number}"))?;
-        let before = play.begin("")?;
-        let granted = play.act("")?;
+        let said = self.notes_its_points(&mut play, look);
+        let cases = said.map_err(|error| anyhow!("{self}: {error:#}\n{}", play.log()))?;
+        let opened = play.opened();
+        play.clear(look)?;
+        Ok((cases, opened))
+    }
+
+    fn notes_its_points(&self, play: &mut Play<'_>, look: &mut View) -> Result<Vec<Self>> {
+        let before = play.begin(look, "")?;
+        let heard = play.act("")?;
         play.settles()?;
-        play.check(look, granted.as_ref())?;
+        play.check(look, &heard)?;
         let mut seen: BTreeMap<String, usize> = BTreeMap::new();
         let mut cases = Vec::new();
         for (at, point) in play.points().into_iter().enumerate() {
             let passage = seen.entry(point.clone()).or_default();
             *passage += 1;
-            let of_the_story = self.story == Story::Recovery || !AT_START.contains(&point.as_str());
-            if at >= before && of_the_story && point != ANY_TIME {
-                let with = |fault| Self { fault: Some((point.clone(), *passage, fault)), ..self.clone() };
+            if at >= before && (point != EACH_MINUTE || self.story == Story::Restart) {
+                let with = |what| Self {
+                    fault: Some(Fault { point: point.clone(), passage: *passage, what }),
+                    ..self.clone()
+                };
                 cases.extend(FAULTS.map(with));
             }
         }
         Ok(cases)
     }
 
-    fn play(&self, ad: &SambaAd, look: &mut View, number: usize) -> Result<()> {
+    /// Plays it, and answers how many accounts it opened.
+    fn play(&self, ad: &SambaAd, look: &mut View, number: usize) -> Result<usize> {
         let mut play = Play::new(ad, look, self.mode, self.story, &format!("k{number}"))?;
         let said = self.meets_its_fault(&mut play, look);
-        said.map_err(|error| anyhow!("{self}: {error:#}\n{}", play.log()))
+        said.map_err(|error| anyhow!("{self}: {error:#}\n{}", play.log()))?;
+        let opened = play.opened();
+        play.clear(look)?;
+        Ok(opened)
     }
 
     fn meets_its_fault(&self, play: &mut Play<'_>, look: &mut View) -> Result<()> {
-        let (point, passage, fault) = self.fault.as_ref().context("no fault")?;
-        play.begin(&self.wanted())?;
-        let granted = play.act(&self.wanted())?;
-        play.fault_is_met(point, *passage, ["before", "after"].contains(fault))?;
+        let fault = self.fault.as_ref().context("no fault")?;
+        play.begin(look, &fault.to_string())?;
+        let heard = play.act(&fault.to_string())?;
+        play.fault_is_met(fault)?;
+        if fault.is_deadly() {
+            play.ends_by_itself(look)?;
+        } else {
+            play.settles_on_its_own()?;
+            play.check(look, &heard)?;
+            play.is_killed()?;
+        }
         play.restart()?;
-        play.check(look, granted.as_ref())?;
-        let again = play.asks_again()?;
-        play.check(look, granted.or(again).as_ref())?;
+        play.check(look, &heard)?;
+        play.password_is_good_while_needed()?;
+        let heard = heard.and_then(play.asks_again()?);
+        play.check(look, &heard)?;
         play.live_sessions_are_usable()?;
-        play.check(look, None)
+        play.check(look, &heard)?;
+        if fault.is_deadly() { play.opens_again() } else { Ok(()) }
     }
 }
 
@@ -168,22 +178,26 @@ fn for_each<T: Sync, R: Send>(
 #[test]
 fn no_fault_at_any_point_leaves_a_right_behind_or_loses_a_session() -> Outcome {
     let ad = SambaAd::start(Options { audit: true, ..Options::default() })?;
+    let only = std::env::var("TICKETGATE_CASES").unwrap_or_default().to_lowercase();
     let mut stories = Vec::new();
-    for mode in [Mode::Dedicated, Mode::Burner, Mode::Membership] {
-        for story in Story::ALL {
-            if story != Story::Renewal || mode != Mode::Membership {
-                stories.push(Case { mode, story, fault: None });
-            }
+    for mode in Mode::ALL {
+        for story in Story::ALL.into_iter().filter(|story| story.is_told_of(mode)) {
+            stories.push(Case { mode, story, fault: None });
         }
     }
-    let cases = for_each(&ad, &stories, |case, look, number| case.with_every_fault(&ad, look, number))?;
+    stories.retain(|case| case.begins_with(&only) || only.starts_with(&case.to_string().to_lowercase()));
+    let noted = for_each(&ad, &stories, |case, look, number| case.with_every_fault(&ad, look, number))?;
+    let (cases, mut opened): (Vec<_>, Vec<_>) = noted.into_iter().unzip();
     let mut cases: Vec<_> = cases.into_iter().flatten().collect();
-    let points = cases.iter().filter_map(|case| Some(case.fault.as_ref()?.0.as_str()));
-    coverage::every_point_is_played(points)?;
-
-    let only = std::env::var("TICKETGATE_CASES").unwrap_or_default().to_lowercase();
-    cases.retain(|case| case.to_string().to_lowercase().contains(&only));
-    for_each(&ad, &cases, |case, look, number| case.play(&ad, look, number))?;
-    assert!(witness::every_opening_had_its_end(&ad)? > 0, "the directory noted no opening");
+    if only.is_empty() {
+        coverage::every_point_is_played(
+            cases.iter().filter_map(|case| Some(case.fault.as_ref()?.point.as_str())),
+        )?;
+    }
+    cases.retain(|case| case.begins_with(&only));
+    assert!(!cases.is_empty(), "there is no {only}");
+    opened.extend(for_each(&ad, &cases, |case, look, number| case.play(&ad, look, number))?);
+    let (opened, noted) = (opened.iter().sum(), witness::every_opening_had_its_end(&ad, stories::LONGEST)?);
+    assert!(noted >= opened, "{opened} accounts were opened, and the directory noted {noted}");
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use ticketgate_tests::patience::LIMIT;
-use ticketgate_tests::witness::{self, Session};
+use ticketgate_tests::witness::{self, Ledger, Session};
 
 use crate::history::{Ask, Event};
 use crate::model::{Mode, technician};
@@ -116,8 +116,8 @@ impl Scene<'_> {
     }
 
     fn audit_is_whole(&mut self) -> Result<()> {
-        let export = self.api(0, "GET", "/v1/audit/export", None, &Value::Null)?.text();
-        let records = witness::audit_is_whole(&export, self.ledger()?)?;
+        let export = || Ok(self.api(0, "GET", "/v1/audit/export", None, &Value::Null)?.text());
+        let records = witness::audit_is_whole(&Ledger::open(&self.product.state())?, export)?;
         for held in &self.model.sessions {
             let of_session = |one: &&Value| one.pointer("/details/session") == Some(&json!(held.session.id));
             let granted =

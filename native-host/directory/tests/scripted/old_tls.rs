@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
-use ticketgate_directory::{ActiveDirectory, Directory, DirectoryError};
+use ticketgate_directory::{ActiveDirectory, DirectoryError};
 
 use super::config;
 use super::server::Server;

@@ -206,10 +206,6 @@ impl Directory for Model {
         Ok(())
     }
 
-    async fn time(&self) -> Result<DateTime<Utc>, DirectoryError> {
-        Ok(self.now())
-    }
-
     async fn list(&self) -> Result<Listing, DirectoryError> {
         let accounts = self.accounts.lock().unwrap();
         let in_unit = accounts.iter().filter(|(name, _)| name.starts_with("jit-"));
