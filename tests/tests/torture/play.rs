@@ -45,6 +45,7 @@ fn not_at_the_limit(apart: i64, by: i64) -> i64 {
 impl Scene<'_> {
     /// Plays an event until it is over; what it left is settled afterwards.
     pub(crate) fn play(&mut self, event: &Event) -> Result<()> {
+        self.logged_before = self.product.broker_log().len();
         match event {
             Event::Ask(ask) => {
                 let said = self.ask_all(std::slice::from_ref(ask))?;

@@ -33,6 +33,8 @@ pub(crate) struct Scene<'a> {
     pub(crate) stage: &'a mut Stage,
     pub(crate) product: Product,
     pub(crate) model: Model,
+    /// How long the broker's log was before the event.
+    pub(crate) logged_before: usize,
     ledger: Option<Ledger>,
 }
 
@@ -92,7 +94,7 @@ impl Stage {
         let mut product = Product::install(&self.configuration(Rules::default())?)?;
         product.serve_everyone();
         product.start_broker()?;
-        Ok(Scene { stage: self, product, model: Model::default(), ledger: None })
+        Ok(Scene { stage: self, product, model: Model::default(), logged_before: 0, ledger: None })
     }
 
     /// The configuration file by these rules.
