@@ -200,7 +200,7 @@ fn a_ledger_that_is_slow_is_waited_for() -> Outcome {
         let other = lab.hold()?;
         std::thread::scope(|scope| {
             let asking = scope.spawn(|| lab.product.cli_json(arguments));
-            std::thread::sleep(PATIENCE / 4);
+            std::thread::sleep(PATIENCE / 10);
             ensure!(!asking.is_finished(), "nobody waited for the ledger");
             other.execute_batch("ROLLBACK")?;
             asking.join().expect("no panic")
