@@ -8,7 +8,7 @@
 //! - [`interrupt`]: Ctrl-C, for the demo.
 //! - [`samba`]: an Active Directory domain controller; [`ldap`]: an independent look into it.
 //! - [`proxy`]: a loopback proxy that hangs, cuts or refuses; [`forger`]: one that forges a directory's answers; [`witness`]: what has to hold in directory and ledger.
-//! - [`disk`]: a disk that is full or takes no writes.
+//! - [`points`]: where a broker can meet a fault; [`disk`]: a disk that is full or takes no writes.
 //! - [`rt`]: Request Tracker with tickets of three customers; [`site`]: pages of our own; [`http`]: asking either.
 //! - [`chromium`]: the browser, driven over its DevTools protocol; [`xvfb`]: a display with a clipboard.
 //! - [`keyring`]: a desktop's key store.
@@ -26,6 +26,7 @@ pub mod ldap;
 pub mod leash;
 pub mod outcome;
 pub mod patience;
+pub mod points;
 pub mod processes;
 pub mod product;
 pub mod proxy;
