@@ -14,7 +14,7 @@ use ticketgate_tests::patience::{LIMIT, until};
 use ticketgate_tests::product::Product;
 use ticketgate_tests::product::asking::wish;
 use ticketgate_tests::samba::{Options, SambaAd};
-use ticketgate_tests::witness::{self, Ledger};
+use ticketgate_tests::witness::Ledger;
 use ticketgate_tests::{Outcome, Result};
 
 /// As the broker waits for another program that holds its ledger.
@@ -121,8 +121,8 @@ impl Lab {
         assert!(nothing_is_held(&self.ad)?);
         let ledger = Ledger::open(&self.product.state())?;
         until("everything to be settled", LIMIT, || ledger.is_settled())?;
-        let export = self.product.api("GET", "/v1/audit/export", None, &Value::Null)?.text();
-        witness::audit_is_whole(&export, &ledger)?;
+        let verified = self.product.cli(&["audit", "verify"])?;
+        assert!(verified.succeeded(), "{verified:?}");
         Ok(())
     }
 
