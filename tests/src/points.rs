@@ -21,7 +21,7 @@ pub fn all() -> Result<BTreeSet<String>> {
 /// Whether something is changed there: all but the directory's looks.
 #[must_use]
 pub fn is_write(point: &str) -> bool {
-    !["directory.observe", "directory.list", "directory.check", "directory.time"].contains(&point)
+    !["directory.observe", "directory.list", "directory.check"].contains(&point)
 }
 
 fn names_below(folder: &Path, names: &mut BTreeSet<String>) -> Result<()> {

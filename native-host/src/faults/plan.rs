@@ -28,7 +28,7 @@ pub(super) enum Fault {
 const WRITE: &str = "write";
 
 /// Points that change nothing.
-const LOOKS: [&str; 4] = ["directory.observe", "directory.list", "directory.check", "directory.time"];
+const LOOKS: [&str; 3] = ["directory.observe", "directory.list", "directory.check"];
 
 /// One fault at one passage of one point.
 #[derive(Debug, PartialEq, Eq)]

@@ -129,7 +129,7 @@ const OFTEN: [&str; 3] = ["directory.open", "directory.close", "directory.observ
 pub(crate) const WRITE: &str = "write";
 
 /// A start and what is asked for then are at most so many writes, mostly.
-const NUMBERED: u32 = 14;
+const NUMBERED: u32 = 10;
 
 /// Those that kill the broker.
 pub(crate) const DEADLY: [&str; 2] = ["before", "after"];

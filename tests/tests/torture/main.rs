@@ -205,7 +205,7 @@ impl Counts {
         let kinds: BTreeSet<_> = self.kinds.keys().copied().collect();
         ensure!(kinds == KINDS.into(), "not all kinds of events were played: {kinds:?}");
         let Faults { asked_for, met } = &self.faults;
-        let enough = met.values().sum::<usize>() * 3 >= *asked_for;
+        let enough = met.values().sum::<usize>() * 4 >= *asked_for;
         ensure!(enough, "of {asked_for} faults only these were met: {met:?}");
         Ok(())
     }
