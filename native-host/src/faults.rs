@@ -10,10 +10,10 @@
 //! | `directory.open:timeout-not-applied` | it is lost on its way |
 //! | `directory.open:pause=FILE` | it waits until FILE is there |
 //!
-//! `directory.grant#3:error` is the third passage; without a number it is the first. `TICKETGATE_POINTS=FILE` notes every
-//! passage there, a line each, so that a test can go through all of them. `TICKETGATE_CLOCK=FILE` moves the broker's clocks by
-//! the two numbers of seconds in FILE, while it runs: the wall clock's, and those that the machine seems to have slept.
-//! Without the feature nothing of this is built in.
+//! `directory.grant#3:error` is the third passage; without a number it is the first. `write#12:error` is the twelfth write, to
+//! ledger or directory, whatever its name. `TICKETGATE_POINTS=FILE` notes every passage there, a line each, so that a test can
+//! go through all of them. `TICKETGATE_CLOCK=FILE` moves the broker's clocks by the two numbers of seconds in FILE, while it
+//! runs: the wall clock's, and those that the machine seems to have slept. Without the feature nothing of this is built in.
 
 use std::io;
 use std::sync::Arc;

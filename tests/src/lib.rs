@@ -8,7 +8,7 @@
 //! - [`interrupt`]: Ctrl-C, for the demo.
 //! - [`samba`]: an Active Directory domain controller; [`ldap`]: an independent look into it.
 //! - [`proxy`]: a loopback proxy that hangs, cuts or refuses; [`forger`]: one that forges a directory's answers; [`witness`]: what has to hold in directory and ledger.
-//! - [`points`]: where a broker can meet a fault.
+//! - [`points`]: where a broker can meet a fault; [`disk`]: a disk that is full or takes no writes.
 //! - [`rt`]: Request Tracker with tickets of three customers; [`site`]: pages of our own; [`http`]: asking either.
 //! - [`chromium`]: the browser, driven over its DevTools protocol; [`xvfb`]: a display with a clipboard.
 //! - [`keyring`]: a desktop's key store.
@@ -17,6 +17,7 @@
 //! - [`workplace`]: all of that at once, with a ticket open.
 
 pub mod chromium;
+pub mod disk;
 pub mod forger;
 pub mod http;
 pub mod interrupt;

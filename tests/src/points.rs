@@ -18,6 +18,12 @@ pub fn all() -> Result<BTreeSet<String>> {
     Ok(names)
 }
 
+/// Whether something is changed there: all but the directory's looks.
+#[must_use]
+pub fn is_write(point: &str) -> bool {
+    !["directory.observe", "directory.list", "directory.check"].contains(&point)
+}
+
 fn names_below(folder: &Path, names: &mut BTreeSet<String>) -> Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();

@@ -223,8 +223,9 @@ impl SambaAd {
         if !self.options.movable_clock {
             bail!("start the directory with movable_clock");
         }
-        self.folder.write("clock", format!("{to}\n"))?;
-        Ok(())
+        // The server reads the file whenever it looks at the clock: half a file would be another time.
+        let new = self.folder.write("clock.new", format!("{to}\n"))?;
+        Ok(std::fs::rename(new, self.folder.join("clock"))?)
     }
 
     /// The server hangs: connections are accepted, nothing answers.

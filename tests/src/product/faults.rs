@@ -54,6 +54,14 @@ impl Product {
         noted.lines().map(str::to_owned).collect()
     }
 
+    /// Forgets the points that were noted.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn forget_points(&self) -> Result<()> {
+        self.folder.write("points", "").map(drop)
+    }
+
     /// Waits until the broker has come to this passage of a point.
     ///
     /// # Errors

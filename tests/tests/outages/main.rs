@@ -1,9 +1,10 @@
 //! What a technician meets, and what is left behind, when something that the broker needs fails: the directory's server, the
-//! way to it, what it answers, and the clocks.
+//! way to it, what it answers, the clocks, and the ledger's disk.
 #![allow(clippy::indexing_slicing, clippy::expect_used, reason = "a test may panic: that is how it fails")]
 
 mod answers;
 mod clocks;
+mod ledger;
 mod network;
 mod server;
 

@@ -1,14 +1,16 @@
 //! The way to the directory refuses, carries nothing, is slow, or breaks in the middle of an answer.
 
 use super::{POLICIES, REASON, nothing_is_held, refusal, through};
-use serde_json::json;
+use anyhow::{Context, ensure};
+use serde_json::{Value, json};
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use ticketgate_tests::patience::{LIMIT, until};
 use ticketgate_tests::product::Product;
 use ticketgate_tests::product::asking::wish;
 use ticketgate_tests::proxy::{Proxy, Weather};
 use ticketgate_tests::samba::{Options, SambaAd};
+use ticketgate_tests::witness::{self, Clocks, Ledger};
 use ticketgate_tests::{Outcome, Result};
 
 struct Lab {
@@ -37,6 +39,28 @@ impl Lab {
     fn recovers(&mut self) -> Result<()> {
         self.proxy.set(Weather::Fair)?;
         self.pass(3)
+    }
+
+    /// Whether a session that the API shows as active is one: its account has its end and its rights, and lets the technician in.
+    fn is_whole(&self, session: &Value) -> Result<()> {
+        let ledger = Ledger::open(&self.product.state())?;
+        let rows = ledger.sessions()?;
+        let row =
+            rows.iter().find(|row| session["id"] == row.id.as_str()).context("it is not in the ledger")?;
+        let ahead = Duration::from_secs(self.passed.into());
+        let now = SystemTime::now() + ahead;
+        let clocks = Clocks { broker: now, directory: now };
+        let mut look = self.ad.look()?;
+        if session["mode"] == "membership" {
+            let person = look.account(&row.technician)?.context("the person is gone")?;
+            return witness::a_person_holds_what_is_live(&person, &[row]);
+        }
+        let accounts = witness::jit_accounts(&mut look, &self.ad, &row.technician)?;
+        witness::accounts_hold_what_is_live(&accounts, &[row], &clocks)?;
+        let over = self.product.cli_json(&["password", &row.id])?;
+        let bind = self.ad.bind(&row.account, over["password"].as_str().context("no password")?)?;
+        ensure!(bind.accepted(), "nobody can log on with it: {bind:?}");
+        Ok(())
     }
 
     fn nothing_stays(&self, case: &str) -> Result<()> {
@@ -90,6 +114,7 @@ fn an_answer_that_is_cut_anywhere_leaves_nothing_or_a_whole_session() -> Outcome
                     granted += 1;
                     let open = lab.product.sessions()?.remove(0);
                     assert_eq!(open["state"], "active", "{policy}, cut after {bytes}: {open}");
+                    lab.is_whole(&open).with_context(|| format!("{policy}, cut after {bytes}"))?;
                     lab.product.cli_json(&["end", open["id"].as_str().expect("an id")])?;
                 }
                 Some("directory_down") => refused += 1,

@@ -61,8 +61,9 @@ impl Scene<'_> {
                 said.answered = SystemTime::now();
             }
             let said = &said;
-            // A server that says so has an error of its own, whatever was asked.
-            let confused = self.product.broker_log().contains("data 54e");
+            // A server that says so has an error of its own, whatever was asked. What it said at an earlier event is over.
+            let (log, confusion) = (self.product.broker_log(), format!("data {CONFUSED}"));
+            let confused = log.get(self.logged_before..).is_some_and(|since| since.contains(&confusion));
             let weather = if confused && weather == Weather::Calm { Weather::Storm } else { weather };
             let heard = match &said.request.ask {
                 Ask::Activate { who, policy, for_s } => {

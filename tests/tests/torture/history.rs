@@ -1,6 +1,8 @@
 //! What can happen, how it is drawn at random, and its text: a history is a line of JSON per event, to be read, shortened and
 //! replayed.
 
+use std::collections::BTreeSet;
+
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -120,44 +122,19 @@ pub(crate) enum Event {
     },
 }
 
-/// Where a fault can be met: what `native-host/src/faults.rs` makes points of.
-const POINTS: [&str; 32] = [
-    "directory.observe",
-    "directory.create",
-    "directory.grant",
-    "directory.revoke",
-    "directory.open",
-    "directory.set_end",
-    "directory.close",
-    "directory.rotate",
-    "directory.delete",
-    "ledger.life",
-    "ledger.settings",
-    "ledger.checkpoint",
-    "ledger.session_begin",
-    "ledger.account_known",
-    "ledger.session_active",
-    "ledger.settled",
-    "ledger.session_ending",
-    "ledger.session_ended",
-    "ledger.session_due",
-    "ledger.session_extended",
-    "ledger.extension_undone",
-    "ledger.password_renewed",
-    "ledger.password_delivered",
-    "ledger.recovered",
-    "ledger.retry",
-    "ledger.activation_given_up",
-    "ledger.account_differs",
-    "ledger.time",
-    "ledger.refusal",
-    // The ones that matter most, again.
-    "directory.open",
-    "directory.close",
-    "directory.observe",
-];
+/// The points that matter most are drawn more often than the others.
+const OFTEN: [&str; 3] = ["directory.open", "directory.close", "directory.observe"];
 
-const FAULTS: [&str; 5] = ["before", "after", "error", "timeout-applied", "timeout-not-applied"];
+/// Whichever write it is, by its number.
+pub(crate) const WRITE: &str = "write";
+
+/// A start and what is asked for then are at most so many writes, mostly.
+const NUMBERED: u32 = 10;
+
+/// Those that kill the broker.
+pub(crate) const DEADLY: [&str; 2] = ["before", "after"];
+
+const FAULTS: [&str; 5] = [DEADLY[0], DEADLY[1], "error", "timeout-applied", "timeout-not-applied"];
 
 fn ask() -> impl Strategy<Value = Ask> {
     let activate = (0..3_usize, 0..7_usize, select(&[60, 300, 1800, 3600, 7200, 14_400][..]))
@@ -211,12 +188,20 @@ fn outage() -> impl Strategy<Value = Event> {
     })
 }
 
-fn event() -> impl Strategy<Value = Event> {
+fn event(points: &BTreeSet<String>) -> impl Strategy<Value = Event> + use<> {
     let deed = select(&[Deed::AddsRight, Deed::TakesRight, Deed::Disables, Deed::Deletes, Deed::Opens][..]);
-    let fault =
-        (select(&POINTS[..]), 1..4_u32, select(&FAULTS[..]), ask()).prop_map(|(at, passage, fault, ask)| {
-            Event::Fault { at: at.into(), passage, fault: fault.into(), ask }
-        });
+    let points: Vec<_> = points.iter().cloned().chain(OFTEN.map(Into::into)).collect();
+    // Most points are not passed when something is asked for; one that is is met by its number.
+    let place = prop_oneof![
+        1 => (select(points), prop_oneof![3 => Just(1_u32), 1 => 2..4_u32]),
+        1 => (Just(WRITE.to_owned()), 1..=NUMBERED),
+    ];
+    let fault = (place, select(&FAULTS[..]), ask()).prop_map(|((at, passage), fault, ask)| Event::Fault {
+        at,
+        passage,
+        fault: fault.into(),
+        ask,
+    });
     prop_oneof![
         30 => ask().prop_map(Event::Ask),
         8 => vec(ask(), 2..5).prop_map(Event::Together),
@@ -225,19 +210,39 @@ fn event() -> impl Strategy<Value = Event> {
         3 => clock().prop_map(|seconds| Event::Directory { seconds }),
         4 => Just(Event::Agree),
         2 => (0..16_u8).prop_map(|bits| Event::Rules { bits }),
-        1 => Just(Event::BadRules),
+        2 => Just(Event::BadRules),
         4 => (option::weighted(0.8, ask()), 0..120_u64).prop_map(|(during, after_ms)| Event::Kill { during, after_ms }),
-        1 => Just(Event::Stop),
+        2 => Just(Event::Stop),
         8 => fault,
         8 => outage(),
         4 => (0..64_usize, deed).prop_map(|(pick, deed)| Event::ByHand { pick, deed }),
     ]
 }
 
-/// A history of at most so many events.
-pub(crate) fn histories(most: usize) -> impl Strategy<Value = Vec<Event>> {
-    vec(event(), 1..=most)
+/// A history of at most so many events, in which these points meet faults.
+pub(crate) fn histories(most: usize, points: &BTreeSet<String>) -> impl Strategy<Value = Vec<Event>> + use<> {
+    vec(event(points), 1..=most)
 }
+
+/// What [`Event::kind`] answers.
+pub(crate) const KINDS: [&str; 16] = [
+    "activation",
+    "extension",
+    "end",
+    "password",
+    "several at once",
+    "time passes",
+    "wall clock set",
+    "directory's clock set",
+    "clocks put right",
+    "rules changed",
+    "faulty rules",
+    "broker killed",
+    "broker stopped",
+    "fault at a point",
+    "outage",
+    "change by hand",
+];
 
 impl Event {
     /// What kind of event it is, for counting.

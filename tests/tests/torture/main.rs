@@ -19,17 +19,17 @@ mod model;
 mod play;
 mod stage;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
-use history::Event;
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use history::{Event, KINDS};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use stage::Stage;
-use ticketgate_tests::Outcome;
+use stage::{Faults, Stage};
 use ticketgate_tests::world::workspace;
+use ticketgate_tests::{Outcome, points};
 
 /// The seed of a run of the tests.
 const SEED: u64 = 3;
@@ -43,13 +43,21 @@ const SHORTENING: Duration = Duration::from_secs(600);
 /// Histories played side by side, each with a directory of its own: half of each is waiting.
 const SIDE_BY_SIDE: usize = 2;
 
-/// How often each kind of event was played.
-type Counts = BTreeMap<&'static str, usize>;
+/// From this time on a run has to show all that a history can have.
+const WHOLE: Duration = Duration::from_secs(60);
+
+/// How often each kind of event was played, and each fault.
+#[derive(Debug, Default)]
+struct Counts {
+    kinds: BTreeMap<&'static str, usize>,
+    faults: Faults,
+}
 
 /// Where histories come from, and how many there were.
 struct Drawing {
     runner: TestRunner,
     histories: usize,
+    points: BTreeSet<String>,
     counts: Counts,
     /// Somebody found one that fails.
     over: bool,
@@ -95,14 +103,15 @@ fn play_random(seed: u64, time: Duration, length: usize) -> Result<Drawing> {
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
     let runner = TestRunner::new_with_rng(Config::default(), rng);
-    let drawing = Mutex::new(Drawing { runner, histories: 0, counts: Counts::new(), over: false });
+    let (points, counts) = (points::all()?, Counts::default());
+    let drawing = Mutex::new(Drawing { runner, histories: 0, points, counts, over: false });
     let draw = || {
         let mut drawing = drawing.lock().expect("no panic");
         if drawing.over || began.elapsed() >= time {
             return Ok(None);
         }
-        let drawn =
-            history::histories(length).new_tree(&mut drawing.runner).map_err(|why| anyhow!("{why}"))?;
+        let some = history::histories(length, &drawing.points);
+        let drawn = some.new_tree(&mut drawing.runner).map_err(|why| anyhow!("{why}"))?;
         drawing.histories += 1;
         Ok::<_, anyhow::Error>(Some((drawing.histories, drawn.current())))
     };
@@ -112,7 +121,12 @@ fn play_random(seed: u64, time: Duration, length: usize) -> Result<Drawing> {
             let played = play(&mut stage, &history);
             let mut drawing = drawing.lock().expect("no panic");
             for event in &history[..played.as_ref().map_or_else(|(after, _)| *after, |()| history.len())] {
-                *drawing.counts.entry(event.kind()).or_default() += 1;
+                *drawing.counts.kinds.entry(event.kind()).or_default() += 1;
+            }
+            let Faults { asked_for, met } = std::mem::take(&mut stage.faults);
+            drawing.counts.faults.asked_for += asked_for;
+            for (point, times) in met {
+                *drawing.counts.faults.met.entry(point).or_default() += times;
             }
             let Err((after, error)) = played else { continue };
             drawing.over = true;
@@ -174,10 +188,27 @@ fn no_random_history_leaves_a_right_behind_or_loses_a_session() -> Outcome {
     eprintln!("seed {seed}");
     let began = Instant::now();
     let Drawing { histories, counts, .. } = play_random(seed, time, length)?;
-    let events: usize = counts.values().sum();
+    let events: usize = counts.kinds.values().sum();
     let a_second = events as f64 / began.elapsed().as_secs_f64();
-    eprintln!("{histories} histories, {events} events, {a_second:.1} a second: {counts:?}");
+    eprintln!("{histories} histories, {events} events, {a_second:.1} a second: {:?}", counts.kinds);
+    let Faults { asked_for, met } = &counts.faults;
+    eprintln!("{} of {asked_for} faults met: {met:?}", met.values().sum::<usize>());
+    if time >= WHOLE {
+        counts.are_whole()?;
+    }
     Ok(())
+}
+
+impl Counts {
+    /// Whether a run of [`WHOLE`] or more played what it is there for.
+    fn are_whole(&self) -> Result<()> {
+        let kinds: BTreeSet<_> = self.kinds.keys().copied().collect();
+        ensure!(kinds == KINDS.into(), "not all kinds of events were played: {kinds:?}");
+        let Faults { asked_for, met } = &self.faults;
+        let enough = met.values().sum::<usize>() * 4 >= *asked_for;
+        ensure!(enough, "of {asked_for} faults only these were met: {met:?}");
+        Ok(())
+    }
 }
 
 #[test]

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
+use ticketgate_tests::points;
 use ticketgate_tests::product::asking::new_key;
 use ticketgate_tests::product::users::User;
 use ticketgate_tests::proxy::Weather as Network;
 
 use crate::hear::Said;
-use crate::history::{Ask, Deed, Event, Outage};
+use crate::history::{Ask, DEADLY, Deed, Event, Outage, WRITE};
 use crate::model::{Mode, Rules, Weather, policy};
 use crate::stage::{Scene, wish};
 
@@ -45,6 +46,7 @@ fn not_at_the_limit(apart: i64, by: i64) -> i64 {
 impl Scene<'_> {
     /// Plays an event until it is over; what it left is settled afterwards.
     pub(crate) fn play(&mut self, event: &Event) -> Result<()> {
+        self.logged_before = self.product.broker_log().len();
         match event {
             Event::Ask(ask) => {
                 let said = self.ask_all(std::slice::from_ref(ask))?;
@@ -90,21 +92,15 @@ impl Scene<'_> {
                     std::thread::sleep(Duration::from_millis(*after_ms));
                     scene.kill()
                 })?;
-                self.start(&[])?;
+                self.start()?;
                 self.hear(said, Weather::Storm)
             }
             Event::Stop => {
                 self.product.stop_broker()?;
-                self.start(&[])
+                self.start()
             }
             Event::Fault { at, passage, fault, ask } => {
-                self.kill()?;
-                // A broker that cannot start is one that is started again.
-                let started = self.start(&[("TICKETGATE_FAULT", &format!("{at}#{passage}:{fault}"))]);
-                let runs = started.is_ok() && self.product.broker_runs()?;
-                let said = if runs { self.ask_all(std::slice::from_ref(ask))? } else { Vec::new() };
-                self.kill()?;
-                self.start(&[])?;
+                let said = self.meets(at, *passage, fault, ask)?;
                 self.hear(said, Weather::Storm)
             }
             Event::Outage { what, ask, for_ms, pass_s } => {
@@ -121,6 +117,35 @@ impl Scene<'_> {
             }
             Event::ByHand { pick, deed } => self.by_hand(*pick, *deed),
         }
+    }
+
+    /// A broker that meets a fault is asked something. It goes on when it is not dead of it: what it could not do then it has to do
+    /// by itself.
+    fn meets(&mut self, at: &str, passage: u32, fault: &str, ask: &Ask) -> Result<Vec<Said>> {
+        self.kill()?;
+        self.product.forget_points()?;
+        // A broker that cannot start is one that is started again.
+        let started = self.start_meeting(&format!("{at}#{passage}:{fault}"));
+        let mut said = Vec::new();
+        if started.is_ok() && self.product.broker_runs()? {
+            said = self.ask_all(std::slice::from_ref(ask))?;
+            // Whether it is done does not matter.
+            let _ = self.sweep();
+        }
+        let is_it = |point: &String| if at == WRITE { points::is_write(point) } else { point == at };
+        let mut passed = self.product.points().into_iter().filter(is_it);
+        let met = passed.nth(usize::try_from(passage)?.saturating_sub(1));
+        let (faults, is_met) = (&mut self.stage.faults, met.is_some());
+        faults.asked_for += 1;
+        if let Some(point) = met {
+            *faults.met.entry(point).or_default() += 1;
+        }
+        // What is not met yet would be met at another event.
+        if !is_met || DEADLY.contains(&fault) || !self.product.broker_runs()? {
+            self.kill()?;
+            self.start()?;
+        }
+        Ok(said)
     }
 
     /// Clocks that are set are noticed by the sweep.

@@ -1,5 +1,6 @@
 //! The world that a history is played in: a directory behind a proxy, a broker, several technicians; and how to start it anew.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
@@ -25,7 +26,16 @@ pub(crate) struct Stage {
     pub(crate) ad: SambaAd,
     pub(crate) proxy: Proxy,
     pub(crate) users: Vec<User>,
+    /// Of all histories that nobody has counted yet.
+    pub(crate) faults: Faults,
     look: Option<View>,
+}
+
+/// Faults that were asked for, and the points at which they were met.
+#[derive(Debug, Default)]
+pub(crate) struct Faults {
+    pub(crate) asked_for: usize,
+    pub(crate) met: BTreeMap<String, usize>,
 }
 
 /// One history's own: a broker and what is known of it.
@@ -33,6 +43,8 @@ pub(crate) struct Scene<'a> {
     pub(crate) stage: &'a mut Stage,
     pub(crate) product: Product,
     pub(crate) model: Model,
+    /// How long the broker's log was before the event.
+    pub(crate) logged_before: usize,
     ledger: Option<Ledger>,
 }
 
@@ -48,7 +60,7 @@ impl Stage {
                 look.create(&person(&ad, who)?, &name, ad.password("tech1")?, SystemTime::now() + A_YEAR)?;
             ensure!(made == 0, "no person {name}: {made}");
         }
-        Ok(Self { ad, proxy, users, look: Some(look) })
+        Ok(Self { ad, proxy, users, faults: Faults::default(), look: Some(look) })
     }
 
     /// Looks into the directory. A connection that a crash or a set clock ended is made anew.
@@ -92,7 +104,7 @@ impl Stage {
         let mut product = Product::install(&self.configuration(Rules::default())?)?;
         product.serve_everyone();
         product.start_broker()?;
-        Ok(Scene { stage: self, product, model: Model::default(), ledger: None })
+        Ok(Scene { stage: self, product, model: Model::default(), logged_before: 0, ledger: None })
     }
 
     /// The configuration file by these rules.
@@ -196,12 +208,23 @@ impl Scene<'_> {
         Ok(())
     }
 
-    /// Starts a broker. A machine whose clock was behind its broker's time has been put right before: what becomes of sessions
+    /// Starts a broker.
+    pub(crate) fn start(&mut self) -> Result<()> {
+        self.put_wall_clock_right()?;
+        self.product.start_broker()
+    }
+
+    /// Starts one that meets a fault.
+    pub(crate) fn start_meeting(&mut self, fault: &str) -> Result<()> {
+        self.put_wall_clock_right()?;
+        self.product.start_broker_noting_points(fault)
+    }
+
+    /// A machine whose clock was behind its broker's time has been put right before a broker starts: what becomes of sessions
     /// otherwise is not this model's.
-    pub(crate) fn start(&mut self, environment: &[(&str, &str)]) -> Result<()> {
+    fn put_wall_clock_right(&mut self) -> Result<()> {
         self.model.wall = self.model.broker;
-        self.turn_clocks()?;
-        self.product.start_broker_with(environment)
+        self.turn_clocks()
     }
 
     /// Writes a configuration, and waits until the broker has read it.
