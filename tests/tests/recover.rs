@@ -245,8 +245,9 @@ fn is_whole_after_a_kill_at_any_point(loss: Loss) -> Outcome {
     world.is_recovered(loss, "not killed")?;
     let passed = world.product.points();
     let mut ad = world.ad;
-    for point in ["ledger.put_aside", "ledger.read_aside"] {
-        assert!(passed.len() > 12 && passed.iter().any(|passed| passed == point), "{passed:?}");
+    assert!(passed.len() > 12, "{passed:?}");
+    for (point, expected) in [("ledger.put_aside", true), ("ledger.read_aside", !matches!(loss, Loss::All))] {
+        assert_eq!(passed.iter().any(|passed| passed == point), expected, "{point}: {passed:?}");
     }
     for (n, point) in passed.iter().enumerate() {
         let passage = passed.iter().take(n + 1).filter(|other| *other == point).count();

@@ -6,7 +6,7 @@
 use std::sync::{Arc, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use ticketgate_access::desired::{ANSWERS_FOR, Observed, Step, desired, plan};
+use ticketgate_access::desired::{ANSWERS_FOR, DirectoryEnd, Observed, Step, desired, plan};
 use ticketgate_access::session::{Account, AccountKey, Session};
 use ticketgate_directory::{Directory, DirectoryError, secret};
 use ticketgate_ledger::{Change, LedgerError, SessionFilter};
@@ -100,8 +100,7 @@ impl Broker {
             let snapshot = self.settings();
             let directory = Self::directory(&snapshot, &account.directory).map_err(trouble)?;
             let observed = directory.observe(&account).await.map_err(|e| trouble(directory_problem(&e)))?;
-            // The directory told its time somewhere between the question and the answer: a slow answer is no skew.
-            let asked = observed.directory_time.clamp(now, self.clock.now().max(now));
+            let asked = asked(&observed, now, self.clock.now());
             let live = sessions.iter().any(|s| s.is_live(now));
             let stored = account;
             let account = taught(&stored, live, &observed);
@@ -314,6 +313,18 @@ impl Broker {
     pub(super) fn note_skew(&self, account: &Account, skew: TimeDelta) {
         self.skews.lock().unwrap_or_else(PoisonError::into_inner).insert(account.directory.clone(), skew);
     }
+}
+
+/// When the directory told its time, by the broker's clock: somewhere between the question and the answer. A slow answer, or a
+/// machine that was suspended meanwhile, is no skew; of the times in between it is the one that the account's end was written by.
+pub(super) fn asked(observed: &Observed, question: DateTime<Utc>, answer: DateTime<Utc>) -> DateTime<Utc> {
+    let (told, answer) = (observed.directory_time, answer.max(question));
+    let written = observed.account.as_ref().and_then(|account| match account.end {
+        DirectoryEnd::At(end) => Some(end - account.marker.as_ref()?.until?),
+        DirectoryEnd::Never => None,
+    });
+    let by_end = written.map(|skew| told - skew).filter(|at| (question..=answer).contains(at));
+    by_end.unwrap_or_else(|| told.clamp(question, answer))
 }
 
 /// Whether a step only takes away: it may be done whatever else could not be.

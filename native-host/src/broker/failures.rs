@@ -11,7 +11,7 @@ use ticketgate_ledger::{Change, LedgerError};
 use ticketgate_protocol::api::{EndCause, State};
 use ticketgate_protocol::problem::Problem;
 
-use super::converge::{PASSES, PAUSES, Trouble, UNRECORDED_PAUSE, next_due};
+use super::converge::{PASSES, PAUSES, Trouble, UNRECORDED_PAUSE, asked, next_due};
 use super::settle::ending;
 use super::spelling::alike;
 use super::{Broker, records};
@@ -65,7 +65,7 @@ impl Broker {
         for _ in 0..2 {
             let before = self.clock.now();
             let Ok(looked) = directory.observe(account).await else { return };
-            let asked = looked.directory_time.clamp(before, self.clock.now().max(before));
+            let asked = asked(&looked, before, self.clock.now());
             let (spelled, sessions, observed) = alike(directory, account, &sessions, &looked);
             let wanted = desired(&spelled, &sessions, now);
             let Ok(steps) = plan(&spelled, &wanted, &observed, asked) else { return };

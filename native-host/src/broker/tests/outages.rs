@@ -238,13 +238,18 @@ async fn an_overlapping_session_that_fails_leaves_the_running_one_as_it_was() {
 }
 
 #[tokio::test]
-async fn a_slow_look_is_no_difference_of_the_clocks() {
-    let world = World::new().await;
-    let session = world.activate("domain", "k1").await;
-    world.directory.set(Mood::Slow(20));
-    world.broker.sweep().await.unwrap();
-    assert_eq!(world.directory.only().end, DirectoryEnd::At(session.expires_at));
-    assert!(!world.actions().await.contains(&"account.differs".to_owned()));
+async fn a_slow_look_is_no_difference_of_the_clocks_and_hides_none() {
+    for skew in [0, -7, 12] {
+        let world = World::new().await;
+        *world.directory.skew.lock().unwrap() = TimeDelta::seconds(skew);
+        let session = world.activate("domain", "k1").await;
+        let end = DirectoryEnd::At(session.expires_at + TimeDelta::seconds(skew));
+        assert_eq!(world.directory.only().end, end);
+        world.directory.set(Mood::Slow(20));
+        world.broker.sweep().await.unwrap();
+        assert_eq!(world.directory.only().end, end);
+        assert!(!world.actions().await.contains(&"account.differs".to_owned()), "{skew}");
+    }
 }
 
 #[tokio::test]
