@@ -360,7 +360,7 @@ const CLOCK_RESOLUTION: TimeDelta = TimeDelta::seconds(2);
 /// Two readings of one end through a clock of that resolution differ by less than this. Two ends can be closer than that:
 /// an account's are told apart by its marker. A right carries none, so the directory's own end of it may be another session's
 /// that is this close; the broker's is exact.
-const END_TOLERANCE: TimeDelta = TimeDelta::seconds(3);
+pub const END_TOLERANCE: TimeDelta = TimeDelta::seconds(3);
 
 /// Whether an account's end is the wanted one: written for the same time of the broker's clock, and not moved since.
 fn same_end(seen: &ObservedAccount, wanted: DateTime<Utc>, marker: &Marker) -> bool {

@@ -6,7 +6,7 @@
 use std::sync::{Arc, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use ticketgate_access::desired::{ANSWERS_FOR, DirectoryEnd, Observed, Step, desired, plan};
+use ticketgate_access::desired::{ANSWERS_FOR, DirectoryEnd, END_TOLERANCE, Observed, Step, desired, plan};
 use ticketgate_access::session::{Account, AccountKey, Session};
 use ticketgate_directory::{Directory, DirectoryError, secret};
 use ticketgate_ledger::{Change, LedgerError, SessionFilter};
@@ -323,7 +323,10 @@ pub(super) fn asked(observed: &Observed, question: DateTime<Utc>, answer: DateTi
         DirectoryEnd::At(end) => Some(end - account.marker.as_ref()?.until?),
         DirectoryEnd::Never => None,
     });
-    let by_end = written.map(|skew| told - skew).filter(|at| (question..=answer).contains(at));
+    let by_end = written.map(|skew| told - skew).and_then(|at| {
+        let possible = at.clamp(question, answer);
+        ((at - possible).abs() <= END_TOLERANCE).then_some(possible)
+    });
     by_end.unwrap_or_else(|| told.clamp(question, answer))
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use ticketgate_access::config;
 use ticketgate_access::desired::{DirectoryEnd, Observed, ObservedAccount, Step};
 use ticketgate_access::session::{Account, Right};
@@ -176,7 +176,9 @@ impl Directory for Model {
             Some(id) => self.accounts.lock().unwrap().values().find(|a| a.identity == *id).cloned(),
             _ => self.account(&account.name),
         };
-        Ok(Observed { directory_time: self.now(), time_limited: false, account: seen })
+        // As a domain controller tells it, in whole seconds.
+        let directory_time = self.now().trunc_subsecs(0);
+        Ok(Observed { directory_time, time_limited: false, account: seen })
     }
 
     async fn apply(
