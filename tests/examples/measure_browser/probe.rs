@@ -196,7 +196,7 @@ impl Side {
 fn come_to_rest(page: &Page) -> Result<()> {
     page.call("HeapProfiler.collectGarbage", json!({}))?;
     let mut before = cpu_ms(page)?;
-    for _ in 0..20 {
+    for _ in 0..75 {
         rest(400);
         let now = cpu_ms(page)?;
         if now - before < 1.0 {
