@@ -9,6 +9,9 @@ import init, { Core } from "./ticketgate_wasm.js";
 const SCRIPTS = ["probe.js", "chip.js"];
 const REGISTRATION = "allowed-sites";
 
+/** What was saved for this browser run: asked for first, since the badge needs no more. */
+const kept = chrome.storage.session.get(["state", "badge"]);
+
 /** @type {chrome.runtime.Port | undefined} */
 let native;
 /** The host whose program starts while the core does, since the core always begins by asking for its port. What it says,
@@ -19,8 +22,6 @@ openNative(early);
 const pages = new Map();
 let nextPage = 1;
 
-/** What was saved for this browser run: asked for first, since the badge needs no more. */
-const kept = chrome.storage.session.get(["state", "badge"]);
 const badgeDrawn = kept.then(drawKeptBadge).catch(quietly);
 
 /** The core, once the WASM is compiled and the saved state restored. Every listener waits for it. */
