@@ -7,6 +7,7 @@ mod json;
 mod members;
 mod serial;
 mod stamp;
+mod write;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -124,7 +125,7 @@ impl Tree {
     #[must_use]
     pub fn to_json(&self) -> String {
         let mut out = String::new();
-        json::write(self, &mut out);
+        write::write(self, &mut out);
         out
     }
 

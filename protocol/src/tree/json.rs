@@ -1,10 +1,10 @@
-//! JSON text (RFC 8259): read into one list of what stands where, out of which types take what they need, and written out of
-//! trees. Own code instead of `serde_json`, which reads and writes every number that there can be, to the last digit, and
-//! explains every fault: with its tables a tenth of what the core may weigh. Tests hold both to the same texts and values.
+//! JSON text (RFC 8259), read into one list of what stands where, out of which types take what they need. Own code instead of
+//! `serde_json`, which reads every number that there can be, to the last digit, and explains every fault: with its tables a
+//! tenth of what the core may weigh. Tests hold both to the same texts and values.
 
 use std::borrow::Cow;
 
-use super::{Fault, Tree};
+use super::Fault;
 
 /// How deep lists and objects may stand in each other.
 const DEPTH_MAX: u32 = 128;
@@ -430,66 +430,4 @@ impl Reader<'_> {
         self.nodes.push(node);
         Some(())
     }
-}
-
-/// Writes a whole text.
-pub(super) fn write(tree: &Tree, out: &mut String) {
-    match tree {
-        Tree::Null => out.push_str("null"),
-        Tree::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
-        Tree::Int(value) => out.push_str(&value.to_string()),
-        // Nothing that is written as text holds such a number.
-        Tree::Float(_) => out.push_str("null"),
-        Tree::Text(text) => string(text, out),
-        Tree::List(values) => {
-            out.push('[');
-            for (at, value) in values.iter().enumerate() {
-                if at > 0 {
-                    out.push(',');
-                }
-                write(value, out);
-            }
-            out.push(']');
-        }
-        Tree::Map(members) => {
-            out.push('{');
-            for (at, (name, value)) in members.iter().enumerate() {
-                if at > 0 {
-                    out.push(',');
-                }
-                string(name, out);
-                out.push(':');
-                write(value, out);
-            }
-            out.push('}');
-        }
-    }
-}
-
-fn string(text: &str, out: &mut String) {
-    out.push('"');
-    let mut rest = text;
-    while let Some(at) = rest.bytes().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)) {
-        let (plain, tail) = rest.split_at(at);
-        out.push_str(plain);
-        let Some(byte) = tail.bytes().next() else { break };
-        out.push('\\');
-        match byte {
-            b'"' | b'\\' => out.push(char::from(byte)),
-            b'\n' => out.push('n'),
-            b'\r' => out.push('r'),
-            b'\t' => out.push('t'),
-            8 => out.push('b'),
-            12 => out.push('f'),
-            _ => {
-                out.push_str("u00");
-                for digit in [byte >> 4, byte & 15] {
-                    out.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
-                }
-            }
-        }
-        rest = tail.get(1..).unwrap_or_default();
-    }
-    out.push_str(rest);
-    out.push('"');
 }

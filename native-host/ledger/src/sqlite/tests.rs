@@ -8,6 +8,8 @@ mod places;
 mod salvaging;
 mod tampering;
 
+use std::fs;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use tempfile::TempDir;
@@ -38,6 +40,16 @@ impl Place {
 
     fn log(&self) -> std::path::PathBuf {
         self.folder.path().join("ledger.sqlite-wal")
+    }
+
+    /// Leaves this log there, and of its ledger nothing, or an empty file.
+    fn keep_only_the_log(&self, log: &[u8], empty: bool) {
+        if empty {
+            fs::write(self.ledger(), "").unwrap();
+        } else {
+            fs::remove_file(self.ledger()).unwrap();
+        }
+        fs::write(self.log(), log).unwrap();
     }
 
     fn open(&self) -> SqliteLedger {

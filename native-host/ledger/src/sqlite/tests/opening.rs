@@ -234,12 +234,7 @@ fn a_log_without_its_ledger_is_refused_and_kept() {
     let log = fs::read(place.log()).unwrap();
     drop(ledger);
     for empty in [true, false] {
-        if empty {
-            fs::write(place.ledger(), "").unwrap();
-        } else {
-            fs::remove_file(place.ledger()).unwrap();
-        }
-        fs::write(place.log(), &log).unwrap();
+        place.keep_only_the_log(&log, empty);
         assert!(place.refusal().contains("gone or empty"), "{}", place.refusal());
         assert_eq!(fs::read(place.log()).unwrap(), log, "the log was changed");
     }
