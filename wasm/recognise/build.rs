@@ -1,5 +1,5 @@
 //! Makes the rule files small for the core that they are compiled into: without white space and without the
-//! sources, which are for whoever maintains a rule and are half of the text.
+//! sources, which are for whoever maintains a rule and are half of the text. And lists them, in the order of their names.
 
 #![allow(clippy::expect_used, reason = "a build stops with a panic")]
 
@@ -9,12 +9,20 @@ use std::{env, fs};
 fn main() {
     println!("cargo::rerun-if-changed=../rules");
     let out = env::var_os("OUT_DIR").expect("cargo names a folder");
-    for entry in fs::read_dir("../rules").expect("the folder of rules") {
-        let path = entry.expect("a file").path();
+    let out = Path::new(&out);
+    let mut list = String::from("[\n");
+    let folder = fs::read_dir("../rules").expect("the folder of rules");
+    let mut files: Vec<_> = folder.map(|entry| entry.expect("a file").path()).collect();
+    files.sort();
+    for path in files {
         let text = fs::read_to_string(&path).expect("a rule file");
-        let name = path.file_name().expect("a name");
-        fs::write(Path::new(&out).join(name), small(&text)).expect("a place to write");
+        let name = path.file_name().and_then(|name| name.to_str()).expect("a name");
+        let place = out.join(name);
+        fs::write(&place, small(&text)).expect("a place to write");
+        list.push_str(&format!("({name:?}, include_str!({place:?})),\n"));
     }
+    list.push(']');
+    fs::write(out.join("built_in.rs"), list).expect("a place to write");
 }
 
 /// The same JSON in fewer characters.

@@ -6,3 +6,4 @@ mod button;
 mod lures;
 mod reading;
 mod stage;
+mod systems;

@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::time::Duration;
 use ticketgate_protocol::page::FromPage;
 use ticketgate_tests::Result;
@@ -24,6 +25,17 @@ impl Stage {
         let site = Site::start()?;
         let mut origins = vec![format!("http://{}", site.address())];
         origins.extend(hosts.iter().map(|host| format!("http://{host}")));
+        Self::on(site, &origins)
+    }
+
+    /// The same under addresses such as `https://acme.zendesk.com`.
+    pub(crate) fn with_tls(origins: &BTreeSet<String>) -> Result<Self> {
+        Self::on(Site::start_tls()?, &origins.iter().cloned().collect::<Vec<_>>())
+    }
+
+    fn on(site: Site, origins: &[String]) -> Result<Self> {
+        let hosts = origins.iter().filter_map(|origin| origin.split("://").last());
+        let hosts: Vec<&str> = hosts.filter(|host| !host.starts_with("127.")).collect();
         let rules = Rules::built_in();
         let questions: serde_json::Map<String, Value> = origins
             .iter()
@@ -40,6 +52,7 @@ impl Stage {
         let browser = Chromium::start(&Options {
             extensions: vec![extension.path().to_path_buf()],
             hosts: hosts.iter().map(|host| ((*host).to_owned(), site.address().to_string())).collect(),
+            any_certificate: true,
             ..Options::default()
         })?;
         let worker = browser.worker()?;
@@ -61,6 +74,11 @@ impl Stage {
 
     pub(crate) fn show(&self, view: &Value) -> Result<()> {
         self.worker.eval(&format!("push({})", json!({"show": view}))).map(drop)
+    }
+
+    /// How much has been said so far.
+    pub(crate) fn said(&self) -> Result<u64> {
+        Ok(self.worker.eval("seen.length")?.as_u64().unwrap_or_default())
     }
 
     pub(crate) fn count(&self, kind: &str) -> Result<u64> {
@@ -113,10 +131,6 @@ pub(crate) const LABEL: &str = "Activate · Acme Corp · Domain Admin 1 h";
 /// Waits until the button has been in sight for long enough, as a person does.
 pub(crate) fn look_at_it() {
     std::thread::sleep(Duration::from_millis(1900));
-}
-
-pub(crate) fn ticket(recognition: &Recognition) -> Value {
-    serde_json::to_value(recognition.ticket()).unwrap_or_default()
 }
 
 /// The button: its middle, and its picture without the page around its corners.
