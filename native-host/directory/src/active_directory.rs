@@ -20,7 +20,6 @@ mod password;
 mod server;
 mod sid;
 mod steps;
-mod tls;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -37,7 +36,9 @@ use self::dn::Dn;
 use self::domain::Domain;
 use self::link::Link;
 use self::server::Servers;
-use crate::{Directory, DirectoryError, Listing, MachineSecrets, Promises, ReadSecret, RightUse, Secret};
+use ticketgate_credentials::{MachineSecrets, ReadSecret, Secret};
+
+use crate::{Directory, DirectoryError, Listing, Promises, RightUse};
 
 /// An Active Directory domain.
 pub struct ActiveDirectory {

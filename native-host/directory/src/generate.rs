@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use crate::Secret;
+use ticketgate_credentials::Secret;
 
 /// 24 characters of 64: about 143 bits, and within what every logon screen takes.
 const LENGTH: usize = 24;

@@ -3,19 +3,16 @@
 
 pub mod active_directory;
 mod generate;
-pub mod keyring;
-mod read_secret;
-pub mod secret;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use ticketgate_access::desired::{Observed, ObservedAccount, Step};
 use ticketgate_access::session::{Account, Right};
+use ticketgate_credentials::{NoSecret, NoTrust, Secret};
 use ticketgate_protocol::api::Finding;
 
 pub use active_directory::ActiveDirectory;
-pub use read_secret::{MachineSecrets, ReadSecret};
-pub use secret::Secret;
+pub use generate::{generate, generate_for};
 
 /// A directory that accounts live in. Every method is safe to repeat.
 #[async_trait]
@@ -142,6 +139,18 @@ pub enum DirectoryError {
     /// A secret cannot be read.
     #[error("the service account's password cannot be read: {0}")]
     NoSecret(String),
+}
+
+impl From<NoSecret> for DirectoryError {
+    fn from(NoSecret(why): NoSecret) -> Self {
+        Self::NoSecret(why)
+    }
+}
+
+impl From<NoTrust> for DirectoryError {
+    fn from(NoTrust(why): NoTrust) -> Self {
+        Self::Certificate(why)
+    }
 }
 
 impl DirectoryError {

@@ -12,7 +12,8 @@ use ticketgate::broker::BuildDirectory;
 use ticketgate_access::config;
 use ticketgate_access::desired::{DirectoryEnd, Marker, Observed, ObservedAccount, Step};
 use ticketgate_access::session::{Account, Right};
-use ticketgate_directory::{Directory, DirectoryError, ListedAccount, Listing, Promises, RightUse, Secret};
+use ticketgate_credentials::Secret;
+use ticketgate_directory::{Directory, DirectoryError, ListedAccount, Listing, Promises, RightUse};
 use ticketgate_protocol::api::{Finding, Mode};
 
 use super::prepare::{Prepared, RIGHT};

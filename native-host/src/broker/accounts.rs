@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ticketgate_access::session::AccountKey;
-use ticketgate_directory::Secret;
+use ticketgate_credentials::Secret;
 
 /// One lock per account that is being worked on.
 #[derive(Default)]

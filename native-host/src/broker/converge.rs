@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError};
 use chrono::{DateTime, TimeDelta, Utc};
 use ticketgate_access::desired::{ANSWERS_FOR, DirectoryEnd, END_TOLERANCE, Observed, Step, desired, plan};
 use ticketgate_access::session::{Account, AccountKey, Session};
-use ticketgate_directory::{Directory, DirectoryError, secret};
+use ticketgate_directory::{Directory, DirectoryError, generate_for};
 use ticketgate_ledger::{Change, LedgerError, SessionFilter};
 use ticketgate_protocol::api::{EndCause, Mode, State};
 use ticketgate_protocol::problem::{Code, Problem};
@@ -300,7 +300,7 @@ impl Broker {
             }
             return directory.apply(account, seen, step, None).await;
         };
-        let password = secret::generate_for(&account.name).map_err(DirectoryError::BadValue)?;
+        let password = generate_for(&account.name).map_err(DirectoryError::BadValue)?;
         // Kept before the write: a write whose answer was lost may have set it.
         self.passwords.put(&account.key, marker.generation, password.clone());
         let result = directory.apply(account, seen, step, Some(&password)).await;

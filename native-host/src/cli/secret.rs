@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use serde_json::json;
-use ticketgate_directory::{Secret, keyring};
+use ticketgate_credentials::{Secret, keyring};
 use zeroize::Zeroizing;
 
 use super::Terminal;

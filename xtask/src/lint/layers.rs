@@ -10,22 +10,37 @@ use crate::steps::Steps;
 use crate::tree::{Tree, files_below, read};
 
 /// A module of the native binary and the modules that it must not know.
-const MODULES: [(&str, &[&str]); 4] = [
-    ("psa", &["broker", "relay", "cli"]),
-    ("broker", &["relay", "cli"]),
-    ("relay", &["cli"]),
-    ("cli", &["relay"]),
-];
+const MODULES: [(&str, &[&str]); 3] =
+    [("broker", &["relay", "cli"]), ("relay", &["cli"]), ("cli", &["relay"])];
 
 /// A crate's folder and the crates that it must not depend on.
-const CRATES: [(&str, &[&str]); 5] = [
+const CRATES: [(&str, &[&str]); 7] = [
     ("protocol", &["ticketgate-access", "ticketgate-ledger", "ticketgate-directory", "ticketgate", "tokio"]),
     (
         "native-host/access",
-        &["ticketgate-ledger", "ticketgate-directory", "ticketgate", "tokio", "async-trait"],
+        &[
+            "ticketgate-ledger",
+            "ticketgate-directory",
+            "ticketgate-psa",
+            "ticketgate",
+            "tokio",
+            "async-trait",
+        ],
     ),
-    ("native-host/ledger", &["ticketgate-directory", "ticketgate"]),
-    ("native-host/directory", &["ticketgate-ledger", "ticketgate"]),
+    (
+        "native-host/credentials",
+        &[
+            "ticketgate-ledger",
+            "ticketgate-directory",
+            "ticketgate-psa",
+            "ticketgate",
+            "tokio",
+            "async-trait",
+        ],
+    ),
+    ("native-host/ledger", &["ticketgate-directory", "ticketgate-psa", "ticketgate"]),
+    ("native-host/directory", &["ticketgate-ledger", "ticketgate-psa", "ticketgate"]),
+    ("native-host/psa", &["ticketgate-ledger", "ticketgate-directory", "ticketgate"]),
     (
         "wasm",
         &["ticketgate-access", "ticketgate-ledger", "ticketgate-directory", "ticketgate", "tokio", "reqwest"],

@@ -18,7 +18,9 @@ use super::domain::{self, Domain};
 use super::filter::{self, FilterValue};
 use super::link::{Change, Link};
 use super::{ActiveDirectory, clock, guid, marker, sid};
-use crate::{DirectoryError, MachineSecrets};
+use ticketgate_credentials::MachineSecrets;
+
+use crate::DirectoryError;
 
 const UNIT: &str = "OU=JIT,DC=acme,DC=test";
 /// All that there is to hear has been said long before.

@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use crate::Secret;
+use ticketgate_credentials::Secret;
 
 /// The value of `unicodePwd`: in quotes, UTF-16, little-endian (MS-ADTS 3.1.1.3.1.5). It goes out over TLS only.
 ///

@@ -9,11 +9,11 @@ use ticketgate_access::config;
 use tokio::sync::Mutex;
 
 use super::dn::Dn;
+use super::domain;
 use super::last_write::LastWrite;
 use super::link::{Health, Link};
-use super::{domain, tls};
-use crate::read_secret::ReadSecret;
 use crate::{DirectoryError, Secret};
+use ticketgate_credentials::{ReadSecret, trust};
 
 /// A server that did not answer is asked last for so long.
 const AVOID: Duration = Duration::from_secs(30);
@@ -246,7 +246,7 @@ impl Servers {
             if password.expose().is_empty() {
                 return Err(DirectoryError::NoSecret("it is empty".into()));
             }
-            Ok((tls::trust(ca.as_deref())?, password))
+            Ok((trust(ca.as_deref())?, password))
         })
         .await
         .map_err(|error| DirectoryError::NoSecret(error.to_string()))?

@@ -17,7 +17,9 @@ use super::link::{Change, Link};
 use super::look::DISABLED;
 use super::password::unicode_pwd;
 use super::{ActiveDirectory, guid, marker, parsed, sid};
-use crate::{DirectoryError, Secret, secret};
+use ticketgate_credentials::Secret;
+
+use crate::{DirectoryError, generate_for};
 
 /// `NORMAL_ACCOUNT` and `NOT_DELEGATED` (MS-ADTS 2.2.16). An administrator's logon must not be passed on by the servers it is used at.
 const OPEN: i64 = 0x200 | 0x10_0000;
@@ -79,7 +81,9 @@ impl ActiveDirectory {
             return Err(DirectoryError::BadValue(format!("{} on a person's own account", step.name())));
         }
         // By the directory's clock of the look: an end that passes for one in the future and is over meanwhile opens nothing.
-        let end = |until: DateTime<Utc>| Ok(account_expires(until, seen.directory_time)?.to_string());
+        let end = |until: DateTime<Utc>| {
+            Ok::<_, DirectoryError>(account_expires(until, seen.directory_time)?.to_string())
+        };
         match (step, target.as_deref()) {
             // Made by an earlier attempt whose answer was lost; the plan goes on from what it is like.
             (Step::Create(_), Some(_)) => Ok(()),
@@ -300,7 +304,7 @@ impl Work<'_> {
     }
 
     fn random_password(&self) -> Result<Secret, DirectoryError> {
-        secret::generate_for(&self.account.name).map_err(DirectoryError::BadValue)
+        generate_for(&self.account.name).map_err(DirectoryError::BadValue)
     }
 
     async fn delete(&self, target: &ObservedAccount) -> Result<(), DirectoryError> {

@@ -82,7 +82,7 @@ fn every_step_can_be_repeated() {
     let me = account("jit-tech1", Mode::Burner);
     let right = Right(world.ad.group("tier1").into());
     let until = world.in_(600);
-    let password = ticketgate_directory::secret::generate().unwrap();
+    let password = ticketgate_directory::generate().unwrap();
     for step in [
         Step::Create(marker(0, None)),
         Step::Grant { right: right.clone(), until: Some(until) },
@@ -123,7 +123,7 @@ fn an_end_is_counted_by_the_directorys_clock() {
     assert!((skew - chrono::TimeDelta::days(2)).num_seconds().abs() < 5, "{skew}");
     let until = here + chrono::TimeDelta::hours(1);
     let step = Step::Open { until, marker: marker(1, Some(until)) };
-    let password = ticketgate_directory::secret::generate().unwrap();
+    let password = ticketgate_directory::generate().unwrap();
     // By this machine's clock it would be in an hour; by the directory's it is long over.
     assert!(matches!(world.try_step(&me, &step, Some(&password)), Err(DirectoryError::BadValue(_))));
     assert!(!world.seen(&me).enabled);
@@ -135,7 +135,7 @@ fn an_end_is_counted_by_the_directorys_clock() {
 fn no_end_outside_the_next_day_ever_reaches_the_directory() {
     let world = World::new(Options::default());
     let me = created(&world, "jit-tech1");
-    let password = ticketgate_directory::secret::generate().unwrap();
+    let password = ticketgate_directory::generate().unwrap();
     let before = world.ad.look().unwrap().account(&me.name).unwrap().unwrap();
     for seconds in [0, -1, 26 * 3600, -500 * 365 * 86_400, 30_000 * 365 * 86_400] {
         let until = world.in_(seconds);
@@ -210,7 +210,7 @@ impl Person {
     }
 
     fn add_as(world: &World, dn: &str, name: &str) {
-        let password = ticketgate_directory::secret::generate_for(name).unwrap();
+        let password = ticketgate_directory::generate_for(name).unwrap();
         let next_year = std::time::SystemTime::now() + std::time::Duration::from_secs(365 * 86_400);
         assert_eq!(world.ad.look().unwrap().create(dn, name, password.expose(), next_year).unwrap(), 0);
     }
@@ -246,7 +246,7 @@ fn an_unmarked_person_inside_the_unit_is_never_touched_though_the_service_accoun
     let before = person.state(&world);
     let me = account("jit-tech1", Mode::Dedicated);
     assert_eq!(world.seen(&me).marker, None);
-    let password = ticketgate_directory::secret::generate().unwrap();
+    let password = ticketgate_directory::generate().unwrap();
     for step in every_step(&world) {
         let result = world.try_step(&me, &step, Some(&password));
         assert!(matches!(result, Err(DirectoryError::NameTaken(_))), "{}: {result:?}", step.name());
@@ -278,7 +278,7 @@ fn a_person_in_the_place_of_a_deleted_jit_account_is_never_touched() {
     let person = Person::add(&world, "jit-tech1");
     let before = person.state(&world);
     assert_eq!(world.observe(&me).unwrap().account, None, "by its identity ours is gone");
-    let password = ticketgate_directory::secret::generate().unwrap();
+    let password = ticketgate_directory::generate().unwrap();
     for step in every_step(&world) {
         let result = world.try_step(&me, &step, Some(&password));
         match step {
@@ -298,7 +298,7 @@ fn a_persons_account_of_the_same_name_is_shown_and_never_touched() {
     let seen = world.seen(&me);
     assert_eq!((seen.marker, seen.enabled), (None, true));
     let until = world.in_(60);
-    let password = ticketgate_directory::secret::generate().unwrap();
+    let password = ticketgate_directory::generate().unwrap();
     let right = Right(world.ad.group("tier1").into());
     for step in [
         Step::Create(marker(0, None)),
@@ -368,7 +368,7 @@ fn a_persons_own_account_gets_rights_and_loses_them_and_nothing_else() {
     let right = Right(world.ad.group("helpdesk").into());
     assert!(world.seen(&me).rights.contains(&right));
     let until = world.in_(60);
-    let password = ticketgate_directory::secret::generate().unwrap();
+    let password = ticketgate_directory::generate().unwrap();
     for step in [
         Step::Create(marker(0, None)),
         Step::Open { until, marker: marker(1, Some(until)) },

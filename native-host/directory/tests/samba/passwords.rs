@@ -2,7 +2,7 @@
 
 use ticketgate_access::desired::Step;
 use ticketgate_access::session::Account;
-use ticketgate_directory::Secret;
+use ticketgate_credentials::Secret;
 use ticketgate_protocol::api::Mode;
 use ticketgate_tests::samba::Options;
 

@@ -7,7 +7,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use ticketgate_access::config::{self, SecretRef};
 use ticketgate_access::desired::{Marker, Observed, ObservedAccount, Step};
 use ticketgate_access::session::{Account, AccountKey, Right};
-use ticketgate_directory::{ActiveDirectory, Directory, DirectoryError, ReadSecret, Secret};
+use ticketgate_credentials::{NoSecret, ReadSecret, Secret};
+use ticketgate_directory::{ActiveDirectory, Directory, DirectoryError};
 use ticketgate_protocol::api::Mode;
 use ticketgate_tests::samba::{Options, SambaAd};
 use tokio::runtime::Runtime;
@@ -34,7 +35,7 @@ pub const GROUPS: [&str; 14] = [
 pub struct Given(pub std::sync::Mutex<String>);
 
 impl ReadSecret for Given {
-    fn read(&self, _: &SecretRef) -> Result<Secret, DirectoryError> {
+    fn read(&self, _: &SecretRef) -> Result<Secret, NoSecret> {
         Ok(Secret::new(self.0.lock().unwrap().clone()))
     }
 }
@@ -96,7 +97,7 @@ impl World {
     }
 
     pub fn open(&self, account: &Account, seconds: i64) -> Secret {
-        let password = ticketgate_directory::secret::generate_for(&account.name).unwrap();
+        let password = ticketgate_directory::generate_for(&account.name).unwrap();
         let until = self.in_(seconds);
         let step = Step::Open { until, marker: marker(1, Some(until)) };
         self.try_step(account, &step, Some(&password)).unwrap();

@@ -10,7 +10,8 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use ticketgate_access::config;
 use ticketgate_access::desired::{DirectoryEnd, Observed, ObservedAccount, Step};
 use ticketgate_access::session::{Account, Right};
-use ticketgate_directory::{Directory, DirectoryError, ListedAccount, Listing, Promises, RightUse, Secret};
+use ticketgate_credentials::Secret;
+use ticketgate_directory::{Directory, DirectoryError, ListedAccount, Listing, Promises, RightUse};
 use ticketgate_protocol::api::{Finding, Mode};
 
 use crate::broker::{BuildDirectory, Clock};

@@ -1,4 +1,4 @@
-//! Reading a service account's password from where the configuration says that it is kept. Nothing is remembered here.
+//! Reading a secret from where the configuration says that it is kept. Nothing is remembered here.
 
 use std::io::{BufRead, Read};
 use std::path::Path;
@@ -6,15 +6,20 @@ use std::path::Path;
 use ticketgate_access::config::SecretRef;
 use zeroize::Zeroizing;
 
-use crate::{DirectoryError, Secret, keyring};
+use crate::{Secret, keyring};
+
+/// Why a secret cannot be read, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NoSecret(pub String);
 
 /// Reads a secret each time that it is needed, so that a changed one counts without a restart.
 pub trait ReadSecret: Send + Sync {
     /// The secret itself, never empty: an empty password would make some servers treat the service account as anybody.
     ///
     /// # Errors
-    /// [`DirectoryError::NoSecret`] with what to do.
-    fn read(&self, place: &SecretRef) -> Result<Secret, DirectoryError>;
+    /// [`NoSecret`]
+    fn read(&self, place: &SecretRef) -> Result<Secret, NoSecret>;
 }
 
 /// The places that this machine offers: files, environment variables, credentials of the service manager, the key store.
@@ -25,8 +30,8 @@ pub struct MachineSecrets;
 const LONGEST: u64 = 4096;
 
 impl ReadSecret for MachineSecrets {
-    fn read(&self, place: &SecretRef) -> Result<Secret, DirectoryError> {
-        let none = |why: String| Err(DirectoryError::NoSecret(why));
+    fn read(&self, place: &SecretRef) -> Result<Secret, NoSecret> {
+        let none = |why: String| Err(NoSecret(why));
         match place {
             SecretRef::File(path) => {
                 guarded(Path::new(path))?;
@@ -48,22 +53,21 @@ impl ReadSecret for MachineSecrets {
                     )),
                 }
             }
-            SecretRef::Keyring(name) => keyring::read(name).map_err(DirectoryError::NoSecret),
+            SecretRef::Keyring(name) => keyring::read(name).map_err(NoSecret),
         }
     }
 }
 
 /// Refuses a file that others can read: whoever has this password can make himself an administrator.
 #[cfg(unix)]
-fn guarded(path: &Path) -> Result<(), DirectoryError> {
+fn guarded(path: &Path) -> Result<(), NoSecret> {
     use std::os::unix::fs::PermissionsExt;
     let shown = path.display();
-    let found =
-        std::fs::metadata(path).map_err(|error| DirectoryError::NoSecret(format!("{shown}: {error}")))?;
+    let found = std::fs::metadata(path).map_err(|error| NoSecret(format!("{shown}: {error}")))?;
     let mode = found.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
         let why = format!("others may read {shown} (mode {mode:o}); run: chmod 600 {shown}");
-        return Err(DirectoryError::NoSecret(why));
+        return Err(NoSecret(why));
     }
     Ok(())
 }
@@ -71,19 +75,19 @@ fn guarded(path: &Path) -> Result<(), DirectoryError> {
 /// Elsewhere the folder's access rights guard it; the installer sets them.
 #[cfg(not(unix))]
 #[expect(clippy::unnecessary_wraps, reason = "the same form as on Unix")]
-fn guarded(_path: &Path) -> Result<(), DirectoryError> {
+fn guarded(_path: &Path) -> Result<(), NoSecret> {
     Ok(())
 }
 
-fn first_line(path: &Path) -> Result<Secret, DirectoryError> {
+fn first_line(path: &Path) -> Result<Secret, NoSecret> {
     let shown = path.display();
-    let failed = |error: std::io::Error| DirectoryError::NoSecret(format!("{shown}: {error}"));
+    let failed = |error: std::io::Error| NoSecret(format!("{shown}: {error}"));
     let file = std::fs::File::open(path).map_err(failed)?;
     let mut line = Zeroizing::new(String::new());
     std::io::BufReader::new(file.take(LONGEST)).read_line(&mut line).map_err(failed)?;
     let text = line.trim_end_matches(['\r', '\n']);
     if text.is_empty() {
-        return Err(DirectoryError::NoSecret(format!("the first line of {shown} is empty")));
+        return Err(NoSecret(format!("the first line of {shown} is empty")));
     }
     Ok(Secret::new(text.to_owned()))
 }

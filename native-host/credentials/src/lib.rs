@@ -1,10 +1,16 @@
-//! A text that nobody sees by accident: it prints as `[redacted]` and is wiped when dropped.
+//! What connectors to directories and ticket systems share: secrets by reference ([`ReadSecret`]), and whom a TLS connection
+//! trusts ([`trust()`]). Nothing is remembered here, and nothing decided.
+
+pub mod keyring;
+mod read;
+mod trust;
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-pub use crate::generate::{generate, generate_for};
+pub use read::{MachineSecrets, NoSecret, ReadSecret};
+pub use trust::{NoTrust, trust};
 
-/// A password.
+/// A text that nobody sees by accident: it prints as `[redacted]` and is wiped when dropped.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct Secret(String);
 

@@ -1,4 +1,4 @@
-//! Who vouches for a directory's servers. Verification is always on: there is no switch for it.
+//! Who vouches for servers. Verification is always on: there is no switch for it.
 
 use std::sync::Arc;
 
@@ -6,17 +6,20 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::DirectoryError;
+/// There is no authority to trust, and why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NoTrust(pub String);
 
 /// Trust for one connection, read anew each time so that a replaced authority counts without a restart. Blocks on files.
 ///
 /// # Errors
-/// [`DirectoryError::Certificate`] when there is no authority to trust.
-pub(crate) fn trust(ca_file: Option<&str>) -> Result<Arc<ClientConfig>, DirectoryError> {
+/// [`NoTrust`]
+pub fn trust(ca_file: Option<&str>) -> Result<Arc<ClientConfig>, NoTrust> {
     let mut roots = RootCertStore::empty();
     match ca_file {
         Some(path) => {
-            let failed = |why: String| DirectoryError::Certificate(format!("ca_file {path}: {why}"));
+            let failed = |why: String| NoTrust(format!("ca_file {path}: {why}"));
             for certificate in
                 CertificateDer::pem_file_iter(path).map_err(|error| failed(error.to_string()))?
             {
@@ -32,7 +35,7 @@ pub(crate) fn trust(ca_file: Option<&str>) -> Result<Arc<ClientConfig>, Director
             roots.add_parsable_certificates(found.certs);
             if roots.is_empty() {
                 let why = "the operating system has no trusted authorities; name one with ca_file";
-                return Err(DirectoryError::Certificate(why.into()));
+                return Err(NoTrust(why.into()));
             }
         }
     }
@@ -40,5 +43,5 @@ pub(crate) fn trust(ca_file: Option<&str>) -> Result<Arc<ClientConfig>, Director
     ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map(|builder| Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
-        .map_err(|error| DirectoryError::Certificate(error.to_string()))
+        .map_err(|error| NoTrust(error.to_string()))
 }
