@@ -110,7 +110,7 @@ fn decided(wish: &Activate) {
                 assert!(granted.until > now && granted.until <= granted.latest_end);
                 assert!(granted.latest_end <= now + TimeDelta::seconds(policy.duration.max_s.into()));
                 assert_eq!(text::line(&granted.reason, REASON_MAX).as_ref(), Ok(&granted.reason));
-                assert!(granted.ticket.is_some() || !policy.ticket_required);
+                assert!(granted.ticket.is_some() || !policy.ticket.required);
                 if let Some(ticket) = &granted.ticket {
                     assert_eq!(ticket.clone().checked().as_ref(), Ok(ticket));
                 }

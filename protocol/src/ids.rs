@@ -119,6 +119,10 @@ id!(
     DirectoryId, "directory id"
 );
 id!(
+    /// A ticket system that the broker asks about tickets, as configured (`rt`).
+    PsaId, "ticket system id"
+);
+id!(
     /// A policy: a reusable template of rights, durations, people and conditions (`acme-domain-admin`).
     PolicyId, "policy id"
 );

@@ -1,12 +1,14 @@
 //! The checked configuration: what exists once every fault has been ruled out. Reading a file is [`mod@read`]'s work.
 
+mod psa;
 mod read;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use ticketgate_protocol::api::Mode;
-use ticketgate_protocol::ids::{CustomerId, DirectoryId, PolicyId, TechnicianId};
+use ticketgate_protocol::ids::{CustomerId, DirectoryId, PolicyId, PsaId, TechnicianId};
 
+pub use self::psa::{Psa, PsaKind, TicketNotes, TicketRule, Verified};
 pub use self::read::{Fault, Faults, read};
 use crate::session::Right;
 
@@ -15,6 +17,8 @@ use crate::session::Right;
 pub struct Config {
     /// The broker itself.
     pub broker: Broker,
+    /// Ticket systems by id.
+    pub psas: BTreeMap<PsaId, Psa>,
     /// Technicians by id.
     pub technicians: BTreeMap<TechnicianId, Technician>,
     /// Customers by id.
@@ -74,6 +78,8 @@ pub struct Technician {
     pub groups: BTreeSet<String>,
     /// The person's own account per directory, for membership mode; the login where none is named.
     pub accounts: BTreeMap<DirectoryId, String>,
+    /// What the person is called in each ticket system: login, e-mail address or name, as its owner field has it.
+    pub psa: BTreeMap<PsaId, String>,
 }
 
 /// A customer (`[[customer]]`).
@@ -85,6 +91,10 @@ pub struct Customer {
     pub name: String,
     /// Other ways in which the PSA may write it.
     pub aliases: Vec<String>,
+    /// The domains of its people's e-mail addresses, in lower case. Each is one customer's.
+    pub domains: Vec<String>,
+    /// The ids of its companies in each ticket system. Each is one customer's.
+    pub psa: BTreeMap<PsaId, Vec<String>>,
 }
 
 /// A directory (`[[directory]]`).
@@ -154,8 +164,8 @@ pub struct Policy {
     pub duration: DurationRule,
     /// For whom.
     pub eligible: Eligible,
-    /// Whether a ticket must be named.
-    pub ticket_required: bool,
+    /// What a ticket has to be.
+    pub ticket: TicketRule,
     /// Whether a click on the in-page button activates at once.
     pub one_click: bool,
     /// Conditions that this release cannot enforce (`approval`, `passkey`, `ticket.verified`, `ticket.end_when_closed`):

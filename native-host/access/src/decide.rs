@@ -298,7 +298,7 @@ fn reason(written: &str) -> Result<String, Problem> {
 
 fn ticket(policy: &Policy, named: Option<&Ticket>) -> Result<Option<Ticket>, Problem> {
     match named {
-        None if policy.ticket_required => {
+        None if policy.ticket.required => {
             Err(Problem::new(Code::TicketRequired, format!("The policy \"{}\" needs a ticket.", policy.name))
                 .remedy("Open the ticket and activate from there, or type its number."))
         }

@@ -262,7 +262,7 @@ fn show_policy(snapshot: &Snapshot, config: &Config, policy: &Policy) -> Option<
         default_s: policy.duration.default_s,
         max_s: policy.duration.max_s,
         choices_s: policy.duration.choices_s.clone(),
-        ticket_required: policy.ticket_required,
+        ticket_required: policy.ticket.required,
         one_click: policy.one_click,
         end_guarantee: promises.guarantee,
         end_limits: promises.limits,

@@ -8,6 +8,7 @@ mod duration;
 mod links;
 mod people;
 mod policy;
+mod psa;
 mod tree;
 
 use std::fmt;
@@ -87,9 +88,10 @@ pub fn read(text: &str) -> Result<Config, Faults> {
 }
 
 fn sections(file: &Section<'_>, notes: &mut Notes) -> Drafts {
-    file.only(&["broker", "technician", "customer", "directory", "policy"], notes);
+    file.only(&["broker", "psa", "technician", "customer", "directory", "policy"], notes);
     let drafts = Drafts {
         broker: broker::read(file, notes),
+        psas: psa::read(file, notes),
         technicians: people::technicians(file, notes),
         customers: people::customers(file, notes),
         directories: directory::read(file, notes),
@@ -111,6 +113,7 @@ fn sections(file: &Section<'_>, notes: &mut Notes) -> Drafts {
 fn assemble(drafts: Drafts, warnings: Vec<Fault>) -> Config {
     Config {
         broker: drafts.broker.item,
+        psas: drafts.psas.into_iter().map(|p| (p.item.id.clone(), p.item)).collect(),
         technicians: drafts.technicians.into_iter().map(|t| (t.item.id.clone(), t.item)).collect(),
         customers: drafts.customers.into_iter().map(|c| (c.item.id.clone(), c.item)).collect(),
         directories: drafts.directories.into_iter().map(|d| (d.item.id.clone(), d.item)).collect(),

@@ -334,7 +334,7 @@ proptest! {
             prop_assert_eq!((granted.until - now()).num_seconds(), wish.duration_s);
             prop_assert!(now() < granted.until && granted.until <= granted.latest_end);
             prop_assert_eq!((granted.latest_end - now()).num_seconds(), i64::from(policy.duration.max_s));
-            prop_assert!(granted.ticket.is_some() || !policy.ticket_required);
+            prop_assert!(granted.ticket.is_some() || !policy.ticket.required);
             prop_assert!(text::line(&granted.reason, REASON_MAX).as_ref() == Ok(&granted.reason));
         }
     }

@@ -92,7 +92,7 @@ fn active_directory(section: &Section<'_>, notes: &mut Notes) -> (Option<dn::Dn>
     let settings = ActiveDirectory {
         servers: servers(section, notes),
         bind_dn: bind_dn(section, notes),
-        password: password(section, notes).unwrap_or(SecretRef::Env(String::new())),
+        password: secret(section, "password", notes).unwrap_or(SecretRef::Env(String::new())),
         ca_file: ca_file(section, notes),
         account_unit: unit.map(|unit| unit.value).unwrap_or_default(),
         account_name: account_name(section, notes).unwrap_or_else(|| ACCOUNT_NAME.into()),
@@ -180,16 +180,16 @@ fn bind_dn(section: &Section<'_>, notes: &mut Notes) -> String {
     value
 }
 
-/// Where the secret is kept. No text of this key is ever repeated in a fault.
-fn password(section: &Section<'_>, notes: &mut Notes) -> Option<SecretRef> {
+/// Where the secret of this key is kept. No text of it is ever repeated in a fault.
+pub(super) fn secret(section: &Section<'_>, key: &str, notes: &mut Notes) -> Option<SecretRef> {
     const REMEDY: &str = "secrets never stand in this file: use { file = … }, { env = … }, { keyring = … } or { credential = … }";
-    let line = section.line_of("password", notes);
+    let line = section.line_of(key, notes);
     let fault = |notes: &mut Notes, what: &str| {
-        notes.fault(line, format!("`password` of {} {what}; {REMEDY}", section.name));
+        notes.fault(line, format!("`{key}` of {} {what}; {REMEDY}", section.name));
     };
-    match section.kind_of("password") {
+    match section.kind_of(key) {
         None => {
-            notes.fault(line, format!("{} has no `password`; {REMEDY}", section.name));
+            notes.fault(line, format!("{} has no `{key}`; {REMEDY}", section.name));
             return None;
         }
         Some("table") => {}
@@ -198,7 +198,7 @@ fn password(section: &Section<'_>, notes: &mut Notes) -> Option<SecretRef> {
             return None;
         }
     }
-    let table = section.table("password", notes)?;
+    let table = section.table(key, notes)?;
     let kinds = ["file", "env", "keyring", "credential"];
     let named: Vec<&str> = kinds.into_iter().filter(|kind| table.has(kind)).collect();
     let &[kind] = named.as_slice() else {
@@ -214,7 +214,7 @@ fn password(section: &Section<'_>, notes: &mut Notes) -> Option<SecretRef> {
     }
     let At { line, value } = table.text(kind, DN_MAX, notes)?;
     let refuse = |notes: &mut Notes, what: &str| {
-        notes.fault(line, format!("`password` of {}: `{kind}` {what}", section.name));
+        notes.fault(line, format!("`{key}` of {}: `{kind}` {what}", section.name));
         None
     };
     match kind {
@@ -247,7 +247,7 @@ fn is_absolute(path: &str) -> bool {
     path.starts_with('/') || path.starts_with("\\\\") || drive
 }
 
-fn ca_file(section: &Section<'_>, notes: &mut Notes) -> Option<String> {
+pub(super) fn ca_file(section: &Section<'_>, notes: &mut Notes) -> Option<String> {
     let At { line, value } = section.text("ca_file", DN_MAX, notes)?;
     if !is_absolute(&value) {
         notes.fault(

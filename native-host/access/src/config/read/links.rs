@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 use super::directory::account_name_fault;
 use super::tree::{At, Notes, likely};
-use super::{broker, directory, dn, people, policy};
+use super::{broker, directory, dn, people, policy, psa};
 use crate::config::{ActiveDirectory, DirectoryKind, Technician, folded};
 use crate::session::Right;
 use ticketgate_protocol::api::Mode;
@@ -14,6 +14,7 @@ use ticketgate_protocol::api::Mode;
 #[derive(Debug)]
 pub(super) struct Drafts {
     pub(super) broker: broker::Draft,
+    pub(super) psas: Vec<psa::Draft>,
     pub(super) technicians: Vec<people::TechnicianDraft>,
     pub(super) customers: Vec<people::CustomerDraft>,
     pub(super) directories: Vec<directory::Draft>,
@@ -27,6 +28,8 @@ pub(super) fn check(drafts: &Drafts, notes: &mut Notes) {
     let directories = once("directory", drafts.directories.iter().map(|d| (d.line, &d.item.id)), notes);
     once("policy", drafts.policies.iter().map(|p| (p.line, &p.item.id)), notes);
 
+    let psas = once("psa", drafts.psas.iter().map(|p| (p.line, &p.item.id)), notes);
+
     for named in &drafts.broker.administrators {
         exists(named, "`administrators` of [broker]", "technician", &technicians, notes);
     }
@@ -35,7 +38,17 @@ pub(super) fn check(drafts: &Drafts, notes: &mut Notes) {
             let owner = format!("`accounts` of technician \"{}\"", technician.item.id);
             exists(named, &owner, "directory", &directories, notes);
         }
+        for (named, _) in &technician.psa {
+            exists(named, &format!("`psa` of technician \"{}\"", technician.item.id), "psa", &psas, notes);
+        }
     }
+    for customer in &drafts.customers {
+        for (named, _) in &customer.psa {
+            exists(named, &format!("`psa` of customer \"{}\"", customer.item.id), "psa", &psas, notes);
+        }
+    }
+    companies_are_of_one_customer(&drafts.customers, notes);
+    pages_are_of_one_psa(&drafts.psas, notes);
     for directory in &drafts.directories {
         if let Some(named) = &directory.customer {
             exists(named, &format!("directory \"{}\"", directory.item.id), "customer", &customers, notes);
@@ -50,6 +63,14 @@ pub(super) fn check(drafts: &Drafts, notes: &mut Notes) {
             exists(named, &format!("`eligible` of {owner}"), "technician", &technicians, notes);
         }
         groups_have_members(policy, drafts, notes);
+        if let Some(line) = policy.asks_psa
+            && drafts.psas.is_empty()
+        {
+            notes.fault(
+                line,
+                format!("{owner} asks for a verified ticket, and the file has no [[psa]] to ask; add one"),
+            );
+        }
     }
     logins_are_of_one_technician(&drafts.technicians, notes);
     policy_names_are_told_apart(drafts, notes);
@@ -57,6 +78,61 @@ pub(super) fn check(drafts: &Drafts, notes: &mut Notes) {
     own_accounts_are_of_one_technician(drafts, notes);
     accounts_are_of_one_directory(&drafts.directories, notes);
     rights_are_of_the_domain(drafts, notes);
+}
+
+/// A ticket of a company has to be one customer's.
+fn companies_are_of_one_customer(customers: &[people::CustomerDraft], notes: &mut Notes) {
+    let mut owners: BTreeMap<(String, String), &people::CustomerDraft> = BTreeMap::new();
+    for customer in customers {
+        for (psa, companies) in &customer.psa {
+            for company in companies {
+                let owner = owners.entry((psa.value.to_string(), folded(company))).or_insert(customer);
+                if owner.line != customer.line {
+                    notes.fault(
+                        psa.line,
+                        format!(
+                            "company \"{company}\" of psa \"{}\" is named by customer \"{}\" and by customer \"{}\"; leave it to one of them",
+                            psa.value, owner.item.id, customer.item.id
+                        ),
+                    );
+                }
+            }
+        }
+    }
+    let mut domains: BTreeMap<&str, &people::CustomerDraft> = BTreeMap::new();
+    for customer in customers {
+        for At { line, value } in &customer.domains {
+            let owner = domains.entry(value).or_insert(customer);
+            if owner.line != customer.line {
+                notes.fault(
+                    *line,
+                    format!(
+                        "the domain {value} is named by customer \"{}\" and by customer \"{}\"; leave it to one of them",
+                        owner.item.id, customer.item.id
+                    ),
+                );
+            }
+        }
+    }
+}
+
+/// A page's host tells which ticket system to ask.
+fn pages_are_of_one_psa(psas: &[psa::Draft], notes: &mut Notes) {
+    let mut owners: BTreeMap<(&str, &str), &psa::Draft> = BTreeMap::new();
+    for psa in psas {
+        for page in &psa.item.pages {
+            let owner = owners.entry((psa.item.kind.word(), page)).or_insert(psa);
+            if owner.line != psa.line {
+                notes.fault(
+                    psa.line,
+                    format!(
+                        "psa \"{}\" and psa \"{}\" are both for tickets at {page}; leave it to one of them",
+                        owner.item.id, psa.item.id
+                    ),
+                );
+            }
+        }
+    }
 }
 
 /// Gives rights that several policies of a directory spell differently the spelling that comes first in the file: the

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ticketgate_protocol::ids::{CustomerId, DirectoryId, TechnicianId};
+use ticketgate_protocol::ids::{CustomerId, DirectoryId, PsaId, TechnicianId};
 
 use super::tree::{At, Notes, Section, TEXT_MAX};
+use super::{directory, psa};
 use crate::config::{Customer, Technician, folded};
 
 /// A technician as far as it could be read.
@@ -13,6 +14,7 @@ pub(super) struct TechnicianDraft {
     pub(super) line: usize,
     pub(super) login_line: usize,
     pub(super) accounts: Vec<(At<DirectoryId>, String)>,
+    pub(super) psa: Vec<(At<PsaId>, String)>,
     pub(super) item: Technician,
 }
 
@@ -21,6 +23,8 @@ pub(super) struct TechnicianDraft {
 pub(super) struct CustomerDraft {
     pub(super) line: usize,
     pub(super) names: Vec<At<String>>,
+    pub(super) domains: Vec<At<String>>,
+    pub(super) psa: Vec<(At<PsaId>, Vec<String>)>,
     pub(super) item: Customer,
 }
 
@@ -32,12 +36,13 @@ pub(super) fn technicians(file: &Section<'_>, notes: &mut Notes) -> Vec<Technici
 }
 
 fn technician(section: &Section<'_>, notes: &mut Notes) -> Option<TechnicianDraft> {
-    section.only(&["id", "name", "login", "groups", "accounts"], notes);
+    section.only(&["id", "name", "login", "groups", "accounts", "psa"], notes);
     let name = section.text("name", TEXT_MAX, notes).map(|name| name.value);
     let login = section.text("login", TEXT_MAX, notes).map(|login| login.value);
     let groups: BTreeSet<String> =
         section.texts("groups", TEXT_MAX, notes).unwrap_or_default().into_iter().map(|g| g.value).collect();
     let accounts = accounts(section, notes);
+    let psa = psa::names(section, notes);
     let id: TechnicianId = required_id(section, notes)?;
     Some(TechnicianDraft {
         line: section.line,
@@ -47,9 +52,11 @@ fn technician(section: &Section<'_>, notes: &mut Notes) -> Option<TechnicianDraf
             login: login.unwrap_or_else(|| id.to_string()),
             groups,
             accounts: accounts.iter().map(|(id, name)| (id.value.clone(), name.clone())).collect(),
+            psa: psa.iter().map(|(id, name)| (id.value.clone(), name.clone())).collect(),
             id,
         },
         accounts,
+        psa,
     })
 }
 
@@ -73,18 +80,37 @@ pub(super) fn customers(file: &Section<'_>, notes: &mut Notes) -> Vec<CustomerDr
 }
 
 fn customer(section: &Section<'_>, notes: &mut Notes) -> Option<CustomerDraft> {
-    section.only(&["id", "name", "aliases"], notes);
+    section.only(&["id", "name", "aliases", "domains", "psa"], notes);
     let name = section.text("name", TEXT_MAX, notes);
     let aliases = section.texts("aliases", TEXT_MAX, notes).unwrap_or_default();
+    let domains = domains(section, notes);
+    let psa = psa::companies(section, notes);
     let id: CustomerId = required_id(section, notes)?;
     let name = name.unwrap_or_else(|| At { line: section.line, value: id.to_string() });
     let item = Customer {
         id,
         name: name.value.clone(),
         aliases: aliases.iter().map(|alias| alias.value.clone()).collect(),
+        domains: domains.iter().map(|domain| domain.value.clone()).collect(),
+        psa: psa.iter().map(|(id, companies)| (id.value.clone(), companies.clone())).collect(),
     };
     let names = std::iter::once(name).chain(aliases).collect();
-    Some(CustomerDraft { line: section.line, names, item })
+    Some(CustomerDraft { line: section.line, names, domains, psa, item })
+}
+
+/// The domains of a customer's e-mail addresses.
+fn domains(section: &Section<'_>, notes: &mut Notes) -> Vec<At<String>> {
+    let mut found = section.texts("domains", 253, notes).unwrap_or_default();
+    for At { line, value } in &mut found {
+        *value = value.to_lowercase();
+        if !directory::is_host(value) || !value.contains('.') {
+            notes.fault(
+                *line,
+                format!("an entry of `domains` of {} is not a domain of e-mail addresses, such as \"acme.example\"", section.name),
+            );
+        }
+    }
+    found
 }
 
 /// A ticket names its customer in words: two customers of one name could not be told apart.

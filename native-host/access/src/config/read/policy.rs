@@ -6,7 +6,7 @@ use ticketgate_protocol::ids::{DirectoryId, TechnicianId};
 use super::directory::DN_MAX;
 use super::tree::{At, Notes, Section, TEXT_MAX, list};
 use super::{dn, duration, people};
-use crate::config::{DurationRule, Eligible, Policy};
+use crate::config::{DurationRule, Eligible, Policy, TicketRule, Verified};
 use crate::session::Right;
 
 /// A policy as far as it could be read.
@@ -19,6 +19,8 @@ pub(super) struct Draft {
     pub(super) groups: Vec<At<String>>,
     pub(super) technicians: Vec<At<TechnicianId>>,
     pub(super) approvers: Vec<At<String>>,
+    /// The line at which it asks for a verified ticket.
+    pub(super) asks_psa: Option<usize>,
     pub(super) item: Policy,
 }
 
@@ -68,6 +70,7 @@ fn policy(section: &Section<'_>, notes: &mut Notes) -> Option<Draft> {
         name_line: section.line_of("name", notes),
         rights: right_names,
         approvers: conditions.approvers,
+        asks_psa: conditions.asks_psa,
         item: Policy {
             name: name.unwrap_or_else(|| ToString::to_string(&id)),
             id,
@@ -83,7 +86,7 @@ fn policy(section: &Section<'_>, notes: &mut Notes) -> Option<Draft> {
                 groups: groups.iter().map(|g| g.value.clone()).collect(),
                 technicians: technicians.iter().map(|t| t.value.clone()).collect(),
             },
-            ticket_required: conditions.ticket_required,
+            ticket: conditions.ticket,
             one_click,
             unmet: conditions.unmet,
         },
@@ -212,7 +215,8 @@ fn eligible(section: &Section<'_>, notes: &mut Notes) -> Named {
 /// What has to be so before a policy grants anything.
 #[derive(Debug, Default)]
 struct Conditions {
-    ticket_required: bool,
+    ticket: TicketRule,
+    asks_psa: Option<usize>,
     approvers: Vec<At<String>>,
     unmet: Vec<String>,
 }
@@ -220,13 +224,17 @@ struct Conditions {
 fn conditions(section: &Section<'_>, notes: &mut Notes) -> Conditions {
     let mut found = Conditions::default();
     let mut lines = Vec::new();
-    if let Some(ticket) = section.table("ticket", notes) {
-        ticket.only(&["required", "verified", "end_when_closed"], notes);
-        found.ticket_required = ticket.flag("required", notes);
-        for key in ["verified", "end_when_closed"] {
-            if ticket.flag(key, notes) {
+    if let Some(section) = section.table("ticket", notes) {
+        found.ticket = ticket(&section, notes);
+        found.asks_psa =
+            (found.ticket.verified != Verified::Never).then(|| section.line_of("verified", notes));
+        for (key, asked) in [
+            ("verified", found.ticket.verified != Verified::Never),
+            ("end_when_closed", found.ticket.end_when_closed),
+        ] {
+            if asked {
                 found.unmet.push(format!("ticket.{key}"));
-                lines.push(ticket.line_of(key, notes));
+                lines.push(section.line_of(key, notes));
             }
         }
     }
@@ -251,6 +259,63 @@ fn conditions(section: &Section<'_>, notes: &mut Notes) -> Conditions {
         );
     }
     found
+}
+
+fn ticket(section: &Section<'_>, notes: &mut Notes) -> TicketRule {
+    section.only(&["required", "verified", "must_be_open", "must_be_mine", "end_when_closed"], notes);
+    let verified = verified(section, notes);
+    let asked = verified != Verified::Never;
+    let rule = TicketRule {
+        required: section.flag("required", notes),
+        verified,
+        // A closed ticket is no reason for anything, unless somebody says that it is.
+        must_be_open: if section.has("must_be_open") { section.flag("must_be_open", notes) } else { asked },
+        must_be_mine: section.flag("must_be_mine", notes),
+        end_when_closed: section.flag("end_when_closed", notes),
+    };
+    let needs_asking = [
+        ("must_be_open", rule.must_be_open),
+        ("must_be_mine", rule.must_be_mine),
+        ("end_when_closed", rule.end_when_closed),
+    ];
+    for (key, wanted) in needs_asking {
+        if wanted && !asked {
+            notes.fault(
+                section.line_of(key, notes),
+                format!("`{key}` of {} needs verified = \"always\" or \"when_reachable\"", section.name),
+            );
+        }
+    }
+    if asked && !rule.required {
+        notes.fault(
+            section.line_of("verified", notes),
+            format!(
+                "{} asks for a verified ticket and for none: without required = true whoever names none is not asked",
+                section.name
+            ),
+        );
+    }
+    rule
+}
+
+/// `true` is "always", `false` is "never".
+fn verified(section: &Section<'_>, notes: &mut Notes) -> Verified {
+    if section.kind_of("verified") == Some("boolean") {
+        return if section.flag("verified", notes) { Verified::Always } else { Verified::Never };
+    }
+    let Some(At { line, value }) = section.text("verified", TEXT_MAX, notes) else { return Verified::Never };
+    match value.as_str() {
+        "always" => Verified::Always,
+        "when_reachable" => Verified::WhenReachable,
+        "never" => Verified::Never,
+        _ => {
+            notes.fault(
+                line,
+                format!("`verified` of {} must be \"always\", \"when_reachable\" or \"never\"", section.name),
+            );
+            Verified::Never
+        }
+    }
 }
 
 /// Checked as strictly as everything else, so that the file is right on the day the release has approvals.

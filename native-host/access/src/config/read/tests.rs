@@ -6,7 +6,7 @@ mod faults;
 use ticketgate_protocol::api::Mode;
 
 use super::*;
-use crate::config::{DirectoryKind, SecretRef};
+use crate::config::{DirectoryKind, PsaKind, SecretRef, TicketNotes, TicketRule, Verified};
 
 const EXAMPLE: &str = include_str!("../../../../example.toml");
 
@@ -18,6 +18,7 @@ reason_template = "{number} {summary}"
 id = "tech1"
 groups = ["tier2"]
 accounts = { acme-ad = "t.one" }
+psa = { cw = "tone" }
 [[technician]]
 id = "boss"
 groups = ["tier2"]
@@ -26,9 +27,26 @@ login = "the-boss"
 id = "acme"
 name = "Acme Corp"
 aliases = ["ACME"]
+domains = ["acme.example"]
+psa = { cw = ["19"] }
 [[customer]]
 id = "globex"
 name = "Globex"
+domains = ["globex.example"]
+psa = { cw = ["27"] }
+[[psa]]
+id = "cw"
+kind = "connectwise"
+url = "https://api-na.myconnectwise.net/v4_6_release/apis/3.0/"
+pages = ["na.myconnectwise.net"]
+login = "msp+key"
+client_id = "0-1"
+secret = { env = "CW_KEY" }
+[[psa]]
+id = "desk"
+kind = "request_tracker"
+url = "http://127.0.0.1:8080/rt"
+secret = { env = "RT_TOKEN" }
 [[directory]]
 id = "acme-ad"
 customer = "acme"
@@ -83,7 +101,7 @@ fn the_example_is_read_without_fault_or_warning() {
     assert_eq!((ad.timeout_s, ad.servers.len()), (5, 2));
     assert_eq!(terry.own_account(config.directories.keys().next().unwrap()), "t.tech");
     let policy = config.policies.get(&"acme-domain-admin".parse().unwrap()).unwrap();
-    assert_eq!((policy.mode, policy.one_click, policy.ticket_required), (Mode::Dedicated, true, true));
+    assert_eq!((policy.mode, policy.one_click, policy.ticket.required), (Mode::Dedicated, true, true));
     assert_eq!(
         policy.duration,
         crate::config::DurationRule { default_s: 3600, max_s: 14_400, choices_s: vec![1800, 3600, 14_400] }
@@ -112,9 +130,47 @@ fn what_is_left_out_has_its_default() {
     assert_eq!((tech1.name.as_str(), tech1.login.as_str()), ("tech1", "tech1"));
     let printers = config.policies.get(&"printers".parse().unwrap()).unwrap();
     assert_eq!(printers.duration.choices_s, [3600, 14_400]);
-    assert!(!printers.ticket_required && !printers.one_click && printers.unmet.is_empty());
+    assert!(!printers.ticket.required && !printers.one_click && printers.unmet.is_empty());
     let DirectoryKind::ActiveDirectory(ad) = &config.directories.values().next().unwrap().kind;
     assert_eq!((ad.timeout_s, ad.ca_file.as_deref()), (5, None));
+}
+
+#[test]
+fn a_ticket_system_is_read_with_its_defaults() {
+    let config = read(BASE).unwrap_or_else(|faults| panic!("{faults}"));
+    let [cw, desk] = ["cw", "desk"].map(|id| &config.psas[&id.parse().unwrap()]);
+    assert_eq!(cw.url, "https://api-na.myconnectwise.net/v4_6_release/apis/3.0");
+    assert_eq!(
+        (cw.kind, cw.pages.as_slice()),
+        (PsaKind::ConnectWise, ["na.myconnectwise.net".to_owned()].as_slice())
+    );
+    assert_eq!((desk.pages.as_slice(), desk.timeout_s), (["127.0.0.1".to_owned()].as_slice(), 5));
+    assert_eq!((desk.notes, cw.secret.clone()), (TicketNotes::Private, SecretRef::Env("CW_KEY".into())));
+}
+
+#[test]
+fn what_a_policy_asks_of_a_ticket_is_read() {
+    let rule = |text: &str| {
+        let text = with("ticket = { required = true }", &format!("ticket = {{ required = true, {text} }}"));
+        read(&text).unwrap_or_else(|faults| panic!("{faults}")).policies[&"admins".parse().unwrap()].ticket
+    };
+    let always = TicketRule {
+        required: true,
+        verified: Verified::Always,
+        must_be_open: true,
+        ..TicketRule::default()
+    };
+    assert_eq!(rule("verified = true"), always);
+    assert_eq!(rule("verified = \"always\""), always);
+    assert_eq!(
+        rule("verified = \"when_reachable\", must_be_open = false"),
+        TicketRule { verified: Verified::WhenReachable, must_be_open: false, ..always }
+    );
+    assert_eq!(rule("verified = false"), TicketRule { required: true, ..TicketRule::default() });
+    assert_eq!(
+        rule("verified = \"always\", must_be_mine = true, end_when_closed = true"),
+        TicketRule { must_be_mine: true, end_when_closed: true, ..always }
+    );
 }
 
 #[test]
@@ -193,12 +249,12 @@ fn all_faults_come_at_once_in_the_order_of_their_lines() {
         .replacen("max = \"4h\", choices", "max = \"30h\", choices", 1)
         .replacen("technicians = [\"tech1\"]", "technicians = [\"nobody\"]", 1);
     let found = faults(&text);
-    assert_eq!(found.iter().map(|fault| fault.line).collect::<Vec<_>>(), [18, 22, 25, 33, 43], "{found:#?}");
+    assert_eq!(found.iter().map(|fault| fault.line).collect::<Vec<_>>(), [21, 40, 43, 51, 61], "{found:#?}");
     let shown = Faults(found).to_string();
     assert_eq!(shown.lines().count(), 5);
     assert!(
         shown.starts_with(
-            "line 18: unknown key `nmae` in customer \"globex\"; did you mean `name`?\nline 22: "
+            "line 21: unknown key `nmae` in customer \"globex\"; did you mean `name`?\nline 40: "
         ),
         "{shown}"
     );
@@ -215,7 +271,7 @@ fn what_is_no_toml_is_said_with_its_line() {
     ] {
         let found = faults(&with(this, by));
         assert!(
-            found.iter().any(|fault| fault.line == 18 && fault.text.starts_with("this is not TOML: ")),
+            found.iter().any(|fault| fault.line == 21 && fault.text.starts_with("this is not TOML: ")),
             "{by}: {found:#?}"
         );
     }
@@ -248,7 +304,7 @@ fn a_secret_in_the_file_is_refused_and_never_repeated() {
         let found = Faults(faults(&with("password = { file = \"/etc/acme.secret\" }", way))).to_string();
         assert!(!found.contains("hunter2"), "{way}: {found}");
         assert!(
-            found.contains("line 25: ") || found.contains("line 26: ") || found.contains("line 19: "),
+            found.contains("line 43: ") || found.contains("line 44: ") || found.contains("line 37: "),
             "{way}: {found}"
         );
     }

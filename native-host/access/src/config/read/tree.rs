@@ -225,6 +225,11 @@ impl<'a> Section<'a> {
         Some(found)
     }
 
+    /// Every key, for tables whose keys are names.
+    pub(super) fn keys(&self) -> Vec<String> {
+        self.table.keys().map(|key| key.get_ref().to_string()).collect()
+    }
+
     /// A table inside this one.
     pub(super) fn table(&self, key: &str, notes: &mut Notes) -> Option<Section<'a>> {
         let (line, value) = self.get(key, notes)?;

@@ -206,3 +206,12 @@ fn sessions_of_other_accounts_change_nothing() {
     assert_eq!(desired(&world.account, &both, world.now), desired(&world.account, &both[..1], world.now));
     assert!(steps(&mut world).is_empty());
 }
+
+#[test]
+fn in_its_last_moments_a_session_gets_no_right_that_the_directory_takes_at_once() {
+    let mut world = World::new(Mode::Dedicated, 1_990, true);
+    world.start(&[right("R1")], 505);
+    world.pass(503);
+    assert!(world.converge(usize::MAX), "the directory's clock is past the right's end");
+    assert!(world.directory.account.as_ref().is_some_and(|seen| seen.rights.is_empty()));
+}

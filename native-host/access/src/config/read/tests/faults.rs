@@ -38,8 +38,8 @@ fn every_fault_is_found_with_its_line_and_its_remedy() {
         // Ids.
         ("id = \"globex\"", "id = \"Globex\"", "id = \"Globex\"", "not a valid customer id"),
         // References.
-        ("[\"boss\"]", "[\"bos\"]", "[\"bos\"]", "did you mean \"boss\" on line 8?"),
-        ("accounts = { acme-ad", "accounts = { acme-da", "accounts", "did you mean \"acme-ad\" on line 19?"),
+        ("[\"boss\"]", "[\"bos\"]", "[\"bos\"]", "did you mean \"boss\" on line 9?"),
+        ("accounts = { acme-ad", "accounts = { acme-da", "accounts", "did you mean \"acme-ad\" on line 37?"),
         (
             "customer = \"acme\"",
             "customer = \"initech\"",
@@ -53,6 +53,48 @@ fn every_fault_is_found_with_its_line_and_its_remedy() {
             "tech11",
             "did you mean \"tech1\" on line 4?",
         ),
+        // Ticket systems.
+        ("kind = \"connectwise\"", "kind = \"conectwise\"", "conectwise", "\"connectwise\", \"autotask\""),
+        ("login = \"msp+key\"", "notes = \"secret\"", "secret\"", "\"private\", \"public\" or \"off\""),
+        ("login = \"msp+key\"\n", "", "[[psa]]", "the company id and the API member's public key"),
+        (
+            "url = \"http://127.0.0.1:8080/rt\"",
+            "url = \"http://rt.example\"",
+            "rt.example",
+            "must start with https://",
+        ),
+        ("url = \"http://127.0.0.1:8080/rt\"", "url = \"https://u:p@rt.example\"", "u:p@", "no proper host"),
+        ("url = \"http://127.0.0.1:8080/rt\"", "url = \"https://rt.example/?x\"", "?x", "more than scheme"),
+        ("id = \"desk\"", "id = \"desk\"\nlogin = \"x\"", "login = \"x\"", "Request Tracker needs none"),
+        ("id = \"desk\"", "id = \"desk\"\npages = [\"https://x\"]", "pages = [\"https", "not a host name"),
+        ("secret = { env = \"CW_KEY\" }", "secret = \"abc\"", "secret = \"abc", "is written out"),
+        (
+            "psa = { cw = \"tone\" }",
+            "psa = { wc = \"tone\" }",
+            "wc =",
+            "names psa \"wc\", which does not exist",
+        ),
+        (
+            "psa = { cw = [\"27\"] }",
+            "psa = { cw = [\"27\", \"19\"] }",
+            "[\"27\", \"19\"]",
+            "company \"19\" of psa \"cw\"",
+        ),
+        (
+            "domains = [\"globex.example\"]",
+            "domains = [\"Acme.example\"]",
+            "Acme.example",
+            "by customer \"acme\" and by",
+        ),
+        ("domains = [\"globex.example\"]", "domains = [\"@globex\"]", "@globex", "not a domain"),
+        (
+            "{ required = true }",
+            "{ required = true, verified = \"sometimes\" }",
+            "sometimes",
+            "\"when_reachable\"",
+        ),
+        ("{ required = true }", "{ verified = \"always\" }", "{ verified", "without required = true"),
+        ("{ required = true }", "{ required = true, must_be_mine = true }", "must_be_mine", "needs verified"),
         // People and customers.
         (
             "login = \"the-boss\"",
@@ -60,12 +102,12 @@ fn every_fault_is_found_with_its_line_and_its_remedy() {
             "login",
             "technicians \"tech1\" (line 4) and \"boss\" both have login",
         ),
-        ("name = \"Globex\"", "name = \"acme  CORP\"", "acme  CORP", "on line 14, of customer \"acme\""),
+        ("name = \"Globex\"", "name = \"acme  CORP\"", "acme  CORP", "on line 15, of customer \"acme\""),
         (
             "name = \"Globex\"",
             "aliases = [\"Glob\", \"acme\"]",
             "aliases = [\"Glob",
-            "is a name of customer \"globex\" and, on line 15",
+            "is a name of customer \"globex\" and, on line 16",
         ),
         // Directories.
         ("kind = \"active_directory\"", "kind = \"entra\"", "entra", "the only kind in this release"),
@@ -117,7 +159,7 @@ fn every_fault_is_found_with_its_line_and_its_remedy() {
         ),
         ("acme-ad = \"t.one\"", "acme-ad = \"JIT-tech1\"", "JIT-tech1", "which is the name of a JIT account"),
         // Policies.
-        ("name = \"Printers\"", "name = \"domain admin\"", "name = \"domain admin\"", "the other on line 30"),
+        ("name = \"Printers\"", "name = \"domain admin\"", "name = \"domain admin\"", "the other on line 48"),
         (
             "mode = \"membership\"",
             "mode = \"permanent\"",
@@ -202,20 +244,20 @@ fn every_fault_is_found_with_its_line_and_its_remedy() {
 #[test]
 fn what_is_missing_is_said_at_its_section() {
     let cases = [
-        ("customer = \"acme\"\n", 19, "no `customer`"),
-        ("kind = \"active_directory\"\n", 19, "no `kind`"),
-        ("servers = [\"ldaps://dc1.acme.example\"]\n", 19, "no `servers`"),
-        ("bind_dn = \"CN=svc,DC=acme,DC=example\"\n", 19, "no `bind_dn`"),
+        ("customer = \"acme\"\n", 37, "no `customer`"),
+        ("kind = \"active_directory\"\n", 37, "no `kind`"),
+        ("servers = [\"ldaps://dc1.acme.example\"]\n", 37, "no `servers`"),
+        ("bind_dn = \"CN=svc,DC=acme,DC=example\"\n", 37, "no `bind_dn`"),
         (
             "password = { file = \"/etc/acme.secret\" }\n",
-            19,
+            37,
             "no `password`; secrets never stand in this file",
         ),
-        ("account_unit = \"OU=JIT,DC=acme,DC=example\"\n", 19, "no `account_unit`"),
-        ("id = \"printers\"\n", 36, "[[policy]] has no `id`"),
-        ("rights = [\"CN=Printers,DC=acme,DC=example\"]\n", 36, "no `rights`"),
-        ("duration = { default = \"1h\", max = \"4h\" }\n", 36, "no `duration`"),
-        ("eligible = { technicians = [\"tech1\"] }\n", 36, "nobody could use it"),
+        ("account_unit = \"OU=JIT,DC=acme,DC=example\"\n", 37, "no `account_unit`"),
+        ("id = \"printers\"\n", 54, "[[policy]] has no `id`"),
+        ("rights = [\"CN=Printers,DC=acme,DC=example\"]\n", 54, "no `rights`"),
+        ("duration = { default = \"1h\", max = \"4h\" }\n", 54, "no `duration`"),
+        ("eligible = { technicians = [\"tech1\"] }\n", 54, "nobody could use it"),
     ];
     for (this, line, says) in cases {
         let found = faults(&with(this, ""));
@@ -227,6 +269,6 @@ fn what_is_missing_is_said_at_its_section() {
 #[test]
 fn an_id_that_comes_twice_is_said_with_both_lines() {
     let found = faults(&with("id = \"globex\"", "id = \"acme\""));
-    assert_eq!(found[0].line, 16);
-    assert_eq!(found[0].text, "customer \"acme\" is there already, on line 12; give this one another id");
+    assert_eq!(found[0].line, 19);
+    assert_eq!(found[0].text, "customer \"acme\" is there already, on line 13; give this one another id");
 }
