@@ -221,9 +221,15 @@ impl Scene<'_> {
     }
 
     /// A machine whose clock was behind its broker's time has been put right before a broker starts: what becomes of sessions
-    /// otherwise is not this model's.
+    /// otherwise is not this model's. Where none was open the wall clock is the time: by it began what nobody has heard of yet.
     fn put_wall_clock_right(&mut self) -> Result<()> {
-        self.model.wall = self.model.broker;
+        let rows = self.ledger()?.sessions()?;
+        let mut open = rows.iter().filter(|row| row.is_open());
+        if open.any(|row| self.model.sessions.iter().any(|held| held.session.id == row.id)) {
+            self.model.wall = self.model.broker;
+        } else {
+            self.model.broker = self.model.wall;
+        }
         self.turn_clocks()
     }
 
