@@ -1,0 +1,178 @@
+//! Ticket systems behind one interface, [`Psa`]: read a ticket, add a note, list what changed, list companies. Each connector is
+//! a file, written from the vendor's published API. Nothing here decides, and the ledger is not known here.
+//!
+//! What a ticket system says is untrusted input like any other: it is bounded ([`client`]), and every text is folded into one line.
+
+mod client;
+mod words;
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use ticketgate_access::config;
+use ticketgate_credentials::{MachineSecrets, ReadSecret};
+
+pub use words::is_same_person;
+
+/// A ticket system. Every method but [`Psa::add_note`] is safe to repeat.
+#[async_trait]
+pub trait Psa: Send + Sync {
+    /// The ticket of this number, as people say it.
+    ///
+    /// # Errors
+    /// [`PsaError`]; [`PsaError::NoSuchTicket`] where there is none, or the integration's user may not see it.
+    async fn ticket(&self, number: &str) -> Result<Ticket, PsaError>;
+
+    /// Which of these tickets are open now, and which are closed: for as many as can be asked about at once. One that is gone or
+    /// cannot be seen any more is left out.
+    ///
+    /// # Errors
+    /// [`PsaError`]
+    async fn tickets(&self, numbers: &[String]) -> Result<Vec<Ticket>, PsaError>;
+
+    /// Adds a note. After an error that [`PsaError::is_ambiguous`] it may be there all the same: ask [`Psa::has_note`] first.
+    ///
+    /// # Errors
+    /// [`PsaError`]
+    async fn add_note(&self, ticket: &Ticket, note: &Note) -> Result<(), PsaError>;
+
+    /// Whether the ticket has a note with this mark in it (see [`Note::mark`]).
+    ///
+    /// # Errors
+    /// [`PsaError`]
+    async fn has_note(&self, ticket: &Ticket, mark: &str) -> Result<bool, PsaError>;
+
+    /// Every company, for `ticketgate customers import`.
+    ///
+    /// # Errors
+    /// [`PsaError`]; [`PsaError::NotOffered`] where the system knows no companies.
+    async fn companies(&self) -> Result<Vec<Company>, PsaError>;
+}
+
+/// A ticket, as its system tells it. Texts are lines of at most [`ticketgate_protocol::text::FIELD_MAX`] characters.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ticket {
+    /// The system's own id, for its other calls.
+    pub id: String,
+    /// The number as people say it.
+    pub number: String,
+    /// One line.
+    pub summary: Option<String>,
+    /// Whose it is.
+    pub company: Option<Company>,
+    /// The e-mail address of who reported it.
+    pub contact_email: Option<String>,
+    /// The system's own word for its state.
+    pub status: String,
+    /// Whether that means closed.
+    pub closed: bool,
+    /// Who works on it, under every name that the system gives: id, login, e-mail address, name. Empty: nobody.
+    pub owner: BTreeSet<String>,
+    /// When it was last changed, where the system says so.
+    pub changed_at: Option<DateTime<Utc>>,
+}
+
+/// A customer's company, as a ticket system has it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Company {
+    /// The system's own id; empty where it has none.
+    pub id: String,
+    /// Its name; empty where only the id is told.
+    pub name: String,
+    /// The domains of its people's e-mail addresses, where the system keeps them.
+    pub domains: Vec<String>,
+}
+
+/// A note in a ticket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// What it says: plain text, lines separated by `\n`, with [`Note::mark`] in the last line.
+    pub text: String,
+    /// A text that no other note has, so that one whose answer was lost is found again.
+    pub mark: String,
+    /// Whether the customer sees it.
+    pub public: bool,
+}
+
+/// Why a ticket system did not do what was asked. The texts are for logs and never repeat a secret or an answer's body.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PsaError {
+    /// There is no such ticket, or the integration's user may not see it.
+    #[error("no such ticket")]
+    NoSuchTicket,
+    /// Nothing answered: no connection, no name, or nothing in time before anything was sent.
+    #[error("the ticket system cannot be reached: {0}")]
+    Unreachable(String),
+    /// The request went out and no answer came.
+    #[error("the ticket system did not answer in time; what was asked may have been done: {0}")]
+    Ambiguous(String),
+    /// The certificate is expired, foreign, or for another name.
+    #[error("the ticket system's certificate was refused: {0}")]
+    Certificate(String),
+    /// The integration's user was refused, or may not do this (401, 403).
+    #[error("the ticket system refused the integration's user: {0}")]
+    Refused(String),
+    /// Too many requests, or overloaded (429, 503): not before this many seconds.
+    #[error("the ticket system is busy; not before {retry_after_s} s")]
+    Busy {
+        /// Seconds.
+        retry_after_s: u32,
+    },
+    /// It failed (5xx).
+    #[error("the ticket system failed with status {0}")]
+    Failed(u16),
+    /// The answer is not of the documented shape, is about another ticket, or is too large.
+    #[error("the ticket system's answer cannot be used: {0}")]
+    Unreadable(String),
+    /// The system does not have this.
+    #[error("the ticket system does not offer this")]
+    NotOffered,
+    /// The secret cannot be read.
+    #[error("the ticket system's secret cannot be read: {0}")]
+    NoSecret(String),
+}
+
+impl PsaError {
+    /// Whether what was asked may have been done all the same.
+    #[must_use]
+    pub const fn is_ambiguous(&self) -> bool {
+        matches!(self, Self::Ambiguous(_) | Self::Failed(_) | Self::Unreadable(_))
+    }
+
+    /// Whether the system as a whole gave no usable word, as opposed to a clear "no": a policy `when_reachable` goes on then.
+    #[must_use]
+    pub const fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Unreachable(_) | Self::Ambiguous(_) | Self::Busy { .. } | Self::Failed(_))
+    }
+}
+
+/// The connector of a configured ticket system.
+///
+/// # Errors
+/// [`PsaError`], one sentence for the person who wrote the configuration.
+pub fn connect(settings: &config::Psa) -> Result<Box<dyn Psa>, PsaError> {
+    connect_with(settings, Box::new(MachineSecrets))
+}
+
+/// The same with secrets from elsewhere, for tests.
+///
+/// # Errors
+/// [`PsaError`]
+pub fn connect_with(settings: &config::Psa, secrets: Box<dyn ReadSecret>) -> Result<Box<dyn Psa>, PsaError> {
+    use config::PsaKind as K;
+    let client = client::Client::new(settings, secrets)?;
+    match settings.kind {
+        K::RequestTracker
+        | K::ConnectWise
+        | K::Autotask
+        | K::HaloPsa
+        | K::Syncro
+        | K::Zendesk
+        | K::Freshdesk
+        | K::Freshservice
+        | K::ServiceNow
+        | K::Jira => drop(client),
+    }
+    Err(PsaError::NotOffered)
+}
