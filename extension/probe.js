@@ -29,6 +29,7 @@
    * @typedef {{rules: number, address: string, title: string, shown: boolean, answers: Answer[]}} Facts
    * @typedef {{id?: string, sendMessage: (message: object) => Promise<any>,
    *   onMessage: {addListener: (f: Listener) => void, removeListener: (f: Listener) => void}}} Runtime
+   * @typedef {{show: (view: object) => void, hide: () => void, stop: () => void}} Button
    * @typedef {(message: any, sender: {id?: string, tab?: object}, respond: (answer: any) => void) => void} Listener
    */
 
@@ -40,6 +41,10 @@
   const runtime = world.chrome.runtime;
   /** @type {Questions | null} */
   let questions = null;
+  /** What the button shows, and the button, once there was something to show. @type {object | null} */
+  let shows = null;
+  /** @type {Button | undefined} */
+  let button;
   let stopped = false;
   let last = "";
   let pace = 0;
@@ -328,6 +333,21 @@
     if (sender.id !== runtime.id || !message) return;
     if (message.read === true) respond(read());
     else if (message.stop === true) stop();
+    else if (message.hide === true) {
+      shows = null;
+      button?.hide();
+    } else if (message.show) {
+      shows = message.show;
+      if (button) button.show(message.show);
+      else respond({ missing: "chip" });
+    }
+  }
+
+  /** Called by chip.js, which may come twice, and late. @param {(page: object) => Button} make */
+  function bring(make) {
+    if (stopped) return;
+    button ??= make(self);
+    if (shows) button.show(shows);
   }
 
   /** @type {EventTarget | undefined} */
@@ -373,7 +393,7 @@
       // Orphaned: there is nothing left to take the listener from.
     }
     if (world.ticketgatePage === self) world.ticketgatePage = undefined;
-    world.ticketgateChip?.stop();
+    button?.stop();
   }
 
   async function arrive() {
@@ -387,7 +407,7 @@
     report();
   }
 
-  const self = { read, stop, send, orphaned };
+  const self = { read, stop, send, orphaned, bring };
   world.ticketgatePage = self;
   runtime.onMessage.addListener(onMessage);
   addEventListener("pageshow", onPageShow);
