@@ -3,6 +3,9 @@
 //
 // It runs in every frame, in the extension's isolated world, and may be put in twice (the second one replaces the
 // first). Where the worker answers `null` it takes all its observers down. Messages: protocol/src/page.rs.
+//
+// Almost all of it runs at once, so the browser is asked to compile it whole instead of function by function.
+//# allFunctionsCalledOnLoad
 "use strict";
 
 (() => {
@@ -123,7 +126,9 @@
     const known = lists.get(selector);
     if (known) return known;
     // Commas inside brackets, parentheses and quotes separate nothing.
-    const list = selector.match(/(?:\[[^\]]*\]|\([^()]*(?:\([^()]*\)[^()]*)*\)|[^,])+/g) ?? [selector];
+    const list = selector.includes(",")
+      ? selector.match(/(?:\[[^\]]*\]|\([^()]*(?:\([^()]*\)[^()]*)*\)|[^,])+/g) ?? [selector]
+      : [selector];
     lists.set(selector, list);
     return list;
   }
@@ -174,13 +179,15 @@
     if (!root) return [];
     const many = Math.min(question.many ?? 1, FOUND_MAX);
     const { label, value } = question;
-    const words = label?.words.map(asLabel);
+    /** The label's words, where a row asks for them: most pages have none. @type {string[] | undefined} */
+    let words;
     /** @type {string[]} */
     const found = [];
     for (const row of find(root, question.selector, label ? ROWS_MAX : question.holding ? ROWS_MAX : ELEMENTS_MAX)) {
       /** @type {Element | null} */
       let element = row;
-      if (label && words) {
+      if (label) {
+        words ??= label.words.map(asLabel);
         const name = label.selector ? row.querySelector(label.selector) : row;
         if (!name || !words.includes(asLabel(name.textContent ?? ""))) continue;
         if (label.control) element = /** @type {HTMLLabelElement} */ (name).control ?? null;
@@ -399,7 +406,7 @@
   async function arrive() {
     const told = await send({ page: "arrived" });
     if (stopped) return;
-    quiet();
+    if (questions) quiet();
     questions = told && Array.isArray(told.ask) ? told : null;
     last = "";
     if (!questions) return;
