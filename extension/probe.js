@@ -3,6 +3,9 @@
 //
 // It runs in every frame, in the extension's isolated world, and may be put in twice (the second one replaces the
 // first). Where the worker answers `null` it takes all its observers down. Messages: protocol/src/page.rs.
+//
+// Almost all of it runs at once, so the browser is asked to compile it whole instead of function by function.
+//# allFunctionsCalledOnLoad
 "use strict";
 
 (() => {
@@ -29,6 +32,7 @@
    * @typedef {{rules: number, address: string, title: string, shown: boolean, answers: Answer[]}} Facts
    * @typedef {{id?: string, sendMessage: (message: object) => Promise<any>,
    *   onMessage: {addListener: (f: Listener) => void, removeListener: (f: Listener) => void}}} Runtime
+   * @typedef {{show: (view: object) => void, hide: () => void, stop: () => void}} Button
    * @typedef {(message: any, sender: {id?: string, tab?: object}, respond: (answer: any) => void) => void} Listener
    */
 
@@ -40,6 +44,10 @@
   const runtime = world.chrome.runtime;
   /** @type {Questions | null} */
   let questions = null;
+  /** What the button shows, and the button, once there was something to show. @type {object | null} */
+  let shows = null;
+  /** @type {Button | undefined} */
+  let button;
   let stopped = false;
   let last = "";
   let pace = 0;
@@ -118,7 +126,9 @@
     const known = lists.get(selector);
     if (known) return known;
     // Commas inside brackets, parentheses and quotes separate nothing.
-    const list = selector.match(/(?:\[[^\]]*\]|\([^()]*(?:\([^()]*\)[^()]*)*\)|[^,])+/g) ?? [selector];
+    const list = selector.includes(",")
+      ? selector.match(/(?:\[[^\]]*\]|\([^()]*(?:\([^()]*\)[^()]*)*\)|[^,])+/g) ?? [selector]
+      : [selector];
     lists.set(selector, list);
     return list;
   }
@@ -169,13 +179,15 @@
     if (!root) return [];
     const many = Math.min(question.many ?? 1, FOUND_MAX);
     const { label, value } = question;
-    const words = label?.words.map(asLabel);
+    /** The label's words, where a row asks for them: most pages have none. @type {string[] | undefined} */
+    let words;
     /** @type {string[]} */
     const found = [];
     for (const row of find(root, question.selector, label ? ROWS_MAX : question.holding ? ROWS_MAX : ELEMENTS_MAX)) {
       /** @type {Element | null} */
       let element = row;
-      if (label && words) {
+      if (label) {
+        words ??= label.words.map(asLabel);
         const name = label.selector ? row.querySelector(label.selector) : row;
         if (!name || !words.includes(asLabel(name.textContent ?? ""))) continue;
         if (label.control) element = /** @type {HTMLLabelElement} */ (name).control ?? null;
@@ -328,6 +340,21 @@
     if (sender.id !== runtime.id || !message) return;
     if (message.read === true) respond(read());
     else if (message.stop === true) stop();
+    else if (message.hide === true) {
+      shows = null;
+      button?.hide();
+    } else if (message.show) {
+      shows = message.show;
+      if (button) button.show(message.show);
+      else respond({ missing: "chip" });
+    }
+  }
+
+  /** Called by chip.js, which may come twice, and late. @param {(page: object) => Button} make */
+  function bring(make) {
+    if (stopped) return;
+    button ??= make(self);
+    if (shows) button.show(shows);
   }
 
   /** @type {EventTarget | undefined} */
@@ -373,13 +400,13 @@
       // Orphaned: there is nothing left to take the listener from.
     }
     if (world.ticketgatePage === self) world.ticketgatePage = undefined;
-    world.ticketgateChip?.stop();
+    button?.stop();
   }
 
   async function arrive() {
     const told = await send({ page: "arrived" });
     if (stopped) return;
-    quiet();
+    if (questions) quiet();
     questions = told && Array.isArray(told.ask) ? told : null;
     last = "";
     if (!questions) return;
@@ -387,7 +414,7 @@
     report();
   }
 
-  const self = { read, stop, send, orphaned };
+  const self = { read, stop, send, orphaned, bring };
   world.ticketgatePage = self;
   runtime.onMessage.addListener(onMessage);
   addEventListener("pageshow", onPageShow);

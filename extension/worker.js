@@ -6,7 +6,8 @@ import init, { Core } from "./ticketgate_wasm.js";
 
 /** @typedef {Record<string, any>} Fields */
 
-const SCRIPTS = ["probe.js", "chip.js"];
+/** What runs in every ticket page's frames, and what comes to it where a button is to be shown. */
+const PROBE = ["probe.js"], BUTTON = ["chip.js"];
 const REGISTRATION = "allowed-sites";
 
 /** What was saved for this browser run: asked for first, since the badge needs no more. */
@@ -258,8 +259,11 @@ const effects = {
     pages.get(port)?.disconnect();
     pages.delete(port);
   },
-  tell({ tab, document, message }) {
-    return chrome.tabs.sendMessage(tab, message, { documentId: document });
+  async tell({ tab, document, message }) {
+    const answer = await chrome.tabs.sendMessage(tab, message, { documentId: document });
+    // The probe keeps what the button is to show, and shows what it was told last.
+    if (answer?.missing !== "chip") return;
+    await chrome.scripting.executeScript({ target: { tabId: tab, documentIds: [document] }, files: BUTTON });
   },
   async read({ tab, document, frame, ask }) {
     /** @type {string | undefined} */
@@ -294,7 +298,7 @@ const effects = {
     const script = {
       id: REGISTRATION,
       matches: patterns,
-      js: SCRIPTS,
+      js: PROBE,
       allFrames: true,
       runAt: /** @type {const} */ ("document_idle"),
       persistAcrossSessions: true,
@@ -349,7 +353,7 @@ async function nobody(tab, frame) {
 
 /** @param {number} tab */
 function inject(tab) {
-  return chrome.scripting.executeScript({ target: { tabId: tab, allFrames: true }, files: SCRIPTS });
+  return chrome.scripting.executeScript({ target: { tabId: tab, allFrames: true }, files: PROBE });
 }
 
 /** The toolbar's popup, or the same page in a window of its own where the browser refuses to open it.
