@@ -12,24 +12,29 @@ const REGISTRATION = "allowed-sites";
 
 /** What was saved for this browser run: asked for first, since the badge needs no more. */
 const kept = chrome.storage.session.get(["state", "badge"]);
+const badgeDrawn = kept.then(drawKeptBadge).catch(quietly);
+
+/** Ends the wait for the badge: somebody looks at a popup that has nothing to show before the core is there.
+ * @type {() => void} */
+let hurry = () => {};
+const hurried = /** @type {Promise<void>} */ (new Promise((resolve) => { hurry = resolve; }));
 
 /** @type {chrome.runtime.Port | undefined} */
 let native;
 /** The host whose program starts while the core does, since the core always begins by asking for its port. What it says,
  * and its end, wait for the core like everything that happens. @type {string | undefined} */
 let early = "com.ticketgate.host";
-openNative(early);
 /** @type {Map<number, chrome.runtime.Port>} */
 const pages = new Map();
 let nextPage = 1;
 
-const badgeDrawn = kept.then(drawKeptBadge).catch(quietly);
-
 /** The core, once the WASM is compiled and the saved state restored. Every listener waits for it. */
 const ready = (async () => {
+  // All of this keeps browser and processor busy, and the badge would wait for it.
+  await Promise.race([badgeDrawn, hurried]);
   const compiled = init({ module_or_path: chrome.runtime.getURL("ticketgate_wasm_bg.wasm") });
-  // The core's first steps keep this thread busy for a while: the badge comes before them.
-  const [restored] = await Promise.all([restore(), compiled, badgeDrawn]);
+  if (early) openNative(early);
+  const [restored] = await Promise.all([restore(), compiled]);
   const core = new Core({ carryOut });
   core.handle(restored);
   return core;
@@ -140,6 +145,7 @@ chrome.runtime.onMessage.addListener((message, sender, respond) => {
 });
 
 chrome.runtime.onConnect.addListener((port) => {
+  hurry();
   const number = nextPage++;
   pages.set(number, port);
   const connected = (async () => {
