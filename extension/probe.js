@@ -155,7 +155,7 @@
       /** @type {Element[]} */
       const next = [];
       for (const element of found) {
-        if (element.shadowRoot) findDeep(element.shadowRoot, step, next, { left: 4000 });
+        if (element.shadowRoot) findDeep(element.shadowRoot, step, next, { left: NEST_MAX });
         if (next.length >= max) break;
       }
       found = next;
@@ -163,12 +163,32 @@
     return found.slice(0, max);
   }
 
+  /** Elements that are looked through for shadow roots, from one element on. */
+  const NEST_MAX = 4000;
+  /** The shadow roots right inside of one, and how many elements were looked through for them: once in a reading. */
+  const nests = /** @type {Map<ShadowRoot, {inner: ShadowRoot[], looked: number}>} */ (new Map());
+
+  /** @param {ShadowRoot} root */
+  function nestIn(root) {
+    const known = nests.get(root);
+    if (known) return known;
+    const nest = { inner: /** @type {ShadowRoot[]} */ ([]), looked: 0 };
+    for (const element of root.querySelectorAll("*")) {
+      if (element.shadowRoot) nest.inner.push(element.shadowRoot);
+      if ((nest.looked += 1) >= NEST_MAX) break;
+    }
+    nests.set(root, nest);
+    return nest;
+  }
+
   /** @param {ShadowRoot} root @param {string} selector @param {Element[]} into @param {{left: number}} budget */
   function findDeep(root, selector, into, budget) {
     into.push(...root.querySelectorAll(selector));
-    for (const element of root.querySelectorAll("*")) {
-      if ((budget.left -= 1) < 0) return;
-      if (element.shadowRoot) findDeep(element.shadowRoot, selector, into, budget);
+    const { inner, looked } = nestIn(root);
+    budget.left -= looked;
+    for (const one of inner) {
+      if (budget.left < 0) return;
+      findDeep(one, selector, into, budget);
     }
   }
 
@@ -252,6 +272,7 @@
       answered.add(question.q);
       answers.push({ q: question.q, found });
     }
+    nests.clear();
     return {
       rules: questions.rules, address: addressNow(), title: cut(fold(document.title), TEXT_MAX), shown: frameShown(), answers,
     };
