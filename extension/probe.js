@@ -192,6 +192,16 @@
     }
   }
 
+  /**
+   * What stands in a row; `+ b` is what follows it (a `<dd>` after its `<dt>`).
+   * @param {Element} row @param {string} selector @returns {Element | null}
+   */
+  function within(row, selector) {
+    if (!selector.startsWith("+ ")) return row.querySelector(selector);
+    const next = row.nextElementSibling;
+    return next?.matches(selector.slice(2)) ? next : null;
+  }
+
   /** @param {Question} question @returns {string[]} */
   function answer(question) {
     const seen = (/** @type {Element} */ element) => question.hidden_too === true || visible(element);
@@ -211,9 +221,9 @@
         const name = label.selector ? row.querySelector(label.selector) : row;
         if (!name || !words.includes(asLabel(name.textContent ?? ""))) continue;
         if (label.control) element = /** @type {HTMLLabelElement} */ (name).control ?? null;
-        else if (value) element = row.querySelector(value);
+        else if (value) element = within(row, value);
       } else if (value) {
-        element = row.querySelector(value);
+        element = within(row, value);
       }
       if (!element || !seen(element)) continue;
       const raw = readOne(element, question);

@@ -59,7 +59,7 @@ pub struct Question {
     /// Only rows whose label says one of these words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<Label>,
-    /// The value inside the element or row; without it the element itself.
+    /// The value inside the element or row, or, as `+ b`, right behind it; without it the element itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
     /// What of it.
