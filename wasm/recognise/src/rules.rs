@@ -178,7 +178,11 @@ impl Asked {
 
     fn recognise(&self, parts: Parts<'_>, facts: &Facts, at_home: bool) -> Option<Recognised> {
         let rule = &self.rule;
-        let names = rule.addresses.iter().find_map(|address| address::fits(address, parts))?;
+        let mut forms = rule.addresses.iter();
+        let (form, names) = forms.find_map(|form| Some((form, address::fits(form, parts)?)))?;
+        if form.no_ticket {
+            return None;
+        }
         let elsewhere = if at_home { None } else { rule.elsewhere.as_ref() };
         let holds = |fact: &Fact| holds(fact, facts);
         if !elsewhere.into_iter().flatten().chain(&rule.when).all(holds) || rule.unless.iter().any(holds) {
@@ -345,7 +349,8 @@ mod tests {
             (r#"["x.example"]"#, "[]", "never applies"),
             (r#""address":"number""#, r#""address":"number","title":true"#, "one of"),
             (r#""address":"number""#, r#""address":"number","unless_named":true"#, "only a guess"),
-            (r#""path":"#, r#""decoder":"lzma","path":"#, "no decoder"),
+            (r#""path":"#, r#""decoder":"lzma","path":"#, "decoder"),
+            (r#""path":"#, r#""decoded":{"screen":"x"},"path":"#, "what decodes it"),
             ("[0-9]+", "[0-9", "address"),
             (r#""name":"X""#, r#""name":"X","script":"1""#, "unknown field"),
         ] {
