@@ -101,9 +101,11 @@ impl Rules {
     #[must_use]
     pub fn questions(&self, url: &str) -> Option<Questions> {
         let parts = Parts::of(url)?;
-        let ask: Vec<Question> =
-            self.applying(parts).flat_map(|(asked, at_home)| asked.ask(at_home)).collect();
-        (!ask.is_empty()).then_some(Questions { rules: self.fingerprint, ask })
+        let mut applying = self.applying(parts).peekable();
+        // A rule may ask nothing because the address says all that is known; the page is watched all the same.
+        applying.peek()?;
+        let ask = applying.flat_map(|(asked, at_home)| asked.ask(at_home)).collect();
+        Some(Questions { rules: self.fingerprint, ask })
     }
 
     /// What the facts amount to. `url` is the sender's, as the browser tells it; the address inside the facts is
@@ -335,6 +337,16 @@ mod tests {
             rules.rules.iter().flat_map(|asked| &asked.questions).all(|question| seen.insert(question.q))
         );
         assert!(seen.len() > 30);
+    }
+
+    #[test]
+    fn a_page_is_watched_although_its_rule_asks_nothing() {
+        let silent = r#"{"system":"x","name":"X","source":"-","hosts":["x.example"],
+            "addresses":[{"source":"-","path":"/t/(?<number>[0-9]+)"}],"link":"{origin}/t/{number}",
+            "number":[{"source":"-","address":"number"}]}"#;
+        let rules = Rules::from_files(&[("x.json", silent)]).unwrap();
+        assert_eq!(rules.questions("https://x.example/").map(|questions| questions.ask.len()), Some(0));
+        assert_eq!(rules.questions("https://y.example/"), None);
     }
 
     #[test]
