@@ -56,6 +56,8 @@ impl Bits<'_> {
         Some(())
     }
 
+    /// Once for all, since this crate is compiled for speed, of which nobody needs any here.
+    #[inline(never)]
     fn bit(&mut self, at: usize) -> Option<usize> {
         self.filled_up()?;
         let odds = self.odds.get_mut(at)?;
@@ -88,6 +90,7 @@ impl Bits<'_> {
     }
 
     /// A number of `count` bits, each likely by those before it.
+    #[inline(never)]
     fn tree(&mut self, from: usize, count: usize) -> Option<usize> {
         let mut node = 1;
         for _ in 0..count {
@@ -107,6 +110,7 @@ impl Bits<'_> {
         Some(value)
     }
 
+    #[inline(never)]
     fn length(&mut self, from: usize, place: usize) -> Option<usize> {
         if self.bit(from)? == 0 {
             return Some(2 + self.tree(from + 2 + place * 8, 3)?);
@@ -215,6 +219,7 @@ impl Decoding<'_> {
         self.out.get(at).copied()
     }
 
+    #[inline(never)]
     fn repeat(&mut self, back: u32, times: usize, max: usize) -> Option<()> {
         if self.out.len() + times > max {
             return None;
