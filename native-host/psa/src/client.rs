@@ -41,6 +41,10 @@ pub(crate) enum Auth {
     BasicKey(&'static str),
     /// A header of its own.
     Header(&'static str),
+    /// `Authorization: Bearer` with a token that was got for the secret.
+    Token(Secret),
+    /// No header: the secret is this field of the form.
+    Form(&'static str),
     /// The connector sets its own headers.
     None,
 }
@@ -68,6 +72,10 @@ impl Ask {
 
     pub(crate) fn post(path: impl Into<String>, body: Value) -> Self {
         Self { body: Some(body), ..Self::new(Method::POST, path) }
+    }
+
+    pub(crate) fn patch(path: impl Into<String>, body: Value) -> Self {
+        Self { body: Some(body), ..Self::new(Method::PATCH, path) }
     }
 
     pub(crate) fn query(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
@@ -131,16 +139,24 @@ impl Client {
     }
 
     /// Asks, and answers what came with a status of success.
-    pub(crate) async fn send(&self, auth: &Auth, ask: Ask) -> Result<Answer, PsaError> {
+    pub(crate) async fn send(&self, auth: &Auth, mut ask: Ask) -> Result<Answer, PsaError> {
         let mut request = self.http.request(ask.method.clone(), format!("{}{}", self.base, ask.path));
         if !ask.query.is_empty() {
             request = request.query(&ask.query);
         }
-        for (name, value) in ask.headers {
+        for (name, value) in std::mem::take(&mut ask.headers) {
             request = request.header(name, value);
         }
         request = match auth {
             Auth::None => request,
+            // To the server, inside TLS.
+            Auth::Token(token) => request.bearer_auth(token.expose()),
+            Auth::Form(name) => {
+                let secret = self.secret()?;
+                // To the server, inside TLS; the form is sent below and then dropped.
+                ask.form.get_or_insert_default().push((*name, secret.expose().to_owned()));
+                request
+            }
             Auth::Basic(user) => {
                 let secret = self.secret()?;
                 // To the server, inside TLS.
@@ -207,13 +223,20 @@ async fn body(mut response: Response) -> Result<Vec<u8>, PsaError> {
     Ok(body)
 }
 
+/// Whether the server knows nobody by what it was shown, as opposed to somebody who may not do this.
+pub(crate) fn is_unauthorised(error: &PsaError) -> bool {
+    matches!(error, PsaError::Refused(why) if why == "status 401")
+}
+
 /// What a status means, where it is none of success.
 fn meaning(status: StatusCode, headers: &HeaderMap) -> Option<PsaError> {
     Some(match status.as_u16() {
         200..=299 => return None,
         401 | 403 => PsaError::Refused(format!("status {}", status.as_u16())),
         404 | 410 => PsaError::NoSuchTicket,
-        429 | 503 => PsaError::Busy { retry_after_s: retry_after(headers, DateTime::from(std::time::SystemTime::now())) },
+        429 | 503 => PsaError::Busy {
+            retry_after_s: retry_after(headers, DateTime::from(std::time::SystemTime::now())),
+        },
         code @ 500..=599 => PsaError::Failed(code),
         300..=399 => PsaError::Unreadable("it redirects to another address; write that one as `url`".into()),
         code => PsaError::Unreadable(format!("status {code}")),

@@ -4,6 +4,10 @@
 //! What a ticket system says is untrusted input like any other: it is bounded ([`client`]), and every text is folded into one line.
 
 mod client;
+mod connectwise;
+#[cfg(test)]
+mod played;
+mod shape;
 mod words;
 
 use std::collections::BTreeSet;
@@ -162,17 +166,18 @@ pub fn connect(settings: &config::Psa) -> Result<Box<dyn Psa>, PsaError> {
 pub fn connect_with(settings: &config::Psa, secrets: Box<dyn ReadSecret>) -> Result<Box<dyn Psa>, PsaError> {
     use config::PsaKind as K;
     let client = client::Client::new(settings, secrets)?;
-    match settings.kind {
+    Ok(match settings.kind {
+        K::ConnectWise => Box::new(connectwise::ConnectWise::new(client, settings)),
         K::RequestTracker
-        | K::ConnectWise
         | K::Autotask
         | K::HaloPsa
         | K::Syncro
+        | K::ServiceNow
         | K::Zendesk
         | K::Freshdesk
         | K::Freshservice
-        | K::ServiceNow
-        | K::Jira => drop(client),
-    }
-    Err(PsaError::NotOffered)
+        | K::Jira => {
+            return Err(PsaError::NotOffered);
+        }
+    })
 }
