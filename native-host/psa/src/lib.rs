@@ -3,6 +3,7 @@
 //!
 //! What a ticket system says is untrusted input like any other: it is bounded ([`client`]), and every text is folded into one line.
 
+mod autotask;
 mod client;
 mod connectwise;
 #[cfg(test)]
@@ -168,15 +169,8 @@ pub fn connect_with(settings: &config::Psa, secrets: Box<dyn ReadSecret>) -> Res
     let client = client::Client::new(settings, secrets)?;
     Ok(match settings.kind {
         K::ConnectWise => Box::new(connectwise::ConnectWise::new(client, settings)),
-        K::RequestTracker
-        | K::Autotask
-        | K::HaloPsa
-        | K::Syncro
-        | K::ServiceNow
-        | K::Zendesk
-        | K::Freshdesk
-        | K::Freshservice
-        | K::Jira => {
+        K::Autotask => Box::new(autotask::Autotask::new(client, settings)),
+        K::RequestTracker | K::HaloPsa | K::Zendesk | K::Freshdesk | K::Freshservice | K::Jira => {
             return Err(PsaError::NotOffered);
         }
     })

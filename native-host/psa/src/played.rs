@@ -72,6 +72,7 @@ impl Heard {
 pub(crate) struct Played {
     pub(crate) url: String,
     heard: Arc<Mutex<Vec<Heard>>>,
+    script: Arc<Script>,
 }
 
 struct Script {
@@ -90,13 +91,18 @@ impl Played {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let heard = Arc::new(Mutex::new(Vec::new()));
         let script = Arc::new(Script { always, next: Mutex::new(script.into()) });
-        let kept = Arc::clone(&heard);
+        let (kept, played) = (Arc::clone(&heard), Arc::clone(&script));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, Arc::clone(&script), Arc::clone(&kept)));
+                tokio::spawn(serve(stream, Arc::clone(&played), Arc::clone(&kept)));
             }
         });
-        Self { url, heard }
+        Self { url, heard, script }
+    }
+
+    /// Adds to the script what could not be said before the server's address was known.
+    pub(crate) fn add(&self, reply: Reply) {
+        self.script.next.lock().unwrap().push_back(reply);
     }
 
     pub(crate) fn heard(&self) -> Vec<Heard> {
