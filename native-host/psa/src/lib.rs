@@ -6,6 +6,7 @@
 mod autotask;
 mod client;
 mod connectwise;
+mod halopsa;
 #[cfg(test)]
 mod played;
 mod shape;
@@ -170,7 +171,8 @@ pub fn connect_with(settings: &config::Psa, secrets: Box<dyn ReadSecret>) -> Res
     Ok(match settings.kind {
         K::ConnectWise => Box::new(connectwise::ConnectWise::new(client, settings)),
         K::Autotask => Box::new(autotask::Autotask::new(client, settings)),
-        K::RequestTracker | K::HaloPsa | K::Zendesk | K::Freshdesk | K::Freshservice | K::Jira => {
+        K::HaloPsa => Box::new(halopsa::HaloPsa::new(client, settings)),
+        K::RequestTracker | K::Syncro | K::Zendesk | K::Freshdesk | K::Freshservice | K::Jira => {
             return Err(PsaError::NotOffered);
         }
     })
