@@ -10,6 +10,7 @@ mod halopsa;
 #[cfg(test)]
 mod played;
 mod shape;
+mod syncro;
 mod words;
 
 use std::collections::BTreeSet;
@@ -172,7 +173,8 @@ pub fn connect_with(settings: &config::Psa, secrets: Box<dyn ReadSecret>) -> Res
         K::ConnectWise => Box::new(connectwise::ConnectWise::new(client, settings)),
         K::Autotask => Box::new(autotask::Autotask::new(client, settings)),
         K::HaloPsa => Box::new(halopsa::HaloPsa::new(client, settings)),
-        K::RequestTracker | K::Syncro | K::Zendesk | K::Freshdesk | K::Freshservice | K::Jira => {
+        K::Syncro => Box::new(syncro::Syncro::new(client, settings)),
+        K::RequestTracker | K::ServiceNow | K::Zendesk | K::Freshdesk | K::Freshservice | K::Jira => {
             return Err(PsaError::NotOffered);
         }
     })
