@@ -9,6 +9,7 @@ mod connectwise;
 mod halopsa;
 #[cfg(test)]
 mod played;
+mod servicenow;
 mod shape;
 mod syncro;
 mod words;
@@ -174,7 +175,8 @@ pub fn connect_with(settings: &config::Psa, secrets: Box<dyn ReadSecret>) -> Res
         K::Autotask => Box::new(autotask::Autotask::new(client, settings)),
         K::HaloPsa => Box::new(halopsa::HaloPsa::new(client, settings)),
         K::Syncro => Box::new(syncro::Syncro::new(client, settings)),
-        K::RequestTracker | K::ServiceNow | K::Zendesk | K::Freshdesk | K::Freshservice | K::Jira => {
+        K::ServiceNow => Box::new(servicenow::ServiceNow::new(client, settings)),
+        K::RequestTracker | K::Zendesk | K::Freshdesk | K::Freshservice | K::Jira => {
             return Err(PsaError::NotOffered);
         }
     })
