@@ -18,8 +18,10 @@ use ticketgate_access::config;
 use tokio::sync::Mutex;
 
 use crate::client::{Answer, Ask, Auth, Client};
-use crate::shape::{Closed, another, company, missing, moment, names, optional, plain_number, several};
-use crate::shape::{Loose, whole_number};
+use crate::shape::{
+    Id, another_ticket, company, is_closed, many_tickets, missing, names, need, optional, plain_number, when,
+    whole_number,
+};
 use crate::words::line;
 use crate::{Company, Note, Psa, PsaError, Ticket};
 
@@ -47,7 +49,7 @@ pub(crate) struct Autotask {
     before: &'static str,
     login: String,
     client_id: String,
-    closed: Closed,
+    closed: Vec<String>,
     /// The words of the statuses, by value: read once, and again where a value is not among them.
     statuses: Mutex<BTreeMap<i64, String>>,
 }
@@ -128,7 +130,7 @@ struct Field {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Choice {
-    value: Option<Loose>,
+    value: Option<Id>,
     label: Option<String>,
     is_active: Option<bool>,
     is_system: Option<bool>,
@@ -136,7 +138,7 @@ struct Choice {
 
 impl Choice {
     fn number(&self) -> Option<i64> {
-        self.value.as_ref()?.to_string().parse().ok()
+        self.value.as_ref()?.0.parse().ok()
     }
 }
 
@@ -149,7 +151,7 @@ impl Autotask {
             before: if whole { "" } else { "/V1.0" },
             login: settings.login.clone().unwrap_or_default(),
             client_id: settings.client_id.clone().unwrap_or_default(),
-            closed: Closed::new(&settings.closed),
+            closed: settings.closed.clone(),
             statuses: Mutex::new(BTreeMap::new()),
         }
     }
@@ -217,20 +219,20 @@ impl Autotask {
 
     /// A ticket without what other records say of it.
     async fn read(&self, shape: &TicketShape) -> Result<Ticket, PsaError> {
-        let id = shape.id.ok_or_else(|| missing("id"))?;
-        let value = shape.status.ok_or_else(|| missing("status"))?;
+        let id = need(shape.id, "id")?;
+        let value = need(shape.status, "status")?;
         let number = shape.ticket_number.as_deref().and_then(line).ok_or_else(|| missing("ticketNumber"))?;
         let status = self.status(value).await?;
         Ok(Ticket {
             id: id.to_string(),
             number,
             summary: shape.title.as_deref().and_then(line),
-            company: company(shape.company_id.map(|id| id.to_string()), None),
+            company: company(shape.company_id.map(|id| id.to_string()).as_deref(), None),
             contact_email: None,
-            closed: self.closed.says(&status, value == COMPLETE),
+            closed: is_closed(&self.closed, &status, value == COMPLETE),
             status,
             owner: names([shape.resource_id.map(|id| id.to_string()).as_deref()]),
-            changed_at: shape.last_activity_date.as_deref().and_then(moment),
+            changed_at: when(shape.last_activity_date.as_deref()),
         })
     }
 
@@ -238,7 +240,7 @@ impl Autotask {
         if let Some(id) = shape.company_id
             && let Some(its) = optional(self.one::<CompanyShape>("Companies", id).await)?
         {
-            ticket.company = company(Some(id.to_string()), its.company_name.as_deref());
+            ticket.company = company(Some(&id.to_string()), its.company_name.as_deref());
         }
         if let Some(id) = shape.contact_id
             && let Some(contact) = optional(self.one::<ContactShape>("Contacts", id).await)?
@@ -276,7 +278,7 @@ impl Autotask {
             let number = shape.ticket_number.as_deref().unwrap_or_default();
             numbers.iter().any(|asked| asked.eq_ignore_ascii_case(number))
         };
-        if found.iter().all(asked) { Ok(found) } else { Err(another()) }
+        if found.iter().all(asked) { Ok(found) } else { Err(another_ticket()) }
     }
 }
 
@@ -295,7 +297,7 @@ impl Psa for Autotask {
         let wanted = plain_number(number)?;
         let found = self.numbered(&[wanted]).await?;
         let [shape] = found.as_slice() else {
-            return Err(if found.is_empty() { PsaError::NoSuchTicket } else { several() });
+            return Err(if found.is_empty() { PsaError::NoSuchTicket } else { many_tickets() });
         };
         let mut ticket = self.read(shape).await?;
         self.add_people(shape, &mut ticket).await?;
@@ -371,8 +373,8 @@ impl Psa for Autotask {
         let mut all = Vec::new();
         self.query("Companies", &query, COMPANY_PAGES, |found: Vec<CompanyShape>| {
             for its in found {
-                let id = its.id.ok_or_else(|| missing("id"))?;
-                all.extend(company(Some(id.to_string()), its.company_name.as_deref()));
+                let id = need(its.id, "id")?;
+                all.extend(company(Some(&id.to_string()), its.company_name.as_deref()));
             }
             Ok(false)
         })

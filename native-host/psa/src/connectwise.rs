@@ -13,7 +13,7 @@ use serde_json::json;
 use ticketgate_access::config;
 
 use crate::client::{Answer, Ask, Auth, Client};
-use crate::shape::{Closed, another, company, missing, moment, names, whole_number};
+use crate::shape::{another_ticket, company, is_closed, missing, names, need, when, whole_number};
 use crate::words::line;
 use crate::{Company, Note, Psa, PsaError, Ticket};
 
@@ -29,7 +29,7 @@ pub(crate) struct ConnectWise {
     client: Client,
     auth: Auth,
     client_id: String,
-    closed: Closed,
+    closed: Vec<String>,
 }
 
 /// `TicketReference`, `CompanyReference`, `MemberReference`: all of one shape.
@@ -73,7 +73,7 @@ impl ConnectWise {
             client,
             auth: Auth::Basic(settings.login.clone().unwrap_or_default()),
             client_id: settings.client_id.clone().unwrap_or_default(),
-            closed: Closed::new(&settings.closed),
+            closed: settings.closed.clone(),
         }
     }
 
@@ -82,10 +82,10 @@ impl ConnectWise {
     }
 
     fn read(&self, shape: TicketShape) -> Result<(u64, Ticket), PsaError> {
-        let id = shape.id.ok_or_else(|| missing("id"))?;
+        let id = need(shape.id, "id")?;
         let status =
             shape.status.and_then(|status| line(&status.name?)).ok_or_else(|| missing("status/name"))?;
-        let vendor = shape.closed_flag.ok_or_else(|| missing("closedFlag"))?;
+        let vendor = need(shape.closed_flag, "closedFlag")?;
         let owner = shape.owner.as_ref();
         let owner_id = owner.and_then(|owner| owner.id).map(|id| id.to_string());
         let scheduled = shape.resources.as_deref().unwrap_or_default().split(',').map(Some);
@@ -102,12 +102,12 @@ impl ConnectWise {
                 summary: shape.summary.and_then(|summary| line(&summary)),
                 company: shape
                     .company
-                    .and_then(|its| company(its.id.map(|id| id.to_string()), its.name.as_deref())),
+                    .and_then(|its| company(its.id.map(|id| id.to_string()).as_deref(), its.name.as_deref())),
                 contact_email: shape.contact_email_address.and_then(|email| line(&email)),
-                closed: self.closed.says(&status, vendor),
+                closed: is_closed(&self.closed, &status, vendor),
                 status,
                 owner: names(known.into_iter().chain(scheduled)),
-                changed_at: shape.info.and_then(|info| moment(&info.last_updated?)),
+                changed_at: shape.info.and_then(|info| when(info.last_updated.as_deref())),
             },
         ))
     }
@@ -119,7 +119,7 @@ impl Psa for ConnectWise {
         let wanted = whole_number(number)?;
         let answer = self.send(Ask::get(format!("/service/tickets/{wanted}"))).await?;
         let (id, ticket) = self.read(answer.json()?)?;
-        if id == wanted { Ok(ticket) } else { Err(another()) }
+        if id == wanted { Ok(ticket) } else { Err(another_ticket()) }
     }
 
     async fn tickets(&self, numbers: &[String]) -> Result<Vec<Ticket>, PsaError> {
@@ -133,7 +133,7 @@ impl Psa for ConnectWise {
             for shape in self.send(ask).await?.json::<Vec<TicketShape>>()? {
                 let (id, ticket) = self.read(shape)?;
                 if !some.contains(&id) {
-                    return Err(another());
+                    return Err(another_ticket());
                 }
                 found.push(ticket);
             }
@@ -183,8 +183,8 @@ impl Psa for ConnectWise {
             let companies: Vec<Reference> = self.send(ask).await?.json()?;
             let last = companies.len() < COMPANIES_ON_PAGE;
             for its in companies {
-                let id = its.id.ok_or_else(|| missing("id"))?;
-                found.extend(company(Some(id.to_string()), its.name.as_deref()));
+                let id = need(its.id, "id")?;
+                found.extend(company(Some(&id.to_string()), its.name.as_deref()));
             }
             if last {
                 break;

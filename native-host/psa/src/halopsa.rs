@@ -18,7 +18,7 @@ use ticketgate_credentials::Secret;
 use tokio::sync::Mutex;
 
 use crate::client::{Answer, Ask, Auth, Client, is_unauthorised};
-use crate::shape::{Closed, Loose, another, company, missing, moment, names, optional, whole_number};
+use crate::shape::{Id, another_ticket, company, is_closed, names, need, optional, when, whole_number};
 use crate::words::line;
 use crate::{Company, Note, Psa, PsaError, Ticket};
 
@@ -44,7 +44,7 @@ pub(crate) struct HaloPsa {
     auth: &'static str,
     tenant: Option<String>,
     client_id: String,
-    closed: Closed,
+    closed: Vec<String>,
     token: Mutex<Option<Token>>,
     /// The words of the statuses, by id: read once, and again where an id is not among them.
     statuses: Mutex<BTreeMap<i64, String>>,
@@ -58,7 +58,7 @@ struct Token {
 #[derive(Deserialize)]
 struct TokenShape {
     access_token: Option<String>,
-    expires_in: Option<Loose>,
+    expires_in: Option<Id>,
 }
 
 #[derive(Deserialize)]
@@ -125,7 +125,7 @@ impl HaloPsa {
             api: if api { "" } else { "/api" },
             tenant: tenant(&settings.url),
             client_id: settings.client_id.clone().unwrap_or_default(),
-            closed: Closed::new(&settings.closed),
+            closed: settings.closed.clone(),
             token: Mutex::new(None),
             statuses: Mutex::new(BTreeMap::new()),
         }
@@ -174,8 +174,8 @@ impl HaloPsa {
             other => other?,
         };
         let shape: TokenShape = answer.json()?;
-        let token = Secret::new(shape.access_token.ok_or_else(|| missing("access_token"))?);
-        let good_s = shape.expires_in.and_then(|s| s.to_string().parse().ok()).unwrap_or(TOKEN_S);
+        let token = Secret::new(need(shape.access_token, "access_token")?);
+        let good_s = shape.expires_in.and_then(|seconds| seconds.0.parse().ok()).unwrap_or(TOKEN_S);
         let until = Instant::now() + Duration::from_secs(good_s.min(86_400)).saturating_sub(MARGIN);
         *kept = Some(Token { token: token.clone(), until });
         Ok(token)
@@ -200,13 +200,13 @@ impl HaloPsa {
     async fn detailed(&self, wanted: u64) -> Result<TicketShape, PsaError> {
         let ask = self.get(&format!("/Tickets/{wanted}")).query("includedetails", "true");
         let shape: TicketShape = self.send(ask).await?.json()?;
-        if shape.id.ok_or_else(|| missing("id"))? == wanted { Ok(shape) } else { Err(another()) }
+        if need(shape.id, "id")? == wanted { Ok(shape) } else { Err(another_ticket()) }
     }
 
     async fn read(&self, shape: &TicketShape) -> Result<Ticket, PsaError> {
-        let id = shape.id.ok_or_else(|| missing("id"))?;
-        let status_id = shape.status_id.ok_or_else(|| missing("status_id"))?;
-        let vendor = shape.hasbeenclosed.ok_or_else(|| missing("hasbeenclosed"))?;
+        let id = need(shape.id, "id")?;
+        let status_id = need(shape.status_id, "status_id")?;
+        let vendor = need(shape.hasbeenclosed, "hasbeenclosed")?;
         let status = match shape.status_name.as_deref().and_then(line) {
             Some(name) => name,
             None => self.status(status_id).await?,
@@ -217,14 +217,14 @@ impl HaloPsa {
             number: id.to_string(),
             summary: shape.summary.as_deref().and_then(line),
             company: company(
-                shape.client_id.filter(|id| *id > 0).map(|id| id.to_string()),
+                shape.client_id.filter(|id| *id > 0).map(|id| id.to_string()).as_deref(),
                 shape.client_name.as_deref(),
             ),
             contact_email: shape.user_email.as_deref().and_then(line),
-            closed: self.closed.says(&status, vendor),
+            closed: is_closed(&self.closed, &status, vendor),
             status,
             owner: names([agent.as_deref()]),
-            changed_at: shape.last_update.as_deref().and_then(moment),
+            changed_at: when(shape.last_update.as_deref()),
         })
     }
 }
@@ -257,10 +257,10 @@ impl Psa for HaloPsa {
                 .query("page_size", PAGE.to_string())
                 .query("page_no", "1");
             let answer: Tickets = self.send(ask).await?.json()?;
-            for mut shape in answer.tickets.ok_or_else(|| missing("tickets"))? {
-                let id = shape.id.ok_or_else(|| missing("id"))?;
+            for mut shape in need(answer.tickets, "tickets")? {
+                let id = need(shape.id, "id")?;
                 if !some.contains(&id) {
-                    return Err(another());
+                    return Err(another_ticket());
                 }
                 // The document allows a list to leave it out.
                 if shape.hasbeenclosed.is_none() {
@@ -292,7 +292,7 @@ impl Psa for HaloPsa {
             .query("excludesys", "true")
             .query("count", ACTIONS.to_string());
         let answer: Actions = self.send(ask).await?.json()?;
-        let actions = answer.actions.ok_or_else(|| missing("actions"))?;
+        let actions = need(answer.actions, "actions")?;
         Ok(actions.iter().any(|action| action.note.as_ref().is_some_and(|note| note.contains(mark))))
     }
 
@@ -308,11 +308,11 @@ impl Psa for HaloPsa {
                 .query("page_size", PAGE.to_string())
                 .query("page_no", page.to_string());
             let answer: Clients = self.send(ask).await?.json()?;
-            let clients = answer.clients.ok_or_else(|| missing("clients"))?;
+            let clients = need(answer.clients, "clients")?;
             let last = clients.len() < PAGE;
             for its in clients {
-                let id = its.id.ok_or_else(|| missing("id"))?;
-                found.extend(company(Some(id.to_string()), its.name.as_deref()));
+                let id = need(its.id, "id")?;
+                found.extend(company(Some(&id.to_string()), its.name.as_deref()));
             }
             if last {
                 break;

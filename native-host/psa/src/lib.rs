@@ -7,11 +7,12 @@ mod autotask;
 mod client;
 mod connectwise;
 mod halopsa;
-#[cfg(test)]
-mod played;
+mod request_tracker;
 mod servicenow;
 mod shape;
 mod syncro;
+#[cfg(test)]
+mod testing;
 mod words;
 
 use std::collections::BTreeSet;
@@ -171,13 +172,12 @@ pub fn connect_with(settings: &config::Psa, secrets: Box<dyn ReadSecret>) -> Res
     use config::PsaKind as K;
     let client = client::Client::new(settings, secrets)?;
     Ok(match settings.kind {
+        K::RequestTracker => Box::new(request_tracker::RequestTracker::new(client, settings)),
         K::ConnectWise => Box::new(connectwise::ConnectWise::new(client, settings)),
         K::Autotask => Box::new(autotask::Autotask::new(client, settings)),
         K::HaloPsa => Box::new(halopsa::HaloPsa::new(client, settings)),
         K::Syncro => Box::new(syncro::Syncro::new(client, settings)),
         K::ServiceNow => Box::new(servicenow::ServiceNow::new(client, settings)),
-        K::RequestTracker | K::Zendesk | K::Freshdesk | K::Freshservice | K::Jira => {
-            return Err(PsaError::NotOffered);
-        }
+        K::Zendesk | K::Freshdesk | K::Freshservice | K::Jira => return Err(PsaError::NotOffered),
     })
 }

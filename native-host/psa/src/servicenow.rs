@@ -14,7 +14,9 @@ use serde_json::json;
 use ticketgate_access::config;
 
 use crate::client::{Answer, Ask, Auth, Client};
-use crate::shape::{Closed, another, company, missing, moment, names, optional, plain_number, several};
+use crate::shape::{
+    another_ticket, company, is_closed, many_tickets, missing, names, need, optional, plain_number, when,
+};
 use crate::words::line;
 use crate::{Company, Note, Psa, PsaError, Ticket};
 
@@ -28,7 +30,7 @@ const COMPANY_PAGES: usize = 200;
 pub(crate) struct ServiceNow {
     client: Client,
     auth: Auth,
-    closed: Closed,
+    closed: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -139,7 +141,7 @@ impl ServiceNow {
         Self {
             client,
             auth: Auth::Basic(settings.login.clone().unwrap_or_default()),
-            closed: Closed::new(&settings.closed),
+            closed: settings.closed.clone(),
         }
     }
 
@@ -164,7 +166,7 @@ impl ServiceNow {
         for task in &found {
             let number = kept(task.number.as_ref()).ok_or_else(|| missing("number"))?;
             if !numbers.iter().any(|asked| asked.eq_ignore_ascii_case(number)) {
-                return Err(another());
+                return Err(another_ticket());
             }
         }
         Ok(found)
@@ -185,12 +187,9 @@ impl ServiceNow {
             id: format!("{table}/{id}"),
             number,
             summary: kept(task.short_description.as_ref()).and_then(line),
-            company: company(
-                kept(task.company.as_ref()).map(ToOwned::to_owned),
-                shown(task.company.as_ref()),
-            ),
+            company: company(kept(task.company.as_ref()), shown(task.company.as_ref())),
             contact_email: None,
-            closed: self.closed.says(&status, vendor),
+            closed: is_closed(&self.closed, &status, vendor),
             status,
             owner: names([
                 kept(task.assigned_to.as_ref()),
@@ -198,7 +197,7 @@ impl ServiceNow {
                 kept(task.user_name.as_ref()),
                 kept(task.email.as_ref()),
             ]),
-            changed_at: kept(task.sys_updated_on.as_ref()).and_then(moment),
+            changed_at: when(kept(task.sys_updated_on.as_ref())),
         })
     }
 
@@ -210,8 +209,7 @@ impl ServiceNow {
         let Some(more) = optional(self.result::<MoreShape>(ask).await)? else { return Ok(()) };
         ticket.contact_email = kept(more.email.as_ref()).and_then(line);
         if ticket.company.is_none() {
-            ticket.company =
-                company(kept(more.account.as_ref()).map(ToOwned::to_owned), shown(more.account.as_ref()));
+            ticket.company = company(kept(more.account.as_ref()), shown(more.account.as_ref()));
         }
         Ok(())
     }
@@ -223,7 +221,7 @@ impl Psa for ServiceNow {
         let wanted = plain_number(number)?;
         let found = self.tasks(format!("number={wanted}"), &[wanted]).await?;
         let [task] = found.as_slice() else {
-            return Err(if found.is_empty() { PsaError::NoSuchTicket } else { several() });
+            return Err(if found.is_empty() { PsaError::NoSuchTicket } else { many_tickets() });
         };
         let mut ticket = self.read(task)?;
         if let Some(fields) = kept(task.sys_class_name.as_ref()).and_then(more_fields) {
@@ -274,8 +272,8 @@ impl Psa for ServiceNow {
                 answer.json::<Answered<Vec<CompanyShape>>>()?.result.ok_or_else(|| missing("result"))?;
             let none = found.is_empty();
             for its in found {
-                let id = its.sys_id.ok_or_else(|| missing("sys_id"))?;
-                all.extend(company(Some(id), its.name.as_deref()));
+                let id = need(its.sys_id, "sys_id")?;
+                all.extend(company(Some(&id), its.name.as_deref()));
             }
             // What the user may not see is left out of a page, which is then shorter but not the last.
             if total.map_or(none, |total: usize| total <= offset + COMPANIES_ON_PAGE) {

@@ -14,7 +14,9 @@ use ticketgate_access::config;
 use ticketgate_access::config::folded;
 
 use crate::client::{Answer, Ask, Auth, Client};
-use crate::shape::{Closed, Loose, another, company, missing, moment, names, several, whole_number};
+use crate::shape::{
+    Id, another_ticket, company, is_closed, many_tickets, missing, names, need, when, whole_number,
+};
 use crate::words::line;
 use crate::{Company, Note, Psa, PsaError, Ticket};
 
@@ -32,7 +34,7 @@ pub(crate) struct Syncro {
     client: Client,
     /// What stands between `url` and an address of the API.
     before: &'static str,
-    closed: Closed,
+    closed: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -53,7 +55,7 @@ struct OneTicket {
 #[derive(Deserialize)]
 struct TicketShape {
     id: Option<u64>,
-    number: Option<Loose>,
+    number: Option<Id>,
     subject: Option<String>,
     status: Option<String>,
     customer_id: Option<u64>,
@@ -94,7 +96,7 @@ struct Comment {
 impl Syncro {
     pub(crate) fn new(client: Client, settings: &config::Psa) -> Self {
         let whole = settings.url.ends_with("/api/v1");
-        Self { client, before: if whole { "" } else { "/api/v1" }, closed: Closed::new(&settings.closed) }
+        Self { client, before: if whole { "" } else { "/api/v1" }, closed: settings.closed.clone() }
     }
 
     fn get(&self, path: &str) -> Ask {
@@ -109,20 +111,20 @@ impl Syncro {
     async fn listed(&self, wanted: u64) -> Result<TicketShape, PsaError> {
         let ask = self.get("/tickets").query("number", wanted.to_string());
         let list: Tickets = self.send(ask).await?.json()?;
-        let mut found = list.tickets.ok_or_else(|| missing("tickets"))?.into_iter();
+        let mut found = need(list.tickets, "tickets")?.into_iter();
         let first = found.next().ok_or(PsaError::NoSuchTicket)?;
         if number_of(&first)? != wanted {
-            return Err(another());
+            return Err(another_ticket());
         }
         if found.next().is_some() {
-            return Err(several());
+            return Err(many_tickets());
         }
         Ok(first)
     }
 
     fn read(&self, shape: &TicketShape) -> Result<Ticket, PsaError> {
         let number = number_of(shape)?;
-        let id = shape.id.ok_or_else(|| missing("id"))?;
+        let id = need(shape.id, "id")?;
         let status = shape.status.as_deref().and_then(line).ok_or_else(|| missing("status"))?;
         let customer = shape.customer.as_ref();
         let customer_id = shape.customer_id.or_else(|| customer?.id);
@@ -144,19 +146,19 @@ impl Syncro {
             id: id.to_string(),
             number: number.to_string(),
             summary: shape.subject.as_deref().and_then(line),
-            company: company(customer_id.map(|id| id.to_string()), customer_name),
+            company: company(customer_id.map(|id| id.to_string()).as_deref(), customer_name),
             contact_email: contact.and_then(|contact| line(contact.email.as_deref()?)),
-            closed: self.closed.says(&status, CLOSED.contains(&folded(&status).as_str())),
+            closed: is_closed(&self.closed, &status, CLOSED.contains(&folded(&status).as_str())),
             status,
             owner,
-            changed_at: shape.updated_at.as_deref().and_then(moment),
+            changed_at: when(shape.updated_at.as_deref()),
         })
     }
 }
 
 fn number_of(shape: &TicketShape) -> Result<u64, PsaError> {
     let number = shape.number.as_ref().ok_or_else(|| missing("number"))?;
-    whole_number(&number.to_string()).map_err(|_| PsaError::Unreadable("number is none".into()))
+    whole_number(&number.0).map_err(|_| PsaError::Unreadable("number is none".into()))
 }
 
 #[async_trait]
@@ -165,9 +167,9 @@ impl Psa for Syncro {
         let wanted = whole_number(number)?;
         let id = self.listed(wanted).await?.id.ok_or_else(|| missing("id"))?;
         let answer: OneTicket = self.send(self.get(&format!("/tickets/{id}"))).await?.json()?;
-        let shape = answer.ticket.ok_or_else(|| missing("ticket"))?;
+        let shape = need(answer.ticket, "ticket")?;
         if number_of(&shape)? != wanted || shape.id != Some(id) {
-            return Err(another());
+            return Err(another_ticket());
         }
         self.read(&shape)
     }
@@ -206,7 +208,7 @@ impl Psa for Syncro {
                 .query("per_page", NOTES_ON_PAGE.to_string())
                 .query("page", page.to_string());
             let answer: Comments = self.send(ask).await?.json()?;
-            let comments = answer.comments.ok_or_else(|| missing("comments"))?;
+            let comments = need(answer.comments, "comments")?;
             if comments.iter().any(|comment| comment.body.as_ref().is_some_and(|body| body.contains(mark))) {
                 return Ok(true);
             }
@@ -222,13 +224,13 @@ impl Psa for Syncro {
         for page in 1..=COMPANY_PAGES {
             let ask = self.get("/customers").query("sort", "id ASC").query("page", page.to_string());
             let answer: Customers = self.send(ask).await?.json()?;
-            let customers = answer.customers.ok_or_else(|| missing("customers"))?;
+            let customers = need(answer.customers, "customers")?;
             if customers.is_empty() {
                 break;
             }
             for its in customers {
-                let id = its.id.ok_or_else(|| missing("id"))?;
-                found.extend(company(Some(id.to_string()), its.business_then_name.as_deref()));
+                let id = need(its.id, "id")?;
+                found.extend(company(Some(&id.to_string()), its.business_then_name.as_deref()));
             }
             if answer.meta.and_then(|meta| meta.total_pages).ok_or_else(|| missing("meta/total_pages"))?
                 <= page

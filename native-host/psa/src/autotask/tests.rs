@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 use ticketgate_access::config::PsaKind;
 
 use super::*;
-use crate::played::{
-    Played, Reply, SECRET, connected, connected_with, every_failure_has_its_meaning, known_ticket, note,
-    settings,
+use crate::testing::{
+    CLIENT_ID, Desk, LOGIN, Played, SECRET, connected, connected_with, failures_are_told_apart_beside,
+    known_ticket, note, settings,
 };
 
 const KIND: PsaKind = PsaKind::Autotask;
@@ -18,8 +18,10 @@ fn choice(value: i64, label: &str, active: bool, system: bool) -> Value {
 }
 
 /// What `entityInformation/fields` says of tickets and of notes.
-fn fields() -> Reply {
-    Reply::json(&json!({ "fields": [
+fn fields() -> Played {
+    Played::json(
+        200,
+        &json!({ "fields": [
         { "name": "id", "dataType": "long", "isPickList": false, "picklistValues": null },
         { "name": "status", "dataType": "integer", "isPickList": true, "picklistValues": [
             choice(1, "New", true, true), choice(5, "Complete", true, true), choice(8, "In Progress", true, false),
@@ -30,10 +32,11 @@ fn fields() -> Reply {
         { "name": "publish", "dataType": "integer", "isPickList": true, "picklistValues": [
             choice(1, "All Autotask Users", true, true), choice(2, "Internal Only", true, true),
         ] },
-    ] }))
+    ] }),
+    )
 }
 
-fn always() -> Vec<(&'static str, Reply)> {
+fn always() -> Vec<(&'static str, Played)> {
     vec![(FIELDS, fields())]
 }
 
@@ -51,23 +54,27 @@ fn ticket(number: &str) -> Value {
     })
 }
 
-fn items(items: &[Value]) -> Reply {
-    Reply::json(&json!({
-        "items": items,
-        "pageDetails": { "count": items.len(), "requestCount": 500, "prevPageUrl": null, "nextPageUrl": null },
-    }))
+fn items(items: &[Value]) -> Played {
+    Played::json(
+        200,
+        &json!({
+            "items": items,
+            "pageDetails": { "count": items.len(), "requestCount": 500, "prevPageUrl": null, "nextPageUrl": null },
+        }),
+    )
 }
 
-fn item(item: &Value) -> Reply {
-    Reply::json(&json!({ "item": item }))
+fn item(item: &Value) -> Played {
+    Played::json(200, &json!({ "item": item }))
 }
 
 async fn read(answer: &Value) -> Result<Ticket, PsaError> {
     let none = item(&Value::Null);
-    let server =
-        Played::with(always(), vec![items(std::slice::from_ref(answer)), none.clone(), none.clone(), none])
-            .await;
-    connected(KIND, &server.url).ticket(NUMBER).await
+    let server = Desk::answers_beside(
+        always(),
+        vec![items(std::slice::from_ref(answer)), none.clone(), none.clone(), none],
+    );
+    connected(KIND, &server.url()).ticket(NUMBER).await
 }
 
 #[tokio::test]
@@ -81,7 +88,7 @@ async fn a_ticket_is_read_by_its_number_with_the_names_behind_its_ids() {
         status: "In Progress".into(),
         closed: false,
         owner: ["29682885", "tech1", "terry@msp.example", "Terry Tech"].map(String::from).into(),
-        changed_at: moment("2026-01-02T03:04:05Z"),
+        changed_at: when(Some("2026-01-02T03:04:05Z")),
     };
     for path in ["/ATServicesRest", "/ATServicesRest/V1.0"] {
         let script = vec![
@@ -93,11 +100,11 @@ async fn a_ticket_is_read_by_its_number_with_the_names_behind_its_ids() {
                 "firstName": "Terry", "lastName": "Tech",
             })),
         ];
-        let server = Played::with(always(), script).await;
-        let psa = connected(KIND, &format!("{}{path}", server.url));
+        let server = Desk::answers_beside(always(), script);
+        let psa = connected(KIND, &format!("{}{path}", server.url()));
         assert_eq!(psa.ticket(NUMBER).await, Ok(expected.clone()));
         let heard = server.heard_beside(FIELDS);
-        let lines: Vec<&str> = heard.iter().map(|heard| heard.line.as_str()).collect();
+        let lines: Vec<String> = heard.iter().map(|heard| heard.line()).collect();
         assert_eq!(
             lines,
             [
@@ -109,8 +116,8 @@ async fn a_ticket_is_read_by_its_number_with_the_names_behind_its_ids() {
         );
         let filter = json!([{ "op": "eq", "field": "ticketNumber", "value": NUMBER }]);
         assert_eq!(heard[0].json()["filter"], filter);
-        assert_eq!(heard[0].header("apiintegrationcode"), Some("the-client"));
-        assert_eq!(heard[0].header("username"), Some("the-login"));
+        assert_eq!(heard[0].header("apiintegrationcode"), Some(CLIENT_ID));
+        assert_eq!(heard[0].header("username"), Some(LOGIN));
         assert_eq!(heard[0].header("secret"), Some(SECRET));
     }
 }
@@ -124,10 +131,10 @@ async fn a_ticket_may_have_no_contact_and_no_resource_and_what_may_not_be_seen_i
     let found = read(&answer).await.unwrap();
     assert_eq!((found.company, found.contact_email), (None, None));
     assert!(found.owner.is_empty());
-    let refused = Reply::status(403);
+    let refused = Played::text(403, "");
     let script = vec![items(&[ticket(NUMBER)]), refused.clone(), refused.clone(), refused];
-    let server = Played::with(always(), script).await;
-    let found = connected(KIND, &server.url).ticket(NUMBER).await.unwrap();
+    let server = Desk::answers_beside(always(), script);
+    let found = connected(KIND, &server.url()).ticket(NUMBER).await.unwrap();
     assert_eq!(found.company.map(|its| (its.id, its.name)), Some(("19".into(), String::new())));
     assert_eq!(found.owner, ["29682885".to_owned()].into());
 }
@@ -140,8 +147,8 @@ async fn closed_is_complete_unless_words_are_configured() {
     assert_eq!((found.closed, found.status.as_str()), (true, "Complete"));
     let none = item(&Value::Null);
     let script = vec![items(&[ticket(NUMBER)]), none.clone(), none.clone(), none];
-    let server = Played::with(always(), script).await;
-    let mut settings = settings(KIND, &server.url);
+    let server = Desk::answers_beside(always(), script);
+    let mut settings = settings(KIND, &server.url());
     settings.closed = vec!["in progress".into()];
     assert!(connected_with(&settings).ticket(NUMBER).await.unwrap().closed);
 }
@@ -163,27 +170,27 @@ async fn what_is_missing_is_named() {
 async fn no_ticket_another_ticket_and_two_tickets_are_refused() {
     for (found, expected) in [
         (vec![], PsaError::NoSuchTicket),
-        (vec![ticket("T20260101.0002")], another()),
-        (vec![ticket(NUMBER), ticket(NUMBER)], several()),
+        (vec![ticket("T20260101.0002")], another_ticket()),
+        (vec![ticket(NUMBER), ticket(NUMBER)], many_tickets()),
     ] {
-        let server = Played::with(always(), vec![items(&found)]).await;
-        assert_eq!(connected(KIND, &server.url).ticket(NUMBER).await, Err(expected));
+        let server = Desk::answers_beside(always(), vec![items(&found)]);
+        assert_eq!(connected(KIND, &server.url()).ticket(NUMBER).await, Err(expected));
     }
-    let server = Played::new(vec![]).await;
-    assert_eq!(connected(KIND, &server.url).ticket("T1\" or").await, Err(PsaError::NoSuchTicket));
+    let server = Desk::answers(vec![]);
+    assert_eq!(connected(KIND, &server.url()).ticket("T1\" or").await, Err(PsaError::NoSuchTicket));
     assert_eq!(server.heard().len(), 0);
 }
 
 #[tokio::test]
 async fn every_failure_is_told_apart() {
-    every_failure_has_its_meaning(KIND, "/ATServicesRest", always(), NUMBER).await;
+    failures_are_told_apart_beside(KIND, always(), NUMBER).await;
 }
 
 #[tokio::test]
 async fn many_tickets_are_asked_about_at_once_and_their_statuses_named_once() {
     let script = vec![items(&[ticket("T1"), ticket("T3")]), items(&[])];
-    let server = Played::with(always(), script).await;
-    let psa = connected(KIND, &server.url);
+    let server = Desk::answers_beside(always(), script);
+    let psa = connected(KIND, &server.url());
     let found = psa.tickets(&["T1".into(), "T2".into(), "T3".into()]).await.unwrap();
     assert_eq!(found.iter().map(|ticket| ticket.number.as_str()).collect::<Vec<_>>(), ["T1", "T3"]);
     let heard = server.heard();
@@ -195,13 +202,13 @@ async fn many_tickets_are_asked_about_at_once_and_their_statuses_named_once() {
 
 #[tokio::test]
 async fn a_note_is_internal_unless_the_customer_shall_see_it() {
-    let server = Played::with(always(), vec![Reply::status(200), Reply::status(200)]).await;
-    let psa = connected(KIND, &server.url);
+    let server = Desk::answers_beside(always(), vec![Played::text(200, ""), Played::text(200, "")]);
+    let psa = connected(KIND, &server.url());
     for public in [false, true] {
         psa.add_note(&known_ticket("53203"), &note(public)).await.unwrap();
     }
     for (heard, publish) in server.heard_beside(FIELDS).iter().zip([2, 1]) {
-        assert_eq!(heard.line, "POST /V1.0/Tickets/53203/Notes");
+        assert_eq!(heard.line(), "POST /V1.0/Tickets/53203/Notes");
         let expected = json!({
             "ticketID": 53203,
             "title": "Ticketgate",
@@ -215,12 +222,15 @@ async fn a_note_is_internal_unless_the_customer_shall_see_it() {
 
 #[tokio::test]
 async fn a_note_is_not_written_where_the_tenant_has_no_internal_ones() {
-    let fields = Reply::json(&json!({ "fields": [
+    let fields = Played::json(
+        200,
+        &json!({ "fields": [
         { "name": "noteType", "picklistValues": [choice(3, "Task Notes", true, false)] },
         { "name": "publish", "picklistValues": [choice(1, "All Autotask Users", true, true)] },
-    ] }));
-    let server = Played::with(vec![(FIELDS, fields)], vec![]).await;
-    let psa = connected(KIND, &server.url);
+    ] }),
+    );
+    let server = Desk::answers_beside(vec![(FIELDS, fields)], vec![]);
+    let psa = connected(KIND, &server.url());
     assert_eq!(psa.add_note(&known_ticket("5"), &note(false)).await, Err(PsaError::NotOffered));
     assert_eq!(server.heard_beside(FIELDS).len(), 0);
 }
@@ -229,33 +239,36 @@ async fn a_note_is_not_written_where_the_tenant_has_no_internal_ones() {
 async fn a_note_is_found_by_its_mark() {
     let notes =
         items(&[json!({ "id": 1, "description": "x [tg-1]" }), json!({ "id": 2, "description": null })]);
-    let server = Played::new(vec![notes.clone(), notes]).await;
-    let psa = connected(KIND, &server.url);
+    let server = Desk::answers(vec![notes.clone(), notes]);
+    let psa = connected(KIND, &server.url());
     assert_eq!(psa.has_note(&known_ticket("5"), "[tg-1]").await, Ok(true));
     assert_eq!(psa.has_note(&known_ticket("5"), "[tg-2]").await, Ok(false));
-    assert_eq!(server.heard()[0].line, "POST /V1.0/TicketNotes/query");
+    assert_eq!(server.heard()[0].line(), "POST /V1.0/TicketNotes/query");
     assert_eq!(server.heard()[0].json()["filter"], json!([{ "op": "eq", "field": "ticketID", "value": 5 }]));
 }
 
 /// The script names the server's own address, which is known only when it runs.
-fn page(id: i64, next: Option<&str>) -> Reply {
-    Reply::json(&json!({
-        "items": [{ "id": id, "companyName": format!("C{id}") }],
-        "pageDetails": { "count": 1, "requestCount": 500, "prevPageUrl": null, "nextPageUrl": next },
-    }))
+fn page(id: i64, next: Option<&str>) -> Played {
+    Played::json(
+        200,
+        &json!({
+            "items": [{ "id": id, "companyName": format!("C{id}") }],
+            "pageDetails": { "count": 1, "requestCount": 500, "prevPageUrl": null, "nextPageUrl": next },
+        }),
+    )
 }
 
 #[tokio::test]
 async fn companies_are_read_to_the_last_page() {
-    let server = Played::new(vec![]).await;
-    let next = format!("{}/atservicesrest/V1.0/Companies/query/next?paging=%7b1%7d", server.url);
+    let server = Desk::answers(vec![]);
+    let next = format!("{}/atservicesrest/V1.0/Companies/query/next?paging=%7b1%7d", server.url());
     server.add(page(1, Some(&next)));
     server.add(page(2, None));
-    let psa = connected(KIND, &format!("{}/ATServicesRest", server.url));
+    let psa = connected(KIND, &format!("{}/ATServicesRest", server.url()));
     let found = psa.companies().await.unwrap();
     assert_eq!(found.iter().map(|its| its.name.as_str()).collect::<Vec<_>>(), ["C1", "C2"]);
     let heard = server.heard();
-    assert_eq!(heard[1].line, "POST /ATServicesRest/V1.0/Companies/query/next");
+    assert_eq!(heard[1].line(), "POST /ATServicesRest/V1.0/Companies/query/next");
     assert_eq!(heard[1].query("paging"), Some("{1}"));
     assert_eq!(heard[1].body, heard[0].body);
 }
@@ -263,8 +276,8 @@ async fn companies_are_read_to_the_last_page() {
 #[tokio::test]
 async fn the_secret_does_not_follow_a_page_to_another_server() {
     for next in ["https://elsewhere.example/V1.0/Companies/query/next", "", "http://127.0.0.1", "é"] {
-        let server = Played::new(vec![page(1, Some(next)), page(2, None)]).await;
-        let error = connected(KIND, &server.url).companies().await.unwrap_err();
+        let server = Desk::answers(vec![page(1, Some(next)), page(2, None)]);
+        let error = connected(KIND, &server.url()).companies().await.unwrap_err();
         assert!(matches!(error, PsaError::Unreadable(_)), "{error:?}");
         assert_eq!(server.heard().len(), 1);
     }

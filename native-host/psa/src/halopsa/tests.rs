@@ -4,25 +4,29 @@ use serde_json::{Value, json};
 use ticketgate_access::config::PsaKind;
 
 use super::*;
-use crate::played::{
-    Played, Reply, SECRET, connected, connected_with, every_failure_has_its_meaning, known_ticket, note,
-    pairs, settings,
+use crate::testing::{
+    CLIENT_ID, Desk, Played, SECRET, connected, connected_with, failures_are_told_apart_beside, known_ticket,
+    note, settings,
 };
 
 const KIND: PsaKind = PsaKind::HaloPsa;
 const TOKEN: &str = "/auth/token";
 
-fn token(token: &str) -> Reply {
-    Reply::json(&json!({ "scope": "all", "token_type": "Bearer", "access_token": token, "expires_in": 3600 }))
+fn token(token: &str) -> Played {
+    Played::json(
+        200,
+        &json!({ "scope": "all", "token_type": "Bearer", "access_token": token, "expires_in": 3600 }),
+    )
 }
 
-fn statuses() -> Reply {
-    Reply::json(
+fn statuses() -> Played {
+    Played::json(
+        200,
         &json!([{ "id": 2, "name": "In Progress", "type": 0 }, { "id": 9, "name": "Closed", "type": 0 }]),
     )
 }
 
-fn always() -> Vec<(&'static str, Reply)> {
+fn always() -> Vec<(&'static str, Played)> {
     vec![(TOKEN, token("t1")), ("/Status", statuses())]
 }
 
@@ -45,13 +49,16 @@ fn ticket(id: u64) -> Value {
     })
 }
 
-fn agent() -> Reply {
-    Reply::json(&json!({ "id": 31, "name": "Terry Tech", "email": "terry@msp.example", "isdisabled": false }))
+fn agent() -> Played {
+    Played::json(
+        200,
+        &json!({ "id": 31, "name": "Terry Tech", "email": "terry@msp.example", "isdisabled": false }),
+    )
 }
 
 async fn read(answer: &Value) -> Result<Ticket, PsaError> {
-    let server = Played::with(always(), vec![Reply::json(answer), agent()]).await;
-    connected(KIND, &server.url).ticket("3079").await
+    let server = Desk::answers_beside(always(), vec![Played::json(200, answer), agent()]);
+    connected(KIND, &server.url()).ticket("3079").await
 }
 
 #[tokio::test]
@@ -65,22 +72,22 @@ async fn a_ticket_is_read_with_a_token_of_the_application() {
         status: "In Progress".into(),
         closed: false,
         owner: ["31", "Terry Tech", "terry@msp.example"].map(String::from).into(),
-        changed_at: moment("2026-01-02T03:04:05.677Z"),
+        changed_at: when(Some("2026-01-02T03:04:05.677Z")),
     };
     for path in ["", "/api"] {
-        let server = Played::with(always(), vec![Reply::json(&ticket(3079)), agent()]).await;
-        let psa = connected(KIND, &format!("{}{path}", server.url));
+        let server = Desk::answers_beside(always(), vec![Played::json(200, &ticket(3079)), agent()]);
+        let psa = connected(KIND, &format!("{}{path}", server.url()));
         assert_eq!(psa.ticket("0003079").await, Ok(expected.clone()));
         let heard = server.heard();
-        let lines: Vec<&str> = heard.iter().map(|heard| heard.line.as_str()).collect();
+        let lines: Vec<String> = heard.iter().map(|heard| heard.line()).collect();
         assert_eq!(
             lines,
             ["POST /auth/token", "GET /api/Tickets/3079", "GET /api/Status", "GET /api/Agent/31"]
         );
-        let form = pairs(&heard[0].body);
+        let form = heard[0].form();
         for (name, value) in [
             ("grant_type", "client_credentials"),
-            ("client_id", "the-client"),
+            ("client_id", CLIENT_ID),
             ("client_secret", SECRET),
             ("scope", "read:tickets edit:tickets read:customers"),
         ] {
@@ -107,15 +114,15 @@ fn a_hosted_tenant_is_named() {
 async fn a_token_is_kept_and_renewed_once_when_it_is_refused() {
     let script = vec![
         token("t1"),
-        Reply::json(&ticket(3079)),
+        Played::json(200, &ticket(3079)),
         agent(),
-        Reply::status(401),
+        Played::text(401, ""),
         token("t2"),
-        Reply::json(&ticket(3079)),
+        Played::json(200, &ticket(3079)),
         agent(),
     ];
-    let server = Played::with(vec![("/Status", statuses())], script).await;
-    let psa = connected(KIND, &server.url);
+    let server = Desk::answers_beside(vec![("/Status", statuses())], script);
+    let psa = connected(KIND, &server.url());
     for _ in 0..2 {
         psa.ticket("3079").await.unwrap();
     }
@@ -127,26 +134,28 @@ async fn a_token_is_kept_and_renewed_once_when_it_is_refused() {
 
 #[tokio::test]
 async fn a_token_that_has_run_out_is_not_shown_again() {
-    let short = Reply::json(&json!({ "access_token": "t1", "expires_in": "30" }));
-    let server =
-        Played::with(vec![("/Status", statuses()), (TOKEN, short)], vec![Reply::json(&ticket(3079))]).await;
-    connected(KIND, &server.url).tickets(&["3079".into()]).await.unwrap_err();
-    let psa = connected(KIND, &server.url);
+    let short = Played::json(200, &json!({ "access_token": "t1", "expires_in": "30" }));
+    let server = Desk::answers_beside(
+        vec![("/Status", statuses()), (TOKEN, short)],
+        vec![Played::json(200, &ticket(3079))],
+    );
+    connected(KIND, &server.url()).tickets(&["3079".into()]).await.unwrap_err();
+    let psa = connected(KIND, &server.url());
     psa.has_note(&known_ticket("5"), "x").await.unwrap_err();
     psa.has_note(&known_ticket("5"), "x").await.unwrap_err();
-    assert_eq!(server.heard().iter().filter(|heard| heard.line.ends_with(TOKEN)).count(), 3);
+    assert_eq!(server.heard().iter().filter(|heard| heard.line().ends_with(TOKEN)).count(), 3);
 }
 
 #[tokio::test]
 async fn a_refused_application_is_told_apart() {
     for status in [400, 401] {
-        let server = Played::with(vec![(TOKEN, Reply::status(status))], vec![]).await;
-        let error = connected(KIND, &server.url).ticket("5").await.unwrap_err();
+        let server = Desk::answers_beside(vec![(TOKEN, Played::text(status, ""))], vec![]);
+        let error = connected(KIND, &server.url()).ticket("5").await.unwrap_err();
         assert!(matches!(error, PsaError::Refused(_)), "{error:?}");
         assert!(!error.to_string().contains(SECRET));
     }
-    let server = Played::with(vec![(TOKEN, Reply::json(&json!({})))], vec![]).await;
-    let said = connected(KIND, &server.url).ticket("5").await.unwrap_err().to_string();
+    let server = Desk::answers_beside(vec![(TOKEN, Played::json(200, &json!({})))], vec![]);
+    let said = connected(KIND, &server.url()).ticket("5").await.unwrap_err().to_string();
     assert!(said.contains("access_token"), "{said}");
 }
 
@@ -161,12 +170,12 @@ async fn a_ticket_may_have_no_client_and_no_agent() {
     let found = read(&answer).await.unwrap();
     assert_eq!((found.company, found.contact_email), (None, None));
     assert!(found.owner.is_empty());
-    let refused = Reply::status(403);
+    let refused = Played::text(403, "");
     let always = vec![(TOKEN, token("t1")), ("/Status", refused.clone())];
-    let server = Played::with(always, vec![Reply::json(&ticket(3079)), refused]).await;
-    let found = connected(KIND, &server.url).ticket("3079").await.unwrap();
+    let server = Desk::answers_beside(always, vec![Played::json(200, &ticket(3079)), refused]);
+    let found = connected(KIND, &server.url()).ticket("3079").await.unwrap();
     assert_eq!((found.status.as_str(), found.owner), ("2", ["31".to_owned()].into()));
-    assert_eq!(server.heard().iter().filter(|heard| heard.line.ends_with(TOKEN)).count(), 1);
+    assert_eq!(server.heard().iter().filter(|heard| heard.line().ends_with(TOKEN)).count(), 1);
 }
 
 #[tokio::test]
@@ -176,8 +185,8 @@ async fn closed_is_the_flag_unless_words_are_configured() {
     closed["status_name"] = json!("Done");
     let found = read(&closed).await.unwrap();
     assert_eq!((found.closed, found.status.as_str()), (true, "Done"));
-    let server = Played::with(always(), vec![Reply::json(&ticket(3079)), agent()]).await;
-    let mut settings = settings(KIND, &server.url);
+    let server = Desk::answers_beside(always(), vec![Played::json(200, &ticket(3079)), agent()]);
+    let mut settings = settings(KIND, &server.url());
     settings.closed = vec!["in progress".into()];
     assert!(connected_with(&settings).ticket("3079").await.unwrap().closed);
 }
@@ -190,40 +199,40 @@ async fn what_is_missing_is_named_and_another_ticket_is_refused() {
         let said = read(&answer).await.unwrap_err().to_string();
         assert!(said.contains(field), "{said}");
     }
-    assert_eq!(read(&ticket(3080)).await, Err(another()));
-    let server = Played::new(vec![]).await;
-    assert_eq!(connected(KIND, &server.url).ticket("1/../x").await, Err(PsaError::NoSuchTicket));
+    assert_eq!(read(&ticket(3080)).await, Err(another_ticket()));
+    let server = Desk::answers(vec![]);
+    assert_eq!(connected(KIND, &server.url()).ticket("1/../x").await, Err(PsaError::NoSuchTicket));
     assert_eq!(server.heard().len(), 0);
 }
 
 #[tokio::test]
 async fn every_failure_is_told_apart() {
-    every_failure_has_its_meaning(KIND, "", always(), "3079").await;
+    failures_are_told_apart_beside(KIND, always(), "3079").await;
 }
 
 #[tokio::test]
 async fn many_tickets_are_asked_about_at_once() {
-    let list = |tickets: &[Value]| Reply::json(&json!({ "record_count": 2, "tickets": tickets }));
+    let list = |tickets: &[Value]| Played::json(200, &json!({ "record_count": 2, "tickets": tickets }));
     let mut silent = ticket(7);
     silent["hasbeenclosed"] = Value::Null;
-    let script = vec![list(&[ticket(5), silent]), Reply::json(&ticket(7)), list(&[ticket(8)])];
-    let server = Played::with(always(), script).await;
-    let psa = connected(KIND, &server.url);
+    let script = vec![list(&[ticket(5), silent]), Played::json(200, &ticket(7)), list(&[ticket(8)])];
+    let server = Desk::answers_beside(always(), script);
+    let psa = connected(KIND, &server.url());
     let found = psa.tickets(&["5".into(), "6".into(), "7".into()]).await.unwrap();
     assert_eq!(found.iter().map(|ticket| ticket.number.as_str()).collect::<Vec<_>>(), ["5", "7"]);
     assert_eq!(server.heard()[1].query("ticketids"), Some("5,6,7"));
-    assert_eq!(psa.tickets(&["5".into()]).await, Err(another()));
+    assert_eq!(psa.tickets(&["5".into()]).await, Err(another_ticket()));
 }
 
 #[tokio::test]
 async fn a_note_is_hidden_from_the_user_unless_the_customer_shall_see_it() {
-    let server = Played::with(always(), vec![Reply::status(201), Reply::status(201)]).await;
-    let psa = connected(KIND, &server.url);
+    let server = Desk::answers_beside(always(), vec![Played::text(201, ""), Played::text(201, "")]);
+    let psa = connected(KIND, &server.url());
     for public in [false, true] {
         psa.add_note(&known_ticket("3079"), &note(public)).await.unwrap();
     }
     for (heard, public) in server.heard_beside(TOKEN).iter().zip([false, true]) {
-        assert_eq!(heard.line, "POST /api/Actions");
+        assert_eq!(heard.line(), "POST /api/Actions");
         let expected = json!([{
             "ticket_id": 3079,
             "outcome": if public { "Note" } else { "Private Note" },
@@ -239,8 +248,9 @@ async fn a_note_is_hidden_from_the_user_unless_the_customer_shall_see_it() {
 async fn a_note_is_found_by_its_mark() {
     let actions =
         json!({ "record_count": 2, "actions": [{ "id": 1, "note": null }, { "id": 2, "note": "x [tg-1]" }] });
-    let server = Played::with(always(), vec![Reply::json(&actions), Reply::json(&actions)]).await;
-    let psa = connected(KIND, &server.url);
+    let server =
+        Desk::answers_beside(always(), vec![Played::json(200, &actions), Played::json(200, &actions)]);
+    let psa = connected(KIND, &server.url());
     assert_eq!(psa.has_note(&known_ticket("5"), "[tg-1]").await, Ok(true));
     assert_eq!(psa.has_note(&known_ticket("5"), "[tg-2]").await, Ok(false));
     assert_eq!(server.heard()[1].query("ticket_id"), Some("5"));
@@ -250,10 +260,10 @@ async fn a_note_is_found_by_its_mark() {
 async fn clients_are_read_to_the_last_page() {
     let page = |ids: std::ops::Range<usize>| {
         let clients: Vec<Value> = ids.map(|id| json!({ "id": id, "name": format!("C{id}") })).collect();
-        Reply::json(&json!({ "page_no": 1, "page_size": 100, "record_count": 101, "clients": clients }))
+        Played::json(200, &json!({ "page_no": 1, "page_size": 100, "record_count": 101, "clients": clients }))
     };
-    let server = Played::with(always(), vec![page(1..PAGE + 1), page(101..102)]).await;
-    let found = connected(KIND, &server.url).companies().await.unwrap();
+    let server = Desk::answers_beside(always(), vec![page(1..PAGE + 1), page(101..102)]);
+    let found = connected(KIND, &server.url()).companies().await.unwrap();
     assert_eq!(found.len(), PAGE + 1);
     assert_eq!(found.last().map(|its| its.name.as_str()), Some("C101"));
     assert_eq!(server.heard()[2].query("page_no"), Some("2"));
