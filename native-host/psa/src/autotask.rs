@@ -8,7 +8,7 @@
 //! without `/V1.0`. The number that people say (`T20260101.0001`) is not the record's id. Company, contact and resource are ids
 //! in a ticket: each is one more call, and where the API user may not see one, the id alone is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -256,6 +256,7 @@ impl Autotask {
         Ok(())
     }
 
+    /// The tickets of these numbers: none that was not asked for, and one of each at most.
     async fn numbered(&self, numbers: &[&str]) -> Result<Vec<TicketShape>, PsaError> {
         let query = json!({
             "MaxRecords": PAGE,
@@ -268,17 +269,23 @@ impl Autotask {
                 many => json!({ "op": "in", "field": "ticketNumber", "value": many }),
             }],
         });
-        let mut found = Vec::new();
+        let mut found: Vec<TicketShape> = Vec::new();
         self.query("Tickets", &query, 1, |items| {
             found.extend(items);
             Ok(true)
         })
         .await?;
-        let asked = |shape: &TicketShape| {
-            let number = shape.ticket_number.as_deref().unwrap_or_default();
-            numbers.iter().any(|asked| asked.eq_ignore_ascii_case(number))
-        };
-        if found.iter().all(asked) { Ok(found) } else { Err(another_ticket()) }
+        let mut seen = BTreeSet::new();
+        for shape in &found {
+            let number = shape.ticket_number.as_deref().ok_or_else(|| missing("ticketNumber"))?;
+            if !numbers.iter().any(|asked| asked.eq_ignore_ascii_case(number)) {
+                return Err(another_ticket());
+            }
+            if !seen.insert(number.to_ascii_lowercase()) {
+                return Err(many_tickets());
+            }
+        }
+        Ok(found)
     }
 }
 
@@ -296,9 +303,7 @@ impl Psa for Autotask {
     async fn ticket(&self, number: &str) -> Result<Ticket, PsaError> {
         let wanted = plain_number(number)?;
         let found = self.numbered(&[wanted]).await?;
-        let [shape] = found.as_slice() else {
-            return Err(if found.is_empty() { PsaError::NoSuchTicket } else { many_tickets() });
-        };
+        let shape = found.first().ok_or(PsaError::NoSuchTicket)?;
         let mut ticket = self.read(shape).await?;
         self.add_people(shape, &mut ticket).await?;
         Ok(ticket)

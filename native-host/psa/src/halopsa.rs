@@ -276,7 +276,7 @@ impl Psa for HaloPsa {
         let id = whole_number(&ticket.id)?;
         let body = json!([{
             "ticket_id": id,
-            "outcome": if note.public { "Note" } else { "Private Note" },
+            "outcome": if note.public { "Public Note" } else { "Private Note" },
             "note": note.text,
             "hiddenfromuser": !note.public,
             "sendemail": false,

@@ -7,6 +7,8 @@
 //! the product makes them, but no key: two hits are refused. A ticket's id here is `TABLE/SYS_ID`, for notes are written to the
 //! record's own table. Who may see what is the instance's access rules: a field that the user may not read is empty.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -153,7 +155,7 @@ impl ServiceNow {
         self.send(ask).await?.json::<Answered<T>>()?.result.ok_or_else(|| missing("result"))
     }
 
-    /// The tasks of a query, of which each must be asked for.
+    /// The tasks of a query: each must be one that was asked for, and the only one of its number.
     async fn tasks(&self, query: String, numbers: &[&str]) -> Result<Vec<TaskShape>, PsaError> {
         let ask = Ask::get(format!("{TABLES}/task"))
             .query("sysparm_query", query)
@@ -163,10 +165,14 @@ impl ServiceNow {
             // One more than there can be: the API ignores what it cannot read of a query, and answers everything.
             .query("sysparm_limit", (numbers.len() + 1).to_string());
         let found: Vec<TaskShape> = self.result(ask).await?;
+        let mut seen = BTreeSet::new();
         for task in &found {
             let number = kept(task.number.as_ref()).ok_or_else(|| missing("number"))?;
             if !numbers.iter().any(|asked| asked.eq_ignore_ascii_case(number)) {
                 return Err(another_ticket());
+            }
+            if !seen.insert(number.to_ascii_lowercase()) {
+                return Err(many_tickets());
             }
         }
         Ok(found)
@@ -220,9 +226,7 @@ impl Psa for ServiceNow {
     async fn ticket(&self, number: &str) -> Result<Ticket, PsaError> {
         let wanted = plain_number(number)?;
         let found = self.tasks(format!("number={wanted}"), &[wanted]).await?;
-        let [task] = found.as_slice() else {
-            return Err(if found.is_empty() { PsaError::NoSuchTicket } else { many_tickets() });
-        };
+        let task = found.first().ok_or(PsaError::NoSuchTicket)?;
         let mut ticket = self.read(task)?;
         if let Some(fields) = kept(task.sys_class_name.as_ref()).and_then(more_fields) {
             self.add_more(&mut ticket, fields).await?;

@@ -179,6 +179,11 @@ async fn no_ticket_another_ticket_and_two_tickets_are_refused() {
     let server = Desk::answers(vec![]);
     assert_eq!(connected(KIND, &server.url()).ticket("T1\" or").await, Err(PsaError::NoSuchTicket));
     assert_eq!(server.heard().len(), 0);
+    let server = Desk::answers_beside(always(), vec![items(&[ticket("T1"), ticket("T1")])]);
+    assert_eq!(
+        connected(KIND, &server.url()).tickets(&["T1".into(), "T2".into()]).await,
+        Err(many_tickets())
+    );
 }
 
 #[tokio::test]

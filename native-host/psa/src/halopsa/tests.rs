@@ -235,7 +235,7 @@ async fn a_note_is_hidden_from_the_user_unless_the_customer_shall_see_it() {
         assert_eq!(heard.line(), "POST /api/Actions");
         let expected = json!([{
             "ticket_id": 3079,
-            "outcome": if public { "Note" } else { "Private Note" },
+            "outcome": if public { "Public Note" } else { "Private Note" },
             "note": "Access was granted.\n[tg-1]",
             "hiddenfromuser": !public,
             "sendemail": false,

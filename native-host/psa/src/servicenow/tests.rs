@@ -150,6 +150,11 @@ async fn no_ticket_another_ticket_and_two_tickets_are_refused() {
         assert_eq!(connected(KIND, &server.url()).ticket(number).await, Err(PsaError::NoSuchTicket));
     }
     assert_eq!(server.heard().len(), 0);
+    let server = Desk::answers(vec![result(&json!([task("INC1"), task("inc1")]))]);
+    assert_eq!(
+        connected(KIND, &server.url()).tickets(&["INC1".into(), "INC2".into()]).await,
+        Err(many_tickets())
+    );
 }
 
 #[tokio::test]
