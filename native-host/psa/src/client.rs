@@ -45,8 +45,6 @@ pub(crate) enum Auth {
     Token(Secret),
     /// No header: the secret is this field of the form.
     Form(&'static str),
-    /// The connector sets its own headers.
-    None,
 }
 
 /// A request.
@@ -76,6 +74,10 @@ impl Ask {
 
     pub(crate) fn patch(path: impl Into<String>, body: Value) -> Self {
         Self { body: Some(body), ..Self::new(Method::PATCH, path) }
+    }
+
+    pub(crate) fn put(path: impl Into<String>, body: Value) -> Self {
+        Self { body: Some(body), ..Self::new(Method::PUT, path) }
     }
 
     pub(crate) fn query(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
@@ -148,7 +150,6 @@ impl Client {
             request = request.header(name, value);
         }
         request = match auth {
-            Auth::None => request,
             // To the server, inside TLS.
             Auth::Token(token) => request.bearer_auth(token.expose()),
             Auth::Form(name) => {

@@ -6,7 +6,9 @@
 mod autotask;
 mod client;
 mod connectwise;
+mod freshworks;
 mod halopsa;
+mod jira;
 mod request_tracker;
 mod servicenow;
 mod shape;
@@ -14,6 +16,7 @@ mod syncro;
 #[cfg(test)]
 mod testing;
 mod words;
+mod zendesk;
 
 use std::collections::BTreeSet;
 
@@ -178,6 +181,11 @@ pub fn connect_with(settings: &config::Psa, secrets: Box<dyn ReadSecret>) -> Res
         K::HaloPsa => Box::new(halopsa::HaloPsa::new(client, settings)),
         K::Syncro => Box::new(syncro::Syncro::new(client, settings)),
         K::ServiceNow => Box::new(servicenow::ServiceNow::new(client, settings)),
-        K::Zendesk | K::Freshdesk | K::Freshservice | K::Jira => return Err(PsaError::NotOffered),
+        K::Zendesk => Box::new(zendesk::Zendesk::new(client, settings)),
+        K::Freshdesk => Box::new(freshworks::Freshworks::new(client, settings, freshworks::Product::Desk)),
+        K::Freshservice => {
+            Box::new(freshworks::Freshworks::new(client, settings, freshworks::Product::Service))
+        }
+        K::Jira => Box::new(jira::Jira::new(client, settings)),
     })
 }

@@ -5,8 +5,8 @@ use ticketgate_access::config::PsaKind;
 
 use super::*;
 use crate::testing::{
-    CLIENT_ID, Desk, Played, SECRET, connected, connected_with, failures_are_told_apart_beside, known_ticket,
-    note, settings,
+    CLIENT_ID, Desk, Played, SECRET, connected, connected_with, failures_are_told_apart_beside, get,
+    known_ticket, note, post, settings,
 };
 
 const KIND: PsaKind = PsaKind::HaloPsa;
@@ -75,26 +75,25 @@ async fn a_ticket_is_read_with_a_token_of_the_application() {
         changed_at: when(Some("2026-01-02T03:04:05.677Z")),
     };
     for path in ["", "/api"] {
-        let server = Desk::answers_beside(always(), vec![Played::json(200, &ticket(3079)), agent()]);
-        let psa = connected(KIND, &format!("{}{path}", server.url()));
+        let desk = Desk::plays([
+            post("/auth/token")
+                .form(vec![
+                    ("grant_type", "client_credentials"),
+                    ("client_id", CLIENT_ID),
+                    ("scope", "read:tickets edit:tickets read:customers"),
+                    ("client_secret", SECRET),
+                ])
+                .plays(token("t1")),
+            get("/api/Tickets/3079")
+                .query("includedetails", "true")
+                .header("authorization", "Bearer t1")
+                .gets(200, &ticket(3079)),
+            get("/api/Status").header("authorization", "Bearer t1").plays(statuses()),
+            get("/api/Agent/31").header("authorization", "Bearer t1").plays(agent()),
+        ]);
+        let psa = desk.connect_as(KIND, |settings| settings.url.push_str(path));
         assert_eq!(psa.ticket("0003079").await, Ok(expected.clone()));
-        let heard = server.heard();
-        let lines: Vec<String> = heard.iter().map(|heard| heard.line()).collect();
-        assert_eq!(
-            lines,
-            ["POST /auth/token", "GET /api/Tickets/3079", "GET /api/Status", "GET /api/Agent/31"]
-        );
-        let form = heard[0].form();
-        for (name, value) in [
-            ("grant_type", "client_credentials"),
-            ("client_id", CLIENT_ID),
-            ("client_secret", SECRET),
-            ("scope", "read:tickets edit:tickets read:customers"),
-        ] {
-            assert!(form.contains(&(name.into(), value.into())), "{form:?}");
-        }
-        assert_eq!(heard[0].header("authorization"), None);
-        assert_eq!(heard[1].header("authorization"), Some("Bearer t1"));
+        desk.end();
     }
 }
 

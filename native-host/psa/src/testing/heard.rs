@@ -4,7 +4,7 @@
 use serde_json::Value;
 use ticketgate_access::config::{self, PsaKind};
 
-use super::{Asked, Desk, Known, Played, State, pairs};
+use super::{Asked, Desk, Known, Played, State};
 use crate::{Note, Psa, Ticket};
 
 impl Desk {
@@ -70,10 +70,6 @@ impl Asked {
 
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap()
-    }
-
-    pub(crate) fn form(&self) -> Vec<(String, String)> {
-        pairs(&self.body)
     }
 }
 
