@@ -7,12 +7,14 @@
 //!
 //! A ticket's company is its organization, or its project where it has none. One with several organizations has no company.
 
+use std::sync::OnceLock;
+
 use async_trait::async_trait;
+use reqwest::header::HeaderMap;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Map, Value, json};
 use ticketgate_access::config;
-use tokio::sync::OnceCell;
 
 use crate::client::{Ask, Auth, Client, segment};
 use crate::shape::{Id, another_ticket, is_word, names, need, text, when};
@@ -34,8 +36,8 @@ pub(crate) struct Jira {
     client: Client,
     auth: Auth,
     closed: Vec<String>,
-    /// The id of the field [`ORGANIZATIONS`]; nothing inside where the site has none.
-    field: OnceCell<Option<String>>,
+    /// The id of the field [`ORGANIZATIONS`], once it was found.
+    field: OnceLock<String>,
 }
 
 #[derive(Deserialize)]
@@ -126,22 +128,36 @@ struct Comment {
 impl Jira {
     pub(crate) fn new(client: Client, settings: &config::Psa) -> Self {
         let user = settings.login.clone().unwrap_or_default();
-        Self { client, auth: Auth::Basic(user), closed: settings.closed.clone(), field: OnceCell::new() }
+        Self { client, auth: Auth::Basic(user), closed: settings.closed.clone(), field: OnceLock::new() }
     }
 
     async fn ask<T: DeserializeOwned>(&self, ask: Ask) -> Result<T, PsaError> {
-        self.client.send(&self.auth, ask).await?.json()
+        let answer = self.client.send(&self.auth, ask).await?;
+        refused(&answer.headers)?;
+        answer.json()
+    }
+
+    /// What a 404 means. The cloud takes whoever shows an expired token for anybody from the street, who sees no tickets: then it is
+    /// not the ticket that is gone.
+    async fn gone(&self) -> PsaError {
+        match self.ask::<IgnoredAny>(Ask::get("/rest/api/2/myself")).await {
+            Ok(_) => PsaError::NoSuchTicket,
+            Err(error) => error,
+        }
     }
 
     async fn organizations_field(&self) -> Result<Option<&str>, PsaError> {
-        let find = || async {
+        if self.field.get().is_none() {
             let fields: Vec<Field> = self.ask(Ask::get("/rest/api/2/field")).await?;
             let is_it = |field: &Field| {
                 field.schema.as_ref().and_then(|schema| schema.custom.as_deref()) == Some(ORGANIZATIONS)
             };
-            Ok(fields.into_iter().find(is_it).map(|field| field.id))
-        };
-        self.field.get_or_try_init(find).await.map(Option::as_deref)
+            // Only a field that is there is remembered: one may be made later, or be seen with a right that comes later.
+            if let Some(found) = fields.into_iter().find(is_it) {
+                return Ok(Some(self.field.get_or_init(|| found.id)));
+            }
+        }
+        Ok(self.field.get().map(String::as_str))
     }
 
     fn ticket_of(&self, issue: Issue, key: &str, field: Option<&str>) -> Result<Ticket, PsaError> {
@@ -202,6 +218,25 @@ impl Organization {
     }
 }
 
+/// What an answer to anybody from the street has in its headers, though the status is one of success.
+fn refused(headers: &HeaderMap) -> Result<(), PsaError> {
+    let reason =
+        headers.get("x-seraph-loginreason").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if reason.contains("FAILED") || reason.contains("DENIED") {
+        return Err(PsaError::Refused("the login failed".into()));
+    }
+    Ok(())
+}
+
+/// A text with every sign that may begin or end a link or a macro made the same, and none escaped: a comment is markup, and the
+/// cloud, which keeps a document, writes it anew as text.
+fn unmarked(text: &str) -> String {
+    text.chars()
+        .filter(|c| *c != '\\')
+        .map(|c| if matches!(c, '[' | ']' | '{' | '}' | '|') { '|' } else { c })
+        .collect()
+}
+
 /// `ACME-12`, in capitals as Jira has it. An issue's bare id is no number that people say.
 fn key(number: &str) -> Result<String, PsaError> {
     let key = number.to_ascii_uppercase();
@@ -229,9 +264,12 @@ impl Psa for Jira {
             fields.push(',');
             fields.push_str(field);
         }
-        let issue = self
-            .ask(Ask::get(format!("/rest/api/2/issue/{}", segment(&key))).query("fields", fields))
-            .await?;
+        let ask = Ask::get(format!("/rest/api/2/issue/{}", segment(&key))).query("fields", fields);
+        let issue = match self.ask(ask).await {
+            Ok(issue) => issue,
+            Err(PsaError::NoSuchTicket) => return Err(self.gone().await),
+            Err(error) => return Err(error),
+        };
         self.ticket_of(issue, &key, field)
     }
 
@@ -263,12 +301,8 @@ impl Psa for Jira {
                 .query("startAt", (page * COMMENTS).to_string())
                 .query("maxResults", COMMENTS.to_string());
             let found: Comments = self.ask(ask).await?;
-            // The cloud keeps a document, and may put backslashes before brackets when it writes it as text again.
             let is_it = |comment: &Comment| {
-                comment
-                    .body
-                    .as_deref()
-                    .is_some_and(|body| body.contains(mark) || body.replace('\\', "").contains(mark))
+                comment.body.as_deref().is_some_and(|body| unmarked(body).contains(&unmarked(mark)))
             };
             if found.comments.iter().any(is_it) {
                 return Ok(true);

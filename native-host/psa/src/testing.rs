@@ -278,6 +278,9 @@ impl ReadSecret for Known {
     }
 }
 
+/// Whether an error is the one that is meant.
+type Fits<'a> = &'a dyn Fn(&PsaError) -> bool;
+
 /// What every connector makes of a server that fails, whatever it was asked first: one meaning each, and no word of the secret.
 pub(crate) async fn failures_are_told_apart(kind: PsaKind, number: &str) {
     failures_are_told_apart_beside(kind, Vec::new(), number).await;
@@ -293,7 +296,7 @@ pub(crate) async fn failures_are_told_apart_beside(
     let unreadable = |error: &PsaError| matches!(error, PsaError::Unreadable(_));
     let refused = |error: &PsaError| matches!(error, PsaError::Refused(_));
     let text = format!("{{\"message\": \"no {SECRET}\"}}");
-    let cases: [(&str, Played, &dyn Fn(&PsaError) -> bool); 11] = [
+    let cases: [(&str, Played, Fits<'_>); 11] = [
         ("401", Played::text(401, &text), &refused),
         ("404", Played::text(404, &text), &|error| *error == PsaError::NoSuchTicket),
         ("429", Played::text(429, &text).header("Retry-After", "7"), &|error| {

@@ -55,7 +55,10 @@ fn with(fields: &Value) -> Value {
 }
 
 async fn read(ticket: &Value) -> Result<Ticket, PsaError> {
-    let desk = Desk::plays([search("id = 7").gets(200, &page(&[ticket.clone()])), inactive("id = 7", &[])]);
+    let desk = Desk::plays([
+        search("id = 7").gets(200, &page(std::slice::from_ref(ticket))),
+        inactive("id = 7", &[]),
+    ]);
     let answer = desk.connect(RequestTracker).ticket("7").await;
     if answer.is_ok() {
         desk.end();
