@@ -171,6 +171,10 @@ impl HaloPsa {
             Err(PsaError::Unreadable(why)) if why == "status 400" => {
                 return Err(PsaError::Refused("its client id, secret or scope, with status 400".into()));
             }
+            // No ticket was asked about yet: a clear "no such ticket" would be a lie about one.
+            Err(PsaError::NoSuchTicket) => {
+                return Err(PsaError::Unreadable("it gives no tokens at this address; check `url`".into()));
+            }
             other => other?,
         };
         let shape: TokenShape = answer.json()?;

@@ -156,6 +156,9 @@ async fn a_refused_application_is_told_apart() {
     let server = Desk::answers_beside(vec![(TOKEN, Played::json(200, &json!({})))], vec![]);
     let said = connected(KIND, &server.url()).ticket("5").await.unwrap_err().to_string();
     assert!(said.contains("access_token"), "{said}");
+    let server = Desk::answers_beside(vec![(TOKEN, Played::text(404, ""))], vec![]);
+    let said = connected(KIND, &server.url()).ticket("5").await.unwrap_err().to_string();
+    assert!(said.contains("`url`"), "{said}");
 }
 
 #[tokio::test]
