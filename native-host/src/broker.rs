@@ -52,7 +52,7 @@ pub use self::clock::Clock;
 pub use self::events::{Delivery, Events};
 pub use self::lost::recover;
 pub use self::people::Caller;
-pub use self::settings::{BuildDirectory, Snapshot};
+pub use self::settings::{BuildConnectors, Snapshot};
 pub use self::start::{Role, Serving, StartError, Started, start, start_with};
 
 use self::accounts::{AccountLocks, Passwords};
@@ -63,7 +63,7 @@ use self::remembered::Remembered;
 pub struct Broker {
     ledger: Arc<dyn Ledger>,
     clock: Arc<dyn Clock>,
-    build: Arc<dyn BuildDirectory>,
+    build: Arc<dyn BuildConnectors>,
     settings: RwLock<Arc<Snapshot>>,
     passwords: Passwords,
     remembered: Remembered,
@@ -88,7 +88,7 @@ pub struct Broker {
 impl Broker {
     /// A broker on this ledger. It grants nothing until [`Broker::load_settings`] gave it a configuration.
     #[must_use]
-    pub fn new(ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>, build: Arc<dyn BuildDirectory>) -> Arc<Self> {
+    pub fn new(ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>, build: Arc<dyn BuildConnectors>) -> Arc<Self> {
         Arc::new(Self {
             ledger,
             clock,

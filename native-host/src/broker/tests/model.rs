@@ -13,8 +13,9 @@ use ticketgate_access::session::{Account, Right};
 use ticketgate_credentials::Secret;
 use ticketgate_directory::{Directory, DirectoryError, ListedAccount, Listing, Promises, RightUse};
 use ticketgate_protocol::api::{Finding, Mode};
+use ticketgate_psa::Psa;
 
-use crate::broker::{BuildDirectory, Clock};
+use crate::broker::{BuildConnectors, Clock};
 
 /// What the next calls of a directory do instead of working.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -235,9 +236,13 @@ impl Directory for Model {
 
 pub(super) struct OneDirectory(pub(super) Arc<Model>);
 
-impl BuildDirectory for OneDirectory {
-    fn build(&self, _: &config::Directory, _: BTreeSet<Right>) -> Result<Arc<dyn Directory>, String> {
+impl BuildConnectors for OneDirectory {
+    fn directory(&self, _: &config::Directory, _: BTreeSet<Right>) -> Result<Arc<dyn Directory>, String> {
         Ok(self.0.clone())
+    }
+
+    fn psa(&self, psa: &config::Psa) -> Result<Arc<dyn Psa>, String> {
+        Err(format!("there is no {}", psa.id))
     }
 }
 
