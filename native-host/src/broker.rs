@@ -33,10 +33,11 @@ mod start;
 mod strays;
 #[cfg(test)]
 mod tests;
+mod tickets;
 mod upkeep;
 mod view;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -45,7 +46,7 @@ use ticketgate_access::session::{Account, Session};
 use ticketgate_directory::Directory;
 use ticketgate_ledger::{Change, Ledger, LedgerError};
 use ticketgate_protocol::api::{EndCause, Notice, Session as SessionView};
-use ticketgate_protocol::ids::{DirectoryId, SessionId};
+use ticketgate_protocol::ids::{DirectoryId, SessionId, TechnicianId};
 use ticketgate_protocol::problem::{Code, Problem};
 
 pub use self::clock::Clock;
@@ -81,6 +82,8 @@ pub struct Broker {
     /// What the time was before the clock was set back, until that is on record.
     clock_was: Mutex<Option<DateTime<Utc>>>,
     floods: Mutex<BTreeMap<String, DateTime<Utc>>>,
+    /// When ticket systems were asked for each technician, in the last minute.
+    asks: Mutex<BTreeMap<TechnicianId, VecDeque<DateTime<Utc>>>>,
     /// What is to be said while a ledger before this one is not read.
     unread: Mutex<Option<Notice>>,
 }
@@ -105,6 +108,7 @@ impl Broker {
             abandoned: Mutex::default(),
             clock_was: Mutex::default(),
             floods: Mutex::default(),
+            asks: Mutex::default(),
             unread: Mutex::default(),
         })
     }

@@ -15,6 +15,7 @@ use ticketgate_directory::{Directory, DirectoryError, ListedAccount, Listing, Pr
 use ticketgate_protocol::api::{Finding, Mode};
 use ticketgate_psa::Psa;
 
+use super::tickets::Scripted;
 use crate::broker::{BuildConnectors, Clock};
 
 /// What the next calls of a directory do instead of working.
@@ -234,15 +235,26 @@ impl Directory for Model {
     }
 }
 
-pub(super) struct OneDirectory(pub(super) Arc<Model>);
+/// One directory and one ticket system, however many are configured.
+pub(super) struct One {
+    pub(super) directory: Arc<Model>,
+    pub(super) psa: Arc<Scripted>,
+}
 
-impl BuildConnectors for OneDirectory {
+impl One {
+    /// With a ticket system that nobody asks.
+    pub(super) fn only(directory: Arc<Model>) -> Self {
+        Self { directory, psa: Arc::default() }
+    }
+}
+
+impl BuildConnectors for One {
     fn directory(&self, _: &config::Directory, _: BTreeSet<Right>) -> Result<Arc<dyn Directory>, String> {
-        Ok(self.0.clone())
+        Ok(self.directory.clone())
     }
 
     fn psa(&self, psa: &config::Psa) -> Result<Arc<dyn Psa>, String> {
-        Err(format!("there is no {}", psa.id))
+        self.psa.connected(&psa.id)
     }
 }
 
