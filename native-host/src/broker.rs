@@ -33,10 +33,11 @@ mod start;
 mod strays;
 #[cfg(test)]
 mod tests;
+mod tickets;
 mod upkeep;
 mod view;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -45,14 +46,14 @@ use ticketgate_access::session::{Account, Session};
 use ticketgate_directory::Directory;
 use ticketgate_ledger::{Change, Ledger, LedgerError};
 use ticketgate_protocol::api::{EndCause, Notice, Session as SessionView};
-use ticketgate_protocol::ids::{DirectoryId, SessionId};
+use ticketgate_protocol::ids::{DirectoryId, SessionId, TechnicianId};
 use ticketgate_protocol::problem::{Code, Problem};
 
 pub use self::clock::Clock;
 pub use self::events::{Delivery, Events};
 pub use self::lost::recover;
 pub use self::people::Caller;
-pub use self::settings::{BuildDirectory, Snapshot};
+pub use self::settings::{BuildConnectors, Snapshot};
 pub use self::start::{Role, Serving, StartError, Started, start, start_with};
 
 use self::accounts::{AccountLocks, Passwords};
@@ -63,7 +64,7 @@ use self::remembered::Remembered;
 pub struct Broker {
     ledger: Arc<dyn Ledger>,
     clock: Arc<dyn Clock>,
-    build: Arc<dyn BuildDirectory>,
+    build: Arc<dyn BuildConnectors>,
     settings: RwLock<Arc<Snapshot>>,
     passwords: Passwords,
     remembered: Remembered,
@@ -81,6 +82,8 @@ pub struct Broker {
     /// What the time was before the clock was set back, until that is on record.
     clock_was: Mutex<Option<DateTime<Utc>>>,
     floods: Mutex<BTreeMap<String, DateTime<Utc>>>,
+    /// When ticket systems were asked for each technician, in the last minute.
+    asks: Mutex<BTreeMap<TechnicianId, VecDeque<DateTime<Utc>>>>,
     /// What is to be said while a ledger before this one is not read.
     unread: Mutex<Option<Notice>>,
 }
@@ -88,7 +91,7 @@ pub struct Broker {
 impl Broker {
     /// A broker on this ledger. It grants nothing until [`Broker::load_settings`] gave it a configuration.
     #[must_use]
-    pub fn new(ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>, build: Arc<dyn BuildDirectory>) -> Arc<Self> {
+    pub fn new(ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>, build: Arc<dyn BuildConnectors>) -> Arc<Self> {
         Arc::new(Self {
             ledger,
             clock,
@@ -105,6 +108,7 @@ impl Broker {
             abandoned: Mutex::default(),
             clock_was: Mutex::default(),
             floods: Mutex::default(),
+            asks: Mutex::default(),
             unread: Mutex::default(),
         })
     }

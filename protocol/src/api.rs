@@ -160,6 +160,9 @@ pub struct Policy {
     pub choices_s: Vec<u32>,
     /// Whether a ticket is required.
     pub ticket_required: bool,
+    /// Whether the broker asks the ticket's system about it before it grants anything.
+    #[serde(default)]
+    pub ticket_verified: bool,
     /// Whether a click on the in-page button activates at once.
     pub one_click: bool,
     /// What the directory ends by itself if the broker is away, said plainly (`The account stops by itself …`).

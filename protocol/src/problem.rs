@@ -135,6 +135,16 @@ codes! {
     Internal = "internal", 500;
     /// What was asked for does not work on this operating system yet.
     Unsupported = "unsupported", 501;
+    /// The ticket system has no ticket of this number, or does not show it to the broker.
+    TicketNotFound = "ticket_not_found", 404;
+    /// The ticket is closed, and the policy needs an open one.
+    TicketClosed = "ticket_closed", 409;
+    /// By the ticket system the ticket is another customer's than the policy, or it cannot be told whose it is.
+    TicketOfAnotherCustomer = "ticket_of_another_customer", 409;
+    /// The ticket is not the technician's, and the policy needs one that is.
+    TicketNotYours = "ticket_not_yours", 403;
+    /// The policy needs a ticket that its system vouches for, and the system gave no word that could be used.
+    TicketUnverified = "ticket_unverified", 503;
 }
 
 /// A refusal or failure. `detail` says what is the matter, `remedy` what the person can do.

@@ -9,6 +9,7 @@ use ticketgate_protocol::api::Mode;
 use ticketgate_protocol::ids::{CustomerId, DirectoryId, PolicyId, PsaId, TechnicianId};
 
 pub use self::psa::{Psa, PsaKind, TicketNotes, TicketRule, Verified};
+pub(crate) use self::read::host_of;
 pub use self::read::{Fault, Faults, read};
 use crate::session::Right;
 
@@ -168,8 +169,7 @@ pub struct Policy {
     pub ticket: TicketRule,
     /// Whether a click on the in-page button activates at once.
     pub one_click: bool,
-    /// Conditions that this release cannot enforce (`approval`, `passkey`, `ticket.verified`, `ticket.end_when_closed`):
-    /// a policy that has one is refused.
+    /// Conditions that this release cannot enforce (`approval`, `passkey`, `ticket.end_when_closed`): a policy that has one is refused.
     pub unmet: Vec<String>,
 }
 

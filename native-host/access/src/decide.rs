@@ -5,6 +5,8 @@
 //! no policy is refused in the very words of a customer that does not exist, and its policies likewise. Within a
 //! customer where the technician may use something, a policy that is for others is called that.
 
+pub mod ticket;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use ticketgate_protocol::api::{Activate, Mode, State};
 use ticketgate_protocol::ids::{CustomerId, DirectoryId, PolicyId, TechnicianId};
@@ -12,6 +14,7 @@ use ticketgate_protocol::problem::{Code, Problem};
 use ticketgate_protocol::text::{self, BadText, REASON_MAX};
 use ticketgate_protocol::ticket::Ticket;
 
+use self::ticket::TicketCheck;
 use crate::config::{Config, Customer, DurationRule, Policy, Technician, folded};
 use crate::session::{Right, Session};
 
@@ -57,6 +60,8 @@ pub struct Granted {
     pub reason: String,
     /// For which ticket: every field trimmed, bounded, clean.
     pub ticket: Option<Ticket>,
+    /// What a ticket system has to say before any of this is so.
+    pub ticket_check: Option<TicketCheck>,
 }
 
 /// Decides on a wish for rights. The checks run in a fixed order, so that one wish always gets one answer: technician,
@@ -65,7 +70,7 @@ pub struct Granted {
 /// # Errors
 /// The first check that failed, with [`Code::NotATechnician`], [`Code::UnknownCustomer`], [`Code::UnknownPolicy`],
 /// [`Code::WrongCustomer`], [`Code::NotEligible`], [`Code::BadConfiguration`] (a condition that cannot be enforced),
-/// [`Code::BadDuration`], [`Code::BadReason`], [`Code::TicketRequired`] or [`Code::BadTicket`].
+/// [`Code::BadDuration`], [`Code::BadReason`], [`Code::TicketRequired`], [`Code::BadTicket`], or those of [`ticket::check_of`].
 pub fn decide(
     config: &Config,
     technician: &TechnicianId,
@@ -92,7 +97,8 @@ pub fn decide(
     may_use(policy, technician)?;
     let duration_s = duration(&policy.duration, wish.duration_s)?;
     let reason = reason(&wish.reason)?;
-    let ticket = ticket(policy, wish.ticket.as_ref())?;
+    let ticket = ticket::claimed(policy, wish.ticket.as_ref())?;
+    let ticket_check = ticket::check_of(config, policy, &technician.id, ticket.as_ref())?;
     Ok(Granted {
         policy: policy.id.clone(),
         policy_name: policy.name.clone(),
@@ -107,7 +113,17 @@ pub fn decide(
         latest_end: after(facts.now, policy.duration.max_s)?,
         reason,
         ticket,
+        ticket_check,
     })
+}
+
+/// What an extension may give.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extended {
+    /// The new end.
+    pub until: DateTime<Utc>,
+    /// What a ticket system has to say before that is so: the same as at the beginning, by the policy as it is now.
+    pub ticket_check: Option<TicketCheck>,
 }
 
 /// Decides on an extension and answers the new end. A wish beyond the latest end gets the latest end: the answer says
@@ -116,13 +132,13 @@ pub fn decide(
 ///
 /// # Errors
 /// [`Code::BadDuration`], [`Code::WrongState`] (not active, or over), [`Code::NotATechnician`], [`Code::UnknownPolicy`]
-/// (gone meanwhile), [`Code::NotEligible`], [`Code::BadConfiguration`], or [`Code::AtMaximum`].
+/// (gone meanwhile), [`Code::NotEligible`], [`Code::BadConfiguration`], [`Code::AtMaximum`], or those of [`ticket::check_of`].
 pub fn decide_extension(
     config: &Config,
     session: &Session,
     by_s: i64,
     now: DateTime<Utc>,
-) -> Result<DateTime<Utc>, Problem> {
+) -> Result<Extended, Problem> {
     if !(1..=EXTENSION_MAX_S).contains(&by_s) {
         return Err(Problem::new(
             Code::BadDuration,
@@ -167,7 +183,8 @@ pub fn decide_extension(
         )
         .remedy("Activate the policy again when it has ended."));
     }
-    Ok(until)
+    let ticket_check = ticket::check_of(config, policy, &technician.id, session.ticket.as_ref())?;
+    Ok(Extended { until, ticket_check })
 }
 
 /// The policies that a technician can be offered: eligible, and without a condition that this release cannot enforce
@@ -265,7 +282,6 @@ fn in_words(condition: &str) -> &'static str {
     match condition {
         "approval" => "an approval",
         "passkey" => "a passkey",
-        "ticket.verified" => "a verified ticket",
         "ticket.end_when_closed" => "an end when the ticket closes",
         _ => "a condition",
     }
@@ -294,22 +310,6 @@ fn reason(written: &str) -> Result<String, Problem> {
         };
         Problem::new(Code::BadReason, format!("The reason {bad}.")).remedy(remedy)
     })
-}
-
-fn ticket(policy: &Policy, named: Option<&Ticket>) -> Result<Option<Ticket>, Problem> {
-    match named {
-        None if policy.ticket.required => {
-            Err(Problem::new(Code::TicketRequired, format!("The policy \"{}\" needs a ticket.", policy.name))
-                .remedy("Open the ticket and activate from there, or type its number."))
-        }
-        None => Ok(None),
-        Some(ticket) => ticket.clone().checked().map(Some).map_err(|bad| {
-            let mut detail = bad.to_string();
-            detail.replace_range(..1, "T");
-            Problem::new(Code::BadTicket, format!("{detail}."))
-                .remedy("Read the ticket again, or type its number by hand.")
-        }),
-    }
 }
 
 /// A time so many seconds on. Fails only for a clock that is hundreds of thousands of years off.

@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use ticketgate::broker::BuildDirectory;
+use ticketgate::broker::BuildConnectors;
 use ticketgate_access::config;
 use ticketgate_access::desired::{DirectoryEnd, Marker, Observed, ObservedAccount, Step};
 use ticketgate_access::session::{Account, Right};
 use ticketgate_credentials::Secret;
 use ticketgate_directory::{Directory, DirectoryError, ListedAccount, Listing, Promises, RightUse};
 use ticketgate_protocol::api::{Finding, Mode};
+use ticketgate_psa::Psa;
 
 use super::prepare::{Prepared, RIGHT};
 
@@ -171,13 +172,17 @@ impl Directory for Stub {
 /// Builds the one stub for every configured directory.
 pub(super) struct Only(pub(super) Arc<Stub>);
 
-impl BuildDirectory for Only {
-    fn build(
+impl BuildConnectors for Only {
+    fn directory(
         &self,
         _directory: &config::Directory,
         _known_rights: BTreeSet<Right>,
     ) -> Result<Arc<dyn Directory>, String> {
         Ok(Arc::clone(&self.0) as Arc<dyn Directory>)
+    }
+
+    fn psa(&self, psa: &config::Psa) -> Result<Arc<dyn Psa>, String> {
+        Err(format!("{} is not measured here", psa.id))
     }
 }
 

@@ -18,14 +18,11 @@ mod testing;
 mod words;
 mod zendesk;
 
-use std::collections::BTreeSet;
-
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
 use ticketgate_access::config;
 use ticketgate_credentials::{MachineSecrets, ReadSecret};
 
-pub use words::is_same_person;
+pub use ticketgate_access::ticket::{Company, Ticket, is_same_person};
 
 /// A ticket system. Every method but [`Psa::add_note`] is safe to repeat.
 #[async_trait]
@@ -55,45 +52,24 @@ pub trait Psa: Send + Sync {
     /// [`PsaError`]
     async fn has_note(&self, ticket: &Ticket, mark: &str) -> Result<bool, PsaError>;
 
+    /// Whether the system is there and takes the integration's user, at the least cost that says so.
+    ///
+    /// # Errors
+    /// [`PsaError`]
+    async fn check(&self) -> Result<(), PsaError> {
+        // Whether there is such a ticket or not, a system that says so works. A connector that knows without asking that a number
+        // like this cannot be has to ask something else.
+        match self.ticket("1").await {
+            Ok(_) | Err(PsaError::NoSuchTicket) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Every company, for `ticketgate customers import`.
     ///
     /// # Errors
     /// [`PsaError`]; [`PsaError::NotOffered`] where the system knows no companies.
     async fn companies(&self) -> Result<Vec<Company>, PsaError>;
-}
-
-/// A ticket, as its system tells it. Texts are lines of at most [`ticketgate_protocol::text::FIELD_MAX`] characters.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Ticket {
-    /// The system's own id, for its other calls.
-    pub id: String,
-    /// The number as people say it.
-    pub number: String,
-    /// One line.
-    pub summary: Option<String>,
-    /// Whose it is.
-    pub company: Option<Company>,
-    /// The e-mail address of who reported it.
-    pub contact_email: Option<String>,
-    /// The system's own word for its state.
-    pub status: String,
-    /// Whether that means closed.
-    pub closed: bool,
-    /// Who works on it, under every name that the system gives: id, login, e-mail address, name. Empty: nobody.
-    pub owner: BTreeSet<String>,
-    /// When it was last changed, where the system says so.
-    pub changed_at: Option<DateTime<Utc>>,
-}
-
-/// A customer's company, as a ticket system has it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Company {
-    /// The system's own id; empty where it has none.
-    pub id: String,
-    /// Its name; empty where only the id is told.
-    pub name: String,
-    /// The domains of its people's e-mail addresses, where the system keeps them.
-    pub domains: Vec<String>,
 }
 
 /// A note in a ticket.

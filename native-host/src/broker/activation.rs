@@ -1,7 +1,8 @@
-//! Activation: a decision, the durable session with its end, then the directory.
+//! Activation: a decision, what the ticket system says where the policy asks, the durable session with its end, then the directory.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use ticketgate_access::config::{Config, DirectoryKind};
@@ -14,6 +15,7 @@ use ticketgate_protocol::problem::{Code, Problem};
 
 use super::problems::directory_problem;
 use super::service::{TRIES, fingerprint};
+use super::tickets::Asked;
 use super::{Broker, Caller, Snapshot, ledger_problem, records};
 
 /// The result of one try.
@@ -39,6 +41,7 @@ impl Broker {
     ) -> Result<api::Session, Problem> {
         let technician = caller.technician()?.clone();
         let fingerprint = fingerprint("activate", request);
+        let begun = Instant::now();
         self.follow_clock_when_idle().await;
         for _ in 0..TRIES {
             if let Some(answered) =
@@ -47,22 +50,20 @@ impl Broker {
                 return self.answer_again(&answered, fingerprint).await;
             }
             let snapshot = self.settings();
-            let facts = DecisionFacts { now: self.clock.now() };
-            let granted = match decide::decide(Self::config(&snapshot)?, &technician, request, facts) {
-                Ok(granted) => granted,
+            let (session, asked) = match self.decided(&snapshot, &technician, request).await? {
+                Ok(decided) => decided,
                 Err(problem) => return Err(self.refuse(&snapshot, &technician, request, problem).await),
             };
-            let session = new_session(&technician, &granted, facts.now);
             let answer = Answer {
                 technician: technician.clone(),
                 key: key.clone(),
                 request: fingerprint,
                 session: session.id.clone(),
             };
-            match self.begin(&snapshot, &session, answer, request).await? {
+            match self.begin(&snapshot, &session, &asked, answer, request).await? {
                 Try::Done => {
                     tracing::info!(session = %session.id, technician = %technician, policy = %session.policy, "activating");
-                    let problem = self.converge_patiently(&session.account).await;
+                    let problem = self.converge_after(&session.account, begun.elapsed()).await;
                     let session = self.outcome(&session.id).await?;
                     // Given up, though even that cannot be recorded now: it is not under way any more.
                     return match problem {
@@ -81,11 +82,61 @@ impl Broker {
         Err(ledger_problem(&LedgerError::Conflict(String::new())))
     }
 
+    /// The session that a wish comes to, or why it is refused. Where a ticket system has to be asked, its time starts after that.
+    ///
+    /// # Errors
+    /// No configuration; too many requests, which are on record already.
+    async fn decided(
+        self: &Arc<Self>,
+        snapshot: &Arc<Snapshot>,
+        technician: &TechnicianId,
+        request: &api::Activate,
+    ) -> Result<Result<(Session, Asked), Problem>, Problem> {
+        let config = Self::config(snapshot)?;
+        let decide = |now| {
+            let granted = decide::decide(config, technician, request, DecisionFacts { now })?;
+            Ok((new_session(technician, &granted, now), granted.ticket_check))
+        };
+        let (session, check) = match decide(self.clock.now()) {
+            Ok(decided) => decided,
+            Err(problem) => return Ok(Err(problem)),
+        };
+        let Some(check) = check else { return Ok(Ok((session, Asked::Nobody))) };
+        self.may_ask(config, &check).await?;
+        self.look_ahead(snapshot, session);
+        let asked = match self.ask(snapshot, &check).await {
+            Ok(asked) => asked,
+            Err(problem) => return Ok(Err(problem)),
+        };
+        Ok(decide(self.clock.now()).map(|(session, _)| (session, asked)))
+    }
+
+    /// Looks at the account while a ticket system is being asked, so that the connection is there when it is needed. What is seen
+    /// is forgotten: nothing is decided on it.
+    fn look_ahead(self: &Arc<Self>, snapshot: &Arc<Snapshot>, session: Session) {
+        if session.mode == Mode::Burner {
+            return;
+        }
+        let (broker, snapshot) = (Arc::clone(self), Arc::clone(snapshot));
+        tokio::spawn(async move {
+            let Ok(known) = broker.ledger.account(&session.account).await else { return };
+            let account = match (known, &snapshot.config) {
+                (Some((account, _)), _) => account,
+                (None, Some(config)) => new_account(config, &session),
+                (None, None) => return,
+            };
+            if let Some(directory) = snapshot.directories.get(&session.directory) {
+                let _ = directory.observe(&account).await;
+            }
+        });
+    }
+
     /// Makes the session durable, with its end, before anything is granted.
     async fn begin(
         &self,
         snapshot: &Arc<Snapshot>,
         session: &Session,
+        asked: &Asked,
         answer: Answer,
         request: &api::Activate,
     ) -> Result<Try, Problem> {
@@ -118,7 +169,7 @@ impl Broker {
                 "activation.requested",
                 session.technician.as_str(),
                 "ok",
-                records::Details::new(),
+                asked.details(),
             )],
             accounts: vec![account],
             widens: true,

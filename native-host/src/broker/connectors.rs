@@ -1,4 +1,4 @@
-//! Makes directory connectors from the configuration.
+//! Makes connectors to directories and ticket systems from the configuration.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -8,8 +8,9 @@ use ticketgate_access::config::{self, DirectoryKind};
 use ticketgate_access::session::Right;
 use ticketgate_directory::{ActiveDirectory, Directory, DirectoryError};
 use ticketgate_protocol::ids::DirectoryId;
+use ticketgate_psa::Psa;
 
-use super::BuildDirectory;
+use super::BuildConnectors;
 
 /// The connectors of this build, with those that it made before: what they know of their servers outlives a new configuration.
 pub(super) struct Connectors {
@@ -51,8 +52,8 @@ impl Connectors {
     }
 }
 
-impl BuildDirectory for Connectors {
-    fn build(
+impl BuildConnectors for Connectors {
+    fn directory(
         &self,
         directory: &config::Directory,
         known_rights: BTreeSet<Right>,
@@ -65,5 +66,9 @@ impl BuildDirectory for Connectors {
                 Ok(crate::faults::directory(connector))
             }
         }
+    }
+
+    fn psa(&self, psa: &config::Psa) -> Result<Arc<dyn Psa>, String> {
+        ticketgate_psa::connect(psa).map(Arc::from).map_err(|e| e.to_string())
     }
 }

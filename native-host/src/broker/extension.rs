@@ -1,6 +1,7 @@
 //! Extension: the later end is durable first; an end that the directory does not take is shown to nobody.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
@@ -12,7 +13,8 @@ use ticketgate_protocol::ids::{IdempotencyKey, SessionId, TechnicianId};
 use ticketgate_protocol::problem::Problem;
 
 use super::service::{TRIES, fingerprint};
-use super::{Broker, Caller, ledger_problem, records};
+use super::tickets::Asked;
+use super::{Broker, Caller, Snapshot, ledger_problem, records};
 
 impl Broker {
     /// Moves a session's end, at most to the policy's maximum.
@@ -26,6 +28,7 @@ impl Broker {
         id: &SessionId,
         by_s: i64,
     ) -> Result<api::Session, Problem> {
+        let begun = Instant::now();
         let fingerprint = fingerprint("extend", &(id, by_s));
         let (session, _) = self.own(caller, id).await?;
         let lock = self.extending.of(&session.account);
@@ -36,9 +39,8 @@ impl Broker {
             }
             let (session, account) = self.own(caller, id).await?;
             let snapshot = self.settings();
-            let now = self.clock.now();
-            let until = match decide::decide_extension(Self::config(&snapshot)?, &session, by_s, now) {
-                Ok(until) => until,
+            let (until, asked) = match self.longer(&snapshot, &session, by_s).await? {
+                Ok(longer) => longer,
                 Err(problem) => {
                     let more = records::details([("code", json!(problem.code)), ("by_s", json!(by_s))]);
                     let actor = caller.actor();
@@ -55,11 +57,12 @@ impl Broker {
                 }
             };
             let before = session.until;
-            let more = records::details([("by_s", json!(by_s)), ("until_before", json!(before))]);
+            let mut more = records::details([("by_s", json!(by_s)), ("until_before", json!(before))]);
+            more.extend(asked.details());
             let longer = Session { until, ..session.clone() };
             let change = Change {
                 name: "ledger.session_extended",
-                at: now,
+                at: self.clock.now(),
                 audit: vec![records::about(
                     &longer,
                     Some(&account),
@@ -85,7 +88,7 @@ impl Broker {
                 }
                 Err(error) => return Err(ledger_problem(&error)),
             }
-            if let Some(problem) = self.converge_patiently(&account.key).await {
+            if let Some(problem) = self.converge_after(&account.key, begun.elapsed()).await {
                 let request = caller.technician.clone().map(|technician| (technician, key.clone()));
                 self.shorten_again(id, until, before, request).await;
                 return Err(problem);
@@ -93,6 +96,33 @@ impl Broker {
             return self.seen(id).await;
         }
         Err(ledger_problem(&LedgerError::Conflict(String::new())))
+    }
+
+    /// The later end that a session may have, or why none. Where the policy has the ticket verified, it is asked about again: what
+    /// was open and the technician's at the beginning may be neither now.
+    ///
+    /// # Errors
+    /// No configuration; too many requests, which are on record already.
+    async fn longer(
+        &self,
+        snapshot: &Snapshot,
+        session: &Session,
+        by_s: i64,
+    ) -> Result<Result<(DateTime<Utc>, Asked), Problem>, Problem> {
+        let config = Self::config(snapshot)?;
+        let decide = || decide::decide_extension(config, session, by_s, self.clock.now());
+        let extended = match decide() {
+            Ok(extended) => extended,
+            Err(problem) => return Ok(Err(problem)),
+        };
+        let Some(check) = extended.ticket_check else { return Ok(Ok((extended.until, Asked::Nobody))) };
+        self.may_ask(config, &check).await?;
+        let asked = match self.ask(snapshot, &check).await {
+            Ok(asked) => asked,
+            Err(problem) => return Ok(Err(problem)),
+        };
+        // It may have come to its end meanwhile.
+        Ok(decide().map(|extended| (extended.until, asked)))
     }
 
     /// The directory did not take the later end: nobody may be shown one that it does not keep.

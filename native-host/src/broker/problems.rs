@@ -1,10 +1,11 @@
-//! What directories and plans fail with, as people meet it: no server names, no answers of a server.
+//! What directories, ticket systems and plans fail with, as people meet it: no server names, no answers of a server.
 
 use chrono::TimeDelta;
 use ticketgate_access::desired::PlanError;
 use ticketgate_access::session::Account;
 use ticketgate_directory::DirectoryError;
 use ticketgate_protocol::problem::{Code, Problem};
+use ticketgate_psa::PsaError;
 
 use super::converge::SKEW_MAX;
 
@@ -81,4 +82,38 @@ pub(super) fn directory_problem(error: &DirectoryError) -> Problem {
         ),
     };
     Problem::new(code, detail).remedy(remedy)
+}
+
+/// Why there is no word of a ticket system that could be used. `system` is what the system is called on screens.
+pub(super) fn psa_problem(error: &PsaError, system: &str, number: &str) -> Problem {
+    let unverified = |detail: &str| {
+        Problem::new(
+            Code::TicketUnverified,
+            format!("{system} {detail}, and the policy needs a verified ticket."),
+        )
+    };
+    let tell = "Tell an administrator: `ticketgate check` says what is wrong.";
+    match error {
+        PsaError::NoSuchTicket => Problem::new(
+            Code::TicketNotFound,
+            format!("{system} has no ticket {number} that the broker may see."),
+        )
+        .remedy("Check the number; if it is right, an administrator can let the integration's user see it."),
+        PsaError::Unreachable(_) => unverified("cannot be reached")
+            .remedy("Try again in a moment; if it stays, tell an administrator."),
+        PsaError::Ambiguous(_) => unverified("did not answer in time")
+            .remedy("Try again in a moment; if it stays, tell an administrator."),
+        PsaError::Busy { retry_after_s } => unverified("is busy")
+            .remedy(format!("Try again in {retry_after_s} seconds."))
+            .retry_after(*retry_after_s),
+        PsaError::Failed(_) => unverified("failed on it")
+            .remedy("Check the number and try again in a moment; if it stays, tell an administrator."),
+        PsaError::Certificate(_) => unverified("has a certificate that cannot be trusted").remedy(tell),
+        PsaError::Refused(_) | PsaError::NoSecret(_) => {
+            unverified("refused the broker's integration").remedy(tell)
+        }
+        PsaError::Unreadable(_) | PsaError::NotOffered => {
+            unverified("gave an answer that cannot be used").remedy(tell)
+        }
+    }
 }

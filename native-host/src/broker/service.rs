@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use ticketgate_access::config::{Config, Policy};
+use ticketgate_access::config::{Config, Policy, Verified};
 use ticketgate_access::decide::{self, DecisionFacts};
 use ticketgate_access::session::{Account, AccountKey, Session};
 use ticketgate_ledger::{Answer, Answered, SessionFilter};
@@ -78,7 +78,7 @@ impl Broker {
         })
     }
 
-    /// What [`Broker::activate`] would say now.
+    /// What [`Broker::activate`] would say now, but for what only a ticket system can tell: that is asked once rights are.
     ///
     /// # Errors
     /// Not a technician; no configuration. A refusal is an answer, not an error.
@@ -126,9 +126,18 @@ impl Broker {
 
     /// Converges and waits for it, but not for ever: the work goes on when the caller has gone.
     pub(super) async fn converge_patiently(self: &Arc<Self>, key: &AccountKey) -> Option<Problem> {
+        self.converge_after(key, Duration::ZERO).await
+    }
+
+    /// The same for a caller who has waited already.
+    pub(super) async fn converge_after(
+        self: &Arc<Self>,
+        key: &AccountKey,
+        waited: Duration,
+    ) -> Option<Problem> {
         let (broker, key) = (Arc::clone(self), key.clone());
         let work = tokio::spawn(async move { broker.converge(&key).await });
-        match tokio::time::timeout(PATIENCE, work).await {
+        match tokio::time::timeout(PATIENCE.saturating_sub(waited), work).await {
             Ok(Ok(Ok(()))) => None,
             Ok(Ok(Err(problem))) => Some(problem),
             Ok(Err(_)) => Some(fault()),
@@ -263,6 +272,7 @@ fn show_policy(snapshot: &Snapshot, config: &Config, policy: &Policy) -> Option<
         max_s: policy.duration.max_s,
         choices_s: policy.duration.choices_s.clone(),
         ticket_required: policy.ticket.required,
+        ticket_verified: policy.ticket.verified != Verified::Never,
         one_click: policy.one_click,
         end_guarantee: promises.guarantee,
         end_limits: promises.limits,

@@ -9,21 +9,28 @@ use ticketgate_access::session::Right;
 use ticketgate_directory::Directory;
 use ticketgate_ledger::Change;
 use ticketgate_protocol::api::Notice;
-use ticketgate_protocol::ids::DirectoryId;
+use ticketgate_protocol::ids::{DirectoryId, PsaId};
+use ticketgate_psa::Psa;
 
 use super::{Broker, records};
 
-/// Makes the connector of a configured directory.
-pub trait BuildDirectory: Send + Sync {
-    /// The connector, or why there can be none, in one sentence.
+/// Makes the connectors of what is configured.
+pub trait BuildConnectors: Send + Sync {
+    /// A directory's connector, or why there can be none, in one sentence.
     ///
     /// # Errors
     /// One sentence for the person who wrote the configuration.
-    fn build(
+    fn directory(
         &self,
         directory: &config::Directory,
         known_rights: BTreeSet<Right>,
     ) -> Result<Arc<dyn Directory>, String>;
+
+    /// A ticket system's connector, or why there can be none, in one sentence.
+    ///
+    /// # Errors
+    /// One sentence for the person who wrote the configuration.
+    fn psa(&self, psa: &config::Psa) -> Result<Arc<dyn Psa>, String>;
 }
 
 /// The settings in force.
@@ -32,6 +39,8 @@ pub struct Snapshot {
     pub config: Option<Config>,
     /// A connector per directory.
     pub directories: BTreeMap<DirectoryId, Arc<dyn Directory>>,
+    /// A connector per ticket system; none for one that could not be connected, which the notices tell.
+    pub psas: BTreeMap<PsaId, Arc<dyn Psa>>,
     /// What everybody should know about the configuration.
     pub notices: Vec<Notice>,
 }
@@ -41,6 +50,7 @@ impl Snapshot {
         Self {
             config: None,
             directories: BTreeMap::new(),
+            psas: BTreeMap::new(),
             notices: vec![error("The broker has not read a configuration yet.")],
         }
     }
@@ -106,6 +116,7 @@ impl Broker {
         self.replace(Snapshot {
             config: old.config.clone(),
             directories: old.directories.clone(),
+            psas: old.psas.clone(),
             notices: vec![error(&format!("{text} Run `ticketgate check` for all of them."))],
         });
     }
@@ -119,8 +130,10 @@ impl Broker {
                 .values()
                 .filter(|p| p.directory == *id)
                 .flat_map(|p| p.rights.iter().cloned());
-            let connector =
-                self.build.build(directory, rights.collect()).map_err(|e| format!("directory {id}: {e}"))?;
+            let connector = self
+                .build
+                .directory(directory, rights.collect())
+                .map_err(|e| format!("directory {id}: {e}"))?;
             directories.insert(id.clone(), connector);
         }
         let mut notices: Vec<_> = config
@@ -148,7 +161,33 @@ impl Broker {
                 notices.push(error(&format!("{left} They cannot be ended: put it back until they are.")));
             }
         }
-        Ok(Snapshot { config: Some(config), directories, notices })
+        let psas = self.psas(&config, &old, &mut notices);
+        Ok(Snapshot { config: Some(config), directories, psas, notices })
+    }
+
+    /// A connector per ticket system: the one before, with its connections and what it was told for a while, where nothing about
+    /// it has changed. One that cannot be made stops what asks it, and nothing else: open sessions have to end.
+    fn psas(
+        &self,
+        config: &Config,
+        old: &Snapshot,
+        notices: &mut Vec<Notice>,
+    ) -> BTreeMap<PsaId, Arc<dyn Psa>> {
+        let mut psas = BTreeMap::new();
+        for (id, settings) in &config.psas {
+            let unchanged = old.config.as_ref().and_then(|c| c.psas.get(id)) == Some(settings);
+            let connector = match old.psas.get(id).filter(|_| unchanged) {
+                Some(connector) => Ok(Arc::clone(connector)),
+                None => self.build.psa(settings),
+            };
+            match connector {
+                Ok(connector) => drop(psas.insert(id.clone(), connector)),
+                Err(why) => notices.push(error(&format!(
+                    "The ticket system {id} cannot be asked, so no policy that verifies its tickets grants anything: {why}"
+                ))),
+            }
+        }
+        psas
     }
 
     fn replace(&self, snapshot: Snapshot) {

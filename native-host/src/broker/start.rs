@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::clock::{BrokerClock, System};
 use super::connectors::Connectors;
-use super::{Broker, BuildDirectory, aside, listen};
+use super::{Broker, BuildConnectors, aside, listen};
 use crate::places::Places;
 
 /// How often the configuration file is looked at. A look is one `stat`.
@@ -93,7 +93,7 @@ pub async fn start(places: &Places, role: Role) -> Result<Started, StartError> {
 pub async fn start_with(
     places: &Places,
     role: Role,
-    connectors: Arc<dyn BuildDirectory>,
+    connectors: Arc<dyn BuildConnectors>,
 ) -> Result<Started, StartError> {
     let lock = lock_state(places)?;
     let ledger = aside::open(places).await?;
@@ -127,7 +127,7 @@ pub(super) async fn bring_up(
     role: Role,
     ledger: SqliteLedger,
     lock: File,
-    connectors: Arc<dyn BuildDirectory>,
+    connectors: Arc<dyn BuildConnectors>,
 ) -> Result<Started, StartError> {
     let ledger = crate::faults::ledger(Arc::new(ledger));
     let clock = BrokerClock::new(crate::faults::time(System));

@@ -10,6 +10,7 @@ mod refusals;
 mod restarts;
 mod spellings;
 mod strays;
+mod tickets;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -22,9 +23,10 @@ use ticketgate_access::session::Right;
 use ticketgate_ledger::{AuditQuery, Ledger, SqliteLedger};
 use ticketgate_protocol::api::{Activate, EndAll, EndCause, PasswordWanted, Session, State};
 use ticketgate_protocol::ids::{CustomerId, IdempotencyKey, PolicyId};
-use ticketgate_protocol::problem::Code;
+use ticketgate_protocol::problem::{Code, Problem};
 
-use self::model::{Model, Mood, OneDirectory, Refusing, TestClock};
+use self::model::{Model, Mood, One, Refusing, TestClock};
+use self::tickets::Scripted;
 use super::{Broker, Caller, Clock};
 
 const ADMINS: &str = "CN=Domain Admins,CN=Users,DC=acme,DC=example";
@@ -58,6 +60,7 @@ fn configuration() -> String {
 struct World {
     broker: Arc<Broker>,
     directory: Arc<Model>,
+    psa: Arc<Scripted>,
     clock: Arc<TestClock>,
     ledger: Arc<dyn Ledger>,
     refusing: Arc<Refusing>,
@@ -89,9 +92,11 @@ impl World {
             times: AtomicU32::new(u32::MAX),
             readable: AtomicU32::new(u32::MAX),
         });
-        let broker = Broker::new(refusing.clone(), clock.clone(), Arc::new(OneDirectory(directory.clone())));
+        let psa = Arc::new(Scripted::default());
+        let one = One { directory: directory.clone(), psa: psa.clone() };
+        let broker = Broker::new(refusing.clone(), clock.clone(), Arc::new(one));
         broker.load_settings(&configuration()).await.unwrap();
-        Self { broker, directory, clock, ledger, refusing, folder }
+        Self { broker, directory, psa, clock, ledger, refusing, folder }
     }
 
     /// The process dies and another one starts on the same state.
@@ -112,6 +117,10 @@ impl World {
     }
 
     async fn try_activate(&self, policy: &str, key: &str, seconds: i64) -> Result<Session, Code> {
+        self.wish(policy, key, seconds).await.map_err(|p| p.code)
+    }
+
+    async fn wish(&self, policy: &str, key: &str, seconds: i64) -> Result<Session, Problem> {
         let wish = Activate {
             customer: Some(CustomerId::new("acme").unwrap()),
             policy: PolicyId::new(policy).unwrap(),
@@ -120,7 +129,7 @@ impl World {
             ticket: Some(ticketgate_protocol::ticket::Ticket { number: "4711".into(), ..Default::default() }),
         };
         let caller = self.caller("tech1");
-        self.broker.activate(&caller, &IdempotencyKey::new(key).unwrap(), &wish).await.map_err(|p| p.code)
+        self.broker.activate(&caller, &IdempotencyKey::new(key).unwrap(), &wish).await
     }
 
     async fn activate(&self, policy: &str, key: &str) -> Session {

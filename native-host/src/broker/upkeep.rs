@@ -229,6 +229,7 @@ impl Broker {
                 finding
             }));
         }
+        findings.extend(self.check_ticket_systems(&snapshot).await);
         findings.extend(self.strays(&snapshot).await);
         Ok(findings)
     }

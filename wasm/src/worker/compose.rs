@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use chrono::{DateTime, Utc};
-use ticketgate_protocol::api::Overview;
+use ticketgate_protocol::api::{Overview, Policy};
 use ticketgate_protocol::ids::CustomerId;
 use ticketgate_protocol::problem::Code;
 use ticketgate_protocol::text::REASON_MAX;
@@ -156,8 +156,7 @@ impl Worker {
                 shown.is_some_and(super::pages::Found::customer_is_guessed),
             ),
             policies: form.customer.as_ref().map(|c| policy_choices(form, overview, c)).unwrap_or_default(),
-            policy_mark: (form.policy_by == Chosen::Memory)
-                .then(|| Note { tone: Tone::Calm, text: "as last time".into() }),
+            policy_mark: policy_mark(form, policy),
             durations: policy
                 .map(|p| {
                     durations(p)
@@ -292,6 +291,17 @@ pub(super) fn limits_text(guarantee: &str, limits: &str) -> String {
     format!("{guarantee} {limits}").trim().to_owned()
 }
 
+/// How the policy was chosen, and what happens before it grants.
+fn policy_mark(form: &Form, policy: Option<&Policy>) -> Option<Note> {
+    let text = match (form.policy_by == Chosen::Memory, policy.is_some_and(|p| p.ticket_verified)) {
+        (true, true) => "as last time · the ticket is verified first",
+        (true, false) => "as last time",
+        (false, true) => "the ticket is verified first",
+        (false, false) => return None,
+    };
+    Some(Note { tone: Tone::Calm, text: text.into() })
+}
+
 fn notices(overview: &Overview) -> Vec<Note> {
     let tone = |level: &str| match level {
         "error" => Tone::Red,
@@ -311,7 +321,7 @@ fn customer_choices(form: &Form, overview: &Overview) -> Vec<Choice> {
 }
 
 fn policy_choices(form: &Form, overview: &Overview, customer: &CustomerId) -> Vec<Choice> {
-    let choice = |p: &ticketgate_protocol::api::Policy| Choice {
+    let choice = |p: &Policy| Choice {
         label: p.name.clone(),
         intent: Intent::PickPolicy { policy: Some(p.id.clone()) },
         chosen: form.policy.as_ref() == Some(&p.id),

@@ -135,6 +135,7 @@ pub(super) fn steps_after(problem: &Problem) -> Vec<Step> {
         | Code::NotDelegated
         | Code::UnknownRight
         | Code::NameClash
+        | Code::TicketUnverified
         | Code::BadConfiguration => "ticketgate check",
         _ => "",
     };

@@ -191,7 +191,7 @@ pub struct FormView {
     pub customer_mark: Option<Note>,
     /// Policies of the customer.
     pub policies: Vec<Choice>,
-    /// A mark beside the policy (`as last time`).
+    /// A mark beside the policy (`as last time`, `the ticket is verified first`).
     pub policy_mark: Option<Note>,
     /// Durations of the policy.
     pub durations: Vec<Choice>,

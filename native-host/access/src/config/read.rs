@@ -16,6 +16,7 @@ use std::fmt;
 use toml::de::DeTable;
 
 use self::links::Drafts;
+pub(crate) use self::psa::host as host_of;
 use self::tree::{Notes, Section};
 use super::Config;
 

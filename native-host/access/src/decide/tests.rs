@@ -102,6 +102,15 @@ fn ask(who: &str, wish: &Activate) -> Result<Granted, Problem> {
     decide(&configuration(), &technician(who), wish, DecisionFacts { now: now() })
 }
 
+fn extended(
+    config: &Config,
+    session: &Session,
+    by_s: i64,
+    now: DateTime<Utc>,
+) -> Result<DateTime<Utc>, Problem> {
+    decide_extension(config, session, by_s, now).map(|extended| extended.until)
+}
+
 fn refusal(who: &str, wish: &Activate) -> Code {
     ask(who, wish).unwrap_err().code
 }
@@ -254,8 +263,8 @@ fn an_extension_moves_the_end_and_stops_at_the_maximum() {
     let config = configuration();
     let mut session = session(&config);
     let later = now() + TimeDelta::minutes(50);
-    assert_eq!(decide_extension(&config, &session, 1800, later), Ok(now() + TimeDelta::minutes(90)));
-    assert_eq!(decide_extension(&config, &session, 86_400, later), Ok(now() + TimeDelta::hours(4)));
+    assert_eq!(extended(&config, &session, 1800, later), Ok(now() + TimeDelta::minutes(90)));
+    assert_eq!(extended(&config, &session, 86_400, later), Ok(now() + TimeDelta::hours(4)));
     session.until = session.latest_end;
     assert_eq!(decide_extension(&config, &session, 1, later).unwrap_err().code, Code::AtMaximum);
 }
@@ -300,7 +309,7 @@ fn an_extension_asks_the_policy_again() {
     );
     assert_eq!(code(&shorter, &active, 60, later), Code::AtMaximum);
     let longer = edited("max = \"4h\"", "max = \"8h\"");
-    assert_eq!(decide_extension(&longer, &active, 86_400, later), Ok(active.latest_end));
+    assert_eq!(extended(&longer, &active, 86_400, later), Ok(active.latest_end));
 }
 
 #[test]
@@ -346,7 +355,7 @@ proptest! {
         let mut at = now();
         for (by_s, pass) in steps {
             at += TimeDelta::seconds(pass);
-            if let Ok(until) = decide_extension(&config, &session, by_s, at) {
+            if let Ok(until) = extended(&config, &session, by_s, at) {
                 prop_assert!(at < session.until && session.until < until && until <= now() + TimeDelta::hours(4));
                 session.until = until;
             }

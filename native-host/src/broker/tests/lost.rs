@@ -146,7 +146,7 @@ impl State {
 
     async fn start(&self) -> Result<Started, StartError> {
         let directory = Model::new(TestClock::new());
-        start_with(&self.places, Role::Serve, Arc::new(OneDirectory(directory))).await
+        start_with(&self.places, Role::Serve, Arc::new(One::only(directory))).await
     }
 
     /// What a broker that starts here says, and has on record of it.

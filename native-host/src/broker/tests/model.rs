@@ -13,8 +13,10 @@ use ticketgate_access::session::{Account, Right};
 use ticketgate_credentials::Secret;
 use ticketgate_directory::{Directory, DirectoryError, ListedAccount, Listing, Promises, RightUse};
 use ticketgate_protocol::api::{Finding, Mode};
+use ticketgate_psa::Psa;
 
-use crate::broker::{BuildDirectory, Clock};
+use super::tickets::Scripted;
+use crate::broker::{BuildConnectors, Clock};
 
 /// What the next calls of a directory do instead of working.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +39,8 @@ pub(super) struct Model {
     pub(super) accounts: Mutex<BTreeMap<String, ObservedAccount>>,
     pub(super) passwords: Mutex<BTreeMap<String, String>>,
     pub(super) steps: Mutex<Vec<&'static str>>,
+    /// How often it was looked at.
+    pub(super) looks: AtomicU32,
     pub(super) mood: Mutex<Mood>,
     pub(super) skew: Mutex<TimeDelta>,
     clock: Arc<TestClock>,
@@ -48,6 +52,7 @@ impl Model {
             accounts: Mutex::default(),
             passwords: Mutex::default(),
             steps: Mutex::default(),
+            looks: AtomicU32::new(0),
             mood: Mutex::new(Mood::Well),
             skew: Mutex::new(TimeDelta::zero()),
             clock,
@@ -165,6 +170,7 @@ impl Model {
 #[async_trait]
 impl Directory for Model {
     async fn observe(&self, account: &Account) -> Result<Observed, DirectoryError> {
+        self.looks.fetch_add(1, Ordering::SeqCst);
         while *self.mood.lock().unwrap() == Mood::Held {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
@@ -233,11 +239,26 @@ impl Directory for Model {
     }
 }
 
-pub(super) struct OneDirectory(pub(super) Arc<Model>);
+/// One directory and one ticket system, however many are configured.
+pub(super) struct One {
+    pub(super) directory: Arc<Model>,
+    pub(super) psa: Arc<Scripted>,
+}
 
-impl BuildDirectory for OneDirectory {
-    fn build(&self, _: &config::Directory, _: BTreeSet<Right>) -> Result<Arc<dyn Directory>, String> {
-        Ok(self.0.clone())
+impl One {
+    /// With a ticket system that nobody asks.
+    pub(super) fn only(directory: Arc<Model>) -> Self {
+        Self { directory, psa: Arc::default() }
+    }
+}
+
+impl BuildConnectors for One {
+    fn directory(&self, _: &config::Directory, _: BTreeSet<Right>) -> Result<Arc<dyn Directory>, String> {
+        Ok(self.directory.clone())
+    }
+
+    fn psa(&self, psa: &config::Psa) -> Result<Arc<dyn Psa>, String> {
+        self.psa.connected(&psa.id)
     }
 }
 

@@ -85,7 +85,7 @@ async fn a_directory_that_left_the_configuration_is_kept_for_its_open_sessions_a
     let broker = Broker::new(
         world.refusing.clone(),
         world.clock.clone(),
-        Arc::new(OneDirectory(Arc::clone(&world.directory))),
+        Arc::new(One::only(Arc::clone(&world.directory))),
     );
     broker.load_settings(OTHER).await.unwrap();
     let notices = broker.settings().notices.clone();

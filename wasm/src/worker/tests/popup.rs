@@ -440,3 +440,15 @@ fn a_trouble_names_its_command_once() {
     assert_eq!(trouble.steps[0].text, "Start it with `ticketgate broker`.");
     assert_eq!(trouble.steps.len(), 2);
 }
+
+#[test]
+fn a_policy_whose_ticket_is_verified_says_so_before_the_click() {
+    for (verified, expected) in [(json!(false), None), (json!(true), Some("the ticket is verified first"))] {
+        let mut one = policy("acme-domain-admin", "Domain Admin", "acme", true);
+        one["ticket_verified"] = verified;
+        let mut play = Play::with(with(overview(&[]), json!({"policies": [one]})));
+        play.show_ticket("4711", "Acme Corp").open_popup();
+        let mark = play.view().form.as_ref().unwrap().policy_mark.as_ref().map(|mark| mark.text.clone());
+        assert_eq!(mark.as_deref(), expected);
+    }
+}

@@ -228,14 +228,9 @@ fn conditions(section: &Section<'_>, notes: &mut Notes) -> Conditions {
         found.ticket = ticket(&section, notes);
         found.asks_psa =
             (found.ticket.verified != Verified::Never).then(|| section.line_of("verified", notes));
-        for (key, asked) in [
-            ("verified", found.ticket.verified != Verified::Never),
-            ("end_when_closed", found.ticket.end_when_closed),
-        ] {
-            if asked {
-                found.unmet.push(format!("ticket.{key}"));
-                lines.push(section.line_of(key, notes));
-            }
+        if found.ticket.end_when_closed {
+            found.unmet.push("ticket.end_when_closed".into());
+            lines.push(section.line_of("end_when_closed", notes));
         }
     }
     if section.has("approval") {

@@ -135,7 +135,7 @@ fn fault_of(url: &str) -> Option<&'static str> {
 }
 
 /// The host of an address, without user and port.
-pub(super) fn host(url: &str) -> Option<&str> {
+pub(crate) fn host(url: &str) -> Option<&str> {
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))?;
     let authority = rest.split('/').next()?;
     let (host, port) = match authority.rsplit_once(':') {

@@ -110,15 +110,24 @@ fn the_example_is_read_without_fault_or_warning() {
 
 #[test]
 fn the_examples_commented_conditions_are_right_as_well() {
+    let verified = "ticket = { required = true, verified = \"always\", must_be_mine = true }";
+    let text = EXAMPLE.replace(&format!("# {verified}"), verified);
+    let config = read(&text).unwrap_or_else(|faults| panic!("{faults}"));
+    let policy = config.policies.get(&"acme-printers".parse().unwrap()).unwrap();
+    assert!(
+        policy.unmet.is_empty() && policy.ticket.verified == Verified::Always && policy.ticket.must_be_mine
+    );
+    assert_eq!(config.warnings, []);
+    let at_closing = "ticket = { required = true, verified = \"always\", end_when_closed = true }";
     let text = EXAMPLE
-        .replace("# ticket = {", "ticket = {")
+        .replace(&format!("# {at_closing}"), at_closing)
         .replace("# approval =", "approval =")
         .replace("# passkey", "passkey");
     let config = read(&text).unwrap_or_else(|faults| panic!("{faults}"));
     let policy = config.policies.get(&"acme-printers".parse().unwrap()).unwrap();
-    assert_eq!(policy.unmet, ["ticket.verified", "ticket.end_when_closed", "approval", "passkey"]);
+    assert_eq!(policy.unmet, ["ticket.end_when_closed", "approval", "passkey"]);
     assert_eq!(config.warnings.len(), 1, "{:?}", config.warnings);
-    assert_eq!(config.warnings[0].line, line_with(&text, "verified"));
+    assert_eq!(config.warnings[0].line, line_with(&text, at_closing));
 }
 
 #[test]
