@@ -363,7 +363,8 @@
 
   /** @param {PageTransitionEvent} event */
   function onPageShow(event) {
-    if (event.persisted) void arrive();
+    // A page can make such events of its own, as many as it likes, and each would cost the worker a message.
+    if (event.isTrusted && event.persisted) void arrive();
   }
 
   /** @type {Listener} */
