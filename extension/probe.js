@@ -436,6 +436,9 @@
   }
 
   async function arrive() {
+    // Out of the browser's "back" cache the button still stands, with a token that the worker does not know any more.
+    shows = null;
+    button?.hide();
     const told = await send({ page: "arrived" });
     if (stopped) return;
     if (questions) quiet();
