@@ -363,7 +363,8 @@
 
   /** @param {PageTransitionEvent} event */
   function onPageShow(event) {
-    if (event.persisted) void arrive();
+    // A page can make such events of its own, as many as it likes, and each would cost the worker a message.
+    if (event.isTrusted && event.persisted) void arrive();
   }
 
   /** @type {Listener} */
@@ -435,6 +436,9 @@
   }
 
   async function arrive() {
+    // Out of the browser's "back" cache the button still stands, with a token that the worker does not know any more.
+    shows = null;
+    button?.hide();
     const told = await send({ page: "arrived" });
     if (stopped) return;
     if (questions) quiet();
