@@ -141,14 +141,16 @@ pub(super) fn fits<'a>(rule: &'a AddressRule, parts: Parts<'a>) -> Option<Names<
     Some(names)
 }
 
-/// The first value of a query parameter.
+/// The value of a query parameter. One that comes twice with another value has none: some servers take the first, some the last.
 fn parameter<'q>(query: &'q str, name: &str, separators: &str, any_case: bool) -> Option<Cow<'q, str>> {
-    query.split(|c| separators.chars().any(|separator| separator == c)).find_map(|pair| {
+    let mut values = query.split(|c| separators.chars().any(|separator| separator == c)).filter_map(|pair| {
         let (key, value) = pair.split_once('=')?;
         let key = decode(key, true);
         let same = if any_case { key.eq_ignore_ascii_case(name) } else { key == name };
         same.then(|| decode(value, true))
-    })
+    });
+    let first = values.next()?;
+    values.all(|value| value == first).then_some(first)
 }
 
 /// Undoes percent-encoding (and `+` for a space in a query). What is not valid UTF-8 afterwards is replaced.
@@ -286,6 +288,8 @@ mod tests {
             ("https://a.example/x/t?id=5", false),
             ("https://a.example/t/5?id=5", false),
             ("https://a.example/t?id=5x", false),
+            ("https://a.example/t?id=5&id=5", true),
+            ("https://a.example/t?id=5&x=1&id=7", false),
             ("https://a.example/t?id=new", false),
             ("https://a.example/t?ID=5", false),
             ("https://a.example/t", false),
