@@ -27,6 +27,8 @@ const BASE: &str = "http://ticketgate";
 /// A client bound to the socket: whatever an address says, nothing else can be meant.
 pub(super) fn http(endpoint: &Endpoint) -> Result<reqwest::Client, Problem> {
     let Endpoint::Socket(path) = endpoint;
+    // With ticket systems in the binary every client is one that could speak TLS, and none is made without a provider.
+    super::starting::install_tls_provider();
     let builder = reqwest::Client::builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
