@@ -292,9 +292,17 @@ function customerField(form) {
     "div",
     { key: "customer", class: "field" },
     h("label", { for: "customer" }, "Customer", mark(form.customer_mark)),
+    form.suggested.length > 0 &&
+      h(
+        "fieldset",
+        { key: "suggested", class: "suggested" },
+        h("legend", {}, "Suggested"),
+        pills("suggested", form.suggested),
+      ),
     h(
       "select",
       {
+        key: "select",
         id: "customer",
         chosen: String(chosen),
         onchange: (/** @type {any} */ event) => {
@@ -314,16 +322,21 @@ function choices(name, label, all, note) {
     "fieldset",
     { key: name, class: "field" },
     h("legend", {}, label, mark(note)),
-    h(
-      "div",
-      { class: "pills" },
-      ...all.map((choice) =>
-        h(
-          "label",
-          { key: choice.label, class: "pill" },
-          h("input", { type: "radio", name, checked: choice.chosen, onchange: () => send(choice.intent) }),
-          h("span", {}, choice.label),
-        ),
+    pills(name, all),
+  );
+}
+
+/** @param {string} name @param {Choice[]} all */
+function pills(name, all) {
+  return h(
+    "div",
+    { class: "pills" },
+    ...all.map((choice) =>
+      h(
+        "label",
+        { key: choice.label, class: "pill" },
+        h("input", { type: "radio", name, checked: choice.chosen, onchange: () => send(choice.intent) }),
+        h("span", {}, choice.label),
       ),
     ),
   );

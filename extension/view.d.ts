@@ -50,6 +50,7 @@ export type FormView = {
   number_required: boolean;
   customers: Choice[];
   customer_mark: Note | null;
+  suggested: Choice[];
   policies: Choice[];
   policy_mark: Note | null;
   durations: Choice[];

@@ -4,6 +4,7 @@
 mod arguments;
 mod audit;
 mod broker;
+mod customers;
 mod removal;
 mod secret;
 mod sessions;
@@ -106,6 +107,7 @@ fn run(arguments: Arguments, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         Command::Sessions(which) => runtime.block_on(sessions::list(&mut terminal, which)),
         Command::Password(which) => runtime.block_on(sessions::password(&mut terminal, which)),
         Command::Audit(what) => runtime.block_on(audit::run(&mut terminal, what)),
+        Command::Customers(what) => runtime.block_on(customers::run(&mut terminal, what)),
         Command::Secret(what) => secret::run(&mut terminal, what),
         Command::Install(how) => runtime.block_on(removal::install(&mut terminal, &how)),
         Command::Uninstall(how) => runtime.block_on(removal::uninstall(&mut terminal, &how)),

@@ -138,6 +138,9 @@ pub struct Customer {
     /// Other ways in which the PSA may write it.
     #[serde(default)]
     pub aliases: Vec<String>,
+    /// The domains of its people's e-mail addresses, in lower case. Each is one customer's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub domains: Vec<String>,
 }
 
 /// A policy, as offered to a technician. Names no server, group or path.

@@ -4,6 +4,7 @@
 //! - [`native`]: frames between the extension and the relay over native messaging.
 //! - [`api`]: bodies between relay or command line and the broker (HTTP + JSON).
 //! - [`problem`]: errors with a stable code, a plain sentence and a remedy.
+//! - [`likeness`]: which names of customers are alike, for suggestions on both sides.
 //! - [`tree`]: how the WASM core reads and writes all of these, small.
 //!
 //! Wire types are plain and permissive in what they hold; whoever receives one checks it once
@@ -12,6 +13,7 @@
 
 pub mod api;
 pub mod ids;
+pub mod likeness;
 pub mod native;
 pub mod page;
 pub mod problem;

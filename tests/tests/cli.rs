@@ -209,3 +209,89 @@ fn a_relay_starts_a_broker_when_none_runs() -> Outcome {
     assert!(product.cli(&["status"])?.succeeded());
     Ok(())
 }
+
+#[test]
+fn companies_are_compared_with_customers_and_nothing_is_written() -> Outcome {
+    let configuration = Configuration::empty()
+        .customer("acme", "Acme Corp", &["ACME"])
+        .customer("globex", "Globex", &[])
+        .with("[[psa]]\nid = \"rt\"\nkind = \"request_tracker\"\nurl = \"http://127.0.0.1:9\"\nsecret = { env = \"NONE\" }\n");
+    let product = Product::install(&configuration)?;
+    let before = std::fs::read(product.config())?;
+    let file = product.folder().join("companies.csv");
+    let path = file.to_str().expect("a path");
+    std::fs::write(
+        &file,
+        "\u{feff}Company ID;Company Name;Domain\r\n19;acme corp;acme.example\r\n27;Hooli GmbH;hooli.example\r\n31;\"Acme; HQ\";\r\n",
+    )?;
+    let import = ["customers", "import", "--psa", "rt", "--csv", path];
+    let said = product.cli(&import)?;
+    assert!(said.succeeded(), "{said:?}");
+    for part in [
+        "# 1 new, 1 to be completed, 1 unclear, 0 need nothing.",
+        "[[customer]]\nid = \"hooli\"\nname = \"Hooli GmbH\"\ndomains = [\"hooli.example\"]\npsa = { rt = [\"27\"] }",
+        "# acme (Acme Corp)\n#   domains = [\"acme.example\"]\n#   psa = { rt = [\"19\"] }",
+        "# Acme; HQ (31): no customer has this name, but one like it.",
+    ] {
+        assert!(said.stdout.contains(part), "{part} is missing: {}", said.stdout);
+    }
+    let json = product.cli_json(&import)?;
+    assert_eq!(
+        (&json["new"][0]["id"], &json["unclear"][0]["customers"]),
+        (&json!("hooli"), &json!(["acme"]))
+    );
+    // What was printed is a configuration.
+    std::fs::write(product.config(), format!("{}\n{}", configuration.text(), said.stdout))?;
+    assert_eq!(product.cli_json(&import)?["known"], 1, "the new one is known now");
+    std::fs::write(product.config(), &before)?;
+
+    std::fs::write(&file, "id,name\n1,Acme\n2,\n")?;
+    for (arguments, code, part) in [
+        (&["customers", "import", "--psa", "rt", "--csv", path][..], 2, "line 3: the name is empty"),
+        (
+            &["customers", "import", "--psa", "cw", "--csv", path],
+            2,
+            "no [[psa]] of the configuration has the id \"cw\"; there is: rt",
+        ),
+        (
+            &["customers", "import", "--csv", path, "--name-column", "Firma"],
+            2,
+            "no column is called \"Firma\"",
+        ),
+        (&["customers", "import", "--csv", "/nowhere.csv"], 2, "/nowhere.csv cannot be read"),
+        (&["customers", "import"], 2, "Usage"),
+        (&["customers", "import", "--psa", "rt", "--id-column", "1"], 2, "--csv"),
+        (&["customers", "import", "--psa", "rt"], 2, "Request Tracker \"rt\""),
+    ] {
+        let said = product.cli(arguments)?;
+        assert_eq!(said.code, Some(code), "{said:?}");
+        assert!(said.stderr.contains(part) && said.stdout.is_empty(), "{part}: {said:?}");
+    }
+    assert_eq!(std::fs::read(product.config())?, before);
+    Ok(())
+}
+
+#[test]
+fn companies_that_a_customer_was_picked_for_are_listed_with_the_alias_to_add() -> Outcome {
+    let ad = SambaAd::start(Options::default())?;
+    let configuration = Configuration::standard(&ad).broker("administrators = [\"tech1\"]");
+    let product = Product::start(&configuration)?;
+    let said = product.cli(&["customers", "unmatched"])?;
+    assert!(said.succeeded() && said.stdout.starts_with("Every company"), "{said:?}");
+    for company in ["Acme (HQ)", "acme  corp"] {
+        let mut wish = ticketgate_tests::product::asking::wish("acme-burner");
+        wish["ticket"] = json!({"system": "request-tracker", "number": "4711", "customer": company});
+        product.granted(&wish)?;
+    }
+    let said = product.cli(&["customers", "unmatched"])?;
+    assert!(said.stdout.contains("“Acme (HQ)” once"), "{said:?}");
+    assert!(said.stdout.contains("\naliases = [\"ACME\", \"Acme (HQ)\"]"), "{said:?}");
+    let found = product.cli_json(&["customers", "unmatched"])?;
+    assert_eq!(found["customers"][0]["customer"], "acme", "{found}");
+    // Pasted, it is known.
+    product
+        .configure(&configuration.replace("aliases = [\"ACME\"]", "aliases = [\"ACME\", \"Acme (HQ)\"]")?)?;
+    assert!(product.cli(&["customers", "unmatched"])?.stdout.starts_with("Every company"));
+    product.cli(&["end-all", "--customer", "acme"])?;
+    Ok(())
+}

@@ -347,6 +347,53 @@ fn every_state_of_the_popup_is_clear_in_both_schemes_and_zoomed() -> Outcome {
 }
 
 #[test]
+fn whose_a_ticket_is_can_be_told_or_picked_in_both_schemes_and_zoomed() -> Outcome {
+    let mut stage = Stage::open()?;
+    let mut known = overview(&json!([]));
+    known["ok"]["customers"] = json!([
+        {"id": "acme", "name": "Acme Corp", "domains": ["acme.example"]},
+        {"id": "acme-bakery", "name": "Acme Bakery & Confectionery International Ltd"},
+        {"id": "acme-west", "name": "Acme West"},
+        {"id": "globex", "name": "Globex"},
+    ]);
+    stage.host.answer("overview", known)?;
+    let (_page, tab) = stage.ticket("desk.example", "4714", "Acme (HQ)")?;
+    let popup = stage.popup(tab)?;
+    popup.wait_for_control("radio", "Acme West")?;
+    stage.picture(
+        &popup,
+        "popup-suggestions",
+        &["the ticket says “Acme (HQ)”: pick the customer", "Acme Corp"],
+    )?;
+    popup.click("radio", "Acme Corp")?;
+    let ended = json!({"state": "ended", "ended_at": {"$now": 0}, "ticket": null});
+    let over = json!({"session": session("1a", 3480, &ended), "clipboard": {"state": "not_needed"}});
+    stage.host.answer("activate", json!({"ok": over}))?;
+    // A click on a form that is being drawn anew does not count; a person clicks again.
+    until("the choice to be remembered", LIMIT, || {
+        if popup.text()?.contains("as you chose for") {
+            return Ok(true);
+        }
+        if let Some(button) = popup.control("button", "Activate Domain Admin for 1 h")? {
+            popup.click_node(&button)?;
+        }
+        Ok(false)
+    })?;
+    popup.close()?;
+    let (_page, tab) = stage.ticket("desk.example", "4715", "Acme (HQ)")?;
+    let popup = stage.popup(tab)?;
+    stage.picture(&popup, "popup-chosen-before", &["as you chose for “Acme (HQ)”: check"])?;
+    popup.close()?;
+    let long = "Acme Corporation, Headquarters and all of its other Offices (Northern Region)";
+    let (_page, tab) = stage.ticket("desk.example", "4716", long)?;
+    let popup = stage.popup(tab)?;
+    stage.picture(&popup, "popup-suggestions-long", &["the ticket says", "pick the customer"])?;
+    popup.close()?;
+    assert!(stage.wrong.is_empty(), "{}", stage.wrong.join("\n"));
+    Ok(())
+}
+
+#[test]
 fn the_settings_and_the_button_in_the_page_are_clear_in_both_schemes() -> Outcome {
     let mut stage = Stage::open()?;
     let settings = stage.browser.page(&stage.browser.extension_url("options.html"))?;

@@ -1,5 +1,6 @@
 //! The checked configuration: what exists once every fault has been ruled out. Reading a file is [`mod@read`]'s work.
 
+mod mail;
 mod psa;
 mod read;
 
@@ -8,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ticketgate_protocol::api::Mode;
 use ticketgate_protocol::ids::{CustomerId, DirectoryId, PolicyId, PsaId, TechnicianId};
 
+pub use self::mail::is_anybodys;
 pub use self::psa::{Psa, PsaKind, TicketNotes, TicketRule, Verified};
 pub(crate) use self::read::host_of;
 pub use self::read::{Fault, Faults, read};

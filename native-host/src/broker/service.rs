@@ -69,7 +69,12 @@ impl Broker {
             technician: technician.clone(),
             now: self.clock.now(),
             customers: customers
-                .map(|c| api::Customer { id: c.id.clone(), name: c.name.clone(), aliases: c.aliases.clone() })
+                .map(|c| api::Customer {
+                    id: c.id.clone(),
+                    name: c.name.clone(),
+                    aliases: c.aliases.clone(),
+                    domains: c.domains.clone(),
+                })
                 .collect(),
             policies,
             sessions,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use ticketgate_protocol::ids::{CustomerId, PolicyId, SessionId, TechnicianId};
+use ticketgate_protocol::ids::{CustomerId, PolicyId, PsaId, SessionId, TechnicianId};
 
 use crate::places::{CONFIG_VARIABLE, SOCKET_VARIABLE, STATE_VARIABLE, Surroundings};
 
@@ -59,6 +59,9 @@ pub(super) enum Command {
     /// Reads, checks and exports the audit log.
     #[command(subcommand)]
     Audit(Audit),
+    /// Says what to write into the configuration so that tickets find their customers; changes nothing.
+    #[command(subcommand)]
+    Customers(Customers),
     /// Keeps the directories' passwords in the operating system's key store, for `password = { keyring = "NAME" }`.
     #[command(subcommand)]
     Secret(Secret),
@@ -172,6 +175,34 @@ pub(super) enum Audit {
         #[arg(long, default_value = "jsonl", value_parser = ["jsonl", "csv"])]
         format: String,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Customers {
+    /// Compares a ticket system's companies with the customers, and prints TOML for those that are new and what others lack.
+    Import(CustomersImport),
+    /// Lists companies that tickets named and no customer is called, with the aliases to add for those who were picked.
+    Unmatched,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+pub(super) struct CustomersImport {
+    /// The ticket system that is asked, or, with --csv, whose ids the file has.
+    #[arg(long, value_name = "ID")]
+    pub(super) psa: Option<PsaId>,
+    /// Reads this CSV file instead of asking.
+    #[arg(long, value_name = "FILE")]
+    pub(super) csv: Option<PathBuf>,
+    /// The column of ids: its number from 1, or the word over it.
+    #[arg(long, value_name = "COLUMN", requires = "csv")]
+    pub(super) id_column: Option<String>,
+    /// The column of names.
+    #[arg(long, value_name = "COLUMN", requires = "csv")]
+    pub(super) name_column: Option<String>,
+    /// The column of the domains of e-mail addresses.
+    #[arg(long, value_name = "COLUMN", requires = "csv")]
+    pub(super) domain_column: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

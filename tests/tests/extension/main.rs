@@ -3,6 +3,7 @@
 //! the screen reader. The host is scripted where only the browser's side is asked; what it grants is tested elsewhere.
 #![allow(clippy::indexing_slicing, reason = "a test may panic: that is how it fails")]
 
+mod customers;
 mod desk;
 mod keyboard;
 mod notices;

@@ -4,9 +4,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use ticketgate_protocol::text::{NUMBER_MAX, REASON_MAX};
 use ticketgate_protocol::ticket::Ticket;
 
-use super::form::{Form, Source};
+use super::form::{Chosen, Form, Source};
 use super::warnings::{self, About};
-use super::{Asked, Effect, Intent, Purpose, READ_MS, Sender, Tab, Worker};
+use super::{Asked, Effect, Intent, Purpose, READ_MS, Sender, Tab, Worker, customers};
 
 impl Worker {
     pub(super) fn connected(
@@ -103,6 +103,13 @@ impl Worker {
             Intent::CopyPassword { session } => self.copy_password(&session, now, out),
             Intent::PickCustomer { customer } => {
                 if let (Some(form), Some(overview)) = (&mut self.last.form, &self.last.overview) {
+                    // What was chosen before is no longer meant.
+                    if form.customer_by == Chosen::Before
+                        && form.customer != customer
+                        && let Some(company) = form.page.as_ref().and_then(customers::company_of)
+                    {
+                        self.memory.forget_company(&overview.technician, &company);
+                    }
                     form.pick_customer(customer, overview, &self.memory);
                 }
             }

@@ -233,14 +233,14 @@ impl Worker {
         let overview = self.last.overview.as_ref()?;
         let form = Form::new(0, Some(found.ticket.clone()), None, "-".into(), Some(overview), &self.memory);
         let policy = form.policy_in(overview);
-        let is_exact = form.customer_by == Chosen::Ticket;
+        let is_exact = matches!(form.customer_by, Chosen::Ticket | Chosen::Domain | Chosen::Before);
         Some(Meaning {
             ticket: found.ticket.clone(),
             customer: form.customer.clone().filter(|_| is_exact),
             policy: policy.map(|p| p.id.clone()).filter(|_| is_exact),
             duration_s: if is_exact { form.duration_s } else { 0 },
             one_click: is_exact
-                && !found.customer_may_be_chance()
+                && found.is_beyond_doubt(form.customer_by)
                 && policy.is_some_and(|p| p.one_click && form::durations(p).contains(&form.duration_s)),
         })
     }

@@ -3,15 +3,17 @@
 use std::rc::Rc;
 
 use chrono::{DateTime, Utc};
-use ticketgate_protocol::api::{Overview, Policy};
+use ticketgate_protocol::api::{Customer, Overview, Policy};
 use ticketgate_protocol::ids::CustomerId;
 use ticketgate_protocol::problem::Code;
 use ticketgate_protocol::text::REASON_MAX;
 use ticketgate_protocol::ticket::Ticket;
 use ticketgate_protocol::tree::ToTree;
 
+use super::customers::{self, Said};
 use super::form::{Chosen, Form, durations, policies_of};
 use super::job::{Failure, Job};
+use super::pages::Found;
 use super::view::{Allow, Button, Card, Choice, FormView, JobView, Note, TicketLine, Tone, Trouble, View};
 use super::{Effect, Intent, Worker, hosts, link, remaining, trouble};
 use ticketgate_recognise::letters::joined;
@@ -149,12 +151,9 @@ impl Worker {
             number: form.number.clone(),
             number_shown,
             number_required: policy.is_some_and(|p| p.ticket_required),
-            customers: customer_choices(form, overview),
-            customer_mark: customer_mark(
-                form,
-                overview,
-                shown.is_some_and(super::pages::Found::customer_is_guessed),
-            ),
+            customers: overview.customers.iter().map(|c| customer_choice(form, c)).collect(),
+            customer_mark: self.customer_mark(form, overview, shown),
+            suggested: self.suggested(form, overview),
             policies: form.customer.as_ref().map(|c| policy_choices(form, overview, c)).unwrap_or_default(),
             policy_mark: policy_mark(form, policy),
             durations: policy
@@ -181,6 +180,65 @@ impl Worker {
             folded,
             show_button: self.hidden_button(),
         }
+    }
+
+    /// Where the customer comes from.
+    fn customer_mark(&self, form: &Form, overview: &Overview, shown: Option<&Found>) -> Option<Note> {
+        let amber = |text: String| Some(Note { tone: Tone::Amber, text });
+        let is_guessed = shown.is_some_and(Found::customer_is_guessed);
+        let company = form.page.as_ref().and_then(|t| t.customer.as_deref());
+        match form.customer_by {
+            Chosen::Guess => amber("the only one, not named by the ticket: check".into()),
+            Chosen::Ticket if is_guessed => amber("guessed from the ticket: check".into()),
+            Chosen::Ticket => Some(Note { tone: Tone::Good, text: "from the ticket".into() }),
+            Chosen::Domain => {
+                let domain = match self.said(form, overview) {
+                    Said::Domain(_, domain) => domain,
+                    _ => String::new(),
+                };
+                let text = format!("by the address at {domain}");
+                if shown.is_some_and(|found| found.is_beyond_doubt(Chosen::Domain)) {
+                    Some(Note { tone: Tone::Good, text })
+                } else {
+                    amber(text + ": check")
+                }
+            }
+            Chosen::Before => {
+                let text = format!("as you chose for {}", quoted(company.unwrap_or_default()));
+                if is_guessed { amber(text + ": check") } else { Some(Note { tone: Tone::Calm, text }) }
+            }
+            Chosen::Nobody => match (self.said(form, overview), company) {
+                (Said::Several(_), Some(company)) => {
+                    amber(format!("{} may be one of several: pick the customer", quoted(company)))
+                }
+                (Said::Several(_), None) => amber("the addresses are of several: pick the customer".into()),
+                (_, Some(company)) if overview.customers.is_empty() => {
+                    amber(format!("{} is not configured", quoted(company)))
+                }
+                (_, Some(company)) => {
+                    amber(format!("the ticket says {}: pick the customer", quoted(company)))
+                }
+                _ => None,
+            },
+            Chosen::Memory | Chosen::Person => None,
+        }
+    }
+
+    fn said<'a>(&self, form: &Form, overview: &'a Overview) -> Said<'a> {
+        form.page.as_ref().map_or(Said::Nothing, |ticket| customers::said(overview, &self.memory, ticket))
+    }
+
+    /// Suggestions, as long as it is the person who chooses.
+    fn suggested(&self, form: &Form, overview: &Overview) -> Vec<Choice> {
+        let Some(ticket) = form.page.as_ref().filter(|page| page.number == form.number.trim()) else {
+            return Vec::new();
+        };
+        if !matches!(form.customer_by, Chosen::Nobody | Chosen::Person) {
+            return Vec::new();
+        }
+        let ids = customers::suggested(overview, &self.memory, ticket);
+        let find = |id: &CustomerId| overview.customers.iter().find(|c| c.id == *id);
+        ids.iter().filter_map(find).map(|c| customer_choice(form, c)).collect()
     }
 
     fn is_asked_to_activate(&self) -> bool {
@@ -311,13 +369,12 @@ fn notices(overview: &Overview) -> Vec<Note> {
     overview.notices.iter().map(|n| Note { tone: tone(&n.level), text: n.text.clone() }).collect()
 }
 
-fn customer_choices(form: &Form, overview: &Overview) -> Vec<Choice> {
-    let choice = |c: &ticketgate_protocol::api::Customer| Choice {
-        label: c.name.clone(),
-        intent: Intent::PickCustomer { customer: Some(c.id.clone()) },
-        chosen: form.customer.as_ref() == Some(&c.id),
-    };
-    overview.customers.iter().map(choice).collect()
+fn customer_choice(form: &Form, customer: &Customer) -> Choice {
+    Choice {
+        label: customer.name.clone(),
+        intent: Intent::PickCustomer { customer: Some(customer.id.clone()) },
+        chosen: form.customer.as_ref() == Some(&customer.id),
+    }
 }
 
 fn policy_choices(form: &Form, overview: &Overview, customer: &CustomerId) -> Vec<Choice> {
@@ -329,20 +386,12 @@ fn policy_choices(form: &Form, overview: &Overview, customer: &CustomerId) -> Ve
     policies_of(overview, customer).into_iter().map(choice).collect()
 }
 
-fn customer_mark(form: &Form, overview: &Overview, is_guessed: bool) -> Option<Note> {
-    let amber = |text: String| Some(Note { tone: Tone::Amber, text });
-    match form.customer_by {
-        Chosen::Guess => amber("the only one, not named by the ticket: check".into()),
-        Chosen::Ticket if is_guessed => amber("guessed from the ticket: check".into()),
-        Chosen::Ticket => Some(Note { tone: Tone::Good, text: "from the ticket".into() }),
-        Chosen::Nobody => {
-            let said = form.page.as_ref().and_then(|t| t.customer.as_deref());
-            match said {
-                Some(said) if overview.customers.is_empty() => amber(format!("“{said}” is not configured")),
-                Some(said) => amber(format!("the ticket says “{said}”: pick the customer")),
-                None => None,
-            }
-        }
-        Chosen::Memory | Chosen::Person => None,
+/// The most characters of a company's name in a mark.
+const COMPANY_SHOWN: usize = 40;
+
+fn quoted(company: &str) -> String {
+    match company.char_indices().nth(COMPANY_SHOWN) {
+        Some((end, _)) => format!("“{}…”", company.get(..end).unwrap_or_default().trim_end()),
+        None => format!("“{company}”"),
     }
 }

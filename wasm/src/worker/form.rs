@@ -6,8 +6,9 @@ use ticketgate_protocol::text::{self, NUMBER_MAX, REASON_MAX};
 use ticketgate_protocol::ticket::Ticket;
 use ticketgate_protocol::tree::{FromJson, ToTree};
 
+use super::customers::{Said, said};
 use super::memory::Memory;
-use ticketgate_recognise::letters::{joined, lower_case};
+use ticketgate_recognise::letters::joined;
 
 /// Who chose a field.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromJson, ToTree)]
@@ -18,6 +19,10 @@ pub(super) enum Chosen {
     Nobody,
     /// The ticket names it exactly.
     Ticket,
+    /// An e-mail address in the ticket has its domain.
+    Domain,
+    /// The person chose it before for this company at this site.
+    Before,
     /// It was used last time.
     Memory,
     /// There is only one; the ticket does not say so. Marked on the screen.
@@ -97,20 +102,6 @@ impl Missing {
     }
 }
 
-/// The customers that `name` names exactly: by name or alias, without regard to case and space.
-pub(super) fn customers_named<'a>(overview: &'a Overview, name: &str) -> Vec<&'a Customer> {
-    let wanted = folded(name);
-    if wanted.is_empty() {
-        return Vec::new();
-    }
-    let is_named = |c: &&Customer| folded(&c.name) == wanted || c.aliases.iter().any(|a| folded(a) == wanted);
-    overview.customers.iter().filter(is_named).collect()
-}
-
-fn folded(name: &str) -> String {
-    lower_case(&joined(&mut name.split_whitespace(), " "))
-}
-
 /// The policies of a customer that the technician is eligible for.
 pub(super) fn policies_of<'a>(overview: &'a Overview, customer: &CustomerId) -> Vec<&'a Policy> {
     overview.policies.iter().filter(|p| p.customer == *customer).collect()
@@ -156,18 +147,20 @@ impl Form {
             self.customer_by = Chosen::Nobody;
         }
         if self.customer.is_none() && self.customer_by == Chosen::Nobody {
-            let said = self.page.as_ref().and_then(|t| t.customer.as_deref());
-            let named = said.map(|name| customers_named(overview, name)).unwrap_or_default();
-            match (named.as_slice(), overview.customers.as_slice()) {
-                ([one], _) => {
-                    self.customer = Some(one.id.clone());
-                    self.customer_by = Chosen::Ticket;
-                }
-                ([], [only]) if said.is_none() => {
-                    self.customer = Some(only.id.clone());
-                    self.customer_by = Chosen::Guess;
-                }
-                _ => {}
+            let said = match &self.page {
+                Some(ticket) => said(overview, memory, ticket),
+                None => Said::Nothing,
+            };
+            let chosen = match (said, overview.customers.as_slice()) {
+                (Said::Named(one), _) => Some((one, Chosen::Ticket)),
+                (Said::Domain(one, _), _) => Some((one, Chosen::Domain)),
+                (Said::Before(one), _) => Some((one, Chosen::Before)),
+                (Said::Nothing, [only]) => Some((only, Chosen::Guess)),
+                _ => None,
+            };
+            if let Some((customer, by)) = chosen {
+                self.customer = Some(customer.id.clone());
+                self.customer_by = by;
             }
         }
         self.fill_policy(overview, memory);

@@ -10,7 +10,7 @@ use ticketgate_protocol::tree::{FromJson, ToTree};
 
 use super::memory::Choice;
 use super::pages::Meaning;
-use super::{Effect, Purpose, Worker, warnings};
+use super::{Effect, Purpose, Worker, customers, warnings};
 
 /// How long a failed activation is shown and can be repeated, in minutes.
 pub(super) const FAILED_MIN: i64 = 10;
@@ -137,7 +137,13 @@ impl Worker {
                 {
                     let choice = Choice { policy: wanted.policy.clone(), duration_s };
                     let customer = activated.session.customer.clone();
-                    self.memory.remember(overview.technician.clone(), customer, choice);
+                    self.memory.remember(overview.technician.clone(), customer.clone(), choice);
+                    if let Some(ticket) = &wanted.ticket
+                        && customers::is_for_a_person(overview, ticket)
+                        && let Some(company) = customers::company_of(ticket)
+                    {
+                        self.memory.choose_for(overview.technician.clone(), company, customer);
+                    }
                 }
                 let Activated { session, clipboard } = activated;
                 self.hear(session.clone(), now, out);

@@ -1,6 +1,7 @@
-//! What the extension remembers for good: choices per technician and customer, and where the in-page button is wanted.
-//! No session, no ticket, no secret.
+//! What the extension remembers for good: choices per technician and customer, which customer a ticket system's company was
+//! said to be, and where the in-page button is wanted. No session, no ticket, no secret.
 
+use ticketgate_protocol::api::Overview;
 use ticketgate_protocol::ids::{CustomerId, PolicyId, TechnicianId};
 use ticketgate_protocol::page::Placement;
 use ticketgate_protocol::tree::{FromJson, ToTree};
@@ -9,6 +10,11 @@ use super::shelf::Shelf;
 
 /// The most sites whose button was moved or hidden.
 const SITES_MAX: usize = 200;
+/// The most companies whose customer was chosen; the one that was longest not chosen again goes first.
+const COMPANIES_MAX: usize = 200;
+/// The form in which companies are written. What was remembered in another is forgotten: a choice that would be read
+/// wrongly is worse than one that is asked for again.
+const COMPANIES_FORM: u32 = 1;
 
 /// A choice that was activated last.
 #[derive(Debug, Clone, PartialEq, Eq, FromJson, ToTree)]
@@ -17,6 +23,15 @@ pub(super) struct Choice {
     pub policy: PolicyId,
     /// For how long, in seconds.
     pub duration_s: u32,
+}
+
+/// A company for which a person chose the customer.
+#[derive(Debug, Clone, PartialEq, Eq, FromJson, ToTree)]
+struct Company {
+    technician: TechnicianId,
+    /// As [`super::customers::company_of`] writes it.
+    company: String,
+    customer: CustomerId,
 }
 
 /// What is remembered for good.
@@ -28,6 +43,11 @@ pub(super) struct Memory {
     placements: Shelf<String, Placement>,
     #[serde(default)]
     hidden: Vec<String>,
+    #[serde(default)]
+    companies_form: u32,
+    /// Those chosen last stand last.
+    #[serde(default)]
+    companies: Vec<Company>,
 }
 
 impl Memory {
@@ -40,6 +60,43 @@ impl Memory {
     /// Remembers what `technician` activated at `customer`.
     pub(super) fn remember(&mut self, technician: TechnicianId, customer: CustomerId, choice: Choice) {
         self.choices.or_insert_with(technician, Shelf::default).insert(customer, choice);
+    }
+
+    /// The customer that `technician` chose for this company.
+    #[must_use]
+    pub(super) fn chosen_for(&self, technician: &TechnicianId, company: &str) -> Option<&CustomerId> {
+        if self.companies_form != COMPANIES_FORM {
+            return None;
+        }
+        self.companies
+            .iter()
+            .find(|c| c.technician == *technician && c.company == company)
+            .map(|c| &c.customer)
+    }
+
+    /// Remembers which customer `technician` chose for this company.
+    pub(super) fn choose_for(&mut self, technician: TechnicianId, company: String, customer: CustomerId) {
+        if self.companies_form != COMPANIES_FORM {
+            self.companies_form = COMPANIES_FORM;
+            self.companies.clear();
+        }
+        self.forget_company(&technician, &company);
+        if self.companies.len() >= COMPANIES_MAX {
+            self.companies.remove(0);
+        }
+        self.companies.push(Company { technician, company, customer });
+    }
+
+    /// Forgets which customer `technician` chose for this company.
+    pub(super) fn forget_company(&mut self, technician: &TechnicianId, company: &str) {
+        self.companies.retain(|c| c.technician != *technician || c.company != company);
+    }
+
+    /// Forgets choices of customers that the technician is no longer offered.
+    pub(super) fn forget_customers_but(&mut self, overview: &Overview) {
+        self.companies.retain(|c| {
+            c.technician != overview.technician || overview.customers.iter().any(|o| o.id == c.customer)
+        });
     }
 
     /// Where the button was put on this site.

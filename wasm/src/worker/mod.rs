@@ -9,6 +9,7 @@ mod attempts;
 mod cards;
 mod channel;
 mod compose;
+mod customers;
 mod doing;
 mod effect;
 mod form;
@@ -373,6 +374,7 @@ impl Worker {
         for over in self.last.sessions.hear_all(overview.sessions.clone(), asked_at, now, broker_now) {
             self.is_over(&over, out);
         }
+        self.memory.forget_customers_but(&overview);
         if let Some(form) = &mut self.last.form
             && form.fill_anew(&overview, &self.memory)
         {

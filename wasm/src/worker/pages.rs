@@ -7,6 +7,8 @@ use ticketgate_protocol::page::ChipView;
 use ticketgate_protocol::ticket::Ticket;
 use ticketgate_protocol::tree::{FromJson, ToTree};
 
+use super::customers;
+use super::form::Chosen;
 use super::input::Sender;
 use super::shelf::Shelf;
 use ticketgate_recognise::{Certainty, FieldCertainty, Recognised, rank};
@@ -53,10 +55,27 @@ impl Found {
         matches!(self.customer_certainty(), Certainty::Guessed | Certainty::Likely)
     }
 
-    /// Whether a customer of exactly the name that was read may be one by chance.
+    /// Whether what was read may choose the customer in this way without being looked at: a name that fits exactly is not one
+    /// by chance; an address or an earlier choice needs the field that says it and nothing else, and no company that
+    /// nobody knows beside the address.
     #[must_use]
-    pub(super) fn customer_may_be_chance(&self) -> bool {
-        self.customer_certainty() == Certainty::Guessed
+    pub(super) fn is_beyond_doubt(&self, by: Chosen) -> bool {
+        match by {
+            Chosen::Ticket => self.customer_certainty() != Certainty::Guessed,
+            Chosen::Before => self.customer_certainty() == Certainty::Sure,
+            Chosen::Domain => match self.ticket.customer.as_deref() {
+                Some(company) => {
+                    customers::is_address(company) && self.customer_certainty() == Certainty::Sure
+                }
+                None => self.contact_certainty() == Certainty::Sure,
+            },
+            Chosen::Nobody | Chosen::Memory | Chosen::Guess | Chosen::Person => false,
+        }
+    }
+
+    fn contact_certainty(&self) -> Certainty {
+        let [_, _, _, contact, _] = self.certainty;
+        certainty_of(contact)
     }
 
     fn customer_certainty(&self) -> Certainty {

@@ -3,6 +3,7 @@
 #![allow(clippy::needless_pass_by_value, reason = "JSON is handed over as it is written, for short tests")]
 
 mod badges;
+mod customers;
 mod links;
 mod pages;
 mod popup;

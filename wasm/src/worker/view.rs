@@ -189,6 +189,8 @@ pub struct FormView {
     pub customers: Vec<Choice>,
     /// A mark beside the customer (`guessed from the ticket: check`).
     pub customer_mark: Option<Note>,
+    /// Customers that the person may have in mind, best first; also among [`Self::customers`].
+    pub suggested: Vec<Choice>,
     /// Policies of the customer.
     pub policies: Vec<Choice>,
     /// A mark beside the policy (`as last time`, `the ticket is verified first`).

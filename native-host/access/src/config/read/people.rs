@@ -6,7 +6,7 @@ use ticketgate_protocol::ids::{CustomerId, DirectoryId, PsaId, TechnicianId};
 
 use super::tree::{At, Notes, Section, TEXT_MAX};
 use super::{directory, psa};
-use crate::config::{Customer, Technician, folded};
+use crate::config::{Customer, Technician, folded, is_anybodys};
 
 /// A technician as far as it could be read.
 #[derive(Debug)]
@@ -108,8 +108,14 @@ fn domains(section: &Section<'_>, notes: &mut Notes) -> Vec<At<String>> {
                 *line,
                 format!("an entry of `domains` of {} is not a domain of e-mail addresses, such as \"acme.example\"", section.name),
             );
+        } else if is_anybodys(value) {
+            notes.warn(
+                *line,
+                format!("anybody can have an address at {value}, so it tells nothing of {}; it is not used, leave it out", section.name),
+            );
         }
     }
+    found.retain(|domain| !is_anybodys(&domain.value));
     found
 }
 

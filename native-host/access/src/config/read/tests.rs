@@ -238,6 +238,11 @@ fn slips_that_are_no_contradictions_are_warnings() {
             "did you mean \"tier2\"?",
         ),
         ("CN=Printers,DC=acme,DC=example", "CN=Printers,DC=globex,DC=example", "is in another domain"),
+        (
+            "domains = [\"globex.example\"]",
+            "domains = [\"GMail.com\"]",
+            "anybody can have an address at gmail.com",
+        ),
     ];
     for (this, by, says) in cases {
         let text = with(this, by);
@@ -245,6 +250,9 @@ fn slips_that_are_no_contradictions_are_warnings() {
         let [warning] = config.warnings.as_slice() else { panic!("{:?}", config.warnings) };
         assert!(warning.line == line_with(&text, by) && warning.text.contains(says), "{warning:?}");
     }
+    let private = with("domains = [\"globex.example\"]", "domains = [\"gmail.com\", \"globex.example\"]");
+    let globex = read(&private).unwrap().customers.into_values().find(|c| c.name == "Globex").unwrap();
+    assert_eq!(globex.domains, ["globex.example"], "what tells nothing of a customer is not used");
     let nothing = read("").unwrap();
     assert_eq!(nothing.warnings.len(), 4, "{:?}", nothing.warnings);
 }
