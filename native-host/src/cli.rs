@@ -5,6 +5,7 @@ mod arguments;
 mod audit;
 mod broker;
 mod removal;
+mod rules;
 mod secret;
 mod sessions;
 mod text;
@@ -106,6 +107,7 @@ fn run(arguments: Arguments, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         Command::Sessions(which) => runtime.block_on(sessions::list(&mut terminal, which)),
         Command::Password(which) => runtime.block_on(sessions::password(&mut terminal, which)),
         Command::Audit(what) => runtime.block_on(audit::run(&mut terminal, what)),
+        Command::Rules(what) => rules::run(&mut terminal, &what),
         Command::Secret(what) => secret::run(&mut terminal, what),
         Command::Install(how) => runtime.block_on(removal::install(&mut terminal, &how)),
         Command::Uninstall(how) => runtime.block_on(removal::uninstall(&mut terminal, &how)),

@@ -11,6 +11,7 @@ use ticketgate_ledger::Change;
 use ticketgate_protocol::api::Notice;
 use ticketgate_protocol::ids::DirectoryId;
 
+use super::rules::RulesInForce;
 use super::{Broker, records};
 
 /// Makes the connector of a configured directory.
@@ -34,6 +35,8 @@ pub struct Snapshot {
     pub directories: BTreeMap<DirectoryId, Arc<dyn Directory>>,
     /// What everybody should know about the configuration.
     pub notices: Vec<Notice>,
+    /// The administrator's recognition rules.
+    pub rules: Arc<RulesInForce>,
 }
 
 impl Snapshot {
@@ -42,6 +45,7 @@ impl Snapshot {
             config: None,
             directories: BTreeMap::new(),
             notices: vec![error("The broker has not read a configuration yet.")],
+            rules: Arc::default(),
         }
     }
 }
@@ -107,6 +111,7 @@ impl Broker {
             config: old.config.clone(),
             directories: old.directories.clone(),
             notices: vec![error(&format!("{text} Run `ticketgate check` for all of them."))],
+            rules: Arc::clone(&old.rules),
         });
     }
 
@@ -148,15 +153,21 @@ impl Broker {
                 notices.push(error(&format!("{left} They cannot be ended: put it back until they are.")));
             }
         }
-        Ok(Snapshot { config: Some(config), directories, notices })
+        let rules = Arc::new(RulesInForce::read(Some(&config)));
+        Ok(Snapshot { config: Some(config), directories, notices, rules })
     }
 
-    fn replace(&self, snapshot: Snapshot) {
+    pub(super) fn replace(&self, snapshot: Snapshot) {
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
         self.events.overview();
     }
 
-    async fn audit_settings(&self, action: &'static str, outcome: &'static str, details: records::Details) {
+    pub(super) async fn audit_settings(
+        &self,
+        action: &'static str,
+        outcome: &'static str,
+        details: records::Details,
+    ) {
         let change = Change {
             name: "ledger.settings",
             at: self.clock.now(),

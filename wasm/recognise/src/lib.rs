@@ -20,7 +20,7 @@ pub use claims::{Claim, claim_in_common};
 pub use frames::{best_of, rank};
 pub use rules::{BadRule, Rules};
 use ticketgate_protocol::ticket::Ticket;
-pub use ticketgate_rule::{Certainty, Flaw, Rule, check};
+pub use ticketgate_rule::{Certainty, Flaw, Rule, check, line_of};
 
 /// What a frame's facts amount to.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -46,6 +46,12 @@ pub fn check(text: &str, bad_selector: &dyn Fn(&str) -> Option<String>) -> Resul
     Err(in_order)
 }
 
+/// The line of a value in a rule's text, named by its way (`addresses/0`); the first line where there is none.
+#[must_use]
+pub fn line_of(text: &str, way: &str) -> u32 {
+    Node::read(text).map_or(1, |node| node.line_at(way))
+}
+
 /// What a member may hold.
 enum Kind {
     Text,

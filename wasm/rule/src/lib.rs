@@ -7,7 +7,7 @@ mod pattern;
 use ticketgate_protocol::page::{Label, Read};
 use ticketgate_protocol::tree::{Faults, FromJson, Value};
 
-pub use check::{Flaw, check};
+pub use check::{Flaw, check, line_of};
 pub use pattern::{BadPattern, Class, GROUPS_MAX, Pattern, Program, Step};
 
 /// How far a field can be trusted to mean what its name says. None of it is proof.
