@@ -7,6 +7,7 @@ mod links;
 mod pages;
 mod popup;
 mod restarts;
+mod rules;
 mod warnings;
 
 use chrono::{DateTime, TimeDelta, Utc};
