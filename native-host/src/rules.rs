@@ -362,6 +362,23 @@ mod tests {
     }
 
     #[test]
+    fn what_a_browser_takes_for_a_selector_passes_and_nothing_else_does() {
+        for good in [
+            "input:checked",
+            "dialog:popover-open > h1",
+            "a:is(.b, .c):not(.d)",
+            "tr:has(> td.x) td + td",
+            "[data-x='1' i]",
+            "#x ~ *",
+        ] {
+            assert_eq!(bad_selector(good), None, "{good}");
+        }
+        for bad in ["", "a[", "..b", "a >", "a:not(", "a, ", "td{x}", "#1"] {
+            assert!(bad_selector(bad).is_some(), "{bad}");
+        }
+    }
+
+    #[test]
     fn what_is_handed_over_says_the_same_without_the_sources() {
         let handed = reading(&[("a.json", SOUND)]).handed();
         assert_eq!(handed.len(), 1);
