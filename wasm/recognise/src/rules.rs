@@ -21,6 +21,7 @@ use super::{Certainty, FieldCertainty, Recognised, Recognition};
 
 /// Numbers that each rule has for its questions: more than a page may answer, which is what a rule is checked for.
 const QUESTIONS_EACH: usize = 128;
+const _: () = assert!(QUESTIONS_EACH > ticketgate_protocol::page::ANSWERS_MAX);
 
 /// A rule file that was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]

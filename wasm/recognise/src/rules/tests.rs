@@ -106,7 +106,7 @@ fn a_host_that_nobody_knows_is_asked_within_the_limit_and_each_system_begins_wit
         assert!(gate.scope.is_none() && gate.label.is_none() && gate.value.is_none(), "{}", gate.selector);
     }
     let largest = rules.rules.iter().map(|known| known.asked().unwrap().questions.len()).max().unwrap();
-    assert!(largest <= ticketgate_protocol::page::ANSWERS_MAX && largest < QUESTIONS_EACH, "{largest}");
+    assert!(largest <= ticketgate_protocol::page::ANSWERS_MAX, "{largest}");
 }
 
 #[test]
@@ -133,8 +133,8 @@ fn no_pattern_explodes_however_it_is_written() {
         let begun = std::time::Instant::now();
         // Refused or linear: either is quick.
         let pattern = ticketgate_rule::Pattern::new(&bomb.replace("\\\\", "\\"));
-        drop(find(&pattern, &long, How::default()));
-        drop(find(&pattern, &long, How { whole: true, ..How::default() }));
+        let _ = find(&pattern, &long, How::default());
+        let _ = find(&pattern, &long, How { whole: true, ..How::default() });
         drop(Rules::from_files(&[("x.json", &text)]));
         assert!(begun.elapsed() < std::time::Duration::from_secs(2), "{bomb}: {:?}", begun.elapsed());
     }
