@@ -62,8 +62,10 @@ async function happened(what, fields = {}) {
 
 /** Everything that the core needs to begin, read at once. */
 async function restore() {
-  const [session, local, managed, granted, tabs] = await Promise.all([
+  const [session, { rules }, local, managed, granted, tabs] = await Promise.all([
     kept,
+    // Not with the badge, which would wait for them.
+    chrome.storage.session.get("rules"),
     chrome.storage.local.get("memory"),
     managedAtFirst(),
     chrome.permissions.getAll(),
@@ -75,6 +77,7 @@ async function restore() {
     id: chrome.runtime.id,
     version: chrome.runtime.getManifest().version,
     session: session.state,
+    rules,
     local: local.memory,
     origins: granted.origins ?? [],
     managed,
@@ -84,10 +87,13 @@ async function restore() {
 }
 
 async function managedSettings() {
-  const settings = await chrome.storage.managed.get(["hosts", "reasonTemplate"]).catch(() => ({}));
-  const { hosts, reasonTemplate } = /** @type {{hosts?: unknown, reasonTemplate?: unknown}} */ (settings);
+  const settings = await chrome.storage.managed.get(["hosts", "reasonTemplate", "rules"]).catch(() => ({}));
+  const { hosts, reasonTemplate, rules } = /** @type {Record<string, unknown>} */ (settings);
+  /** @param {unknown} list */
+  const texts = (list) => (Array.isArray(list) ? list.filter((text) => typeof text === "string") : []);
   return {
-    hosts: Array.isArray(hosts) ? hosts.filter((host) => typeof host === "string") : [],
+    hosts: texts(hosts),
+    rules: texts(rules),
     template: typeof reasonTemplate === "string" ? reasonTemplate : undefined,
   };
 }
@@ -100,7 +106,7 @@ async function managedAtFirst() {
   const first = await Promise.race([settings, late]);
   if (first) return first;
   void settings.then((found) => happened("managed", { settings: found }));
-  return { hosts: [], template: undefined };
+  return { hosts: [], rules: [], template: undefined };
 }
 
 /** The tab in front of the person; a window of ours is never meant. */
@@ -288,6 +294,9 @@ const effects = {
   open_popup: openPopup,
   save_session({ text }) {
     return chrome.storage.session.set({ state: text });
+  },
+  save_rules({ text }) {
+    return chrome.storage.session.set({ rules: text });
   },
   save_local({ text }) {
     return chrome.storage.local.set({ memory: text });

@@ -21,7 +21,7 @@ pub(crate) fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let rules = match Rules::from_files(&[("fuzz.json", text)]) {
         Ok(rules) => rules,
-        Err(bad) => return assert!(bad.to_string().starts_with("fuzz.json: ")),
+        Err(bad) => return assert!(bad.to_string().starts_with("fuzz.json:")),
     };
     for address in ADDRESSES {
         let Some(questions) = rules.questions(address) else { continue };

@@ -25,6 +25,7 @@ mod problems;
 mod records;
 mod refusals;
 mod remembered;
+mod rules;
 mod service;
 mod settings;
 mod settle;
@@ -53,6 +54,7 @@ pub use self::clock::Clock;
 pub use self::events::{Delivery, Events};
 pub use self::lost::recover;
 pub use self::people::Caller;
+pub use self::rules::RulesInForce;
 pub use self::settings::{BuildConnectors, Snapshot};
 pub use self::start::{Role, Serving, StartError, Started, start, start_with};
 
@@ -210,6 +212,7 @@ impl Broker {
     /// What everybody should know now: faults of the configuration, skewed clocks.
     fn notices(&self, snapshot: &Snapshot) -> Vec<Notice> {
         let mut notices = snapshot.notices.clone();
+        notices.extend(snapshot.rules.notice.clone());
         for (directory, skew) in self.skews.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             if skew.abs() > TimeDelta::seconds(60) && snapshot.directories.contains_key(directory) {
                 notices.push(Notice {

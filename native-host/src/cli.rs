@@ -6,6 +6,7 @@ mod audit;
 mod broker;
 mod customers;
 mod removal;
+mod rules;
 mod secret;
 mod sessions;
 mod text;
@@ -108,6 +109,7 @@ fn run(arguments: Arguments, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         Command::Password(which) => runtime.block_on(sessions::password(&mut terminal, which)),
         Command::Audit(what) => runtime.block_on(audit::run(&mut terminal, what)),
         Command::Customers(what) => runtime.block_on(customers::run(&mut terminal, what)),
+        Command::Rules(what) => rules::run(&mut terminal, &what),
         Command::Secret(what) => secret::run(&mut terminal, what),
         Command::Install(how) => runtime.block_on(removal::install(&mut terminal, &how)),
         Command::Uninstall(how) => runtime.block_on(removal::uninstall(&mut terminal, &how)),

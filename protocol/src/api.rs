@@ -125,6 +125,9 @@ pub struct Overview {
     /// How a reason is made from a ticket (`#{number} {summary} ({customer}, {contact})`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason_template: Option<String>,
+    /// The administrator's recognition rules: a JSON text each, as `docs/rules.md` describes it, checked. At most 64.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<String>,
 }
 
 /// A customer, as offered to a technician.

@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 use ticketgate_tests::Outcome;
 use ticketgate_tests::patience::{LIMIT, until};
+use ticketgate_tests::product::configuration::login;
 use ticketgate_tests::product::{Configuration, Product};
 use ticketgate_tests::samba::{Options, SambaAd};
 
@@ -293,5 +294,52 @@ fn companies_that_a_customer_was_picked_for_are_listed_with_the_alias_to_add() -
         .configure(&configuration.replace("aliases = [\"ACME\"]", "aliases = [\"ACME\", \"Acme (HQ)\"]")?)?;
     assert!(product.cli(&["customers", "unmatched"])?.stdout.starts_with("Every company"));
     product.cli(&["end-all", "--customer", "acme"])?;
+    Ok(())
+}
+
+const OWN_RULE: &str = r#"{
+  "system": "own-desk", "name": "Own desk", "source": "ours", "hosts": ["desk.example.com"],
+  "addresses": [{"source": "seen", "path": "/case/(?<id>[0-9]+)"}], "link": "{origin}/case/{id}",
+  "number": [{"source": "seen", "address": "id"}]
+}"#;
+
+#[test]
+fn rules_are_checked_listed_handed_over_and_followed() -> Outcome {
+    let folder = ticketgate_tests::world::Folder::new("rules")?;
+    let path = folder.path().display().to_string();
+    folder.write("own.json", OWN_RULE)?;
+    let configuration =
+        Configuration::empty().broker(&format!("rules = \"{path}\"")).technician("tech1", &login(), &[], &[]);
+    let product = Product::start(&configuration)?;
+    let said = product.cli(&["rules", "check"])?;
+    assert!(said.succeeded() && said.stdout.contains("own.json: adds a rule `own-desk`"), "{said:?}");
+    let listed = product.cli_json(&["rules", "list"])?;
+    assert_eq!(
+        (listed[0]["system"].as_str(), listed[0]["hosts"][0].as_str()),
+        (Some("own-desk"), Some("desk.example.com"))
+    );
+    assert!(listed.as_array().is_some_and(|all| all.iter().any(|one| one["from"] == "built in")), "{listed}");
+    let overview = || product.api("GET", "/v1/overview", None, &Value::Null)?.json();
+    assert_eq!(overview()?["rules"].as_array().map(Vec::len), Some(1));
+
+    // A faulty one beside it: named with file and line everywhere, and the other stays.
+    folder.write("bad.json", "{\n  \"system\": \"own-desk\",\n  \"hosts\": [\n}")?;
+    until("the broker to say it", LIMIT, || {
+        Ok(overview()?["notices"].to_string().contains("bad.json:4: this is not JSON"))
+    })?;
+    assert_eq!(overview()?["rules"].as_array().map(Vec::len), Some(1));
+    let said = product.cli(&["rules", "check"])?;
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.stdout.contains("bad.json:4: this is not JSON"), "{said:?}");
+    let said = product.cli(&["--json", "rules", "check", &format!("{path}/bad.json")])?;
+    assert!(said.code == Some(1) && said.json()?[0]["level"] == "error", "{said:?}");
+    let said = product.cli(&["check"])?;
+    assert!(said.code == Some(1) && said.stdout.contains("bad.json:4"), "{said:?}");
+    folder.write("bad.json", OWN_RULE.replace("own-desk", "second"))?;
+    let said = product.cli(&["rules", "check", &path])?;
+    assert!(
+        said.stdout.contains("own.json:3: this form and that of bad.json:3 (`second`) both take"),
+        "{said:?}"
+    );
     Ok(())
 }

@@ -1,28 +1,44 @@
 //! Makes the rule files small for the core that they are compiled into: without white space and without the
-//! sources, which are for whoever maintains a rule and are half of the text. And lists them, in the order of their names.
+//! sources, which are for whoever maintains a rule and are half of the text. And lists them, in the order of their names,
+//! with what tells whether a page needs one, so that the core reads only those.
 
-#![allow(clippy::expect_used, reason = "a build stops with a panic")]
+#![allow(clippy::expect_used, clippy::panic, reason = "a build stops with a panic")]
 
 use std::path::Path;
 use std::{env, fs};
+
+use ticketgate_protocol::tree::FromJson;
+use ticketgate_rule::Rule;
+
+#[path = "src/fingerprint.rs"]
+mod fingerprint;
 
 fn main() {
     println!("cargo::rerun-if-changed=../rules");
     let out = env::var_os("OUT_DIR").expect("cargo names a folder");
     let out = Path::new(&out);
     let mut list = String::from("[\n");
+    let mut fingerprint = 0;
     let folder = fs::read_dir("../rules").expect("the folder of rules");
     let mut files: Vec<_> = folder.map(|entry| entry.expect("a file").path()).collect();
     files.sort();
     for path in files {
-        let text = fs::read_to_string(&path).expect("a rule file");
-        let name = path.file_name().and_then(|name| name.to_str()).expect("a name");
-        let place = out.join(name);
-        fs::write(&place, small(&text)).expect("a place to write");
-        list.push_str(&format!("({name:?}, include_str!({place:?})),\n"));
+        let file = path.file_name().and_then(|name| name.to_str()).expect("a name");
+        let text = small(&fs::read_to_string(&path).expect("a rule file"));
+        let Rule { system, hosts, not_hosts, elsewhere, .. } =
+            Rule::parse(&text).unwrap_or_else(|fault| panic!("{file}: {fault}"));
+        fingerprint = fingerprint::fingerprint(fingerprint, text.as_bytes());
+        let place = out.join(file);
+        fs::write(&place, &text).expect("a place to write");
+        let elsewhere = elsewhere.is_some();
+        list.push_str(&format!(
+            "BuiltIn {{ file: {file:?}, system: {system:?}, hosts: &{hosts:?}, not_hosts: &{not_hosts:?}, \
+             elsewhere: {elsewhere}, text: include_str!({place:?}) }},\n"
+        ));
     }
     list.push(']');
     fs::write(out.join("built_in.rs"), list).expect("a place to write");
+    fs::write(out.join("fingerprint.rs"), fingerprint.to_string()).expect("a place to write");
 }
 
 /// The same JSON in fewer characters.

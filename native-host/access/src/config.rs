@@ -5,6 +5,7 @@ mod psa;
 mod read;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use ticketgate_protocol::api::Mode;
 use ticketgate_protocol::ids::{CustomerId, DirectoryId, PolicyId, PsaId, TechnicianId};
@@ -49,6 +50,8 @@ pub struct Broker {
     pub reason_template: String,
     /// Seconds after which a copied password is taken out of the clipboard.
     pub clipboard_clear_s: u32,
+    /// The folder of the administrator's recognition rules. Absolute.
+    pub rules: Option<PathBuf>,
 }
 
 /// Requests per technician, counted in the ledger.

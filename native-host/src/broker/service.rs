@@ -80,6 +80,7 @@ impl Broker {
             sessions,
             notices: self.notices(&snapshot),
             reason_template: Some(config.broker.reason_template.clone()),
+            rules: snapshot.rules.texts.clone(),
         })
     }
 

@@ -12,6 +12,7 @@ use ticketgate_protocol::api::Notice;
 use ticketgate_protocol::ids::{DirectoryId, PsaId};
 use ticketgate_psa::Psa;
 
+use super::rules::RulesInForce;
 use super::{Broker, records};
 
 /// Makes the connectors of what is configured.
@@ -43,6 +44,8 @@ pub struct Snapshot {
     pub psas: BTreeMap<PsaId, Arc<dyn Psa>>,
     /// What everybody should know about the configuration.
     pub notices: Vec<Notice>,
+    /// The administrator's recognition rules.
+    pub rules: Arc<RulesInForce>,
 }
 
 impl Snapshot {
@@ -52,6 +55,7 @@ impl Snapshot {
             directories: BTreeMap::new(),
             psas: BTreeMap::new(),
             notices: vec![error("The broker has not read a configuration yet.")],
+            rules: Arc::default(),
         }
     }
 }
@@ -118,6 +122,7 @@ impl Broker {
             directories: old.directories.clone(),
             psas: old.psas.clone(),
             notices: vec![error(&format!("{text} Run `ticketgate check` for all of them."))],
+            rules: Arc::clone(&old.rules),
         });
     }
 
@@ -162,7 +167,8 @@ impl Broker {
             }
         }
         let psas = self.psas(&config, &old, &mut notices);
-        Ok(Snapshot { config: Some(config), directories, psas, notices })
+        let rules = Arc::new(RulesInForce::read(Some(&config)));
+        Ok(Snapshot { config: Some(config), directories, psas, notices, rules })
     }
 
     /// A connector per ticket system: the one before, with its connections and what it was told for a while, where nothing about
@@ -190,12 +196,17 @@ impl Broker {
         psas
     }
 
-    fn replace(&self, snapshot: Snapshot) {
+    pub(super) fn replace(&self, snapshot: Snapshot) {
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
         self.events.overview();
     }
 
-    async fn audit_settings(&self, action: &'static str, outcome: &'static str, details: records::Details) {
+    pub(super) async fn audit_settings(
+        &self,
+        action: &'static str,
+        outcome: &'static str,
+        details: records::Details,
+    ) {
         let change = Change {
             name: "ledger.settings",
             at: self.clock.now(),

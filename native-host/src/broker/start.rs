@@ -231,10 +231,11 @@ async fn idle(broker: &Broker) {
     }
 }
 
-/// Reads the configuration again when its file changed.
+/// Reads the configuration again when its file changed, and the recognition rules when one of theirs did.
 async fn watch_settings(broker: Arc<Broker>, path: PathBuf, mut seen: Stamp) {
     loop {
         tokio::time::sleep(WATCH_EVERY).await;
+        broker.follow_rules().await;
         let now = stamp(&path);
         if now == seen {
             continue;

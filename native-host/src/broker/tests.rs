@@ -8,6 +8,7 @@ mod outages;
 mod people;
 mod refusals;
 mod restarts;
+mod rules;
 mod spellings;
 mod strays;
 mod tickets;

@@ -65,6 +65,9 @@ pub(super) enum Command {
     /// Keeps the directories' passwords in the operating system's key store, for `password = { keyring = "NAME" }`.
     #[command(subcommand)]
     Secret(Secret),
+    /// Checks and lists the rules by which ticket pages are recognised.
+    #[command(subcommand)]
+    Rules(Rules),
     /// Tries the configuration and every directory, with an account of its own that is never enabled and deleted at once.
     Check,
     /// Takes away whatever is over; for a timer of the operating system when no broker runs.
@@ -211,6 +214,18 @@ pub(super) enum Secret {
     Set(SecretName),
     /// Forgets a password.
     Remove(SecretName),
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Rules {
+    /// Names every fault of rule files with its line, and what to write instead.
+    Check {
+        /// Files, and folders of `*.json`; the configured folder without any.
+        #[arg(value_name = "FILE|FOLDER")]
+        places: Vec<PathBuf>,
+    },
+    /// Lists the rules in the order in which they count: the configured folder's, then those that are built in.
+    List,
 }
 
 #[derive(Debug, Args)]

@@ -9,6 +9,7 @@ use tracing_subscriber::EnvFilter;
 use super::arguments::{Broker, Recover};
 use super::{Terminal, text};
 use crate::broker::{self, Role, Serving, StartError};
+use crate::rules::Reading;
 
 /// Serves until the operating system says stop.
 pub(super) fn run(runtime: &Runtime, terminal: &Terminal<'_>, how: &Broker) -> anyhow::Result<ExitCode> {
@@ -45,6 +46,7 @@ pub(super) async fn recover(terminal: &mut Terminal<'_>, how: &Recover) -> anyho
 pub(super) async fn check(terminal: &mut Terminal<'_>) -> anyhow::Result<ExitCode> {
     let path = terminal.places.config.clone();
     let mut findings = Vec::new();
+    let mut rules = Vec::new();
     match std::fs::read_to_string(&path) {
         Err(error) => {
             findings.push(finding("error", &path.display().to_string(), &format!("cannot be read: {error}")));
@@ -54,6 +56,9 @@ pub(super) async fn check(terminal: &mut Terminal<'_>) -> anyhow::Result<ExitCod
                 faults.0.iter().map(|f| finding("error", &format!("{}:{}", path.display(), f.line), &f.text)),
             ),
             Ok(config) => {
+                if let Some(folder) = &config.broker.rules {
+                    rules = super::rules::findings(&Reading::of_folder(folder));
+                }
                 let checked = format!(
                     "{} policies, {} directories, no faults",
                     config.policies.len(),
@@ -67,19 +72,21 @@ pub(super) async fn check(terminal: &mut Terminal<'_>) -> anyhow::Result<ExitCod
             }
         },
     }
-    if findings.iter().all(|f| f.level != "error") {
+    let is_sound = findings.iter().all(|f| f.level != "error");
+    findings.extend(rules);
+    if is_sound {
         findings.extend(terminal.client()?.check().await?);
     }
     report(terminal, &findings)
 }
 
-fn report(terminal: &mut Terminal<'_>, findings: &[Finding]) -> anyhow::Result<ExitCode> {
+pub(super) fn report(terminal: &mut Terminal<'_>, findings: &[Finding]) -> anyhow::Result<ExitCode> {
     terminal.answer(&findings, || text::findings(findings))?;
     let bad = findings.iter().any(|f| f.level == "error");
     Ok(if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn finding(level: &str, subject: &str, text: &str) -> Finding {
+pub(super) fn finding(level: &str, subject: &str, text: &str) -> Finding {
     Finding { level: level.into(), subject: subject.into(), text: text.into(), remedy: String::new() }
 }
 

@@ -53,7 +53,7 @@ impl Desk {
 pub(crate) fn options(site: &Site) -> Options {
     let at = |name: &str| (name.to_owned(), site.address().to_string());
     Options {
-        hosts: vec![at("desk.example"), at("other.example"), at("suggested.example")],
+        hosts: vec![at("desk.example"), at("other.example"), at("suggested.example"), at("ruled.example")],
         ..Options::default()
     }
 }

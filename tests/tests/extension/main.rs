@@ -8,4 +8,5 @@ mod desk;
 mod keyboard;
 mod notices;
 mod pages;
+mod rules;
 mod sites;

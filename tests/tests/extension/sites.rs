@@ -129,10 +129,10 @@ fn the_button_stays_when_the_site_of_a_page_that_was_pointed_at_is_allowed() -> 
 }
 
 /// A policy file for every Chromium of this machine, gone at the end of the test whatever happens.
-struct ManagedSettings(PathBuf);
+pub(crate) struct ManagedSettings(PathBuf);
 
 impl ManagedSettings {
-    fn write(extension: &str, settings: &Value) -> Result<Self> {
+    pub(crate) fn write(extension: &str, settings: &Value) -> Result<Self> {
         let folder = Path::new("/etc/chromium/policies/managed");
         std::fs::create_dir_all(folder)?;
         let file = folder.join(format!("ticketgate-test-{}.json", std::process::id()));

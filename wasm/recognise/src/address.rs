@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use ticketgate_rule::{AddressRule, Pattern};
+use ticketgate_rule::{AddressRule, Pattern, Rule};
 
 use crate::decoder;
 use crate::letters::split_at_last;
@@ -58,13 +58,25 @@ pub(super) fn host_fits(glob: &str, host: &str) -> bool {
                 .is_some_and(|(got, host)| got.eq_ignore_ascii_case(wanted) && fits(rest, host)),
         }
     }
-    let (glob, host) = (glob.as_bytes(), host.as_bytes());
-    // The last letter tells most of them apart.
-    let last_fits = match (glob.last(), host.last()) {
-        (Some(wanted), Some(got)) => matches!(wanted, b'*' | b'#') || wanted.eq_ignore_ascii_case(got),
-        _ => true,
-    };
-    last_fits && fits(glob, host)
+    let (mut glob, mut host) = (glob.as_bytes(), host.as_bytes());
+    // The last letters tell most of them apart.
+    while let (Some((wanted, glob_before)), Some((got, host_before))) = (glob.split_last(), host.split_last())
+    {
+        if matches!(wanted, b'*' | b'#') {
+            break;
+        }
+        if !wanted.eq_ignore_ascii_case(got) {
+            return false;
+        }
+        (glob, host) = (glob_before, host_before);
+    }
+    fits(glob, host)
+}
+
+/// Whether a rule names this host.
+pub(super) fn is_at_home(rule: &Rule, host: &str) -> bool {
+    let any = |globs: &[String]| globs.iter().any(|glob| host_fits(glob, host));
+    any(&rule.hosts) && !any(&rule.not_hosts)
 }
 
 /// Names that an address gives, with their values.

@@ -5,17 +5,22 @@
 //! person, and the broker checks what it can.
 
 mod address;
+mod built_in;
+mod claims;
 mod decoder;
+mod fingerprint;
 mod frames;
 pub mod letters;
 mod read;
 mod rules;
 mod search;
 
+pub use built_in::{BUILT_IN, BuiltIn};
+pub use claims::{Claim, claim_in_common};
 pub use frames::{best_of, rank};
 pub use rules::{BadRule, Rules};
 use ticketgate_protocol::ticket::Ticket;
-pub use ticketgate_rule::Certainty;
+pub use ticketgate_rule::{Certainty, Flaw, Rule, check, line_of};
 
 /// What a frame's facts amount to.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,10 @@
 //! The set of rules: which apply to an address, what they ask, and the recognition itself.
+//!
+//! Rules are numbered by their place, and each has [`QUESTIONS_EACH`] numbers for its questions, so that no number depends on
+//! which texts were read before.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use ticketgate_protocol::page::{Facts, QUESTIONS_MAX, Question, Questions, Read};
 use ticketgate_protocol::text::{self, FIELD_MAX, URL_MAX};
@@ -9,35 +13,48 @@ use ticketgate_protocol::tree::FromJson;
 use ticketgate_rule::{Candidate, Fact, Rule};
 
 use super::address::{self, Names, Parts};
+use super::built_in::{BUILT_IN, BuiltIn, FINGERPRINT};
+use super::fingerprint::fingerprint;
 use super::read::{self, Reader};
 use super::search::{How, find};
 use super::{Certainty, FieldCertainty, Recognised, Recognition};
 
-/// The rules that are compiled in, by file name; `build.rs` takes out what is for their readers only.
-const BUILT_IN: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/built_in.rs"));
+/// Numbers that each rule has for its questions: more than a page may answer, which is what a rule is checked for.
+const QUESTIONS_EACH: usize = 128;
+const _: () = assert!(QUESTIONS_EACH > ticketgate_protocol::page::ANSWERS_MAX);
 
 /// A rule file that was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadRule {
     /// The file.
     pub file: String,
+    /// The line.
+    pub line: u32,
     /// What is wrong with it.
     pub fault: String,
 }
 
 impl fmt::Display for BadRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.file, self.fault)
+        write!(f, "{}:{}: {}", self.file, self.line, self.fault)
     }
 }
 
 impl std::error::Error for BadRule {}
 
-/// Checked rules, ready to ask and to recognise.
+/// Rules, ready to ask and to recognise. Those of this build are read when a page needs them.
 #[derive(Debug, Default)]
 pub struct Rules {
-    rules: Vec<Asked>,
+    rules: Vec<Known>,
     fingerprint: u32,
+}
+
+/// A rule that is known by its place, and read or not.
+#[derive(Debug)]
+struct Known {
+    built_in: Option<&'static BuiltIn>,
+    place: usize,
+    asked: OnceLock<Option<Box<Asked>>>,
 }
 
 /// A rule with its questions numbered.
@@ -51,10 +68,23 @@ impl Rules {
     /// The rules of this build. That none is at fault is for a test to say, not for every start.
     #[must_use]
     pub fn built_in() -> Self {
-        let mut rules = Self::default();
-        for (_, text) in BUILT_IN {
-            if let Ok(rule) = Rule::parse(text) {
-                rules.add(rule, text);
+        Self::with(Vec::new())
+    }
+
+    /// The rules of this build behind an administrator's, each with its text. Of several with one system the first counts.
+    #[must_use]
+    pub fn with(added: Vec<(Rule, &str)>) -> Self {
+        let mut rules = Self { rules: Vec::new(), fingerprint: FINGERPRINT };
+        for (rule, text) in added {
+            if !rules.systems().any(|system| system == rule.system) {
+                rules.add(BUILT_IN.len() + rules.rules.len(), rule, text);
+            }
+        }
+        let added = rules.rules.len();
+        for (place, built_in) in BUILT_IN.iter().enumerate() {
+            let mut before = rules.rules.iter().take(added);
+            if !before.any(|known| known.system() == built_in.system) {
+                rules.rules.push(Known { built_in: Some(built_in), place, asked: OnceLock::new() });
             }
         }
         rules
@@ -66,34 +96,28 @@ impl Rules {
     /// [`BadRule`] names the first file at fault.
     pub fn from_files(files: &[(&str, &str)]) -> Result<Self, BadRule> {
         let mut rules = Self::default();
-        for (file, text) in files {
-            let bad = |fault: String| BadRule { file: (*file).to_owned(), fault };
-            let rule = Rule::parse(text).map_err(|fault| bad(fault.to_string()))?;
-            if let Some(fault) = rule.fault() {
-                return Err(bad(fault));
-            }
-            rules.add(rule, text);
-            if rules.count() > QUESTIONS_MAX {
-                return Err(bad(format!("more than {QUESTIONS_MAX} questions in all rules")));
-            }
+        for (place, (file, text)) in files.iter().enumerate() {
+            let bad = |line, fault: String| BadRule { file: (*file).to_owned(), line, fault };
+            let rule = ticketgate_rule::check(text, &|_| None).map_err(|flaws| {
+                flaws
+                    .into_iter()
+                    .next()
+                    .map_or_else(|| bad(1, String::new()), |flaw| bad(flaw.line, flaw.text))
+            })?;
+            rules.add(place, rule, text);
         }
         Ok(rules)
     }
 
-    fn add(&mut self, rule: Rule, text: &str) {
-        self.fingerprint = fnv1a(self.fingerprint, text.as_bytes());
-        let asked = Asked::new(rule, self.count());
-        self.rules.push(asked);
+    fn add(&mut self, place: usize, rule: Rule, text: &str) {
+        self.fingerprint = fingerprint(self.fingerprint, text.as_bytes());
+        let asked = OnceLock::from(Some(Box::new(Asked::new(rule, place))));
+        self.rules.push(Known { built_in: None, place, asked });
     }
 
     /// The ids of all systems.
     pub fn systems(&self) -> impl Iterator<Item = &str> {
-        self.rules.iter().map(|asked| asked.rule.system.as_str())
-    }
-
-    /// How many questions all rules have.
-    fn count(&self) -> usize {
-        self.rules.iter().map(|asked| asked.questions.len()).sum()
+        self.rules.iter().map(Known::system)
     }
 
     /// What to read on a page of this address's site, or `None` where no rule can apply. The answer is the same for
@@ -101,11 +125,17 @@ impl Rules {
     #[must_use]
     pub fn questions(&self, url: &str) -> Option<Questions> {
         let parts = Parts::of(url)?;
-        let mut applying = self.applying(parts).peekable();
-        // A rule may ask nothing because the address says all that is known; the page is watched all the same.
-        applying.peek()?;
-        let ask = applying.flat_map(|(asked, at_home)| asked.ask(at_home)).collect();
-        Some(Questions { rules: self.fingerprint, ask })
+        let mut applies = false;
+        let mut ask: Vec<Question> = Vec::new();
+        for (known, at_home) in self.applying(parts) {
+            let Some(asked) = known.asked() else { continue };
+            // A rule may ask nothing because the address says all that is known; the page is watched all the same.
+            applies = true;
+            if ask.len() + asked.questions.len() <= QUESTIONS_MAX {
+                ask.extend(asked.ask(at_home));
+            }
+        }
+        applies.then_some(Questions { rules: self.fingerprint, ask })
     }
 
     /// What the facts amount to. `url` is the sender's, as the browser tells it; the address inside the facts is
@@ -122,50 +152,99 @@ impl Rules {
             None => sender,
         };
         self.applying(parts)
-            .find_map(|(asked, at_home)| asked.recognise(parts, facts, at_home))
+            // On a foreign host a product whose first fact is not there need not be read.
+            .filter(|(known, at_home)| *at_home || !found(known.gate(), facts).is_empty())
+            .find_map(|(known, at_home)| known.asked()?.recognise(parts, facts, at_home))
             .map_or(Recognition::NotATicketPage, |found| Recognition::Ticket(Box::new(found)))
     }
 
     /// Rules for the host; where one names it, those for any host keep out of it.
-    fn applying<'a>(&'a self, parts: Parts<'a>) -> impl Iterator<Item = (&'a Asked, bool)> {
-        let known = self.rules.iter().any(|asked| asked.at_home(parts.host));
-        self.rules.iter().filter_map(move |asked| {
-            let applies = if known { asked.at_home(parts.host) } else { asked.rule.elsewhere.is_some() };
-            applies.then_some((asked, known))
+    fn applying<'a>(&'a self, parts: Parts<'a>) -> impl Iterator<Item = (&'a Known, bool)> {
+        let first = self.rules.iter().position(|known| known.at_home(parts.host));
+        self.rules.iter().enumerate().skip(first.unwrap_or(0)).filter_map(move |(at, known)| {
+            let applies = match first {
+                Some(first) => at == first || known.at_home(parts.host),
+                None => known.is_for_any_host(),
+            };
+            applies.then_some((known, first.is_some()))
         })
     }
 }
 
+impl Known {
+    fn asked(&self) -> Option<&Asked> {
+        let read = || {
+            let rule = Rule::parse(self.built_in?.text).ok()?;
+            Some(Box::new(Asked::new(rule, self.place)))
+        };
+        self.asked.get_or_init(read).as_deref()
+    }
+
+    /// An administrator's rule was read when it was taken in.
+    fn rule(&self) -> Option<&Rule> {
+        self.asked.get().and_then(Option::as_ref).map(|asked| &asked.rule)
+    }
+
+    fn system(&self) -> &str {
+        match self.built_in {
+            Some(built_in) => built_in.system,
+            None => self.rule().map_or("", |rule| &rule.system),
+        }
+    }
+
+    fn at_home(&self, host: &str) -> bool {
+        match self.built_in {
+            Some(known) => {
+                let any = |globs: &[&str]| globs.iter().any(|glob| address::host_fits(glob, host));
+                any(known.hosts) && !any(known.not_hosts)
+            }
+            None => self.rule().is_some_and(|rule| address::is_at_home(rule, host)),
+        }
+    }
+
+    fn is_for_any_host(&self) -> bool {
+        match self.built_in {
+            Some(known) => known.elsewhere,
+            None => self.rule().is_some_and(|rule| rule.elsewhere.is_some()),
+        }
+    }
+
+    /// The number of the question for the first fact that tells the product.
+    fn gate(&self) -> u16 {
+        number(self.place, 0)
+    }
+}
+
+/// The number of a question of the rule at this place.
+fn number(place: usize, question: usize) -> u16 {
+    u16::try_from(place * QUESTIONS_EACH + question).unwrap_or(u16::MAX)
+}
+
 impl Asked {
-    fn new(mut rule: Rule, first: usize) -> Self {
+    fn new(mut rule: Rule, place: usize) -> Self {
         let mut questions: Vec<Question> = Vec::new();
-        let mut number = |question: Question| {
+        let mut numbered = |question: Question| {
             let at = questions.iter().position(|other| *other == question).unwrap_or_else(|| {
                 questions.push(question);
                 questions.len() - 1
             });
-            u16::try_from(first + at).unwrap_or(u16::MAX)
+            number(place, at)
         };
         let elsewhere = rule.elsewhere.iter_mut().flatten();
         for fact in elsewhere.chain(&mut rule.when).chain(&mut rule.unless) {
-            fact.q = number(question_of_fact(fact));
+            fact.q = numbered(question_of_fact(fact));
         }
         for field in
             [&mut rule.number, &mut rule.summary, &mut rule.customer, &mut rule.contact, &mut rule.status]
         {
             for candidate in field {
-                candidate.q = question_of_candidate(candidate).map(&mut number);
+                candidate.q = question_of_candidate(candidate).map(&mut numbered);
             }
         }
         for (at, question) in questions.iter_mut().enumerate() {
-            question.q = u16::try_from(first + at).unwrap_or(u16::MAX);
+            question.q = number(place, at);
         }
         Self { rule, questions }
-    }
-
-    fn at_home(&self, host: &str) -> bool {
-        let any = |globs: &[String]| globs.iter().any(|glob| address::host_fits(glob, host));
-        any(&self.rule.hosts) && !any(&self.rule.not_hosts)
     }
 
     /// The questions. On a foreign host all wait for the first fact that tells the product.
@@ -292,83 +371,5 @@ fn question_of_candidate(candidate: &Candidate) -> Option<Question> {
     })
 }
 
-/// FNV-1a, 32 bits: tells builds' rules apart, nothing more.
-fn fnv1a(start: u32, bytes: &[u8]) -> u32 {
-    let start = if start == 0 { 0x811c_9dc5 } else { start };
-    bytes.iter().fold(start, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_built_in_file_is_sound() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../rules/");
-        let files: Vec<(&str, String)> = BUILT_IN
-            .iter()
-            .map(|(name, _)| (*name, std::fs::read_to_string(format!("{folder}{name}")).unwrap()))
-            .collect();
-        let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (*name, text.as_str())).collect();
-        assert_eq!(Rules::from_files(&files).map(|rules| rules.rules.len()), Ok(BUILT_IN.len()));
-        assert_eq!(Rules::built_in().rules.len(), BUILT_IN.len());
-        // What is left out for the core is what nobody but their readers needs.
-        for ((_, whole), (name, built_in)) in files.iter().zip(BUILT_IN) {
-            let mut whole: serde_json::Value = serde_json::from_str(whole).unwrap();
-            take_sources(&mut whole);
-            assert_eq!(serde_json::from_str::<serde_json::Value>(built_in).unwrap(), whole, "{name}");
-        }
-    }
-
-    fn take_sources(value: &mut serde_json::Value) {
-        if let Some(members) = value.as_object_mut() {
-            members.remove("source");
-            members.values_mut().for_each(take_sources);
-        } else if let Some(values) = value.as_array_mut() {
-            values.iter_mut().for_each(take_sources);
-        }
-    }
-
-    #[test]
-    fn question_numbers_are_unique_over_all_rules() {
-        let rules = Rules::built_in();
-        let mut seen = std::collections::BTreeSet::new();
-        assert!(
-            rules.rules.iter().flat_map(|asked| &asked.questions).all(|question| seen.insert(question.q))
-        );
-        assert!(seen.len() > 30);
-    }
-
-    #[test]
-    fn a_page_is_watched_although_its_rule_asks_nothing() {
-        let silent = r#"{"system":"x","name":"X","source":"-","hosts":["x.example"],
-            "addresses":[{"source":"-","path":"/t/(?<number>[0-9]+)"}],"link":"{origin}/t/{number}",
-            "number":[{"source":"-","address":"number"}]}"#;
-        let rules = Rules::from_files(&[("x.json", silent)]).unwrap();
-        assert_eq!(rules.questions("https://x.example/").map(|questions| questions.ask.len()), Some(0));
-        assert_eq!(rules.questions("https://y.example/"), None);
-    }
-
-    #[test]
-    fn files_at_fault_are_refused_with_the_reason() {
-        let sound = r#"{"system":"x","name":"X","source":"-","hosts":["x.example"],
-            "addresses":[{"source":"-","path":"/t/(?<number>[0-9]+)"}],"link":"{origin}/t/{number}",
-            "number":[{"source":"-","address":"number"}]}"#;
-        assert!(Rules::from_files(&[("x.json", sound)]).is_ok());
-        for (from, to, expected) in [
-            (r#""system":"x""#, r#""system":"X!""#, "lower-case"),
-            (r#"["x.example"]"#, r#"["*"]"#, "page fact"),
-            (r#"["x.example"]"#, "[]", "never applies"),
-            (r#""address":"number""#, r#""address":"number","title":true"#, "one of"),
-            (r#""address":"number""#, r#""address":"number","unless_named":true"#, "only a guess"),
-            (r#""path":"#, r#""decoder":"lzma","path":"#, "decoder"),
-            (r#""path":"#, r#""decoded":{"screen":"x"},"path":"#, "what decodes it"),
-            ("[0-9]+", "[0-9", "address"),
-            (r#""name":"X""#, r#""name":"X","script":"1""#, "unknown field"),
-        ] {
-            let broken = sound.replace(from, to);
-            let fault = Rules::from_files(&[("x.json", &broken)]).expect_err(expected).to_string();
-            assert!(fault.starts_with("x.json: ") && fault.contains(expected), "{fault}");
-        }
-    }
-}
+mod tests;

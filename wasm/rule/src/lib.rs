@@ -1,10 +1,13 @@
 //! One system's rule as it stands in its data file, and the checks that a rule has to pass. No interpretation.
 
+mod check;
+mod lines;
 mod pattern;
 
-use ticketgate_protocol::page::{FOUND_MAX, Label, Read};
+use ticketgate_protocol::page::{Label, Read};
 use ticketgate_protocol::tree::{Faults, FromJson, Value};
 
+pub use check::{Flaw, check, line_of};
 pub use pattern::{BadPattern, Class, GROUPS_MAX, Pattern, Program, Step};
 
 /// How far a field can be trusted to mean what its name says. None of it is proof.
@@ -231,66 +234,4 @@ impl Rule {
     pub fn candidates(&self) -> impl Iterator<Item = &Candidate> {
         [&self.number, &self.summary, &self.customer, &self.contact, &self.status].into_iter().flatten()
     }
-
-    /// Says what is wrong with the rule, if anything is.
-    #[must_use]
-    pub fn fault(&self) -> Option<String> {
-        let id = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        if self.system.is_empty() || !self.system.chars().all(id) {
-            return Some("system: use lower-case letters, digits and '-'".into());
-        }
-        if self.name.trim().is_empty() || self.source.trim().is_empty() {
-            return Some("name and source may not be empty".into());
-        }
-        if self.hosts.is_empty() && self.elsewhere.is_none() {
-            return Some("neither hosts nor elsewhere: the rule never applies".into());
-        }
-        if self.hosts.iter().any(|host| host == "*") || self.elsewhere.as_ref().is_some_and(Vec::is_empty) {
-            return Some("on any host a page fact has to tell the product: use elsewhere".into());
-        }
-        if self.addresses.is_empty() || self.number.is_empty() {
-            return Some("a rule needs an address and a number".into());
-        }
-        let facts = self.when.iter().chain(&self.unless).chain(self.elsewhere.iter().flatten());
-        self.addresses
-            .iter()
-            .find_map(address_fault)
-            .or_else(|| {
-                facts.filter_map(|fact| fact.says.as_ref()).find_map(|says| pattern_fault("says", says))
-            })
-            .or_else(|| self.candidates().find_map(candidate_fault))
-    }
-}
-
-fn address_fault(address: &AddressRule) -> Option<String> {
-    if address.decoder.is_none() && !address.decoded.0.is_empty() {
-        return Some("decoded: what decodes it?".into());
-    }
-    if address.source.trim().is_empty() {
-        return Some("an address needs a source".into());
-    }
-    let named = address.query.0.iter().chain(&address.decoded.0).map(|(_, pattern)| pattern);
-    let patterns = named.chain([&address.path]).chain(&address.hash);
-    patterns.into_iter().find_map(|pattern| pattern_fault("address", pattern))
-}
-
-fn candidate_fault(candidate: &Candidate) -> Option<String> {
-    let places = [candidate.address.is_some(), candidate.title, candidate.selector.is_some()];
-    if places.into_iter().filter(|place| *place).count() != 1 {
-        return Some("a candidate is one of address, title, selector".into());
-    }
-    if candidate.source.trim().is_empty() {
-        return Some("a candidate needs a source".into());
-    }
-    if candidate.unless_named && !candidate.guess {
-        return Some("unless_named: only a guess needs it".into());
-    }
-    if candidate.many == 0 || usize::from(candidate.many) > FOUND_MAX {
-        return Some(format!("many: 1 to {FOUND_MAX}"));
-    }
-    candidate.take.as_ref().and_then(|take| pattern_fault("take", take))
-}
-
-fn pattern_fault(place: &str, pattern: &Pattern) -> Option<String> {
-    pattern.fault().map(|fault| format!("{place}: {fault}"))
 }

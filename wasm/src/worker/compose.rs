@@ -55,7 +55,11 @@ impl Worker {
             sessions,
             form,
             job,
-            notices: overview.map(notices).unwrap_or_default(),
+            notices: {
+                let mut all = overview.map(notices).unwrap_or_default();
+                all.extend(self.rule_notes());
+                all
+            },
             allow: self.allow(),
             foot: self.foot(),
             loading,

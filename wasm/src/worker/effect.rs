@@ -127,6 +127,11 @@ pub enum Effect {
         /// JSON text.
         text: String,
     },
+    /// Save the broker's recognition rules for this browser run. They change rarely and may be large, so they stand alone.
+    SaveRules {
+        /// JSON text.
+        text: String,
+    },
     /// Save for good.
     SaveLocal {
         /// JSON text.

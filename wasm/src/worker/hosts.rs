@@ -2,15 +2,56 @@
 
 use ticketgate_recognise::letters::split_at_last;
 
-/// The manifest's own sites (a test compares them with `manifest.json`).
-pub(super) const BUILT_IN: [&str; 7] = [
-    "https://*.myconnectwise.net/*",
-    "https://*.connectwise.net/*",
-    "https://*.myconnectwise.com/*",
+/// The manifest's own sites: every vendor's cloud that a rule names (tests compare them with `manifest.json` and the rules).
+pub(super) const BUILT_IN: [&str; 48] = [
+    "https://app.atera.com/*",
+    "https://app.au.intercom.com/*",
+    "https://app.eu.intercom.com/*",
+    "https://app.gorelo.io/*",
+    "https://app.intercom.com/*",
+    "https://*.atlassian.net/*",
     "https://*.autotask.net/*",
-    "https://*.halopsa.com/*",
+    "https://*.connectwise.net/*",
+    "https://desk.zoho.com.au/*",
+    "https://desk.zoho.com.cn/*",
+    "https://desk.zoho.com/*",
+    "https://desk.zoho.eu/*",
+    "https://desk.zoho.in/*",
+    "https://desk.zoho.jp/*",
+    "https://desk.zoho.sa/*",
+    "https://desk.zohocloud.ca/*",
+    "https://*.deskdirector.com/*",
+    "https://*.freshdesk.com/*",
+    "https://*.freshservice.com/*",
+    "https://*.glpi-network.cloud/*",
     "https://*.haloitsm.com/*",
+    "https://*.halopsa.com/*",
     "https://*.haloservicedesk.com/*",
+    "https://*.kaseya.com/*",
+    "https://*.kayako.com/*",
+    "https://*.ladesk.com/*",
+    "https://*.myconnectwise.com/*",
+    "https://*.myconnectwise.net/*",
+    "https://*.ninjarmm.com/*",
+    "https://*.on.spiceworks.com/*",
+    "https://psa.pulseway.com/*",
+    "https://*.repairshopr.com/*",
+    "https://*.rmmservice.com/*",
+    "https://*.rmmservice.eu/*",
+    "https://*.rmmservices.net/*",
+    "https://sdpondemand.manageengine.cn/*",
+    "https://sdpondemand.manageengine.com.au/*",
+    "https://sdpondemand.manageengine.com/*",
+    "https://sdpondemand.manageengine.eu/*",
+    "https://sdpondemand.manageengine.in/*",
+    "https://sdpondemand.manageengine.jp/*",
+    "https://*.service-now.com/*",
+    "https://*.superops.ai/*",
+    "https://*.supportsystem.com/*",
+    "https://*.syncromsp.com/*",
+    "https://*.vorexlogin.com/*",
+    "https://*.zammad.com/*",
+    "https://*.zendesk.com/*",
 ];
 
 /// The granted patterns for which the content scripts have to be registered.
@@ -98,6 +139,24 @@ mod tests {
         assert_eq!(matches, BUILT_IN);
         // Without these, open tabs of theirs get no scripts after an update. They add nothing to the browser's warning.
         assert_eq!(manifest["host_permissions"], manifest["content_scripts"][0]["matches"]);
+    }
+
+    #[test]
+    fn every_host_that_a_rule_names_is_among_them_and_no_other() {
+        // A match pattern knows `*` only as whole labels in front, so one for `ww#.autotask.net` covers a little more.
+        let example = |glob: &str| format!("https://{}/", glob.replace('*', "x").replace('#', "1"));
+        let named: Vec<(&str, String)> = ticketgate_recognise::BUILT_IN
+            .iter()
+            .flat_map(|rule| rule.hosts.iter().map(|host| (rule.system, example(host))))
+            .collect();
+        for (system, url) in &named {
+            let known = BUILT_IN.map(str::to_owned);
+            assert!(is_allowed(&known, url), "{system}: {url} is missing in manifest.json and here");
+        }
+        for pattern in BUILT_IN {
+            let used = named.iter().any(|(_, url)| is_allowed(&[pattern.to_owned()], url));
+            assert!(used, "{pattern}: no rule names it");
+        }
     }
 
     #[test]

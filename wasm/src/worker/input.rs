@@ -115,6 +115,9 @@ pub struct Started {
     /// What was saved for this browser run.
     #[serde(default)]
     pub session: Option<String>,
+    /// The broker's recognition rules, as they were saved for this browser run.
+    #[serde(default)]
+    pub rules: Option<String>,
     /// What was saved for good.
     #[serde(default)]
     pub local: Option<String>,
@@ -137,6 +140,9 @@ pub struct Managed {
     pub hosts: Vec<String>,
     /// How a reason is made from a ticket.
     pub template: Option<String>,
+    /// Recognition rules, a JSON text each.
+    #[serde(default)]
+    pub rules: Vec<String>,
 }
 
 /// Who sent a message, as the browser says; nothing of it comes from the message.

@@ -20,6 +20,7 @@ mod link;
 mod memory;
 mod pages;
 pub mod remaining;
+mod rules;
 mod sessions;
 mod shelf;
 mod show;
@@ -27,8 +28,6 @@ mod sites;
 mod trouble;
 pub mod view;
 mod warnings;
-
-use std::cell::OnceCell;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ticketgate_protocol::api::{Activate, Event, Overview, Session};
@@ -47,13 +46,14 @@ use job::Job;
 use link::{Link, Outcome, Saved};
 use memory::Memory;
 use pages::Pages;
+use rules::AllRules;
 use sessions::Sessions;
 use shelf::Shelf;
 use sites::Sites;
 use warnings::Warnings;
 
 use crate::reason::Template;
-use ticketgate_recognise::{Recognition, Rules};
+use ticketgate_recognise::Recognition;
 
 /// Pauses before the overview is asked for again after a refusal, in seconds.
 const AGAIN_S: [i64; 5] = [1, 2, 5, 15, 30];
@@ -152,8 +152,7 @@ impl Soonest {
 /// The state machine.
 pub struct Worker {
     around: Box<dyn Surroundings>,
-    /// Read when the first page speaks: neither badge nor popup waits for them at a wake.
-    rules: OnceCell<Rules>,
+    rules: AllRules,
     template: Template,
     managed_template: Option<String>,
     id: String,
@@ -185,7 +184,7 @@ impl Worker {
     pub fn new(around: Box<dyn Surroundings>) -> Self {
         Self {
             around,
-            rules: OnceCell::new(),
+            rules: AllRules::default(),
             template: Template::default(),
             managed_template: None,
             id: String::new(),
@@ -264,7 +263,10 @@ impl Worker {
                 self.shown.icons.remove(&tab);
             }
             Input::Origins { origins } => self.hear_sites(&origins, now, out),
-            Input::Managed { settings } => self.administer(settings),
+            Input::Managed { settings } => {
+                self.hear_managed_rules(settings.rules.clone(), out);
+                self.administer(settings);
+            }
             Input::UpdateAvailable {} => self.update_waits = true,
         }
     }
@@ -273,6 +275,7 @@ impl Worker {
         self.started = true;
         self.id = started.id;
         self.version = started.version;
+        self.restore_rules(started.rules.as_deref(), started.managed.rules.clone());
         self.administer(started.managed);
         // What cannot be read was written by another version: begin anew, the broker has the truth.
         self.memory = started.local.and_then(|text| saved(&text)).unwrap_or_default();
@@ -359,7 +362,7 @@ impl Worker {
 
     fn heard_overview(
         &mut self,
-        overview: Overview,
+        mut overview: Overview,
         asked_at: DateTime<Utc>,
         now: DateTime<Utc>,
         out: &mut Vec<Effect>,
@@ -382,6 +385,8 @@ impl Worker {
             form.serial = self.next_serial;
             self.next_serial += 1;
         }
+        let Overview { rules, .. } = &mut overview;
+        self.hear_broker_rules(std::mem::take(rules), out);
         self.last.overview = Some(Overview { sessions: Vec::new(), ..overview });
         self.choose_template();
         self.last.overview_at = Some(now);
@@ -390,10 +395,6 @@ impl Worker {
     /// The broker's clock.
     fn broker_now(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         now + TimeDelta::milliseconds(self.last.offset_ms)
-    }
-
-    fn rules(&self) -> &Rules {
-        self.rules.get_or_init(Rules::built_in)
     }
 
     /// What the facts of a page at this address amount to, for support and for measuring.

@@ -8,6 +8,7 @@ mod links;
 mod pages;
 mod popup;
 mod restarts;
+mod rules;
 mod warnings;
 
 use chrono::{DateTime, TimeDelta, Utc};

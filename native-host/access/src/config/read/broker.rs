@@ -1,6 +1,7 @@
 //! `[broker]`: the broker's own settings.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use ticketgate_protocol::ids::TechnicianId;
 
@@ -18,6 +19,7 @@ impl Default for Broker {
             sessions_at_once: 10,
             reason_template: "#{number} {summary} ({customer}, {contact})".into(),
             clipboard_clear_s: 30,
+            rules: None,
         }
     }
 }
@@ -33,7 +35,15 @@ pub(super) struct Draft {
 pub(super) fn read(file: &Section<'_>, notes: &mut Notes) -> Draft {
     let Some(section) = file.table("broker", notes) else { return Draft::default() };
     section.only(
-        &["administrators", "rate", "sessions_at_once", "reason_template", "clipboard_clear", "hosts"],
+        &[
+            "administrators",
+            "rate",
+            "sessions_at_once",
+            "reason_template",
+            "clipboard_clear",
+            "hosts",
+            "rules",
+        ],
         notes,
     );
     let standard = Broker::default();
@@ -55,6 +65,7 @@ pub(super) fn read(file: &Section<'_>, notes: &mut Notes) -> Draft {
             clipboard_clear_s: section
                 .duration("clipboard_clear", 5, 600, notes)
                 .map_or(standard.clipboard_clear_s, |d| d.value),
+            rules: rules(&section, notes),
         },
         hosts: hosts.into_iter().map(|host| host.value).collect(),
         administrators,
@@ -71,6 +82,18 @@ fn rate(broker: &Section<'_>, notes: &mut Notes) -> RateLimits {
         per_hour: limit("per_hour", standard.per_hour),
         per_day: limit("per_day", standard.per_day),
     }
+}
+
+fn rules(section: &Section<'_>, notes: &mut Notes) -> Option<PathBuf> {
+    let At { line, value } = section.text("rules", 4096, notes)?;
+    let folder = PathBuf::from(value);
+    if !folder.is_absolute() {
+        notes.fault(
+            line,
+            "`rules` of [broker] must be the whole path of a folder, such as \"/etc/ticketgate/rules\"",
+        );
+    }
+    Some(folder)
 }
 
 fn reason_template(section: &Section<'_>, notes: &mut Notes) -> Option<String> {

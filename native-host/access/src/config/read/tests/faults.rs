@@ -22,6 +22,7 @@ fn every_fault_is_found_with_its_line_and_its_remedy() {
         ),
         ("[broker]", "[broker]\nclipboard_clear = 30", "clipboard_clear", "must be a duration in quotes"),
         ("[broker]", "[broker]\nclipboard_clear = \"1h\"", "clipboard_clear", "between 5s and 10m"),
+        ("[broker]", "[broker]\nrules = \"rules\"", "rules", "the whole path of a folder"),
         ("[broker]", "[broker]\nhosts = [\"https://x/\"]", "hosts", "not a host name"),
         ("{number} {summary}", "{number} {sumary}", "reason_template", "a placeholder that does not exist"),
         ("{number} {summary}", "{number", "reason_template", "a brace without its partner"),
