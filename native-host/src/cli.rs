@@ -5,6 +5,7 @@ mod arguments;
 mod audit;
 mod broker;
 mod removal;
+mod rules;
 mod secret;
 mod sessions;
 mod text;
@@ -90,6 +91,10 @@ fn run(arguments: Arguments, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     if matches!(command, Command::ClipboardHolder) {
         return Ok(crate::clipboard::holder_main());
     }
+    // Works on files alone, for whoever writes a rule on any machine.
+    if let Command::Rules(what) = command {
+        return rules::run(out, arguments.json, what);
+    }
     let places = Places::find(&around)?;
     let mut terminal = Terminal { out, json: arguments.json, around, places };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build()?;
@@ -113,7 +118,7 @@ fn run(arguments: Arguments, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
             let json = terminal.json;
             crate::doctor::command(terminal.out, &terminal.around, &terminal.places, &how, json)
         }
-        Command::ClipboardHolder => Ok(ExitCode::SUCCESS),
+        Command::ClipboardHolder | Command::Rules(_) => Ok(ExitCode::SUCCESS),
     }
 }
 

@@ -15,3 +15,4 @@ pub mod places;
 pub mod platform;
 pub mod random;
 pub mod relay;
+pub mod saved_page;

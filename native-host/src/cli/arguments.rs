@@ -64,6 +64,9 @@ pub(super) enum Command {
     Secret(Secret),
     /// Tries the configuration and every directory, with an account of its own that is never enabled and deleted at once.
     Check,
+    /// Recognition rules: tries them on a page.
+    #[command(subcommand)]
+    Rules(Rules),
     /// Takes away whatever is over; for a timer of the operating system when no broker runs.
     Sweep,
     /// After a lost or damaged ledger: finds what it opened by the notes in the directories, and ends it. Stop the broker first.
@@ -172,6 +175,28 @@ pub(super) enum Audit {
         #[arg(long, default_value = "jsonl", value_parser = ["jsonl", "csv"])]
         format: String,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Rules {
+    /// Reads a saved page and says step by step what the rules take from it, and why.
+    Test(RulesTest),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RulesTest {
+    /// The page, saved by the browser as "HTML only", or copied from its developer tools.
+    #[arg(value_name = "SAVED.html")]
+    pub(super) page: PathBuf,
+    /// The address that the page had.
+    #[arg(long)]
+    pub(super) url: String,
+    /// Rules of a folder (`*.json`) instead of those that are built in.
+    #[arg(long, value_name = "FOLDER")]
+    pub(super) rules: Option<PathBuf>,
+    /// Only this system's rule.
+    #[arg(long, value_name = "ID")]
+    pub(super) system: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -11,6 +11,8 @@ pub mod letters;
 mod read;
 mod rules;
 mod search;
+#[cfg(feature = "trace")]
+pub mod trace;
 
 pub use frames::{best_of, rank};
 pub use rules::{BadRule, Rules};

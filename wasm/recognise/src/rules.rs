@@ -36,15 +36,15 @@ impl std::error::Error for BadRule {}
 /// Checked rules, ready to ask and to recognise.
 #[derive(Debug, Default)]
 pub struct Rules {
-    rules: Vec<Asked>,
-    fingerprint: u32,
+    pub(super) rules: Vec<Asked>,
+    pub(super) fingerprint: u32,
 }
 
 /// A rule with its questions numbered.
 #[derive(Debug)]
-struct Asked {
-    rule: Rule,
-    questions: Vec<Question>,
+pub(super) struct Asked {
+    pub(super) rule: Rule,
+    pub(super) questions: Vec<Question>,
 }
 
 impl Rules {
@@ -163,7 +163,7 @@ impl Asked {
         Self { rule, questions }
     }
 
-    fn at_home(&self, host: &str) -> bool {
+    pub(super) fn at_home(&self, host: &str) -> bool {
         let any = |globs: &[String]| globs.iter().any(|glob| address::host_fits(glob, host));
         any(&self.rule.hosts) && !any(&self.rule.not_hosts)
     }
@@ -178,7 +178,7 @@ impl Asked {
         ask
     }
 
-    fn recognise(&self, parts: Parts<'_>, facts: &Facts, at_home: bool) -> Option<Recognised> {
+    pub(super) fn recognise(&self, parts: Parts<'_>, facts: &Facts, at_home: bool) -> Option<Recognised> {
         let rule = &self.rule;
         let mut forms = rule.addresses.iter();
         let (form, names) = forms.find_map(|form| Some((form, address::fits(form, parts)?)))?;
@@ -221,7 +221,7 @@ impl Asked {
 }
 
 /// Whether a page fact is there.
-fn holds(fact: &Fact, facts: &Facts) -> bool {
+pub(super) fn holds(fact: &Fact, facts: &Facts) -> bool {
     let found = found(fact.q, facts);
     match &fact.says {
         None => !found.is_empty(),
@@ -252,7 +252,7 @@ fn field(
 }
 
 /// What a question found.
-fn found(q: u16, facts: &Facts) -> &[String] {
+pub(super) fn found(q: u16, facts: &Facts) -> &[String] {
     facts.answers.iter().find(|answer| answer.q == q).map_or(&[], |answer| &answer.found)
 }
 
