@@ -133,7 +133,7 @@ impl Place<'_> {
         }
         let Some(((between, compound), rest)) = rest.split_first() else {
             let Some((between, anchor)) = anchor else { return Got::Match };
-            return self.from_anchor(between, anchor, id);
+            return self.begins_at(between, anchor, id);
         };
         let here = |at: Id| {
             if self.compound(compound, at) { self.outwards(rest, at, anchor) } else { Got::Not }
@@ -170,7 +170,7 @@ impl Place<'_> {
         }
     }
 
-    fn from_anchor(&self, between: Between, anchor: Id, id: Id) -> Got {
+    fn begins_at(&self, between: Between, anchor: Id, id: Id) -> Got {
         let is_so = match between {
             Between::Descendant => {
                 std::iter::successors(self.tree.around(id), |at| self.tree.around(*at)).any(|at| at == anchor)

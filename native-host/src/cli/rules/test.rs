@@ -167,6 +167,7 @@ fn as_text(trace: &Trace, left: LeftOut, odd_letters: bool, unclear: &[&str]) ->
             let _ = writeln!(out, "\nRecognised:");
             for (name, value, how) in ticket_fields(&found.ticket, found.certainty) {
                 let value = value.map_or_else(|| "–".to_owned(), clean);
+                let how = how.filter(|how| *how != Certainty::Missing);
                 let how = how.map(|how| format!("   ({})", certainty(how))).unwrap_or_default();
                 let _ = writeln!(out, "  {name:<9} {value}{how}");
             }

@@ -19,6 +19,9 @@ struct Parse<'a> {
     depth: usize,
 }
 
+/// Makes a test of an attribute's value out of what it is held to.
+type MakeTest = fn(String) -> Test;
+
 /// Parentheses inside parentheses.
 const DEPTH_MAX: usize = 16;
 
@@ -148,7 +151,7 @@ impl Parse<'_> {
         self.space();
         let name = self.name()?;
         self.space();
-        let signs: [(&str, fn(String) -> Test); 6] = [
+        let signs: [(&str, MakeTest); 6] = [
             ("~=", Test::Word),
             ("|=", Test::Lang),
             ("^=", Test::Begins),

@@ -22,7 +22,7 @@ fn every_step_to_a_ticket_is_told_and_nothing_of_the_page_reaches_the_terminal_r
     for part in [
         "1 stylesheets are not applied",
         "1 frames are not followed",
-        "no form of address fits; --system zammad says what failed",
+        "no form of address fits; --system glpi says what failed",
         "Request Tracker (request-tracker): applies, on any host",
         "address 1 fits",
         "id = “4711”",
