@@ -82,14 +82,16 @@ fn hostile_pages_are_read_in_time_and_give_clean_reasons() -> Result<()> {
     let stage = Stage::new()?;
     let mut faults = Vec::new();
     for (name, html, script) in pages() {
-        if let Err(fault) = play(&stage, &html, script, name) {
-            faults.push(format!("{name}: {fault:#}"));
+        match play(&stage, &html, script) {
+            Ok(best) => println!("{name}: {best:.1} ms"),
+            Err(fault) => faults.push(format!("{name}: {fault:#}")),
         }
     }
     if faults.is_empty() { Ok(()) } else { bail!("{}", faults.join("\n")) }
 }
 
-fn play(stage: &Stage, html: &str, script: &str, name: &str) -> Result<()> {
+/// Plays one page, and says how long a reading takes at best, in milliseconds.
+fn play(stage: &Stage, html: &str, script: &str) -> Result<f64> {
     let url = stage.site.page("/Ticket/Display.html", Served::html(html));
     let begin = stage.said()?;
     let page = stage.browser.page(&format!("{url}?id=4711"))?;
@@ -103,7 +105,6 @@ fn play(stage: &Stage, html: &str, script: &str, name: &str) -> Result<()> {
         times.push(stage.read(&page)?.1);
     }
     times.sort_by(f64::total_cmp);
-    println!("{name}: {times:.0?} ms");
     let best = times.first().copied().context("no time")?;
     ensure!(best < READING_MAX, "one reading takes {best:.0} ms");
     // What it says by itself after the change, or said already.
@@ -115,7 +116,6 @@ fn play(stage: &Stage, html: &str, script: &str, name: &str) -> Result<()> {
         Recognition::NotATicketPage => bail!("the ticket is not recognised any more"),
         Recognition::Ticket(found) => {
             let reason = Template::default().reason(&found.ticket).context("no reason")?;
-            println!("  {}", reason.chars().take(100).collect::<String>());
             ensure!(text::line(&reason, REASON_MAX).as_ref() == Ok(&reason), "{reason:?}");
             ensure!(!reason.contains(text::is_forbidden), "{reason:?}");
             ensure!(reason.starts_with("#4711"), "{reason:?}");
@@ -124,5 +124,6 @@ fn play(stage: &Stage, html: &str, script: &str, name: &str) -> Result<()> {
     let thrown: Vec<_> =
         stage.browser.console().into_iter().filter(|line| line.contains("probe.js")).collect();
     ensure!(thrown.is_empty(), "{thrown:?}");
-    page.close()
+    page.close()?;
+    Ok(best)
 }
