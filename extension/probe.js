@@ -94,7 +94,7 @@
       for (let child = node.firstChild; child && out.length < 4 * TEXT_MAX && nodes < NODES_MAX; child = child.nextSibling) {
         nodes += 1;
         if (child.nodeType === Node.TEXT_NODE) {
-          out += (child.nodeValue ?? "").slice(0, 4 * TEXT_MAX);
+          out += (child.nodeValue ?? "").slice(0, READ_MAX);
         } else if (child instanceof Element && !SILENT.has(child.tagName)
             && !(drop && child.matches(drop)) && (hiddenToo || visible(child))) {
           const space = INLINE.has(child.tagName) ? "" : " ";

@@ -351,7 +351,7 @@ impl Reader<'_> {
             at = self.tree.next(id);
             match self.tree.kind(id) {
                 Kind::Text(text) => {
-                    let text = cut(text, 4 * TEXT_MAX);
+                    let text = cut(text, READ_MAX);
                     out.push_str(&text);
                     length += units(&text);
                 }
