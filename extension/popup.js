@@ -62,6 +62,7 @@ function draw(view) {
     view.loading && h("p", { key: "loading", class: "loading" }, "Asking the broker…"),
     view.form && formCard(view.form),
     view.allow && allowCard(view.allow),
+    view.report && reportCard(view.report),
   ]);
   // What had it went: the next Tab begins where that stood, not at the top of the page.
   if (hadKeyboard && !main.contains(document.activeElement)) main.focus({ preventScroll: true });
@@ -382,6 +383,22 @@ function allowCard(allow) {
         { type: "button", onclick: () => void chrome.permissions.request({ origins: [allow.pattern] }) },
         allow.label,
       ),
+    ),
+  );
+}
+
+/** @param {import("./view.js").Report} report */
+function reportCard(report) {
+  const page = chrome.runtime.getURL(`capture.html?tab=${report.tab}`);
+  return h(
+    "section",
+    { key: "report", class: "card quiet", "aria-label": report.title },
+    h(
+      "details",
+      {},
+      h("summary", {}, report.title),
+      h("p", {}, report.text),
+      h("div", { class: "row" }, h("button", { type: "button", onclick: () => void chrome.tabs.create({ url: page }) }, report.label)),
     ),
   );
 }

@@ -15,6 +15,8 @@
   const ALL_TEXTS_MAX = 12_000;
   /** Rows looked at for one label, elements looked at for one selector, nodes read for one text. */
   const ROWS_MAX = 200, ELEMENTS_MAX = 60, NODES_MAX = 400;
+  /** So much of one text, and of a label, is looked at: a page may hold megabytes of either. */
+  const READ_MAX = 16_000, LABEL_MAX = 1000;
   /** A change is read this long after it began; a page that never rests is read less and less often, to the last. */
   const READ_AFTER = [150, 300, 600, 1200, 2000];
   /** Values of inputs and shadow trees change without a mutation that we could see. */
@@ -68,8 +70,13 @@
   const cut = (text, max) => text.slice(0, max).toWellFormed();
   /** @param {string} text */
   const asLabel = (text) => fold(text).replace(/[\s:*]+$/, "").toLowerCase();
+  // A page's forms and pictures may be named like a property of its document, and then hide it: from us too.
+  const { checkVisibility } = Element.prototype;
+  const { addEventListener: listenTo, removeEventListener: leave } = EventTarget.prototype;
+  const { createTreeWalker, querySelectorAll } = Document.prototype;
+  const title = Object.getOwnPropertyDescriptor(Document.prototype, "title")?.get;
   /** @param {Element} element */
-  const visible = (element) => element.checkVisibility({ visibilityProperty: true, contentVisibilityAuto: false });
+  const visible = (element) => checkVisibility.call(element, { visibilityProperty: true, contentVisibilityAuto: false });
 
   const INLINE = new Set(["A", "ABBR", "B", "BDI", "BDO", "CITE", "CODE", "EM", "FONT", "I", "KBD", "LABEL", "MARK", "Q",
     "S", "SMALL", "SPAN", "STRONG", "SUB", "SUP", "TIME", "U", "VAR", "WBR"]);
@@ -87,7 +94,7 @@
       for (let child = node.firstChild; child && out.length < 4 * TEXT_MAX && nodes < NODES_MAX; child = child.nextSibling) {
         nodes += 1;
         if (child.nodeType === Node.TEXT_NODE) {
-          out += child.nodeValue ?? "";
+          out += (child.nodeValue ?? "").slice(0, READ_MAX);
         } else if (child instanceof Element && !SILENT.has(child.tagName)
             && !(drop && child.matches(drop)) && (hiddenToo || visible(child))) {
           const space = INLINE.has(child.tagName) ? "" : " ";
@@ -99,6 +106,15 @@
     };
     walk(element);
     return out;
+  }
+
+  /** `textContent`, as far as a label may be long. @param {Element} element */
+  function textIn(element) {
+    if (!element.firstElementChild) return (element.textContent ?? "").slice(0, LABEL_MAX);
+    let out = "";
+    const texts = createTreeWalker.call(document, element, NodeFilter.SHOW_TEXT);
+    while (out.length < LABEL_MAX && texts.nextNode()) out += texts.currentNode.nodeValue;
+    return out.slice(0, LABEL_MAX);
   }
 
   /** @param {Element} element @param {Question} question @returns {string | null} */
@@ -138,7 +154,9 @@
    * @param {ParentNode} root @param {string} selector @returns {Element[]}
    */
   function all(root, selector) {
-    const parts = listOf(selector).map((one) => Array.from(root.querySelectorAll(one))).filter((part) => part.length > 0);
+    /** @param {string} one @returns {Element[]} */
+    const matching = (one) => Array.from(root === document ? querySelectorAll.call(document, one) : root.querySelectorAll(one));
+    const parts = listOf(selector).map(matching).filter((part) => part.length > 0);
     if (parts.length <= 1) return parts[0] ?? [];
     return Array.from(new Set(parts.flat()))
       .sort((a, b) => a.compareDocumentPosition(b) & Node.DOCUMENT_POSITION_FOLLOWING ? -1 : 1);
@@ -219,7 +237,7 @@
       if (label) {
         words ??= label.words.map(asLabel);
         const name = label.selector ? row.querySelector(label.selector) : row;
-        if (!name || !words.includes(asLabel(name.textContent ?? ""))) continue;
+        if (!name || !words.includes(asLabel(textIn(name)))) continue;
         if (label.control) element = /** @type {HTMLLabelElement} */ (name).control ?? null;
         else if (value) element = within(row, value);
       } else if (value) {
@@ -228,7 +246,7 @@
       if (!element || !seen(element)) continue;
       const raw = readOne(element, question);
       if (raw === null) continue;
-      const text = fold(raw);
+      const text = fold(raw.slice(0, READ_MAX));
       if (text === "" && question.read !== "present") continue;
       if (question.holding && !text.toLowerCase().includes(question.holding.toLowerCase())) continue;
       found.push(cut(text, TEXT_MAX));
@@ -259,6 +277,10 @@
     return bare.length <= ADDRESS_MAX ? bare : location.origin + "/";
   }
 
+  function titleNow() {
+    return cut(fold(String(title?.call(document) ?? "").slice(0, READ_MAX)), TEXT_MAX);
+  }
+
   /** Reads everything that was asked. @returns {Facts | null} */
   function read() {
     if (!questions) return null;
@@ -284,7 +306,7 @@
     }
     nests.clear();
     return {
-      rules: questions.rules, address: addressNow(), title: cut(fold(document.title), TEXT_MAX), shown: frameShown(), answers,
+      rules: questions.rules, address: addressNow(), title: titleNow(), shown: frameShown(), answers,
     };
   }
 
@@ -404,7 +426,7 @@
     navigation?.addEventListener("currententrychange", now);
     addEventListener("popstate", now);
     addEventListener("hashchange", now);
-    document.addEventListener("visibilitychange", onVisibility);
+    listenTo.call(document, "visibilitychange", onVisibility);
   }
 
   function quiet() {
@@ -416,7 +438,7 @@
     navigation?.removeEventListener("currententrychange", now);
     removeEventListener("popstate", now);
     removeEventListener("hashchange", now);
-    document.removeEventListener("visibilitychange", onVisibility);
+    leave.call(document, "visibilitychange", onVisibility);
   }
 
   function stop() {
@@ -425,7 +447,7 @@
     quiet();
     questions = null;
     removeEventListener("pageshow", onPageShow);
-    document.removeEventListener("prerenderingchange", arrive);
+    leave.call(document, "prerenderingchange", arrive);
     try {
       runtime?.onMessage?.removeListener(onMessage);
     } catch {
@@ -453,6 +475,6 @@
   world.ticketgatePage = self;
   runtime.onMessage.addListener(onMessage);
   addEventListener("pageshow", onPageShow);
-  if (/** @type {any} */ (document).prerendering) document.addEventListener("prerenderingchange", arrive, { once: true });
+  if (/** @type {any} */ (document).prerendering === true) listenTo.call(document, "prerenderingchange", arrive, { once: true });
   else void arrive();
 })();

@@ -9,6 +9,7 @@ export type Trouble = { tone: Tone; title: string; text: string; steps: Step[]; 
 export type Ring = { part: number; clock: string; words: string };
 export type TicketLine = { text: string; url: string | null };
 export type Choice = { label: string; intent: Intent; chosen: boolean };
+export type Report = { tab: number; title: string; text: string; label: string };
 export type Allow = { pattern: string; text: string; label: string };
 
 export type Card = {
@@ -70,6 +71,7 @@ export type View = {
   job: JobView | null;
   notices: Note[];
   allow: Allow | null;
+  report: Report | null;
   foot: string;
   loading: boolean;
 };

@@ -15,6 +15,7 @@ mod frame;
 mod ldap;
 mod ledger;
 mod memory;
+mod page;
 mod request;
 mod rules;
 
@@ -47,6 +48,13 @@ pub const TARGETS: &[Target] = &[
         seeds: &["protocol/golden"],
     },
     Target { name: "rules", run: rules::run, longest: 6000, memory: (128 << 20, 0), seeds: &["wasm/rules"] },
+    Target {
+        name: "page",
+        run: page::run,
+        longest: 4096,
+        memory: (128 << 20, 0),
+        seeds: &["wasm/tests/fixtures/pages"],
+    },
     Target { name: "facts", run: facts::run, longest: 4096, memory: (16 << 20, 300), seeds: &[] },
     Target {
         name: "config",

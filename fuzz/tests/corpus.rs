@@ -41,6 +41,11 @@ fn every_kept_fact_keeps_the_readers_promises() {
 }
 
 #[test]
+fn every_kept_page_keeps_the_readers_promises() {
+    replay("page");
+}
+
+#[test]
 fn every_kept_configuration_keeps_the_readers_promises() {
     replay("config");
 }

@@ -16,3 +16,4 @@ pub mod platform;
 pub mod random;
 pub mod relay;
 pub mod rules;
+pub mod saved_page;

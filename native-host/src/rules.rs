@@ -189,11 +189,7 @@ fn take_sources(value: &mut Value) {
 
 /// What is wrong with a CSS selector. Only its grammar: what a browser knows beyond it (`:popover-open`) passes.
 fn bad_selector(selector: &str) -> Option<String> {
-    let error = scraper::Selector::parse(selector).err()?;
-    // Of pseudo-classes `scraper` knows those of a document at rest; a browser knows more.
-    let said = error.to_string();
-    let unknown = ["pseudo-class", "Pseudo-class", "pseudo class", "PseudoClass"];
-    (!unknown.iter().any(|part| said.contains(part))).then(|| said.to_lowercase())
+    crate::saved_page::selector_fault(selector)
 }
 
 /// The rule files of a folder: `*.json`, by name.

@@ -7,12 +7,12 @@
 
 use serde_json::{Value, json};
 use std::path::PathBuf;
-use ticketgate_tests::chromium::{Chromium, Options, Page};
-use ticketgate_tests::patience::{LIMIT, until};
+use ticketgate_tests::chromium::{Chromium, Key, Options, Page};
+use ticketgate_tests::patience::{LIMIT, until, wait_for};
 use ticketgate_tests::product::ScriptedHost;
 use ticketgate_tests::product::scripted::{overview, session, welcome};
 use ticketgate_tests::site::{Served, Site};
-use ticketgate_tests::world::{target, workspace};
+use ticketgate_tests::world::{Folder, target, workspace};
 use ticketgate_tests::{Outcome, Result};
 
 /// The popup's width, and half of it: what a person sees who zooms to 200 %.
@@ -131,6 +131,50 @@ impl Stage {
             .filter(one => one.checkVisibility() && !one.closest('.unseen')).map(one => one.outerHTML.slice(0, 80))";
         find("cut off at 200 %", &page.eval(wide)?);
         page.look("light", width, 600, 2.0)
+    }
+}
+
+impl Stage {
+    /// From the popup of a page that was not recognised to its structure in a file, by keyboard alone.
+    fn report(&mut self, popup: &Page) -> Result<()> {
+        popup.eval("document.querySelector('details summary').focus(), 0")?;
+        popup.press(Key::ENTER)?;
+        self.picture(
+            popup,
+            "popup-report",
+            &["This page was not recognised", "Save the page's structure for a report"],
+        )?;
+        popup.press(Key::TAB)?;
+        popup.press(Key::ENTER)?;
+        let capture = self.browser.attach("the structure's page", |target| {
+            target.kind == "page" && target.url.contains("capture.html")
+        })?;
+        capture.until("document.querySelector('textarea').value.includes('html')")?;
+        let text = capture.eval("document.querySelector('textarea').value")?;
+        let text = text.as_str().unwrap_or_default();
+        anyhow::ensure!(
+            text.contains("Page http://…/") && text.contains("h1") && !text.contains("Home"),
+            "{text}"
+        );
+        self.picture(
+            &capture,
+            "structure",
+            &["Read it first", "Save as a file", "Nothing is sent anywhere"],
+        )?;
+        // What the person changed is what is saved.
+        let folder = Folder::new("downloads")?;
+        let place = json!({"behavior": "allow", "downloadPath": folder.path()});
+        capture.call("Page.setDownloadBehavior", place)?;
+        capture.eval("document.querySelector('textarea').focus(), document.execCommand('insertText', false, 'mine '), 0")?;
+        capture.press(Key::TAB)?;
+        capture.press(Key::ENTER)?;
+        let saved = wait_for("the file", LIMIT, || {
+            Ok(std::fs::read_to_string(folder.join("ticketgate-page-structure.txt"))
+                .ok()
+                .filter(|text| !text.is_empty()))
+        })?;
+        anyhow::ensure!(saved == format!("mine {text}"), "{saved}");
+        capture.close()
     }
 }
 
@@ -333,6 +377,7 @@ fn every_state_of_the_popup_is_clear_in_both_schemes_and_zoomed() -> Outcome {
     let plain = stage.browser.page(&plain)?;
     let popup = stage.popup(stage.tab(&plain)?)?;
     stage.picture(&popup, "popup-no-ticket", &["No ticket recognised on this page", "Ticket number"])?;
+    stage.report(&popup)?;
     popup.close()?;
     let (foreign, there) = stage.ticket("other.example", "4713", "Globex")?;
     foreign.to_front()?;

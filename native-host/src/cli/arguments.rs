@@ -65,7 +65,7 @@ pub(super) enum Command {
     /// Keeps the directories' passwords in the operating system's key store, for `password = { keyring = "NAME" }`.
     #[command(subcommand)]
     Secret(Secret),
-    /// Checks and lists the rules by which ticket pages are recognised.
+    /// Checks, lists and tries the rules by which ticket pages are recognised.
     #[command(subcommand)]
     Rules(Rules),
     /// Tries the configuration and every directory, with an account of its own that is never enabled and deleted at once.
@@ -208,6 +208,22 @@ pub(super) struct CustomersImport {
     pub(super) domain_column: Option<String>,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct RulesTest {
+    /// The page, saved by the browser as "HTML only", or copied from its developer tools.
+    #[arg(value_name = "SAVED.html")]
+    pub(super) page: PathBuf,
+    /// The address that the page had.
+    #[arg(long)]
+    pub(super) url: String,
+    /// Rules of a folder (`*.json`) instead of those that are built in.
+    #[arg(long, value_name = "FOLDER")]
+    pub(super) rules: Option<PathBuf>,
+    /// Only this system's rule.
+    #[arg(long, value_name = "ID")]
+    pub(super) system: Option<String>,
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Secret {
     /// Asks for a password, without showing it, and keeps it; from a pipe the first line is taken.
@@ -226,6 +242,8 @@ pub(super) enum Rules {
     },
     /// Lists the rules in the order in which they count: the configured folder's, then those that are built in.
     List,
+    /// Reads a saved page and says step by step what the rules take from it, and why.
+    Test(RulesTest),
 }
 
 #[derive(Debug, Args)]

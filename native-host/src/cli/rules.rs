@@ -1,4 +1,6 @@
-//! `rules check|list`: the rules by which ticket pages are recognised, for whoever writes them.
+//! `rules check|list|test`: the rules by which ticket pages are recognised, for whoever writes them. `test` is in a file of its own.
+
+mod test;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -17,6 +19,7 @@ pub(super) fn run(terminal: &mut Terminal<'_>, what: &arguments::Rules) -> anyho
     match what {
         arguments::Rules::Check { places } => check(terminal, places),
         arguments::Rules::List => list(terminal),
+        arguments::Rules::Test(how) => test::run(terminal.out, terminal.json, how),
     }
 }
 

@@ -3,7 +3,10 @@
 #![allow(clippy::indexing_slicing, reason = "a test may panic: that is how it fails")]
 
 mod button;
+mod hostile;
 mod lures;
 mod reading;
+mod saved;
 mod stage;
+mod structure;
 mod systems;

@@ -4,7 +4,7 @@ use anyhow::Context;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::Duration;
-use ticketgate_protocol::page::FromPage;
+use ticketgate_protocol::page::{Facts, FromPage, Questions};
 use ticketgate_tests::Result;
 use ticketgate_tests::chromium::{Chromium, Options, Page};
 use ticketgate_tests::site::{Served, Site};
@@ -45,7 +45,7 @@ impl Stage {
         for file in ["manifest.json", "worker.js"] {
             extension.write(file, std::fs::read(fixture("page_side").join(file))?)?;
         }
-        for file in ["probe.js", "chip.js"] {
+        for file in ["probe.js", "chip.js", "structure.js"] {
             extension.write(file, std::fs::read(workspace().join("extension").join(file))?)?;
         }
         extension.write("questions.json", Value::from(questions).to_string())?;
@@ -70,6 +70,26 @@ impl Stage {
         let page = self.browser.page(&format!("{url}?id=4711"))?;
         self.worker.until("latest('report') !== undefined")?;
         Ok(page)
+    }
+
+    /// Asks every rule's questions at once on the site's own origin, none of them waiting for another.
+    pub(crate) fn ask_everything(&self) -> Result<Questions> {
+        let rules = Rules::built_in();
+        let origin = format!("http://{}", self.site.address());
+        let questions = rules.questions(&origin).context("no rule applies anywhere")?;
+        let everything = Questions { ask: rules.all_questions().cloned().collect(), ..questions };
+        let json = serde_json::to_value(&everything)?;
+        self.worker.eval(&format!("questions.then(all => {{ all['{origin}'] = {json}; }})"))?;
+        Ok(everything)
+    }
+
+    /// What the probe reads at this moment, and how long it takes, in milliseconds.
+    pub(crate) fn read(&self, page: &Page) -> Result<(Facts, f64)> {
+        let now = "(() => { const begin = performance.now(); const facts = ticketgatePage.read();
+            return [performance.now() - begin, JSON.stringify(facts)]; })()";
+        let told = page.eval_in_content_script(self.browser.extension_id(), now)?;
+        let facts = Facts::from_json(told[1].as_str().context("no facts")?)?;
+        Ok((facts, told[0].as_f64().context("no time")?))
     }
 
     pub(crate) fn show(&self, view: &Value) -> Result<()> {

@@ -99,6 +99,12 @@ impl<'a> Names<'a> {
         })
     }
 
+    /// Every name with its value as text.
+    #[cfg(feature = "trace")]
+    pub(super) fn all(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+        self.0.iter().filter_map(|(name, _)| Some((*name, self.get(name)?)))
+    }
+
     fn value(&self, name: &str) -> Option<&Value<'a>> {
         // Of a name that several patterns give the last counts.
         self.0.iter().rev().find(|(known, _)| *known == name).map(|(_, value)| value)
@@ -151,6 +157,45 @@ pub(super) fn fits<'a>(rule: &'a AddressRule, parts: Parts<'a>) -> Option<Names<
         }
     }
     Some(names)
+}
+
+/// The first part of the rule's form that the address is not of; nothing where it [`fits`].
+#[cfg(feature = "trace")]
+pub(super) fn misfit(rule: &AddressRule, parts: Parts<'_>) -> Option<String> {
+    let mut names = Names::default();
+    let plain = |text: &str| Value::Plain(text.to_owned());
+    if !names.take_from(&rule.path, rule.any_case, parts.path, Value::Encoded) {
+        return Some(format!("the path {} is another", parts.path));
+    }
+    for (name, pattern) in &rule.query.0 {
+        let separators = rule.separators.as_deref().unwrap_or("&");
+        let Some(value) = parameter(parts.query, name, separators, rule.any_case) else {
+            return Some(format!("the parameter {name} is not there"));
+        };
+        if !names.take_from(pattern, rule.any_case, &value, plain) {
+            return Some(format!("the parameter {name} is another: {value}"));
+        }
+    }
+    if let Some(pattern) = &rule.hash
+        && !names.take_from(pattern, rule.any_case, parts.hash, Value::Encoded)
+    {
+        return Some(format!("what stands behind # is another: {}", parts.hash));
+    }
+    if let Some(decoder) = rule.decoder {
+        let Some(hidden) = decoder::hidden(decoder, parts.hash) else {
+            return Some("what stands behind # cannot be decoded".into());
+        };
+        names.0.extend(hidden.into_iter().map(|(name, value)| (name, Value::Plain(value))));
+    }
+    for (name, pattern) in &rule.decoded.0 {
+        let Some(value) = names.get(name).map(Cow::into_owned) else {
+            return Some(format!("what stands behind # does not give {name}"));
+        };
+        if !names.take_from(pattern, rule.any_case, &value, plain) {
+            return Some(format!("what stands behind # gives another {name}: {value}"));
+        }
+    }
+    None
 }
 
 /// The value of a query parameter. One that comes twice with another value has none: some servers take the first, some the last.

@@ -14,6 +14,8 @@ pub mod letters;
 mod read;
 mod rules;
 mod search;
+#[cfg(feature = "trace")]
+pub mod trace;
 
 pub use built_in::{BUILT_IN, BuiltIn};
 pub use claims::{Claim, claim_in_common};

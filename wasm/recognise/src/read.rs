@@ -78,6 +78,40 @@ impl Reader<'_> {
         (!self.is_nothing(&value)).then(|| value.into_owned())
     }
 
+    /// Why `candidate` finds nothing in `text`; nothing where it [`reads`](Self::read) something.
+    #[cfg(feature = "trace")]
+    pub(super) fn why_nothing(
+        &self,
+        candidate: &Candidate,
+        text: &str,
+        limit: Limit,
+    ) -> Option<&'static str> {
+        if self.read(candidate, text, limit).is_some() {
+            return None;
+        }
+        let Some(line) = text::fold(text, TEXT_MAX) else { return Some("it is empty") };
+        let how = How { number: self.number, ..How::default() };
+        let taken = match &candidate.take {
+            None => &*line,
+            Some(take) => match find(take, &line, how).as_ref().and_then(crate::search::Groups::first) {
+                Some(taken) => taken,
+                None if self.number.is_some()
+                    && take.program().is_some_and(|program| program.asks_number) =>
+                {
+                    return Some("`take` does not match it with this ticket's number");
+                }
+                None => return Some("`take` does not match it"),
+            },
+        };
+        Some(match text::fold(taken, NUMBER_MAX + 1) {
+            None => "what `take` leaves is empty",
+            Some(value) if limit == Limit::Number && is_longer(&value, NUMBER_MAX) => {
+                "it is too long for a number"
+            }
+            Some(_) => "it means nothing",
+        })
+    }
+
     fn is_nothing(&self, value: &str) -> bool {
         // Bare punctuation names nobody and nothing.
         !names_something(value)

@@ -45,13 +45,13 @@ impl std::error::Error for BadRule {}
 /// Rules, ready to ask and to recognise. Those of this build are read when a page needs them.
 #[derive(Debug, Default)]
 pub struct Rules {
-    rules: Vec<Known>,
-    fingerprint: u32,
+    pub(super) rules: Vec<Known>,
+    pub(super) fingerprint: u32,
 }
 
 /// A rule that is known by its place, and read or not.
 #[derive(Debug)]
-struct Known {
+pub(super) struct Known {
     built_in: Option<&'static BuiltIn>,
     place: usize,
     asked: OnceLock<Option<Box<Asked>>>,
@@ -59,9 +59,9 @@ struct Known {
 
 /// A rule with its questions numbered.
 #[derive(Debug)]
-struct Asked {
-    rule: Rule,
-    questions: Vec<Question>,
+pub(super) struct Asked {
+    pub(super) rule: Rule,
+    pub(super) questions: Vec<Question>,
 }
 
 impl Rules {
@@ -172,7 +172,7 @@ impl Rules {
 }
 
 impl Known {
-    fn asked(&self) -> Option<&Asked> {
+    pub(super) fn asked(&self) -> Option<&Asked> {
         let read = || {
             let rule = Rule::parse(self.built_in?.text).ok()?;
             Some(Box::new(Asked::new(rule, self.place)))
@@ -185,7 +185,7 @@ impl Known {
         self.asked.get().and_then(Option::as_ref).map(|asked| &asked.rule)
     }
 
-    fn system(&self) -> &str {
+    pub(super) fn system(&self) -> &str {
         match self.built_in {
             Some(built_in) => built_in.system,
             None => self.rule().map_or("", |rule| &rule.system),
@@ -247,6 +247,12 @@ impl Asked {
         Self { rule, questions }
     }
 
+    #[cfg(feature = "trace")]
+    pub(super) fn at_home(&self, host: &str) -> bool {
+        let any = |globs: &[String]| globs.iter().any(|glob| address::host_fits(glob, host));
+        any(&self.rule.hosts) && !any(&self.rule.not_hosts)
+    }
+
     /// The questions. On a foreign host all wait for the first fact that tells the product.
     fn ask(&self, at_home: bool) -> Vec<Question> {
         let gate = if at_home { None } else { self.questions.first().map(|question| question.q) };
@@ -257,7 +263,7 @@ impl Asked {
         ask
     }
 
-    fn recognise(&self, parts: Parts<'_>, facts: &Facts, at_home: bool) -> Option<Recognised> {
+    pub(super) fn recognise(&self, parts: Parts<'_>, facts: &Facts, at_home: bool) -> Option<Recognised> {
         let rule = &self.rule;
         let mut forms = rule.addresses.iter();
         let (form, names) = forms.find_map(|form| Some((form, address::fits(form, parts)?)))?;
@@ -300,7 +306,7 @@ impl Asked {
 }
 
 /// Whether a page fact is there.
-fn holds(fact: &Fact, facts: &Facts) -> bool {
+pub(super) fn holds(fact: &Fact, facts: &Facts) -> bool {
     let found = found(fact.q, facts);
     match &fact.says {
         None => !found.is_empty(),
@@ -331,7 +337,7 @@ fn field(
 }
 
 /// What a question found.
-fn found(q: u16, facts: &Facts) -> &[String] {
+pub(super) fn found(q: u16, facts: &Facts) -> &[String] {
     facts.answers.iter().find(|answer| answer.q == q).map_or(&[], |answer| &answer.found)
 }
 

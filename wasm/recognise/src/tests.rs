@@ -130,6 +130,48 @@ fn every_fixture_is_recognised_as_it_says() {
     assert_eq!(systems, rules.systems().map(str::to_owned).collect(), "a fixture for each system");
 }
 
+/// A trace tells what the interpreter does, and no other story.
+#[cfg(feature = "trace")]
+#[test]
+fn every_trace_ends_where_recognition_does() {
+    let rules = Rules::built_in();
+    for (file, fixture) in fixtures() {
+        let about = format!("{file}: {}", fixture.about);
+        let facts = fixture.facts(&rules);
+        let trace = rules.trace(&fixture.url, &facts);
+        let recognition = rules.recognise(&fixture.url, &facts);
+        assert_eq!(trace.recognition, recognition, "{about}");
+        let steps: Vec<_> = trace.rules.iter().filter_map(|rule| rule.steps.as_ref()).collect();
+        for form in steps.iter().flat_map(|steps| &steps.addresses) {
+            assert!(
+                form.names.as_ref().err().is_none_or(|why| !why.is_empty()),
+                "{about}: an unfit address fits"
+            );
+        }
+        for candidate in steps.iter().flat_map(|steps| &steps.fields).flat_map(|field| &field.candidates) {
+            let unsaid =
+                candidate.found.iter().any(|(_, made)| made.as_ref().err().is_some_and(|why| why.is_empty()));
+            assert!(!unsaid, "{about}: {} is passed over without a reason", candidate.reads);
+        }
+        let Some(found) = recognition.ticket() else {
+            assert!(steps.iter().all(|steps| steps.outcome.is_err()), "{about}");
+            continue;
+        };
+        let last = steps.last().expect("the rule that recognised it");
+        assert_eq!(last.outcome.as_ref().map(|found| &found.ticket), Ok(found), "{about}");
+        let fields = [
+            Some(&found.number),
+            found.summary.as_ref(),
+            found.customer.as_ref(),
+            found.contact.as_ref(),
+            found.status.as_ref(),
+        ];
+        let taken: Vec<_> =
+            last.fields.iter().map(|field| field.taken.as_ref().map(|(value, _)| value)).collect();
+        assert_eq!(taken, fields, "{about}");
+    }
+}
+
 fn rt() -> (Rules, Fixture) {
     let fixture = fixtures()
         .into_iter()

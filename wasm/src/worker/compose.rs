@@ -14,7 +14,9 @@ use super::customers::{self, Said};
 use super::form::{Chosen, Form, durations, policies_of};
 use super::job::{Failure, Job};
 use super::pages::Found;
-use super::view::{Allow, Button, Card, Choice, FormView, JobView, Note, TicketLine, Tone, Trouble, View};
+use super::view::{
+    Allow, Button, Card, Choice, FormView, JobView, Note, Report, TicketLine, Tone, Trouble, View,
+};
 use super::{Effect, Intent, Worker, hosts, link, remaining, trouble};
 use ticketgate_recognise::letters::joined;
 
@@ -48,6 +50,7 @@ impl Worker {
             _ => None,
         };
         let job = job.map(|job| if is_aside { job_aside(job) } else { job_view(job) });
+        let report = form.as_ref().and_then(|_| self.offer_report());
         let loading = trouble.is_none() && overview.is_none() && job.is_none();
         View {
             announce: self.announce(trouble.as_ref(), &sessions, job.as_ref()),
@@ -61,6 +64,7 @@ impl Worker {
                 all
             },
             allow: self.allow(),
+            report,
             foot: self.foot(),
             loading,
         }
@@ -279,6 +283,19 @@ impl Worker {
             pattern: hosts::pattern_for(url)?,
             text: format!("Recognise tickets on {host} without a click on the toolbar? {why}"),
             label: "Allow on this site".into(),
+        })
+    }
+
+    /// Nothing is read for it before the person asks.
+    fn offer_report(&self) -> Option<Report> {
+        let front = self.front.as_ref()?;
+        hosts::host_of(front.url.as_deref()?)?;
+        let is_found = self.last.pages.ticket_of(front.id).is_some();
+        Some(Report {
+            tab: front.id,
+            title: if is_found { "Recognised wrongly?" } else { "This page was not recognised" }.into(),
+            text: "See how the page is built, without what it says, and attach it to a report.".into(),
+            label: "Save the page's structure for a report".into(),
         })
     }
 

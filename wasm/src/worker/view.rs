@@ -21,6 +21,8 @@ pub struct View {
     pub notices: Vec<Note>,
     /// An offer to read tickets on the site in front.
     pub allow: Option<Allow>,
+    /// An offer to save how the page in front is built.
+    pub report: Option<Report>,
     /// One line at the bottom.
     pub foot: String,
     /// Whether nothing is known yet.
@@ -228,6 +230,19 @@ pub struct Allow {
     /// The match pattern to ask for.
     pub pattern: String,
     /// What it is about.
+    pub text: String,
+    /// The button.
+    pub label: String,
+}
+
+/// An offer to save how a page is built, without what it says, for a report.
+#[derive(Debug, Clone, PartialEq, Eq, ToTree)]
+pub struct Report {
+    /// The page's tab.
+    pub tab: i32,
+    /// When it is of use.
+    pub title: String,
+    /// What happens.
     pub text: String,
     /// The button.
     pub label: String,

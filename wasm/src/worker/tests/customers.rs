@@ -15,7 +15,9 @@ fn in_connectwise(number: &str, company: &str, contact: &str) -> (Sender, Value)
         "https://na.myconnectwise.net/v4_6_release/services/system_io/Service/fv_sr100_request.rails?service_recid={number}"
     );
     let questions = Rules::built_in().questions(&url).unwrap();
-    let q = |selector: &str| questions.ask.iter().find(|q| q.selector == selector).unwrap().q;
+    let q = |selector: &str| {
+        questions.ask.iter().find(|q| q.selector.split(", ").any(|one| one == selector)).unwrap().q
+    };
     let mut answers = vec![json!({"q": q("input.cw_summary"), "found": ["Printer is out"]})];
     for (selector, text) in [("input.cw_company", company), ("input.cw_contact", contact)] {
         if !text.is_empty() {

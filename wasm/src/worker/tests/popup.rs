@@ -410,6 +410,23 @@ fn a_site_without_permission_is_offered_once_its_ticket_is_recognised() {
 }
 
 #[test]
+fn the_structure_of_a_web_page_in_front_can_be_saved_and_of_no_other() {
+    let mut play = Play::with(overview(&[]));
+    let front = |url: &str| Some(Tab { id: 1, window: 1, active: true, url: Some(url.into()) });
+    let url = format!("{DESK}/Ticket/Display.html?id=4711");
+    play.happen(Input::Connected { port: 1, name: "popup".into(), sender: own_page(), front: front(&url) });
+    assert_eq!(play.view().report.as_ref().unwrap().title, "This page was not recognised");
+    play.show_ticket("4711", "Acme Corp");
+    let report = play.view().report.clone().unwrap();
+    assert_eq!((report.tab, report.title.as_str()), (1, "Recognised wrongly?"));
+    for url in ["chrome://settings", "chrome-extension://abc/options.html"] {
+        let front = front(url);
+        play.happen(Input::Connected { port: 2, name: "popup".into(), sender: own_page(), front });
+        assert_eq!(play.view().report, None, "{url}");
+    }
+}
+
+#[test]
 fn a_session_that_is_over_takes_little_room_and_is_told_in_whole_sentences() {
     let mut play = Play::with(overview(&[session("s-1", 1800)]));
     play.open_popup();
