@@ -213,7 +213,9 @@ fn meaning(status: StatusCode, headers: &HeaderMap) -> Option<PsaError> {
         200..=299 => return None,
         401 | 403 => PsaError::Refused(format!("status {}", status.as_u16())),
         404 | 410 => PsaError::NoSuchTicket,
-        429 | 503 => PsaError::Busy { retry_after_s: retry_after(headers, DateTime::from(std::time::SystemTime::now())) },
+        429 | 503 => PsaError::Busy {
+            retry_after_s: retry_after(headers, DateTime::from(std::time::SystemTime::now())),
+        },
         code @ 500..=599 => PsaError::Failed(code),
         300..=399 => PsaError::Unreadable("it redirects to another address; write that one as `url`".into()),
         code => PsaError::Unreadable(format!("status {code}")),

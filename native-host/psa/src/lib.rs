@@ -4,6 +4,10 @@
 //! What a ticket system says is untrusted input like any other: it is bounded ([`client`]), and every text is folded into one line.
 
 mod client;
+mod request_tracker;
+mod shape;
+#[cfg(test)]
+mod testing;
 mod words;
 
 use async_trait::async_trait;
@@ -137,9 +141,9 @@ pub fn connect(settings: &config::Psa) -> Result<Box<dyn Psa>, PsaError> {
 pub fn connect_with(settings: &config::Psa, secrets: Box<dyn ReadSecret>) -> Result<Box<dyn Psa>, PsaError> {
     use config::PsaKind as K;
     let client = client::Client::new(settings, secrets)?;
-    match settings.kind {
-        K::RequestTracker
-        | K::ConnectWise
+    Ok(match settings.kind {
+        K::RequestTracker => Box::new(request_tracker::RequestTracker::new(client, settings)),
+        K::ConnectWise
         | K::Autotask
         | K::HaloPsa
         | K::Syncro
@@ -147,7 +151,6 @@ pub fn connect_with(settings: &config::Psa, secrets: Box<dyn ReadSecret>) -> Res
         | K::Freshdesk
         | K::Freshservice
         | K::ServiceNow
-        | K::Jira => drop(client),
-    }
-    Err(PsaError::NotOffered)
+        | K::Jira => return Err(PsaError::NotOffered),
+    })
 }
