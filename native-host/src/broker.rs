@@ -10,6 +10,7 @@ pub(crate) mod aside;
 pub mod clock;
 mod connectors;
 mod converge;
+mod deliveries;
 mod early_end;
 mod ends;
 mod events;
@@ -18,6 +19,7 @@ mod failures;
 pub mod http;
 mod listen;
 mod lost;
+mod notes;
 mod on_record;
 mod password;
 mod people;
@@ -57,6 +59,7 @@ pub use self::settings::{BuildConnectors, Snapshot};
 pub use self::start::{Role, Serving, StartError, Started, start, start_with};
 
 use self::accounts::{AccountLocks, Passwords};
+use self::deliveries::Deliveries;
 use self::ends::Ends;
 use self::remembered::Remembered;
 
@@ -76,6 +79,7 @@ pub struct Broker {
     extending: AccountLocks,
     ends: Ends,
     events: Events,
+    deliveries: Deliveries,
     skews: Mutex<BTreeMap<DirectoryId, TimeDelta>>,
     /// What is over though the ledger could not be told, and why.
     abandoned: Mutex<BTreeMap<SessionId, EndCause>>,
@@ -104,6 +108,7 @@ impl Broker {
             extending: AccountLocks::default(),
             ends: Ends::default(),
             events: Events::default(),
+            deliveries: Deliveries::default(),
             skews: Mutex::default(),
             abandoned: Mutex::default(),
             clock_was: Mutex::default(),
@@ -161,6 +166,7 @@ impl Broker {
     async fn commit(&self, change: Change) -> Result<(), LedgerError> {
         let changed: Vec<_> = change.sessions.iter().map(|s| s.id.clone()).collect();
         let (name, on_record) = (change.name, !change.audit.is_empty());
+        let has_note = !change.notes.new.is_empty();
         let rows = Rows { sessions: change.sessions.clone(), accounts: change.accounts.clone() };
         match self.ledger.commit(change).await {
             Ok(()) => {}
@@ -181,6 +187,9 @@ impl Broker {
         }
         if on_record {
             on_record::note();
+        }
+        if has_note {
+            self.deliveries.wake();
         }
         // Who begins to listen now reads everything anew: nobody misses what is not said to nobody.
         if !self.events.is_heard() {
@@ -228,6 +237,7 @@ impl Broker {
             });
         }
         notices.extend(self.unread.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        notices.extend(self.deliveries.notices(self.clock.now()));
         let behind = self.clock.set_back_by();
         if behind > TimeDelta::zero() {
             notices.push(Notice {

@@ -7,11 +7,12 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 use ticketgate_access::decide::{self};
 use ticketgate_access::session::{Account, Session};
-use ticketgate_ledger::{Change, LedgerError};
+use ticketgate_ledger::{Change, LedgerError, NoteChange};
 use ticketgate_protocol::api::{self, State};
 use ticketgate_protocol::ids::{IdempotencyKey, SessionId, TechnicianId};
 use ticketgate_protocol::problem::Problem;
 
+use super::notes::Told;
 use super::service::{TRIES, fingerprint};
 use super::tickets::Asked;
 use super::{Broker, Caller, Snapshot, ledger_problem, records};
@@ -60,6 +61,8 @@ impl Broker {
             let mut more = records::details([("by_s", json!(by_s)), ("until_before", json!(before))]);
             more.extend(asked.details());
             let longer = Session { until, ..session.clone() };
+            let note = self.note(&longer, Told::Longer(before), self.clock.now());
+            let noted = note.as_ref().map(|note| note.mark.clone());
             let change = Change {
                 name: "ledger.session_extended",
                 at: self.clock.now(),
@@ -74,6 +77,7 @@ impl Broker {
                 sessions: vec![longer],
                 accounts: vec![Account { settled: false, ..account.clone() }],
                 answers: self.answer(caller, key, fingerprint, id),
+                notes: NoteChange { new: note.into_iter().collect(), ..NoteChange::default() },
                 guard: self.counted(&session.technician),
                 withdraws: None,
                 widens: true,
@@ -90,7 +94,7 @@ impl Broker {
             }
             if let Some(problem) = self.converge_after(&account.key, begun.elapsed()).await {
                 let request = caller.technician.clone().map(|technician| (technician, key.clone()));
-                self.shorten_again(id, until, before, request).await;
+                self.shorten_again(id, until, before, request, noted).await;
                 return Err(problem);
             }
             return self.seen(id).await;
@@ -132,6 +136,7 @@ impl Broker {
         until: DateTime<Utc>,
         before: DateTime<Utc>,
         request: Option<(TechnicianId, IdempotencyKey)>,
+        noted: Option<String>,
     ) {
         for _ in 0..TRIES {
             let Ok(Some(session)) = self.ledger.session(id).await else { break };
@@ -154,6 +159,7 @@ impl Broker {
                 accounts: vec![Account { settled: false, ..account.clone() }],
                 sessions: vec![shorter],
                 withdraws: request.clone(),
+                notes: NoteChange { withdrawn: noted.clone().into_iter().collect(), ..NoteChange::default() },
                 ..Change::default()
             };
             match self.commit(change).await {

@@ -193,6 +193,7 @@ impl Broker {
     fn replace(&self, snapshot: Snapshot) {
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
         self.events.overview();
+        self.deliveries.try_anew();
     }
 
     async fn audit_settings(&self, action: &'static str, outcome: &'static str, details: records::Details) {

@@ -7,7 +7,7 @@ use ticketgate_tests::world::workspace;
 use ticketgate_tests::{Result, points};
 
 /// Points that no story of this matrix passes: each with the file and the name of the test that makes it fail.
-const ELSEWHERE: [(&str, &str, &str); 4] = [
+const ELSEWHERE: [(&str, &str, &str); 7] = [
     (
         "ledger.account_recovered",
         "tests/tests/kill_points/recovery.rs",
@@ -17,6 +17,21 @@ const ELSEWHERE: [(&str, &str, &str); 4] = [
         "ledger.begun",
         "tests/tests/kill_points/recovery.rs",
         "that_a_ledger_was_lost_is_told_also_where_it_cannot_be_recorded",
+    ),
+    (
+        "ledger.note_given_up",
+        "native-host/src/broker/tests/notes.rs",
+        "giving_up_is_on_record_once_however_the_ledger_answers",
+    ),
+    (
+        "ledger.note_sending",
+        "native-host/src/broker/tests/notes.rs",
+        "a_write_that_fails_or_whose_answer_is_lost_makes_no_second_note_and_loses_none",
+    ),
+    (
+        "ledger.note_sent",
+        "native-host/src/broker/tests/notes.rs",
+        "a_write_that_fails_or_whose_answer_is_lost_makes_no_second_note_and_loses_none",
     ),
     (
         "ledger.put_aside",
