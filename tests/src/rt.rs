@@ -26,6 +26,14 @@ const SERVER: &str = "/usr/share/request-tracker5/libexec/rt-server";
 /// Perl compiles for a second or two; a machine that compiles meanwhile needs more.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
+/// Prints a new authentication token of the user who is named.
+const MAKE_TOKEN: &str = "
+    use RT; RT::LoadConfig(); RT::Init();
+    my $user = RT::CurrentUser->new; $user->Load($ARGV[0]);
+    my ($id, $said, $token) = RT::AuthToken->new($user)->Create(Owner => $user->id, Description => 'the broker');
+    $id or die $said; print $token;
+";
+
 /// Queue, subject, requestor, first message, status. The ticket's number is its place here, from 1.
 const TICKETS: [(&str, &str, &str, &str, &str); 6] = [
     (
@@ -122,6 +130,41 @@ impl RequestTracker {
         self.folder.write("rt.secret", PASSWORD)
     }
 
+    /// A file with an authentication token of [`USER`], for a broker that asks the REST interface.
+    ///
+    /// # Errors
+    /// RT makes none.
+    pub fn token_file(&self) -> Result<PathBuf> {
+        let desk = Desk { folder: self.folder.path().to_path_buf(), address: self.address };
+        let mut perl = desk.command("perl");
+        perl.args([
+            "-I",
+            "/usr/local/share/request-tracker5/lib",
+            "-I",
+            "/usr/share/request-tracker5/lib",
+            "-e",
+        ]);
+        let output = perl.args([MAKE_TOKEN, USER]).output()?;
+        let token = String::from_utf8_lossy(&output.stdout);
+        if !output.status.success() || token.is_empty() {
+            bail!("no token: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        self.folder.write("rt.token", token.as_ref())
+    }
+
+    /// It as a `[[psa]]` of the product's configuration, with the id `rt`.
+    ///
+    /// # Errors
+    /// As [`Self::token_file`].
+    pub fn section(&self) -> Result<String> {
+        let token = self.token_file()?;
+        Ok(format!(
+            "[[psa]]\nid = \"rt\"\nkind = \"request_tracker\"\nurl = \"{}\"\nsecret = {{ file = \"{}\" }}\n",
+            self.url(),
+            token.display()
+        ))
+    }
+
     /// Fills in the login form in the browser and opens `url` there.
     ///
     /// # Errors
@@ -178,6 +221,14 @@ impl RequestTracker {
                 .then(|| content.to_owned())
         };
         Ok(items.iter().filter_map(text).collect())
+    }
+
+    /// Ends the server; its files stay until this is dropped.
+    ///
+    /// # Errors
+    /// It does not end.
+    pub fn stop(&mut self) -> Result<()> {
+        self.server.stop().map(drop)
     }
 
     /// What the server printed, for a failing test.

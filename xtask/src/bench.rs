@@ -71,7 +71,7 @@ const MEASURED: [&str; 4] = ["ticketgate", "ticketgate-ledger", "ticketgate-test
 /// What the WASM core may weigh at most.
 const CORE_KB: f64 = 250.0;
 
-const BENCHES: [Bench; 9] = [
+const BENCHES: [Bench; 10] = [
     Bench {
         name: "size",
         what: "what the browser loads: the WASM core beside the extension's JavaScript",
@@ -91,6 +91,11 @@ const BENCHES: [Bench; 9] = [
         name: "activation",
         what: "activation and end at the broker's API beside bare LDAP and samba-tool, on a private domain controller",
         how: How::Example { example: "measure_activation", needs: Needs::World },
+    },
+    Bench {
+        name: "tickets",
+        what: "what verifying the ticket adds to an activation, beside one bare REST call to the same Request Tracker",
+        how: How::Example { example: "measure_tickets", needs: Needs::World },
     },
     Bench {
         name: "relay",

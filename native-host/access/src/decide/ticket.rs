@@ -101,7 +101,7 @@ pub fn system_of<'c>(config: &'c Config, ticket: &Ticket) -> Result<&'c Psa, Pro
         ([], None) => Err(unverified("The policy needs a verified ticket, and no ticket system of this kind is configured.")
             .remedy("Activate from the ticket's own page, or ask an administrator to add the [[psa]].")),
         (_, _) => Err(unverified("The ticket could be in several ticket systems.")
-            .remedy("Activate from the ticket's own page, or give its address with its number.")),
+            .remedy("Activate from the ticket's own page, or give its address with its number (`--ticket-url`).")),
     }
 }
 

@@ -39,6 +39,8 @@ pub(super) struct Model {
     pub(super) accounts: Mutex<BTreeMap<String, ObservedAccount>>,
     pub(super) passwords: Mutex<BTreeMap<String, String>>,
     pub(super) steps: Mutex<Vec<&'static str>>,
+    /// How often it was looked at.
+    pub(super) looks: AtomicU32,
     pub(super) mood: Mutex<Mood>,
     pub(super) skew: Mutex<TimeDelta>,
     clock: Arc<TestClock>,
@@ -50,6 +52,7 @@ impl Model {
             accounts: Mutex::default(),
             passwords: Mutex::default(),
             steps: Mutex::default(),
+            looks: AtomicU32::new(0),
             mood: Mutex::new(Mood::Well),
             skew: Mutex::new(TimeDelta::zero()),
             clock,
@@ -167,6 +170,7 @@ impl Model {
 #[async_trait]
 impl Directory for Model {
     async fn observe(&self, account: &Account) -> Result<Observed, DirectoryError> {
+        self.looks.fetch_add(1, Ordering::SeqCst);
         while *self.mood.lock().unwrap() == Mood::Held {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }

@@ -287,6 +287,22 @@ async fn nothing_is_granted_or_durable_before_the_answer_and_the_time_starts_aft
 }
 
 #[tokio::test]
+async fn the_directory_is_looked_at_meanwhile_and_nobody_waits_for_that() {
+    let world = Arc::new(world(ALWAYS).await);
+    world.psa.held.send_replace(true);
+    world.directory.set(Mood::Held);
+    let under_way = {
+        let world = Arc::clone(&world);
+        tokio::spawn(async move { world.try_activate("domain", "k1", 3600).await })
+    };
+    world.until("a look", || {}, async |world| world.directory.looks.load(Ordering::SeqCst) == 1).await;
+    world.psa.tell(Ok(Ticket { closed: true, ..right() }));
+    world.psa.held.send_replace(false);
+    assert_eq!(under_way.await.unwrap(), Err(Code::TicketClosed));
+    world.nothing_happened().await;
+}
+
+#[tokio::test]
 async fn a_system_that_takes_too_long_is_not_waited_for() {
     let world = world(ALWAYS).await;
     world.psa.held.send_replace(true);
