@@ -70,6 +70,10 @@ impl Ask {
         Self { body: Some(body), ..Self::new(Method::POST, path) }
     }
 
+    pub(crate) fn put(path: impl Into<String>, body: Value) -> Self {
+        Self { body: Some(body), ..Self::new(Method::PUT, path) }
+    }
+
     pub(crate) fn query(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.query.push((name.into(), value.into()));
         self

@@ -4,11 +4,14 @@
 //! What a ticket system says is untrusted input like any other: it is bounded ([`client`]), and every text is folded into one line.
 
 mod client;
+mod freshworks;
+mod jira;
 mod request_tracker;
 mod shape;
 #[cfg(test)]
 mod testing;
 mod words;
+mod zendesk;
 
 use async_trait::async_trait;
 use ticketgate_access::config;
@@ -144,14 +147,14 @@ pub fn connect_with(settings: &config::Psa, secrets: Box<dyn ReadSecret>) -> Res
     let client = client::Client::new(settings, secrets)?;
     Ok(match settings.kind {
         K::RequestTracker => Box::new(request_tracker::RequestTracker::new(client, settings)),
-        K::ConnectWise
-        | K::Autotask
-        | K::HaloPsa
-        | K::Syncro
-        | K::Zendesk
-        | K::Freshdesk
-        | K::Freshservice
-        | K::ServiceNow
-        | K::Jira => return Err(PsaError::NotOffered),
+        K::Zendesk => Box::new(zendesk::Zendesk::new(client, settings)),
+        K::Freshdesk => Box::new(freshworks::Freshworks::new(client, settings, freshworks::Product::Desk)),
+        K::Freshservice => {
+            Box::new(freshworks::Freshworks::new(client, settings, freshworks::Product::Service))
+        }
+        K::Jira => Box::new(jira::Jira::new(client, settings)),
+        K::ConnectWise | K::Autotask | K::HaloPsa | K::Syncro | K::ServiceNow => {
+            return Err(PsaError::NotOffered);
+        }
     })
 }

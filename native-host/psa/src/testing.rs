@@ -399,3 +399,18 @@ fn pairs(text: &str) -> Vec<(String, String)> {
         .map(|(name, value)| (plain(name), plain(value)))
         .collect()
 }
+
+/// The value of `Authorization` for a user and a password (RFC 7617).
+pub(crate) fn basic(user: &str, password: &str) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = "Basic ".to_owned();
+    for three in format!("{user}:{password}").as_bytes().chunks(3) {
+        let bits =
+            three.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
+        for place in 0..4_usize {
+            let letter = LETTERS[(bits >> (18 - 6 * place)) as usize & 63];
+            out.push(if place <= three.len() { char::from(letter) } else { '=' });
+        }
+    }
+    out
+}
