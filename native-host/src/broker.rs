@@ -8,6 +8,7 @@ mod accounts;
 mod activation;
 pub(crate) mod aside;
 pub mod clock;
+mod closing;
 mod connectors;
 mod converge;
 mod deliveries;
@@ -47,7 +48,7 @@ use ticketgate_access::config::Config;
 use ticketgate_access::session::{Account, Session};
 use ticketgate_directory::Directory;
 use ticketgate_ledger::{Change, Ledger, LedgerError};
-use ticketgate_protocol::api::{EndCause, Notice, Session as SessionView};
+use ticketgate_protocol::api::{EndCause, Notice, Session as SessionView, State};
 use ticketgate_protocol::ids::{DirectoryId, SessionId, TechnicianId};
 use ticketgate_protocol::problem::{Code, Problem};
 
@@ -59,6 +60,7 @@ pub use self::settings::{BuildConnectors, Snapshot};
 pub use self::start::{Role, Serving, StartError, Started, start, start_with};
 
 use self::accounts::{AccountLocks, Passwords};
+use self::closing::Closing;
 use self::deliveries::Deliveries;
 use self::ends::Ends;
 use self::remembered::Remembered;
@@ -80,6 +82,7 @@ pub struct Broker {
     ends: Ends,
     events: Events,
     deliveries: Deliveries,
+    closing: Closing,
     skews: Mutex<BTreeMap<DirectoryId, TimeDelta>>,
     /// What is over though the ledger could not be told, and why.
     abandoned: Mutex<BTreeMap<SessionId, EndCause>>,
@@ -109,6 +112,7 @@ impl Broker {
             ends: Ends::default(),
             events: Events::default(),
             deliveries: Deliveries::default(),
+            closing: Closing::default(),
             skews: Mutex::default(),
             abandoned: Mutex::default(),
             clock_was: Mutex::default(),
@@ -167,6 +171,7 @@ impl Broker {
         let changed: Vec<_> = change.sessions.iter().map(|s| s.id.clone()).collect();
         let (name, on_record) = (change.name, !change.audit.is_empty());
         let has_note = !change.notes.new.is_empty();
+        let is_active = change.sessions.iter().any(|session| session.state == State::Active);
         let rows = Rows { sessions: change.sessions.clone(), accounts: change.accounts.clone() };
         match self.ledger.commit(change).await {
             Ok(()) => {}
@@ -190,6 +195,9 @@ impl Broker {
         }
         if has_note {
             self.deliveries.wake();
+        }
+        if is_active {
+            self.closing.wake();
         }
         // Who begins to listen now reads everything anew: nobody misses what is not said to nobody.
         if !self.events.is_heard() {
@@ -238,6 +246,7 @@ impl Broker {
         }
         notices.extend(self.unread.lock().unwrap_or_else(PoisonError::into_inner).clone());
         notices.extend(self.deliveries.notices(self.clock.now()));
+        notices.extend(self.closing.notices());
         let behind = self.clock.set_back_by();
         if behind > TimeDelta::zero() {
             notices.push(Notice {

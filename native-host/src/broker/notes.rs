@@ -131,6 +131,7 @@ const fn cause(cause: Option<EndCause>) -> &'static str {
         Some(EndCause::Expired) => "its time was over.",
         Some(EndCause::Technician) => "the technician ended it.",
         Some(EndCause::Administrator) => "an administrator ended it, or closed its account in the directory.",
+        Some(EndCause::TicketClosed) => "the ticket was closed.",
         Some(EndCause::ClockSetBack) => "the broker's clock was set back.",
         Some(EndCause::PolicyGone) => "its policy is no longer configured.",
         Some(EndCause::GrantFailed) => "it could not be given whole, and was taken back.",

@@ -194,6 +194,7 @@ impl Broker {
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
         self.events.overview();
         self.deliveries.try_anew();
+        self.closing.wake();
     }
 
     async fn audit_settings(&self, action: &'static str, outcome: &'static str, details: records::Details) {

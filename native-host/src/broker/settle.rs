@@ -195,6 +195,11 @@ pub(super) fn ending(
     for session in going {
         let mut session = session.clone();
         session.state = State::Ending;
+        // Of one whose ticket was closed it is known already why its time is over.
+        let cause = match (cause, session.end_cause) {
+            (EndCause::Expired, Some(EndCause::TicketClosed)) => EndCause::TicketClosed,
+            (cause, _) => cause,
+        };
         session.end_cause = Some(cause);
         session.until = session.until.min(now).max(session.from);
         let more = records::details([("cause", json!(cause))]);

@@ -1,5 +1,6 @@
 //! The mechanism against a directory, a clock and a ledger that fail when told to.
 
+mod closing;
 mod lost;
 mod memberships;
 mod model;

@@ -122,7 +122,7 @@ pub fn fits(config: &Config, check: &TicketCheck, told: &told::Ticket) -> Result
         .remedy("Check the number; if it is right, tell an administrator."));
     }
     belongs(config, psa, customer, number, told)?;
-    if check.rule.must_be_open && told.closed {
+    if (check.rule.must_be_open || check.rule.end_when_closed) && told.closed {
         return Err(Problem::new(
             Code::TicketClosed,
             format!("Ticket {number} is closed: its status in {system} is \"{}\".", told.status),

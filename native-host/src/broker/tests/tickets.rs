@@ -17,6 +17,10 @@ pub(super) struct Scripted {
     pub(super) works: Mutex<Result<(), PsaError>>,
     /// The numbers that it was asked for, in the order of the questions.
     pub(super) asked: Mutex<Vec<String>>,
+    /// The numbers of each question about several.
+    pub(super) polled: Mutex<Vec<Vec<String>>>,
+    /// What those questions come to, where they fail.
+    pub(super) polls: Mutex<Option<PsaError>>,
     /// The notes that are in its tickets.
     pub(super) notes: Mutex<Vec<Note>>,
     /// What adding a note, or looking for one, comes to next; the last one goes on. Nothing: it works.
@@ -50,6 +54,8 @@ impl Default for Scripted {
             tells: Mutex::new(Ok(right())),
             works: Mutex::new(Ok(())),
             asked: Mutex::default(),
+            polled: Mutex::default(),
+            polls: Mutex::default(),
             notes: Mutex::default(),
             adding: Mutex::default(),
             looked: AtomicU32::new(0),
@@ -92,8 +98,12 @@ impl Psa for Scripted {
         self.works.lock().unwrap().clone()
     }
 
-    async fn tickets(&self, _: &[String]) -> Result<Vec<Ticket>, PsaError> {
-        Err(PsaError::NotOffered)
+    async fn tickets(&self, numbers: &[String]) -> Result<Vec<Ticket>, PsaError> {
+        self.polled.lock().unwrap().push(numbers.to_vec());
+        if let Some(error) = self.polls.lock().unwrap().clone() {
+            return Err(error);
+        }
+        Ok(self.tells.lock().unwrap().clone().into_iter().collect())
     }
 
     async fn add_note(&self, _: &Ticket, note: &Note) -> Result<(), PsaError> {

@@ -125,9 +125,10 @@ fn the_examples_commented_conditions_are_right_as_well() {
         .replace("# passkey", "passkey");
     let config = read(&text).unwrap_or_else(|faults| panic!("{faults}"));
     let policy = config.policies.get(&"acme-printers".parse().unwrap()).unwrap();
-    assert_eq!(policy.unmet, ["ticket.end_when_closed", "approval", "passkey"]);
+    assert_eq!(policy.unmet, ["approval", "passkey"]);
     assert_eq!(config.warnings.len(), 1, "{:?}", config.warnings);
-    assert_eq!(config.warnings[0].line, line_with(&text, at_closing));
+    assert_eq!(config.warnings[0].line, line_with(&text, "approval = {"));
+    assert!(policy.ticket.end_when_closed);
 }
 
 #[test]
