@@ -6,6 +6,8 @@
 //!
 //! A customer is a company in Freshdesk and a department in Freshservice (whose MSP mode shows departments as companies).
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -43,8 +45,12 @@ struct Found {
     id: Option<Id>,
     subject: Option<String>,
     status: Option<i64>,
-    #[serde(alias = "department_id")]
+    /// Freshdesk's customer.
     company_id: Option<Id>,
+    /// Freshservice's customer.
+    department_id: Option<Id>,
+    /// Freshdesk's, where it is asked for.
+    company: Option<Customer>,
     responder_id: Option<Id>,
     requester: Option<Person>,
     updated_at: Option<String>,
@@ -75,12 +81,27 @@ struct Conversation {
     body_text: Option<String>,
 }
 
+/// What tickets named by id, and was looked up already.
+#[derive(Default)]
+struct Seen {
+    companies: BTreeMap<Id, Company>,
+    owners: BTreeMap<Id, BTreeSet<String>>,
+}
+
 impl Product {
     /// The path of customers, and the word around one.
     const fn customers(self) -> (&'static str, &'static str) {
         match self {
             Self::Desk => ("companies", "company"),
             Self::Service => ("departments", "department"),
+        }
+    }
+
+    /// What is loaded with a ticket: Freshservice does not offer the department.
+    const fn included(self) -> &'static str {
+        match self {
+            Self::Desk => "requester,company",
+            Self::Service => "requester",
         }
     }
 
@@ -129,30 +150,78 @@ impl Freshworks {
         }
     }
 
-    async fn company(&self, id: Option<Id>) -> Result<Option<Company>, PsaError> {
-        let Some(id) = id.filter(|id| !id.is_none()) else { return Ok(None) };
-        let (path, wrapped) = self.product.customers();
-        let found: Option<Customer> = self.named(path, wrapped, &id).await?;
-        match found {
-            Some(customer) if customer.id.as_ref() != Some(&id) => {
-                Err(PsaError::Unreadable(format!("it is about another {wrapped} than asked")))
-            }
-            Some(customer) => Ok(customer.company()),
-            None => Ok(Some(Company { id: id.0, ..Company::default() })),
+    async fn read(&self, number: &str, seen: &mut Seen) -> Result<Ticket, PsaError> {
+        let id = self.product.id(number)?;
+        let ask = Ask::get(format!("/api/v2/tickets/{id}")).query("include", self.product.included());
+        let found: Found = self.ask(ask, "ticket").await?;
+        if need(found.id, "id")?.0 != id {
+            return Err(another_ticket());
         }
+        if found.deleted == Some(true) {
+            return Err(PsaError::NoSuchTicket);
+        }
+        let customer = match self.product {
+            Product::Desk => found.company_id,
+            Product::Service => found.department_id,
+        };
+        let (status, closed) = self.status(need(found.status, "status")?);
+        Ok(Ticket {
+            id: id.to_owned(),
+            number: number.to_owned(),
+            summary: text(found.subject.as_deref()),
+            company: self.company(customer, found.company, seen).await?,
+            contact_email: text(found.requester.as_ref().and_then(|person| person.email.as_deref())),
+            status,
+            closed,
+            owner: self.owner(found.responder_id, seen).await?,
+            changed_at: when(found.updated_at.as_deref()),
+        })
     }
 
-    async fn owner(&self, id: Option<Id>) -> Result<std::collections::BTreeSet<String>, PsaError> {
-        let Some(id) = id.filter(|id| !id.is_none()) else { return Ok(names([])) };
+    /// The customer of this id, which may have come with the ticket.
+    async fn company(
+        &self,
+        id: Option<Id>,
+        loaded: Option<Customer>,
+        seen: &mut Seen,
+    ) -> Result<Option<Company>, PsaError> {
+        let Some(id) = id.filter(|id| !id.is_none()) else { return Ok(None) };
+        if let Some(company) = seen.companies.get(&id) {
+            return Ok(Some(company.clone()));
+        }
+        let (path, wrapped) = self.product.customers();
+        let found = match loaded {
+            Some(customer) => Some(customer),
+            None => self.named(path, wrapped, &id).await?,
+        };
+        let company = match found {
+            Some(customer) if customer.id.as_ref() != Some(&id) => {
+                return Err(PsaError::Unreadable(format!("it is about another {wrapped} than asked")));
+            }
+            Some(customer) => customer.company(),
+            None => None,
+        };
+        let company = company.unwrap_or_else(|| Company { id: id.0.clone(), ..Company::default() });
+        seen.companies.insert(id, company.clone());
+        Ok(Some(company))
+    }
+
+    async fn owner(&self, id: Option<Id>, seen: &mut Seen) -> Result<BTreeSet<String>, PsaError> {
+        let Some(id) = id.filter(|id| !id.is_none()) else { return Ok(BTreeSet::new()) };
+        if let Some(owner) = seen.owners.get(&id) {
+            return Ok(owner.clone());
+        }
         let found: Option<Person> = self.named("agents", "agent", &id).await?;
         let person = found.as_ref().map(|person| person.contact.as_deref().unwrap_or(person));
         let full = person.and_then(|p| Some(format!("{} {}", p.first_name.as_ref()?, p.last_name.as_ref()?)));
-        Ok(names([
+        let owner = names([
             Some(id.0.as_str()),
             person.and_then(|p| p.name.as_deref()),
             person.and_then(|p| p.email.as_deref()),
             full.as_deref(),
-        ]))
+        ]);
+        seen.owners.insert(id, owner.clone());
+        Ok(owner)
     }
 
     /// "Ticket Properties": the four that every account has; others are the account's own and mean open unless configured.
@@ -192,34 +261,15 @@ fn html(text: &str) -> String {
 #[async_trait]
 impl Psa for Freshworks {
     async fn ticket(&self, number: &str) -> Result<Ticket, PsaError> {
-        let id = self.product.id(number)?;
-        let ask = Ask::get(format!("/api/v2/tickets/{id}")).query("include", "requester");
-        let found: Found = self.ask(ask, "ticket").await?;
-        if need(found.id, "id")?.0 != id {
-            return Err(another_ticket());
-        }
-        if found.deleted == Some(true) {
-            return Err(PsaError::NoSuchTicket);
-        }
-        let (status, closed) = self.status(need(found.status, "status")?);
-        Ok(Ticket {
-            id: id.to_owned(),
-            number: number.to_owned(),
-            summary: text(found.subject.as_deref()),
-            company: self.company(found.company_id).await?,
-            contact_email: text(found.requester.as_ref().and_then(|person| person.email.as_deref())),
-            status,
-            closed,
-            owner: self.owner(found.responder_id).await?,
-            changed_at: when(found.updated_at.as_deref()),
-        })
+        self.read(number, &mut Seen::default()).await
     }
 
-    /// One by one: there is no call for several.
+    /// One by one: there is no call for several. Companies and agents are looked up once each.
     async fn tickets(&self, numbers: &[String]) -> Result<Vec<Ticket>, PsaError> {
+        let mut seen = Seen::default();
         let mut tickets = Vec::new();
         for number in numbers {
-            match self.ticket(number).await {
+            match self.read(number, &mut seen).await {
                 Ok(ticket) => tickets.push(ticket),
                 Err(PsaError::NoSuchTicket) => {}
                 Err(error) => return Err(error),

@@ -7,12 +7,13 @@
 //!
 //! A ticket's company is its organization, or its project where it has none. One with several organizations has no company.
 
+use std::sync::OnceLock;
+
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use ticketgate_access::config;
-use tokio::sync::OnceCell;
 
 use crate::client::{Ask, Auth, Client, segment};
 use crate::shape::{Id, another_ticket, is_word, names, need, text, when};
@@ -34,8 +35,8 @@ pub(crate) struct Jira {
     client: Client,
     auth: Auth,
     closed: Vec<String>,
-    /// The id of the field [`ORGANIZATIONS`]; nothing inside where the site has none.
-    field: OnceCell<Option<String>>,
+    /// The id of the field [`ORGANIZATIONS`], once it was found.
+    field: OnceLock<String>,
 }
 
 #[derive(Deserialize)]
@@ -126,7 +127,7 @@ struct Comment {
 impl Jira {
     pub(crate) fn new(client: Client, settings: &config::Psa) -> Self {
         let user = settings.login.clone().unwrap_or_default();
-        Self { client, auth: Auth::Basic(user), closed: settings.closed.clone(), field: OnceCell::new() }
+        Self { client, auth: Auth::Basic(user), closed: settings.closed.clone(), field: OnceLock::new() }
     }
 
     async fn ask<T: DeserializeOwned>(&self, ask: Ask) -> Result<T, PsaError> {
@@ -134,14 +135,17 @@ impl Jira {
     }
 
     async fn organizations_field(&self) -> Result<Option<&str>, PsaError> {
-        let find = || async {
+        if self.field.get().is_none() {
             let fields: Vec<Field> = self.ask(Ask::get("/rest/api/2/field")).await?;
             let is_it = |field: &Field| {
                 field.schema.as_ref().and_then(|schema| schema.custom.as_deref()) == Some(ORGANIZATIONS)
             };
-            Ok(fields.into_iter().find(is_it).map(|field| field.id))
-        };
-        self.field.get_or_try_init(find).await.map(Option::as_deref)
+            // Only a field that is there is remembered: one may be made later, or be seen with a right that comes later.
+            if let Some(found) = fields.into_iter().find(is_it) {
+                return Ok(Some(self.field.get_or_init(|| found.id)));
+            }
+        }
+        Ok(self.field.get().map(String::as_str))
     }
 
     fn ticket_of(&self, issue: Issue, key: &str, field: Option<&str>) -> Result<Ticket, PsaError> {

@@ -112,12 +112,34 @@ impl RequestTracker {
     }
 
     /// The tickets of these numbers that can be seen. Merged and deleted ones are not among them.
+    ///
+    /// A status is a word of the queue's life cycle, and only RT knows which of its words mean that there is nothing left to do. So it
+    /// is asked for those where something is: mostly that is all of them, and one question. The rest is closed.
     async fn search(&self, numbers: &[&str]) -> Result<Vec<Ticket>, PsaError> {
+        if !self.closed.is_empty() {
+            return self.find(numbers, "", |status| is_word(status, &self.closed)).await;
+        }
+        let mut tickets = self.find(numbers, " AND Status = '__Active__'", |_| false).await?;
+        let is_open = |number: &&&str| tickets.iter().any(|ticket| ticket.number == **number);
+        let rest: Vec<&str> = numbers.iter().filter(|number| !is_open(number)).copied().collect();
+        if !rest.is_empty() {
+            tickets.append(&mut self.find(&rest, "", |_| true).await?);
+        }
+        Ok(tickets)
+    }
+
+    /// The tickets of these numbers of which this holds, too.
+    async fn find(
+        &self,
+        numbers: &[&str],
+        and: &str,
+        closed: impl Fn(&str) -> bool,
+    ) -> Result<Vec<Ticket>, PsaError> {
         let query = numbers.iter().map(|number| format!("id = {number}")).collect::<Vec<_>>().join(" OR ");
         let page: Page<Found> = self
             .ask(
                 Ask::get("/REST/2.0/tickets")
-                    .query("query", &query)
+                    .query("query", if and.is_empty() { query } else { format!("({query}){and}") })
                     .query("fields", "Subject,Status,Owner,Requestor,Queue,CustomFields,LastUpdated")
                     .query("fields[Owner]", "Name,EmailAddress,RealName")
                     .query("fields[Requestor]", "EmailAddress")
@@ -128,30 +150,7 @@ impl RequestTracker {
         if page.items.iter().any(|found| !numbers.contains(&found.id.0.as_str())) {
             return Err(another_ticket());
         }
-        if page.items.is_empty() {
-            return Ok(Vec::new());
-        }
-        let closed = if self.closed.is_empty() { self.closed_of(&query).await? } else { Vec::new() };
-        page.items
-            .into_iter()
-            .map(|found| {
-                let is_closed = closed.contains(&found.id);
-                ticket(found, is_closed, &self.closed)
-            })
-            .collect()
-    }
-
-    /// Which of the tickets have an inactive status. A status is a word of the queue's life cycle, and only RT knows which of its
-    /// words mean that there is nothing left to do.
-    async fn closed_of(&self, query: &str) -> Result<Vec<Id>, PsaError> {
-        let page: Page<OnlyId> = self
-            .ask(
-                Ask::get("/REST/2.0/tickets")
-                    .query("query", format!("({query}) AND Status = '__Inactive__'"))
-                    .query("per_page", PER_PAGE),
-            )
-            .await?;
-        Ok(page.items.into_iter().map(|found| found.id).collect())
+        page.items.into_iter().map(|found| ticket(found, &closed)).collect()
     }
 
     /// Why a search for this ticket finds nothing.
@@ -259,7 +258,7 @@ impl<T> Page<T> {
     }
 }
 
-fn ticket(found: Found, inactive: bool, closed: &[String]) -> Result<Ticket, PsaError> {
+fn ticket(found: Found, closed: impl Fn(&str) -> bool) -> Result<Ticket, PsaError> {
     let status = need(text(found.status.as_deref()), "Status")?;
     Ok(Ticket {
         number: found.id.0.clone(),
@@ -267,7 +266,7 @@ fn ticket(found: Found, inactive: bool, closed: &[String]) -> Result<Ticket, Psa
         summary: text(found.subject.as_deref()),
         company: company_of(&found.fields, found.queue.and_then(|queue| queue.name).as_deref()),
         contact_email: found.requestor.iter().find_map(|user| text(user.email.as_deref())),
-        closed: if closed.is_empty() { inactive } else { is_word(&status, closed) },
+        closed: closed(&status),
         status,
         owner: found.owner.map(|owner| owner.names()).unwrap_or_default(),
         changed_at: when(found.changed.as_deref()),

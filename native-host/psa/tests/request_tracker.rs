@@ -1,5 +1,7 @@
 //! The connector against Request Tracker itself, with a token of a user who has no more rights than `docs/ticket-systems.md` asks.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic: that is how it fails")]
+
 use std::path::Path;
 use std::process::Command;
 

@@ -32,9 +32,13 @@ fn with(kind: PsaKind, fields: &Value) -> Value {
 
 fn ticket(kind: PsaKind, body: Value) -> Exchange {
     get("/api/v2/tickets/20")
-        .query("include", "requester")
+        .query("include", included(kind))
         .header("authorization", basic(SECRET, "X"))
         .gets(200, &wrapped(kind, "ticket", body))
+}
+
+fn included(kind: PsaKind) -> &'static str {
+    if kind == Freshservice { "requester" } else { "requester,company" }
 }
 
 fn company(kind: PsaKind, id: u32) -> Exchange {
@@ -110,6 +114,20 @@ async fn nothing_is_made_up_where_there_is_no_company_and_no_owner() {
 }
 
 #[tokio::test]
+async fn a_company_that_comes_with_the_ticket_is_not_asked_for_again() {
+    for (id, expected) in [(3001, Some("Acme Corp")), (3002, None)] {
+        let loaded = json!({"company": {"id": id, "name": "Acme Corp"}, "responder_id": null});
+        let desk = Desk::plays([ticket(Freshdesk, with(Freshdesk, &loaded))]);
+        let found = desk.connect(Freshdesk).ticket("20").await;
+        desk.end();
+        match expected {
+            Some(name) => assert_eq!(found.unwrap().company.unwrap().name, name),
+            None => assert!(matches!(found, Err(PsaError::Unreadable(_))), "{found:?}"),
+        }
+    }
+}
+
+#[tokio::test]
 async fn closed_is_resolved_or_closed_unless_words_are_configured() {
     for (status, word, expected) in [
         (2, "Open", false),
@@ -172,10 +190,20 @@ async fn failures_have_one_meaning_each() {
 #[tokio::test]
 async fn tickets_that_are_gone_are_left_out() {
     let body = with(Freshdesk, &json!({"company_id": null, "responder_id": null}));
-    let gone = get("/api/v2/tickets/21").query("include", "requester").gets(404, &json!({}));
+    let gone = get("/api/v2/tickets/21").query("include", "requester,company").gets(404, &json!({}));
     let desk = Desk::plays([gone, ticket(Freshdesk, body)]);
     let found = desk.connect(Freshdesk).tickets(&["21".to_owned(), "20".to_owned()]).await.unwrap();
     assert_eq!(found.iter().map(|ticket| ticket.number.as_str()).collect::<Vec<_>>(), ["20"]);
+    desk.end();
+}
+
+#[tokio::test]
+async fn companies_and_agents_of_several_tickets_are_looked_up_once() {
+    let numbers = ["20".to_owned(), "INC-20".to_owned()];
+    let again = || ticket(Freshservice, outlook(Freshservice));
+    let desk = Desk::plays([again(), company(Freshservice, 3001), agent(Freshservice), again()]);
+    let found = desk.connect(Freshservice).tickets(&numbers).await.unwrap();
+    assert!(found.iter().all(|ticket| ticket.owner.contains("Terry Tech") && ticket.company.is_some()));
     desk.end();
 }
 

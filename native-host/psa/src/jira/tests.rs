@@ -149,6 +149,24 @@ async fn the_field_of_organizations_is_looked_up_once_and_a_ticket_that_is_gone_
 }
 
 #[tokio::test]
+async fn a_site_without_organizations_is_asked_for_them_again() {
+    let none =
+        || get("/rest/api/2/field").gets(200, &json!([{"id": "summary", "schema": {"type": "string"}}]));
+    let bare = || {
+        get("/rest/api/2/issue/ACME-12")
+            .query("fields", "summary,status,assignee,reporter,project,updated")
+            .gets(200, &outlook())
+    };
+    let desk = Desk::plays([none(), bare(), none(), bare()]);
+    let psa = desk.connect(Jira);
+    for _ in 0..2 {
+        let company = psa.ticket("ACME-12").await.unwrap().company;
+        assert_eq!(company.map(|company| company.name).as_deref(), Some("Helpdesk"));
+    }
+    desk.end();
+}
+
+#[tokio::test]
 async fn a_note_is_an_internal_or_a_public_comment_of_the_request() {
     let ticket = Ticket { id: "10042".into(), number: "ACME-12".into(), ..Ticket::default() };
     for public in [false, true] {
