@@ -22,7 +22,7 @@ fn notes(rt: &RequestTracker, id: &str) -> Result<Vec<String>> {
     Ok(marks.collect())
 }
 
-fn noted(rt: &RequestTracker, id: &str, wanted: &[&str]) -> Outcome {
+fn noted(rt: &RequestTracker, id: &str, wanted: &[&str]) -> Result<()> {
     until(&format!("the notes {wanted:?}"), LIMIT, || Ok(notes(rt, id)? == wanted))
 }
 

@@ -248,7 +248,8 @@ impl Broker {
             Err(error) => return Tried::Later(error.to_string()),
         };
         let owners: Vec<_> = customers_of(config, &note.psa, &ticket).into_iter().map(|c| &c.id).collect();
-        let public = settings.notes == TicketNotes::Public;
+        // What the customer sees is correspondence in many systems, and opens a closed ticket again.
+        let public = settings.notes == TicketNotes::Public && !ticket.closed;
         if !may_read(&owners, &session.customer, public) {
             return Tried::Hopeless("the ticket is not known as this customer's".into());
         }

@@ -44,9 +44,6 @@ pub(super) enum About {
 /// By how long the Extend button of a session moves its end, in seconds; none when it is at its maximum.
 #[must_use]
 pub(super) fn extension(session: &Session, overview: Option<&Overview>) -> Option<i64> {
-    if is_closing(session) {
-        return None;
-    }
     let room = (session.latest_end - session.expires_at).num_seconds();
     let usual = overview
         .and_then(|o| o.policies.iter().find(|p| p.id == session.policy))
@@ -69,6 +66,8 @@ impl Button {
     /// Those of a warning, in order.
     fn of(session: &Session, overview: Option<&Overview>) -> Vec<Self> {
         match extension(session, overview) {
+            // Refused as long as the ticket is closed; the popup has it for one that is open again.
+            Some(_) if is_closing(session) => vec![Self::End],
             Some(by) => vec![Self::Extend(by), Self::End],
             None => vec![Self::End],
         }

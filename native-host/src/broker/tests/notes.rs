@@ -322,8 +322,20 @@ async fn notes_are_public_or_off_where_the_configuration_says_so() {
         let session = world.activate("domain", "k1").await;
         world.end(&session, "k2").await;
         world.all_delivered().await;
-        let public: Vec<_> = world.psa.notes.lock().unwrap().iter().map(|note| note.public).collect();
-        assert_eq!(public, expected.map_or(vec![], |public| vec![public; 2]), "{notes}");
+        let public = |world: &World| -> Vec<_> {
+            world.psa.notes.lock().unwrap().iter().map(|note| note.public).collect()
+        };
+        assert_eq!(public(&world), expected.map_or(vec![], |public| vec![public; 2]), "{notes}");
+        let session = world.activate("domain", "k3").await;
+        world.all_delivered().await;
+        world.psa.tell(Ok(Ticket { closed: true, ..right() }));
+        world.end(&session, "k4").await;
+        world.all_delivered().await;
+        assert_eq!(
+            public(&world).last().copied(),
+            expected.map(|_| false),
+            "a closed one is not opened by it"
+        );
     }
 }
 

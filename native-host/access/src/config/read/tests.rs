@@ -155,6 +155,7 @@ fn a_ticket_system_is_read_with_its_defaults() {
         (PsaKind::ConnectWise, ["na.myconnectwise.net".to_owned()].as_slice())
     );
     assert_eq!((desk.pages.as_slice(), desk.timeout_s), (["127.0.0.1".to_owned()].as_slice(), 5));
+    assert_eq!((cw.poll_s, desk.poll_s), (60, 60));
     assert_eq!((desk.notes, cw.secret.clone()), (TicketNotes::Private, SecretRef::Env("CW_KEY".into())));
 }
 
