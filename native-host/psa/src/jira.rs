@@ -239,6 +239,11 @@ impl Psa for Jira {
         self.ticket_of(issue, &key, field)
     }
 
+    async fn check(&self) -> Result<(), PsaError> {
+        // Who one is: no issue is without its project's key, so none can be asked for in its place.
+        self.client.send(&self.auth, Ask::get("/rest/api/2/myself")).await.map(drop)
+    }
+
     /// One by one: the search differs between the cloud and a Data Center, and refuses as a whole if one key is unknown.
     async fn tickets(&self, numbers: &[String]) -> Result<Vec<Ticket>, PsaError> {
         let mut tickets = Vec::new();

@@ -216,3 +216,13 @@ async fn organizations_are_read_page_by_page() {
     assert_eq!(found.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(), ["Company 1", "Company 2"]);
     desk.end();
 }
+
+#[tokio::test]
+async fn a_check_asks_who_one_is() {
+    let asked = || get("/rest/api/2/myself").header("authorization", basic(LOGIN, SECRET));
+    for (status, expected) in [(200, Ok(())), (401, Err(PsaError::Refused("status 401".into())))] {
+        let desk = Desk::plays([asked().gets(status, &json!({"accountId": "5b10"}))]);
+        assert_eq!(desk.connect(Jira).check().await, expected);
+        desk.end();
+    }
+}

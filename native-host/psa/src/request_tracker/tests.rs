@@ -230,3 +230,13 @@ async fn queues_are_the_companies_page_by_page() {
     assert_eq!(found.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(), ["Acme Corp", "Globex"]);
     desk.end();
 }
+
+#[tokio::test]
+async fn a_check_asks_the_server_itself() {
+    let asked = || get("/REST/2.0/rt").header("authorization", format!("token {SECRET}"));
+    for (status, expected) in [(200, Ok(())), (401, Err(PsaError::Refused("status 401".into())))] {
+        let desk = Desk::plays([asked().gets(status, &json!({"Version": "5.0.3"}))]);
+        assert_eq!(desk.connect(RequestTracker).check().await, expected);
+        desk.end();
+    }
+}
