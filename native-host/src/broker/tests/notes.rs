@@ -41,7 +41,7 @@ impl World {
     async fn stays_undelivered(&self) {
         for _ in 0..20 {
             tokio::time::sleep(Duration::from_millis(5)).await;
-            assert_eq!(self.marks(), [String::new(); 0]);
+            assert!(self.marks().is_empty(), "{:?}", self.marks());
         }
     }
 
@@ -308,7 +308,7 @@ async fn a_ticket_that_is_not_there_or_another_customers_gets_no_note() {
         world.psa.tell(told);
         world.activate("domain", "k1").await;
         world.all_delivered().await;
-        assert_eq!(world.marks(), [String::new(); 0]);
+        assert!(world.marks().is_empty(), "{:?}", world.marks());
         assert!(world.actions().await.iter().any(|action| action == "ticket.note_given_up"));
     }
 }
