@@ -3,8 +3,8 @@
 //
 // A page cannot be trusted with a button that grants rights, so the button stands in a closed shadow root, in the top
 // layer, with a host that the page's styles cannot touch; and a click counts only if the guard finds it trusted, in
-// full view, uncovered and long enough in sight. What the guard has to stop: docs/security.md. Messages:
-// protocol/src/page.rs. Needs probe.js, which is put in before it.
+// full view, uncovered and long enough in sight. What the guard has to stop: docs/security.md. The worker puts it in where
+// probe.js, which hands on what it is told, says that it is missing: most pages that are read never show a button.
 "use strict";
 
 /**
@@ -14,39 +14,6 @@
  *   one_click: boolean, placement: Placement}} View
  * @typedef {"not_trusted" | "no_focus" | "not_on_top" | "not_visible" | "clipped" | "covered" | "too_small" | "too_soon"} Refused
  */
-
-(() => {
-  /** @type {any} */
-  const world = globalThis;
-  world.ticketgateChip?.stop();
-  const page = world.ticketgatePage;
-  if (!page) return;
-  const runtime = world.chrome.runtime;
-  /** Made when there is something to show: most pages that are read never show a button.
-   * @type {ReturnType<typeof ticketgateButton> | undefined} */
-  let button;
-
-  /** @param {any} message @param {{id?: string}} sender */
-  function onMessage(message, sender) {
-    if (sender.id !== runtime.id || !message) return;
-    if (message.show) (button ??= ticketgateButton(page)).show(message.show);
-    else if (message.hide === true) button?.hide();
-  }
-  runtime.onMessage.addListener(onMessage);
-
-  function stop() {
-    button?.stop();
-    try {
-      runtime?.onMessage?.removeListener(onMessage);
-    } catch {
-      // Orphaned: there is nothing left to take the listener from.
-    }
-    if (world.ticketgateChip === self) world.ticketgateChip = undefined;
-  }
-
-  const self = { stop };
-  world.ticketgateChip = self;
-})();
 
 /** The button, not in the page yet. @param {any} page the probe */
 function ticketgateButton(page) {
@@ -595,3 +562,5 @@ function ticketgateButton(page) {
 
   return { show, hide, stop };
 }
+
+/** @type {any} */ (globalThis).ticketgatePage?.bring(ticketgateButton);

@@ -3,6 +3,7 @@
 // of its own but the names of its controls.
 /// <reference types="chrome" />
 
+import { begun } from "./connect.js";
 import { command, copyButton, h, patch, words } from "./draw.js";
 
 /** @typedef {import("./view.js").View} View */
@@ -27,13 +28,15 @@ let port;
 /** @type {View | undefined} */
 let last;
 
-function connect() {
-  port = chrome.runtime.connect({ name: "popup" });
+function connect(next = chrome.runtime.connect({ name: "popup" })) {
+  port = next;
   port.onMessage.addListener((view) => draw(/** @type {View} */ (view)));
   // The worker was stopped or replaced while the popup is open: it starts again with the new connection.
   port.onDisconnect.addListener(() => setTimeout(connect, 250));
 }
-connect();
+if (begun.gone) connect();
+else connect(begun.port);
+if (begun.view) draw(/** @type {View} */ (begun.view));
 
 /** @param {import("./view.js").Intent} intent */
 function send(intent) {

@@ -3,6 +3,9 @@
 //
 // It runs in every frame, in the extension's isolated world, and may be put in twice (the second one replaces the
 // first). Where the worker answers `null` it takes all its observers down. Messages: protocol/src/page.rs.
+//
+// Almost all of it runs at once, so the browser is asked to compile it whole instead of function by function.
+//# allFunctionsCalledOnLoad
 "use strict";
 
 (() => {
@@ -29,6 +32,7 @@
    * @typedef {{rules: number, address: string, title: string, shown: boolean, answers: Answer[]}} Facts
    * @typedef {{id?: string, sendMessage: (message: object) => Promise<any>,
    *   onMessage: {addListener: (f: Listener) => void, removeListener: (f: Listener) => void}}} Runtime
+   * @typedef {{show: (view: object) => void, hide: () => void, stop: () => void}} Button
    * @typedef {(message: any, sender: {id?: string, tab?: object}, respond: (answer: any) => void) => void} Listener
    */
 
@@ -40,6 +44,10 @@
   const runtime = world.chrome.runtime;
   /** @type {Questions | null} */
   let questions = null;
+  /** What the button shows, and the button, once there was something to show. @type {object | null} */
+  let shows = null;
+  /** @type {Button | undefined} */
+  let button;
   let stopped = false;
   let last = "";
   let pace = 0;
@@ -118,7 +126,9 @@
     const known = lists.get(selector);
     if (known) return known;
     // Commas inside brackets, parentheses and quotes separate nothing.
-    const list = selector.match(/(?:\[[^\]]*\]|\([^()]*(?:\([^()]*\)[^()]*)*\)|[^,])+/g) ?? [selector];
+    const list = selector.includes(",")
+      ? selector.match(/(?:\[[^\]]*\]|\([^()]*(?:\([^()]*\)[^()]*)*\)|[^,])+/g) ?? [selector]
+      : [selector];
     lists.set(selector, list);
     return list;
   }
@@ -145,7 +155,7 @@
       /** @type {Element[]} */
       const next = [];
       for (const element of found) {
-        if (element.shadowRoot) findDeep(element.shadowRoot, step, next, { left: 4000 });
+        if (element.shadowRoot) findDeep(element.shadowRoot, step, next, { left: NEST_MAX });
         if (next.length >= max) break;
       }
       found = next;
@@ -153,13 +163,43 @@
     return found.slice(0, max);
   }
 
+  /** Elements that are looked through for shadow roots, from one element on. */
+  const NEST_MAX = 4000;
+  /** The shadow roots right inside of one, and how many elements were looked through for them: once in a reading. */
+  const nests = /** @type {Map<ShadowRoot, {inner: ShadowRoot[], looked: number}>} */ (new Map());
+
+  /** @param {ShadowRoot} root */
+  function nestIn(root) {
+    const known = nests.get(root);
+    if (known) return known;
+    const nest = { inner: /** @type {ShadowRoot[]} */ ([]), looked: 0 };
+    for (const element of root.querySelectorAll("*")) {
+      if (element.shadowRoot) nest.inner.push(element.shadowRoot);
+      if ((nest.looked += 1) >= NEST_MAX) break;
+    }
+    nests.set(root, nest);
+    return nest;
+  }
+
   /** @param {ShadowRoot} root @param {string} selector @param {Element[]} into @param {{left: number}} budget */
   function findDeep(root, selector, into, budget) {
     into.push(...root.querySelectorAll(selector));
-    for (const element of root.querySelectorAll("*")) {
-      if ((budget.left -= 1) < 0) return;
-      if (element.shadowRoot) findDeep(element.shadowRoot, selector, into, budget);
+    const { inner, looked } = nestIn(root);
+    budget.left -= looked;
+    for (const one of inner) {
+      if (budget.left < 0) return;
+      findDeep(one, selector, into, budget);
     }
+  }
+
+  /**
+   * What stands in a row; `+ b` is what follows it (a `<dd>` after its `<dt>`).
+   * @param {Element} row @param {string} selector @returns {Element | null}
+   */
+  function within(row, selector) {
+    if (!selector.startsWith("+ ")) return row.querySelector(selector);
+    const next = row.nextElementSibling;
+    return next?.matches(selector.slice(2)) ? next : null;
   }
 
   /** @param {Question} question @returns {string[]} */
@@ -169,19 +209,21 @@
     if (!root) return [];
     const many = Math.min(question.many ?? 1, FOUND_MAX);
     const { label, value } = question;
-    const words = label?.words.map(asLabel);
+    /** The label's words, where a row asks for them: most pages have none. @type {string[] | undefined} */
+    let words;
     /** @type {string[]} */
     const found = [];
     for (const row of find(root, question.selector, label ? ROWS_MAX : question.holding ? ROWS_MAX : ELEMENTS_MAX)) {
       /** @type {Element | null} */
       let element = row;
-      if (label && words) {
+      if (label) {
+        words ??= label.words.map(asLabel);
         const name = label.selector ? row.querySelector(label.selector) : row;
         if (!name || !words.includes(asLabel(name.textContent ?? ""))) continue;
         if (label.control) element = /** @type {HTMLLabelElement} */ (name).control ?? null;
-        else if (value) element = row.querySelector(value);
+        else if (value) element = within(row, value);
       } else if (value) {
-        element = row.querySelector(value);
+        element = within(row, value);
       }
       if (!element || !seen(element)) continue;
       const raw = readOne(element, question);
@@ -240,6 +282,7 @@
       answered.add(question.q);
       answers.push({ q: question.q, found });
     }
+    nests.clear();
     return {
       rules: questions.rules, address: addressNow(), title: cut(fold(document.title), TEXT_MAX), shown: frameShown(), answers,
     };
@@ -320,7 +363,8 @@
 
   /** @param {PageTransitionEvent} event */
   function onPageShow(event) {
-    if (event.persisted) void arrive();
+    // A page can make such events of its own, as many as it likes, and each would cost the worker a message.
+    if (event.isTrusted && event.persisted) void arrive();
   }
 
   /** @type {Listener} */
@@ -328,6 +372,21 @@
     if (sender.id !== runtime.id || !message) return;
     if (message.read === true) respond(read());
     else if (message.stop === true) stop();
+    else if (message.hide === true) {
+      shows = null;
+      button?.hide();
+    } else if (message.show) {
+      shows = message.show;
+      if (button) button.show(message.show);
+      else respond({ missing: "chip" });
+    }
+  }
+
+  /** Called by chip.js, which may come twice, and late. @param {(page: object) => Button} make */
+  function bring(make) {
+    if (stopped) return;
+    button ??= make(self);
+    if (shows) button.show(shows);
   }
 
   /** @type {EventTarget | undefined} */
@@ -373,13 +432,16 @@
       // Orphaned: there is nothing left to take the listener from.
     }
     if (world.ticketgatePage === self) world.ticketgatePage = undefined;
-    world.ticketgateChip?.stop();
+    button?.stop();
   }
 
   async function arrive() {
+    // Out of the browser's "back" cache the button still stands, with a token that the worker does not know any more.
+    shows = null;
+    button?.hide();
     const told = await send({ page: "arrived" });
     if (stopped) return;
-    quiet();
+    if (questions) quiet();
     questions = told && Array.isArray(told.ask) ? told : null;
     last = "";
     if (!questions) return;
@@ -387,7 +449,7 @@
     report();
   }
 
-  const self = { read, stop, send, orphaned };
+  const self = { read, stop, send, orphaned, bring };
   world.ticketgatePage = self;
   runtime.onMessage.addListener(onMessage);
   addEventListener("pageshow", onPageShow);

@@ -6,29 +6,35 @@ import init, { Core } from "./ticketgate_wasm.js";
 
 /** @typedef {Record<string, any>} Fields */
 
-const SCRIPTS = ["probe.js", "chip.js"];
+/** What runs in every ticket page's frames, and what comes to it where a button is to be shown. */
+const PROBE = ["probe.js"], BUTTON = ["chip.js"];
 const REGISTRATION = "allowed-sites";
 
 /** What was saved for this browser run: asked for first, since the badge needs no more. */
 const kept = chrome.storage.session.get(["state", "badge"]);
+const badgeDrawn = kept.then(drawKeptBadge).catch(quietly);
+
+/** Ends the wait for the badge: somebody looks at a popup that has nothing to show before the core is there.
+ * @type {() => void} */
+let hurry = () => {};
+const hurried = /** @type {Promise<void>} */ (new Promise((resolve) => { hurry = resolve; }));
 
 /** @type {chrome.runtime.Port | undefined} */
 let native;
 /** The host whose program starts while the core does, since the core always begins by asking for its port. What it says,
  * and its end, wait for the core like everything that happens. @type {string | undefined} */
 let early = "com.ticketgate.host";
-openNative(early);
 /** @type {Map<number, chrome.runtime.Port>} */
 const pages = new Map();
 let nextPage = 1;
 
-const badgeDrawn = kept.then(drawKeptBadge).catch(quietly);
-
 /** The core, once the WASM is compiled and the saved state restored. Every listener waits for it. */
 const ready = (async () => {
+  // All of this keeps browser and processor busy, and the badge would wait for it.
+  await Promise.race([badgeDrawn, hurried]);
   const compiled = init({ module_or_path: chrome.runtime.getURL("ticketgate_wasm_bg.wasm") });
-  // The core's first steps keep this thread busy for a while: the badge comes before them.
-  const [restored] = await Promise.all([restore(), compiled, badgeDrawn]);
+  if (early) openNative(early);
+  const [restored] = await Promise.all([restore(), compiled]);
   const core = new Core({ carryOut });
   core.handle(restored);
   return core;
@@ -139,6 +145,7 @@ chrome.runtime.onMessage.addListener((message, sender, respond) => {
 });
 
 chrome.runtime.onConnect.addListener((port) => {
+  hurry();
   const number = nextPage++;
   pages.set(number, port);
   const connected = (async () => {
@@ -258,8 +265,11 @@ const effects = {
     pages.get(port)?.disconnect();
     pages.delete(port);
   },
-  tell({ tab, document, message }) {
-    return chrome.tabs.sendMessage(tab, message, { documentId: document });
+  async tell({ tab, document, message }) {
+    const answer = await chrome.tabs.sendMessage(tab, message, { documentId: document });
+    // The probe keeps what the button is to show, and shows what it was told last.
+    if (answer?.missing !== "chip") return;
+    await chrome.scripting.executeScript({ target: { tabId: tab, documentIds: [document] }, files: BUTTON });
   },
   async read({ tab, document, frame, ask }) {
     /** @type {string | undefined} */
@@ -294,7 +304,7 @@ const effects = {
     const script = {
       id: REGISTRATION,
       matches: patterns,
-      js: SCRIPTS,
+      js: PROBE,
       allFrames: true,
       runAt: /** @type {const} */ ("document_idle"),
       persistAcrossSessions: true,
@@ -349,7 +359,7 @@ async function nobody(tab, frame) {
 
 /** @param {number} tab */
 function inject(tab) {
-  return chrome.scripting.executeScript({ target: { tabId: tab, allFrames: true }, files: SCRIPTS });
+  return chrome.scripting.executeScript({ target: { tabId: tab, allFrames: true }, files: PROBE });
 }
 
 /** The toolbar's popup, or the same page in a window of its own where the browser refuses to open it.

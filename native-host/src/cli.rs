@@ -33,7 +33,7 @@ struct Terminal<'a> {
 impl Terminal<'_> {
     /// A client of the broker; one is started when none runs.
     fn client(&self) -> Result<Client, Problem> {
-        let client = Client::new(Endpoint::Socket(self.places.socket.clone()))?;
+        let client = Client::new(Endpoint::Socket(self.places.socket.clone()));
         Ok(match Starter::new(&self.around, self.places.clone()) {
             Some(starter) => client.starting_with(starter),
             None => client,

@@ -1,6 +1,7 @@
 //! The client of the broker's API, used by relay and command line: one typed method per route.
-//! How bytes travel is in [`transport`], events in [`events`], starting a broker in [`starting`].
+//! How bytes travel is in [`transport`] and [`connections`], events in [`events`], starting a broker in [`starting`].
 
+mod connections;
 pub mod events;
 pub mod sse;
 pub mod starting;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use reqwest::Method;
+use hyper::Method;
 use ticketgate_protocol::api::{
     Activate, AuditRecord, AuditVerdict, BrokerInfo, EndAll, Extend, Finding, Overview, PasswordWanted,
     Preview, Session,
@@ -19,6 +20,7 @@ use ticketgate_protocol::api::{
 use ticketgate_protocol::ids::{CustomerId, IdempotencyKey, SessionId, TechnicianId};
 use ticketgate_protocol::problem::Problem;
 
+use self::connections::Connections;
 use self::events::EventStream;
 use self::starting::Starter;
 use crate::handover::PasswordHandOver;
@@ -69,7 +71,7 @@ pub enum ExportFormat {
 /// Talks to one broker. Cheap to clone; connections are shared.
 #[derive(Debug, Clone)]
 pub struct Client {
-    http: reqwest::Client,
+    connections: Arc<Connections>,
     endpoint: Endpoint,
     limit: Duration,
     starter: Option<Arc<Starter>>,
@@ -77,11 +79,10 @@ pub struct Client {
 
 impl Client {
     /// A client of the broker at `endpoint`. Nothing is connected yet.
-    ///
-    /// # Errors
-    /// [`Problem`] when no client can be made at all (the system gives no memory).
-    pub fn new(endpoint: Endpoint) -> Result<Self, Problem> {
-        Ok(Self { http: transport::http(&endpoint)?, endpoint, limit: LIMIT, starter: None })
+    #[must_use]
+    pub fn new(endpoint: Endpoint) -> Self {
+        let Endpoint::Socket(socket) = &endpoint;
+        Self { connections: Connections::new(socket.clone()), endpoint, limit: LIMIT, starter: None }
     }
 
     /// The same with another time limit per call.

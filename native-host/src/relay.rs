@@ -83,7 +83,7 @@ impl Desk {
             Problem::new(Code::BrokerUnreachable, format!("The broker's place is not known: {e}."))
                 .remedy("Set HOME for the browser, or run `ticketgate doctor`.")
         })?;
-        let client = Client::new(Endpoint::Socket(places.socket.clone()))?;
+        let client = Client::new(Endpoint::Socket(places.socket.clone()));
         let client = match Starter::new(&around, places.clone()) {
             Some(starter) => client.starting_with(starter),
             None => client,

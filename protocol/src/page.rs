@@ -3,7 +3,8 @@
 //!
 //! Content script → worker (`chrome.runtime.sendMessage`): [`FromPage`], made from JSON by [`FromPage::from_json`], which
 //! checks every count and length once. Worker → content script (`chrome.tabs.sendMessage`): [`ToPage`]. The response to
-//! `arrived` is [`Questions`] or `null`, the response to `{"read":true}` is the JSON of `facts`; all others have none.
+//! `arrived` is [`Questions`] or `null`, the response to `{"read":true}` is the JSON of `facts`, and that
+//! to `show` `{"missing":"chip"}` where the button's script is not there yet; all others have none.
 //!
 //! Tab, frame, document and origin come from the browser's `sender`, never from here. [`Facts::address`] says only
 //! where inside the sender's origin a single-page app is now (`sender.url` is as old as the document).
@@ -58,7 +59,7 @@ pub struct Question {
     /// Only rows whose label says one of these words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<Label>,
-    /// The value inside the element or row; without it the element itself.
+    /// The value inside the element or row, or, as `+ b`, right behind it; without it the element itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
     /// What of it.

@@ -3,12 +3,13 @@
 
 use crate::Result;
 use crate::chromium::Page;
-use crate::http::{self, Response};
+use crate::http;
 use crate::leash::Leashed;
 use crate::patience::until;
 use crate::world::{self, Folder};
 use anyhow::{Context, bail};
-use base64::Engine;
+use reqwest::Method;
+use reqwest::blocking::{Client, Response};
 use serde_json::{Value, json};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -25,6 +26,8 @@ pub const PASSWORD: &str = "password";
 const SERVER: &str = "/usr/share/request-tracker5/libexec/rt-server";
 /// Perl compiles for a second or two; a machine that compiles meanwhile needs more.
 const START_LIMIT: Duration = Duration::from_secs(60);
+/// A slow answer is a failed test, not a hanging one.
+const ANSWER_LIMIT: Duration = Duration::from_secs(20);
 
 /// Prints a new authentication token of the user who is named.
 const MAKE_TOKEN: &str = "
@@ -187,7 +190,7 @@ impl RequestTracker {
     /// # Errors
     /// There is no such ticket.
     pub fn ticket(&self, number: u32) -> Result<Value> {
-        expect(200, &rest(self.address, "GET", &format!("ticket/{number}"), &Value::Null)?)
+        expect(200, rest(self.address, Method::GET, &format!("ticket/{number}"), &Value::Null)?)
     }
 
     /// The status of a ticket: `new`, `open`, `stalled`, `resolved` …
@@ -204,7 +207,7 @@ impl RequestTracker {
     /// # Errors
     /// RT refuses.
     pub fn change(&self, number: u32, fields: &Value) -> Result<()> {
-        expect(200, &rest(self.address, "PUT", &format!("ticket/{number}"), fields)?).map(drop)
+        expect(200, rest(self.address, Method::PUT, &format!("ticket/{number}"), fields)?).map(drop)
     }
 
     /// The texts of a ticket's messages and comments, oldest first.
@@ -213,7 +216,7 @@ impl RequestTracker {
     /// There is no such ticket.
     pub fn messages(&self, number: u32) -> Result<Vec<String>> {
         let path = format!("ticket/{number}/attachments?fields=Content,ContentType&per_page=100");
-        let listed = expect(200, &rest(self.address, "GET", &path, &Value::Null)?)?;
+        let listed = expect(200, rest(self.address, Method::GET, &path, &Value::Null)?)?;
         let items = listed.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
         let text = |item: &Value| {
             let content = item.get("Content")?.as_str()?;
@@ -313,38 +316,38 @@ fn free_port() -> Result<SocketAddr> {
 fn fill(desk: SocketAddr) -> Result<()> {
     for customer in CUSTOMERS {
         let queue = json!({"Name": customer, "Description": format!("Tickets of {customer}")});
-        expect(201, &rest(desk, "POST", "queue", &queue)?)?;
+        expect(201, rest(desk, Method::POST, "queue", &queue)?)?;
     }
     let ana = json!({"Name": "ana.reyes@acme.example", "EmailAddress": "ana.reyes@acme.example",
         "RealName": "Ana Reyes", "Organization": "Acme Corp, reception"});
-    expect(201, &rest(desk, "POST", "user", &ana)?)?;
+    expect(201, rest(desk, Method::POST, "user", &ana)?)?;
     for (place, (queue, subject, requestor, content, status)) in TICKETS.iter().enumerate() {
         let ticket = json!({"Queue": queue, "Subject": subject, "Requestor": requestor, "Content": content,
             "ContentType": "text/plain", "Owner": USER});
-        let made = expect(201, &rest(desk, "POST", "ticket", &ticket)?)?;
+        let made = expect(201, rest(desk, Method::POST, "ticket", &ticket)?)?;
         let number = (place + 1).to_string();
         if made.get("id").and_then(Value::as_str) != Some(&number) {
             bail!("ticket {number} got another number: {made}");
         }
         // Not every status is one to begin with.
         if *status != "new" {
-            expect(200, &rest(desk, "PUT", &format!("ticket/{number}"), &json!({"Status": status}))?)?;
+            expect(200, rest(desk, Method::PUT, &format!("ticket/{number}"), &json!({"Status": status}))?)?;
         }
     }
     Ok(())
 }
 
-fn rest(desk: SocketAddr, method: &str, path: &str, body: &Value) -> Result<Response> {
-    let login = base64::engine::general_purpose::STANDARD.encode(format!("{USER}:{PASSWORD}"));
-    let login = format!("Basic {login}");
-    let headers = [("Authorization", login.as_str()), ("Content-Type", "application/json")];
-    let body = if body.is_null() { String::new() } else { body.to_string() };
-    http::ask(desk, method, &format!("/REST/2.0/{path}"), &headers, body.as_bytes())
+fn rest(desk: SocketAddr, method: Method, path: &str, body: &Value) -> Result<Response> {
+    let client = Client::builder().no_proxy().timeout(ANSWER_LIMIT).build()?;
+    let request = client.request(method, format!("http://{desk}/REST/2.0/{path}"));
+    let request = request.basic_auth(USER, Some(PASSWORD));
+    Ok(if body.is_null() { request } else { request.json(body) }.send()?)
 }
 
-fn expect(status: u16, answer: &Response) -> Result<Value> {
-    if answer.status != status {
-        bail!("Request Tracker said {}: {}", answer.status, answer.text());
+fn expect(status: u16, answer: Response) -> Result<Value> {
+    let (said, text) = (answer.status().as_u16(), answer.text()?);
+    if said != status {
+        bail!("Request Tracker said {said}: {text}");
     }
-    answer.json().context("Request Tracker's answer")
+    serde_json::from_str(&text).with_context(|| format!("no JSON from Request Tracker: {text}"))
 }

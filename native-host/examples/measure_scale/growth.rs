@@ -200,7 +200,7 @@ impl Running {
 /// Activations at both brokers in turn, each ended again.
 async fn activations(running: &Running, beside: &Running, growth: &mut Growth) -> Result<()> {
     let client = |broker: &Running| Client::new(Endpoint::Socket(broker.places.socket.clone()));
-    let [many, few] = [client(running)?, client(beside)?];
+    let [many, few] = [client(running), client(beside)];
     let wish = Activate {
         customer: None,
         policy: PolicyId::new("acme-dedicated")?,

@@ -41,8 +41,10 @@ pub(crate) enum Auth {
     BasicKey(&'static str),
     /// A header of its own.
     Header(&'static str),
-    /// The connector sets its own headers.
-    None,
+    /// `Authorization: Bearer` with a token that was got for the secret.
+    Token(Secret),
+    /// No header: the secret is this field of the form.
+    Form(&'static str),
 }
 
 /// A request.
@@ -68,6 +70,10 @@ impl Ask {
 
     pub(crate) fn post(path: impl Into<String>, body: Value) -> Self {
         Self { body: Some(body), ..Self::new(Method::POST, path) }
+    }
+
+    pub(crate) fn patch(path: impl Into<String>, body: Value) -> Self {
+        Self { body: Some(body), ..Self::new(Method::PATCH, path) }
     }
 
     pub(crate) fn put(path: impl Into<String>, body: Value) -> Self {
@@ -135,16 +141,23 @@ impl Client {
     }
 
     /// Asks, and answers what came with a status of success.
-    pub(crate) async fn send(&self, auth: &Auth, ask: Ask) -> Result<Answer, PsaError> {
+    pub(crate) async fn send(&self, auth: &Auth, mut ask: Ask) -> Result<Answer, PsaError> {
         let mut request = self.http.request(ask.method.clone(), format!("{}{}", self.base, ask.path));
         if !ask.query.is_empty() {
             request = request.query(&ask.query);
         }
-        for (name, value) in ask.headers {
+        for (name, value) in std::mem::take(&mut ask.headers) {
             request = request.header(name, value);
         }
         request = match auth {
-            Auth::None => request,
+            // To the server, inside TLS.
+            Auth::Token(token) => request.bearer_auth(token.expose()),
+            Auth::Form(name) => {
+                let secret = self.secret()?;
+                // To the server, inside TLS; the form is sent below and then dropped.
+                ask.form.get_or_insert_default().push((*name, secret.expose().to_owned()));
+                request
+            }
             Auth::Basic(user) => {
                 let secret = self.secret()?;
                 // To the server, inside TLS.
@@ -209,6 +222,11 @@ async fn body(mut response: Response) -> Result<Vec<u8>, PsaError> {
         body.extend_from_slice(&piece);
     }
     Ok(body)
+}
+
+/// Whether the server knows nobody by what it was shown, as opposed to somebody who may not do this.
+pub(crate) fn is_unauthorised(error: &PsaError) -> bool {
+    matches!(error, PsaError::Refused(why) if why == "status 401")
 }
 
 /// What a status means, where it is none of success.

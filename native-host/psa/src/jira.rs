@@ -10,8 +10,9 @@
 use std::sync::OnceLock;
 
 use async_trait::async_trait;
+use reqwest::header::HeaderMap;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Map, Value, json};
 use ticketgate_access::config;
 
@@ -131,7 +132,18 @@ impl Jira {
     }
 
     async fn ask<T: DeserializeOwned>(&self, ask: Ask) -> Result<T, PsaError> {
-        self.client.send(&self.auth, ask).await?.json()
+        let answer = self.client.send(&self.auth, ask).await?;
+        refused(&answer.headers)?;
+        answer.json()
+    }
+
+    /// What a 404 means. The cloud takes whoever shows an expired token for anybody from the street, who sees no tickets: then it is
+    /// not the ticket that is gone.
+    async fn gone(&self) -> PsaError {
+        match self.ask::<IgnoredAny>(Ask::get("/rest/api/2/myself")).await {
+            Ok(_) => PsaError::NoSuchTicket,
+            Err(error) => error,
+        }
     }
 
     async fn organizations_field(&self) -> Result<Option<&str>, PsaError> {
@@ -206,6 +218,25 @@ impl Organization {
     }
 }
 
+/// What an answer to anybody from the street has in its headers, though the status is one of success.
+fn refused(headers: &HeaderMap) -> Result<(), PsaError> {
+    let reason =
+        headers.get("x-seraph-loginreason").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if reason.contains("FAILED") || reason.contains("DENIED") {
+        return Err(PsaError::Refused("the login failed".into()));
+    }
+    Ok(())
+}
+
+/// A text with every sign that may begin or end a link or a macro made the same, and none escaped: a comment is markup, and the
+/// cloud, which keeps a document, writes it anew as text.
+fn unmarked(text: &str) -> String {
+    text.chars()
+        .filter(|c| *c != '\\')
+        .map(|c| if matches!(c, '[' | ']' | '{' | '}' | '|') { '|' } else { c })
+        .collect()
+}
+
 /// `ACME-12`, in capitals as Jira has it. An issue's bare id is no number that people say.
 fn key(number: &str) -> Result<String, PsaError> {
     let key = number.to_ascii_uppercase();
@@ -233,9 +264,12 @@ impl Psa for Jira {
             fields.push(',');
             fields.push_str(field);
         }
-        let issue = self
-            .ask(Ask::get(format!("/rest/api/2/issue/{}", segment(&key))).query("fields", fields))
-            .await?;
+        let ask = Ask::get(format!("/rest/api/2/issue/{}", segment(&key))).query("fields", fields);
+        let issue = match self.ask(ask).await {
+            Ok(issue) => issue,
+            Err(PsaError::NoSuchTicket) => return Err(self.gone().await),
+            Err(error) => return Err(error),
+        };
         self.ticket_of(issue, &key, field)
     }
 
@@ -272,12 +306,8 @@ impl Psa for Jira {
                 .query("startAt", (page * COMMENTS).to_string())
                 .query("maxResults", COMMENTS.to_string());
             let found: Comments = self.ask(ask).await?;
-            // The cloud keeps a document, and may put backslashes before brackets when it writes it as text again.
             let is_it = |comment: &Comment| {
-                comment
-                    .body
-                    .as_deref()
-                    .is_some_and(|body| body.contains(mark) || body.replace('\\', "").contains(mark))
+                comment.body.as_deref().is_some_and(|body| unmarked(body).contains(&unmarked(mark)))
             };
             if found.comments.iter().any(is_it) {
                 return Ok(true);

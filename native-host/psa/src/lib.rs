@@ -3,11 +3,16 @@
 //!
 //! What a ticket system says is untrusted input like any other: it is bounded ([`client`]), and every text is folded into one line.
 
+mod autotask;
 mod client;
+mod connectwise;
 mod freshworks;
+mod halopsa;
 mod jira;
 mod request_tracker;
+mod servicenow;
 mod shape;
+mod syncro;
 #[cfg(test)]
 mod testing;
 mod words;
@@ -147,14 +152,16 @@ pub fn connect_with(settings: &config::Psa, secrets: Box<dyn ReadSecret>) -> Res
     let client = client::Client::new(settings, secrets)?;
     Ok(match settings.kind {
         K::RequestTracker => Box::new(request_tracker::RequestTracker::new(client, settings)),
+        K::ConnectWise => Box::new(connectwise::ConnectWise::new(client, settings)),
+        K::Autotask => Box::new(autotask::Autotask::new(client, settings)),
+        K::HaloPsa => Box::new(halopsa::HaloPsa::new(client, settings)),
+        K::Syncro => Box::new(syncro::Syncro::new(client, settings)),
+        K::ServiceNow => Box::new(servicenow::ServiceNow::new(client, settings)),
         K::Zendesk => Box::new(zendesk::Zendesk::new(client, settings)),
         K::Freshdesk => Box::new(freshworks::Freshworks::new(client, settings, freshworks::Product::Desk)),
         K::Freshservice => {
             Box::new(freshworks::Freshworks::new(client, settings, freshworks::Product::Service))
         }
         K::Jira => Box::new(jira::Jira::new(client, settings)),
-        K::ConnectWise | K::Autotask | K::HaloPsa | K::Syncro | K::ServiceNow => {
-            return Err(PsaError::NotOffered);
-        }
     })
 }

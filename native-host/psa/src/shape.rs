@@ -5,8 +5,11 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use serde::{Deserialize, Deserializer};
 
-use crate::PsaError;
 use crate::words::line;
+use crate::{Company, PsaError};
+
+/// The longest number that anybody says.
+const NUMBER_MAX: usize = 40;
 
 /// An id, a number or a short text, whichever JSON type it has today. `null` and `""` are the empty text.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,7 +43,12 @@ impl<'de> Deserialize<'de> for Id {
 /// # Errors
 /// [`PsaError::Unreadable`] with its name.
 pub(crate) fn need<T>(field: Option<T>, name: &str) -> Result<T, PsaError> {
-    field.ok_or_else(|| PsaError::Unreadable(format!("it has no `{name}`")))
+    field.ok_or_else(|| missing(name))
+}
+
+/// A field that the vendor's document promises is not there.
+pub(crate) fn missing(name: &str) -> PsaError {
+    PsaError::Unreadable(format!("it has no `{name}`"))
 }
 
 /// An answer about another ticket than asked.
@@ -61,6 +69,20 @@ pub(crate) fn digits(number: &str) -> Result<&str, PsaError> {
     sound.then_some(number).ok_or(PsaError::NoSuchTicket)
 }
 
+/// The same as a number, however people write it: with a `#` or with zeros before it.
+pub(crate) fn whole_number(number: &str) -> Result<u64, PsaError> {
+    let bare = number.trim().trim_start_matches('#').trim_start_matches('0');
+    digits(bare)?.parse().map_err(|_| PsaError::NoSuchTicket)
+}
+
+/// A number of letters, digits, `.`, `-` and `_` alone, of which nothing can change a query.
+pub(crate) fn plain_number(number: &str) -> Result<&str, PsaError> {
+    let number = number.trim();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    let sound = !number.is_empty() && number.len() <= NUMBER_MAX && number.bytes().all(plain);
+    sound.then_some(number).ok_or(PsaError::NoSuchTicket)
+}
+
 /// A text field as one bounded line.
 pub(crate) fn text(field: Option<&str>) -> Option<String> {
     field.and_then(line)
@@ -75,6 +97,30 @@ pub(crate) fn names<'a>(of: impl IntoIterator<Item = Option<&'a str>>) -> BTreeS
 pub(crate) fn is_word(status: &str, words: &[String]) -> bool {
     let status = ticketgate_access::config::folded(status);
     words.iter().any(|word| ticketgate_access::config::folded(word) == status)
+}
+
+/// Whether a ticket is closed: as the configuration's words say where there are some, else as the vendor says.
+pub(crate) fn is_closed(words: &[String], status: &str, vendor: bool) -> bool {
+    if words.is_empty() { vendor } else { is_word(status, words) }
+}
+
+/// A company, where at least its id or its name is told.
+pub(crate) fn company(id: Option<&str>, name: Option<&str>) -> Option<Company> {
+    let (id, name) = (text(id), text(name));
+    if id.is_none() && name.is_none() {
+        return None;
+    }
+    Some(Company { id: id.unwrap_or_default(), name: name.unwrap_or_default(), domains: Vec::new() })
+}
+
+/// What a second call adds (a name for an id), where the integration's user may see it: a refusal there takes nothing from the
+/// ticket itself.
+pub(crate) fn optional<T>(asked: Result<T, PsaError>) -> Result<Option<T>, PsaError> {
+    match asked {
+        Ok(found) => Ok(Some(found)),
+        Err(PsaError::NoSuchTicket | PsaError::Refused(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// A date and time with or without zone (UTC then), `T` or a space in between, `+0000` or `+00:00`. Nothing where it is none.
@@ -127,5 +173,30 @@ mod tests {
         for number in ["", "0", "007", "1 OR id > 0", "-1", "1234567890123456789", "٣"] {
             assert_eq!(digits(number), Err(PsaError::NoSuchTicket), "{number}");
         }
+    }
+
+    #[test]
+    fn a_whole_number_may_be_written_with_a_sign_or_zeros() {
+        for (number, expected) in
+            [("4711", Some(4711)), (" #0042 ", Some(42)), ("#", None), ("1/notes", None)]
+        {
+            assert_eq!(whole_number(number).ok(), expected, "{number}");
+        }
+    }
+
+    #[test]
+    fn nothing_in_a_plain_number_can_change_a_query() {
+        assert_eq!(plain_number(" T20260101.0001 "), Ok("T20260101.0001"));
+        for number in ["", "INC1^ORnumber=INC2", "INC1,INC2", "a\"b", "a b", "é", &"1".repeat(41)] {
+            assert_eq!(plain_number(number), Err(PsaError::NoSuchTicket), "{number}");
+        }
+    }
+
+    #[test]
+    fn words_of_the_configuration_take_the_place_of_the_vendors_flag() {
+        assert!(is_closed(&[], "Open", true));
+        let words = ["Resolved".to_owned()];
+        assert!(is_closed(&words, " resolved ", false));
+        assert!(!is_closed(&words, "Open", true));
     }
 }

@@ -1,6 +1,8 @@
 //! A ticket system for tests: a small server on loopback that plays a script, request by request, and says what was asked
 //! otherwise. Its answers are written by hand from the vendors' documents; no tenant is behind it.
 
+mod heard;
+
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -12,6 +14,7 @@ use ticketgate_access::config::{self, PsaKind, SecretRef, TicketNotes};
 use ticketgate_credentials::{NoSecret, ReadSecret, Secret};
 use ticketgate_protocol::ids::PsaId;
 
+pub(crate) use self::heard::{connected, connected_with, known_ticket, note};
 use crate::{Psa, PsaError};
 
 /// What the integration's user shows, and what no error's text may hold.
@@ -188,6 +191,11 @@ pub(crate) struct Desk {
 struct State {
     script: VecDeque<Exchange>,
     always: Option<Played>,
+    /// Answers to paths that end so, before anything else.
+    beside: Vec<(&'static str, Played)>,
+    /// Answers in this order, whatever is asked.
+    answers: Option<VecDeque<Played>>,
+    heard: Vec<Asked>,
     faults: Vec<String>,
 }
 
@@ -271,13 +279,25 @@ impl ReadSecret for Known {
     }
 }
 
+/// Whether an error is the one that is meant.
+type Fits<'a> = &'a dyn Fn(&PsaError) -> bool;
+
 /// What every connector makes of a server that fails, whatever it was asked first: one meaning each, and no word of the secret.
 pub(crate) async fn failures_are_told_apart(kind: PsaKind, number: &str) {
+    failures_are_told_apart_beside(kind, Vec::new(), number).await;
+}
+
+/// The same where paths that end so are answered as ever.
+pub(crate) async fn failures_are_told_apart_beside(
+    kind: PsaKind,
+    beside: Vec<(&'static str, Played)>,
+    number: &str,
+) {
     let ambiguous = |error: &PsaError| matches!(error, PsaError::Ambiguous(_));
     let unreadable = |error: &PsaError| matches!(error, PsaError::Unreadable(_));
     let refused = |error: &PsaError| matches!(error, PsaError::Refused(_));
     let text = format!("{{\"message\": \"no {SECRET}\"}}");
-    let cases: [(&str, Played, &dyn Fn(&PsaError) -> bool); 11] = [
+    let cases: [(&str, Played, Fits<'_>); 11] = [
         ("401", Played::text(401, &text), &refused),
         ("404", Played::text(404, &text), &|error| *error == PsaError::NoSuchTicket),
         ("429", Played::text(429, &text).header("Retry-After", "7"), &|error| {
@@ -293,7 +313,7 @@ pub(crate) async fn failures_are_told_apart(kind: PsaKind, number: &str) {
         ("late", Played::text(200, "{}").late(Duration::from_secs(3)), &ambiguous),
     ];
     for (name, answer, fits) in cases {
-        let desk = Desk::always(answer);
+        let desk = Desk::always(answer).beside(beside.clone());
         let psa = desk.connect_as(kind, |settings| {
             if name == "late" {
                 settings.timeout_s = 1;
@@ -309,12 +329,14 @@ pub(crate) async fn failures_are_told_apart(kind: PsaKind, number: &str) {
     assert!(matches!(error, PsaError::Unreachable(_)), "{error:?}");
 }
 
-struct Asked {
+/// A request as it came.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
     method: String,
     path: String,
     query: Vec<(String, String)>,
     headers: Vec<(String, String)>,
-    body: String,
+    pub(crate) body: String,
 }
 
 fn serve(mut stream: TcpStream, shared: &Mutex<State>) {
@@ -322,7 +344,9 @@ fn serve(mut stream: TcpStream, shared: &Mutex<State>) {
     let Some(asked) = read(&stream) else { return };
     let answer = {
         let mut state = shared.lock().unwrap();
-        if let Some(answer) = &state.always {
+        if let Some(answer) = state.answer(&asked) {
+            answer
+        } else if let Some(answer) = &state.always {
             answer.clone()
         } else if let Some(next) = state.script.pop_front() {
             match next.differs(&asked) {

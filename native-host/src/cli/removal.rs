@@ -23,7 +23,7 @@ pub(super) async fn install(terminal: &mut Terminal<'_>, how: &install::Options)
         return Ok(code);
     }
     // Only told: an installation does not fail because somebody else's broker does not answer.
-    let client = Client::new(Endpoint::Socket(terminal.places.socket.clone()))?;
+    let client = Client::new(Endpoint::Socket(terminal.places.socket.clone()));
     let Ok((version, open)) = who_is_open(&client, false).await else { return Ok(code) };
     writeln!(
         terminal.out,
@@ -76,7 +76,7 @@ fn asked(terminal: &Terminal<'_>, scope: Scope) -> Result<Vec<Asked>, Problem> {
         let ledger = has_ledger(&terminal.around.system_state());
         if ledger || Here::somebody_listens(&machine) {
             // One that does not run is not started from here: it would be another user's, on other files.
-            asked.push(Asked { client: Client::new(Endpoint::Socket(machine.clone()))?, ledger });
+            asked.push(Asked { client: Client::new(Endpoint::Socket(machine.clone())), ledger });
         }
     }
     let ledger = has_ledger(&terminal.places.state);

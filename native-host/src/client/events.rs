@@ -7,6 +7,7 @@ use ticketgate_protocol::api::Event;
 use ticketgate_protocol::problem::Problem;
 
 use super::Client;
+use super::connections::Answer;
 use super::sse::{Parser, RawEvent};
 
 /// The pauses before the next attempts to connect; the last one is repeated.
@@ -23,14 +24,14 @@ pub const PAUSES: [Duration; 7] = [
 /// The events of one connection.
 #[derive(Debug)]
 pub struct EventStream {
-    response: reqwest::Response,
+    answer: Answer,
     parser: Parser,
     ready: VecDeque<RawEvent>,
 }
 
 impl EventStream {
-    pub(super) fn new(response: reqwest::Response) -> Self {
-        Self { response, parser: Parser::default(), ready: VecDeque::new() }
+    pub(super) fn new(answer: Answer) -> Self {
+        Self { answer, parser: Parser::default(), ready: VecDeque::new() }
     }
 
     /// The next event; `None` when the connection is over, for whatever reason.
@@ -39,7 +40,7 @@ impl EventStream {
             if let Some(event) = self.ready.pop_front() {
                 return Some(event);
             }
-            let piece = self.response.chunk().await.ok().flatten()?;
+            let piece = self.answer.chunk().await.ok().flatten()?;
             self.ready.extend(self.parser.feed(&piece).ok()?);
         }
     }

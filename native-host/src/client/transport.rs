@@ -1,66 +1,51 @@
 //! One call over the socket: trust it, send, read the answer within bounds, turn every failure into a problem.
 
-use std::error::Error;
 use std::io::{self, ErrorKind, Write};
-use std::time::Duration;
 
-use reqwest::{Method, RequestBuilder, Response};
+use hyper::header::{CONTENT_TYPE, HOST};
+use hyper::{Method, Request};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use ticketgate_protocol::ids::IdempotencyKey;
 use ticketgate_protocol::problem::{Code, Problem};
 use zeroize::{Zeroize, Zeroizing};
 
-use super::{Client, Endpoint};
+use super::Client;
+use super::connections::{Answer, Broken, Connection};
 use crate::places::System;
 use crate::platform::{Distrust, Here, Platform};
 
 /// The largest answer read into memory. An overview is some ten kilobytes; a page of audit records some hundred.
 const ANSWER_MAX: usize = 16 * 1024 * 1024;
-/// How long a local socket may take to accept.
-const CONNECT_LIMIT: Duration = Duration::from_secs(3);
-/// Connections kept for the next calls. A relay has one or two calls under way.
-const KEPT: usize = 4;
-/// The address in requests; only the path matters on a socket.
-const BASE: &str = "http://ticketgate";
-
-/// A client bound to the socket: whatever an address says, nothing else can be meant.
-pub(super) fn http(endpoint: &Endpoint) -> Result<reqwest::Client, Problem> {
-    let Endpoint::Socket(path) = endpoint;
-    let builder = reqwest::Client::builder()
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(CONNECT_LIMIT)
-        .pool_max_idle_per_host(KEPT);
-    #[cfg(unix)]
-    let builder = builder.unix_socket(path.as_path());
-    #[cfg(windows)]
-    let builder = builder.windows_named_pipe(path.as_os_str());
-    builder.build().map_err(|e| Problem::new(Code::Internal, format!("No client can be made: {e}.")))
-}
+/// The host in requests; on a socket nobody asks which.
+const NAME: &str = "ticketgate";
 
 impl Client {
-    /// Sends to an endpoint that may be trusted; starts a broker when told to and none answers.
-    async fn send(&self, request: RequestBuilder) -> Result<Response, Problem> {
+    /// Sends over a connection that is there, or over a new one.
+    async fn send(&self, request: Request<String>) -> Result<Answer, Problem> {
         supported(System::here())?;
-        let Endpoint::Socket(path) = &self.endpoint;
-        match (Here::trust_socket(path), &self.starter) {
+        let answer = match self.connections.send(request).await {
+            Ok(answer) => answer,
+            Err(request) => self.connect().await?.send(request).await,
+        };
+        answer.map_err(|Broken| gone())
+    }
+
+    /// Connects to a socket that may be trusted; starts a broker when told to and none answers.
+    async fn connect(&self) -> Result<Connection, Problem> {
+        let socket = self.connections.socket();
+        match (Here::trust_socket(socket), &self.starter) {
             (Ok(()), _) | (Err(Distrust::Missing), Some(_)) => {}
             (Err(why), _) => return Err(distrusted(&why)),
         }
-        let again = self.starter.as_ref().and_then(|starter| Some((starter, request.try_clone()?)));
-        match (request.send().await, again) {
-            (Err(error), Some((starter, again))) if nobody_listens(&error) => {
+        match (self.connections.connect().await, &self.starter) {
+            (Err(error), Some(starter)) if error.kind() != ErrorKind::PermissionDenied => {
                 starter.start().await?;
-                Here::trust_socket(path).map_err(|why| distrusted(&why))?;
-                again.send().await.map_err(|e| lost(&e))
+                Here::trust_socket(socket).map_err(|why| distrusted(&why))?;
+                self.connections.connect().await.map_err(|e| unconnected(&e))
             }
-            (answer, _) => answer.map_err(|e| lost(&e)),
+            (made, _) => made.map_err(|e| unconnected(&e)),
         }
-    }
-
-    fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("{BASE}{path}"))
     }
 
     /// One call with a JSON answer.
@@ -72,30 +57,31 @@ impl Client {
         key: Option<&IdempotencyKey>,
     ) -> Result<T, Problem> {
         let work = async {
-            let mut request = self.request(method, path);
+            let mut request = Request::builder().method(method).uri(path).header(HOST, NAME);
+            let mut text = String::new();
             if let Some(body) = body {
-                request = request.json(body);
+                request = request.header(CONTENT_TYPE, "application/json");
+                text = serde_json::to_string(body).map_err(|_| unsayable())?;
             }
             if let Some(key) = key {
                 request = request.header("Idempotency-Key", key.as_str());
             }
-            let response = self.send(request).await?;
-            let succeeded = response.status().is_success();
-            let status = response.status().as_u16();
-            let answer = whole(response).await?;
-            if !succeeded {
-                return Err(refused(status, &answer));
+            let answer = self.send(request.body(text).map_err(|_| unsayable())?).await?;
+            let status = answer.status();
+            let body = whole(answer).await?;
+            if !status.is_success() {
+                return Err(refused(status.as_u16(), &body));
             }
-            serde_json::from_slice(&answer).map_err(|_| strange())
+            serde_json::from_slice(&body).map_err(|_| strange())
         };
         tokio::time::timeout(self.limit, work).await.unwrap_or_else(|_| Err(late()))
     }
 
     /// One call whose answer goes to `to` piece by piece.
     pub(super) async fn download<W: Write>(&self, path: &str, to: &mut W) -> Result<u64, Problem> {
-        let mut response = self.stream(path, None).await?;
+        let mut answer = self.stream(path, None).await?;
         let mut written = 0;
-        while let Some(piece) = response.chunk().await.map_err(|e| lost(&e))? {
+        while let Some(piece) = answer.chunk().await.map_err(|Broken| gone())? {
             to.write_all(&piece).map_err(|e| {
                 Problem::new(Code::Internal, format!("The export cannot be written: {e}."))
                     .remedy("Check the disk and the file's permissions.")
@@ -106,28 +92,28 @@ impl Client {
     }
 
     /// Opens a stream; the time limit holds until its head is there.
-    pub(super) async fn stream(&self, path: &str, last_id: Option<&str>) -> Result<Response, Problem> {
+    pub(super) async fn stream(&self, path: &str, last_id: Option<&str>) -> Result<Answer, Problem> {
         let work = async {
-            let mut request = self.request(Method::GET, path);
+            let mut request = Request::builder().method(Method::GET).uri(path).header(HOST, NAME);
             if let Some(id) = last_id {
                 request = request.header("Last-Event-ID", id);
             }
-            let response = self.send(request).await?;
-            if response.status().is_success() {
-                return Ok(response);
+            let answer = self.send(request.body(String::new()).map_err(|_| unsayable())?).await?;
+            let status = answer.status();
+            if status.is_success() {
+                return Ok(answer);
             }
-            let status = response.status().as_u16();
-            Err(refused(status, &whole(response).await?))
+            Err(refused(status.as_u16(), &whole(answer).await?))
         };
         tokio::time::timeout(self.limit, work).await.unwrap_or_else(|_| Err(late()))
     }
 }
 
 /// Reads a body whole, into a buffer that is wiped: it may hold a password.
-async fn whole(mut response: Response) -> Result<Zeroizing<Vec<u8>>, Problem> {
+async fn whole(mut body: Answer) -> Result<Zeroizing<Vec<u8>>, Problem> {
     // Room for every answer with a password at once, so that growing leaves no copy of it behind.
     let mut answer = Zeroizing::new(Vec::with_capacity(8 * 1024));
-    while let Some(piece) = response.chunk().await.map_err(|e| lost(&e))? {
+    while let Some(piece) = body.chunk().await.map_err(|Broken| gone())? {
         if answer.len() + piece.len() > ANSWER_MAX {
             return Err(Problem::new(Code::TooLarge, "The broker's answer is too large.")
                 .remedy("Ask for less, for example with a limit."));
@@ -157,6 +143,11 @@ fn refused(status: u16, answer: &[u8]) -> Problem {
 fn strange() -> Problem {
     Problem::new(Code::Internal, "The broker's answer cannot be read.")
         .remedy("Update and restart the broker so that both have the same version.")
+}
+
+fn unsayable() -> Problem {
+    Problem::new(Code::Internal, "The request cannot be written.")
+        .remedy("Update this program; if it happens again, report it.")
 }
 
 fn late() -> Problem {
@@ -195,38 +186,15 @@ pub(super) fn gone() -> Problem {
         .retry_after(1)
 }
 
-/// A call that got no answer.
-fn lost(error: &reqwest::Error) -> Problem {
-    if error.is_timeout() {
-        return late();
-    }
-    if !error.is_connect() {
-        return gone();
-    }
-    match io_kind(error) {
-        Some(ErrorKind::PermissionDenied) => {
+/// A connection that cannot be made.
+fn unconnected(error: &io::Error) -> Problem {
+    match error.kind() {
+        ErrorKind::PermissionDenied => {
             Problem::new(Code::BrokerUnreachable, "This user may not reach the broker's socket.")
                 .remedy("Run `ticketgate doctor`; it names the socket and who may use it.")
         }
         _ => nobody(),
     }
-}
-
-/// Whether the socket is there for us, and no broker behind it.
-fn nobody_listens(error: &reqwest::Error) -> bool {
-    error.is_connect() && !error.is_timeout() && io_kind(error) != Some(ErrorKind::PermissionDenied)
-}
-
-/// The kind of the input/output error at the bottom, if there is one.
-fn io_kind(error: &reqwest::Error) -> Option<ErrorKind> {
-    let mut cause: Option<&(dyn Error + 'static)> = error.source();
-    while let Some(error) = cause {
-        if let Some(io) = error.downcast_ref::<io::Error>() {
-            return Some(io.kind());
-        }
-        cause = error.source();
-    }
-    None
 }
 
 #[cfg(test)]

@@ -29,18 +29,17 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// What this host can do beyond the protocol's number.
 const CAPABILITIES: &[&str] = &["clipboard", "diagnose", "events"];
 
-/// Carries a request out.
+/// Carries a request out. What the broker alone answers is limited by the client, once: each timer is a system call.
 pub(super) async fn answer(desk: &Desk, request: Request) -> Result<Value, Problem> {
+    let client = desk.client.clone().with_limit(LIMIT);
     let key = request.key;
     match request.method {
-        Method::Hello(theirs) => json(&within(LIMIT, welcome(desk, &theirs)).await?),
-        Method::Overview => json(&within(LIMIT, desk.client.overview()).await?),
-        Method::Preview(wish) => json(&within(LIMIT, desk.client.preview(&wish)).await?),
+        Method::Hello(theirs) => json(&welcome(desk, &theirs).await?),
+        Method::Overview => json(&client.overview().await?),
+        Method::Preview(wish) => json(&client.preview(&wish).await?),
         Method::Activate(wish) => json(&activate(desk, &wish, &keyed(key)?).await?),
-        Method::Extend(wish) => {
-            json(&within(LIMIT, desk.client.extend(&wish.session, wish.by_s, &keyed(key)?)).await?)
-        }
-        Method::End(wish) => json(&within(LIMIT, desk.client.end(&wish.session, &keyed(key)?)).await?),
+        Method::Extend(wish) => json(&client.extend(&wish.session, wish.by_s, &keyed(key)?).await?),
+        Method::End(wish) => json(&client.end(&wish.session, &keyed(key)?).await?),
         Method::CopyPassword(wish) => json(&within(LIMIT, copy(desk, &wish)).await?),
         Method::Diagnose => json(&within(LIMIT, diagnose(desk)).await?),
     }
@@ -84,7 +83,7 @@ async fn welcome(desk: &Desk, theirs: &Hello) -> Result<Welcome, Problem> {
 }
 
 async fn activate(desk: &Desk, wish: &Activate, key: &IdempotencyKey) -> Result<Activated, Problem> {
-    let session = within(ACTIVATE_LIMIT, desk.client.activate(wish, key)).await?;
+    let session = desk.client.clone().with_limit(ACTIVATE_LIMIT).activate(wish, key).await?;
     let clipboard = clipboard_of(desk, &session).await;
     Ok(Activated { session, clipboard })
 }

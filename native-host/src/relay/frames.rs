@@ -4,6 +4,7 @@ use std::io::{ErrorKind, Read};
 
 use native_messaging::host::{NmError, decode_message_opt};
 use serde_json::{Map, Value};
+use ticketgate_protocol::ids::IdempotencyKey;
 use ticketgate_protocol::native::{FRAME_IN_MAX, Method, REQUEST_ID_MAX, Request};
 use ticketgate_protocol::problem::{Code, Problem};
 use ticketgate_protocol::text;
@@ -113,7 +114,7 @@ pub(super) fn parse(text: &str) -> Inbound {
     let Ok(value) = serde_json::from_str::<Value>(text) else {
         return malformed("", "The frame is not JSON.");
     };
-    let Value::Object(fields) = value else {
+    let Value::Object(mut fields) = value else {
         return malformed("", "The frame is not a JSON object.");
     };
     let Some(id) = id_of(&fields) else {
@@ -129,13 +130,16 @@ pub(super) fn parse(text: &str) -> Inbound {
         }
         Some(_) => {}
     }
-    let Ok(request) = serde_json::from_value::<Request>(Value::Object(fields)) else {
+    // What stands beside the method is taken out first: the method is then read as it stands, without a copy of everything.
+    fields.remove("id");
+    let key = fields.remove("key").map_or(Ok(None), serde_json::from_value::<Option<IdempotencyKey>>);
+    let (Ok(key), Ok(method)) = (key, serde_json::from_value::<Method>(Value::Object(fields))) else {
         return malformed(&id, "The parameters are not those of the method.");
     };
-    if request.method.mutates() && request.key.is_none() {
+    if method.mutates() && key.is_none() {
         return malformed(&id, "A request that changes something needs a key.");
     }
-    Inbound::Request(Box::new(request))
+    Inbound::Request(Box::new(Request { id, key, method }))
 }
 
 fn id_of(fields: &Map<String, Value>) -> Option<String> {

@@ -7,6 +7,7 @@
     reason = "a measuring program prints what it measured, and may stop with a panic"
 )]
 
+mod appear;
 mod click;
 mod desk;
 mod figures;
@@ -19,8 +20,9 @@ use ticketgate_tests::Result;
 type Part = (&'static str, fn() -> Result<()>);
 
 /// Parts can be named on the command line; without a name all are measured.
-const PARTS: [Part; 4] = [
+const PARTS: [Part; 5] = [
     ("probe", probe::measure),
+    ("appear", appear::measure),
     ("wake", wake::measure),
     ("popup", popup::measure),
     ("click", click::measure),

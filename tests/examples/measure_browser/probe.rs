@@ -46,7 +46,7 @@ pub(crate) fn measure() -> Result<()> {
         ..Options::default()
     })?;
     let mut sides = [
-        side(&browser, &folders[0], &["probe.js", "chip.js"])?,
+        side(&browser, &folders[0], &["probe.js"])?,
         side(&browser, &folders[1], &["empty.js"])?,
         Side { only_tells: true, ..side(&browser, &folders[1], &["bare.js"])? },
     ];
@@ -66,7 +66,7 @@ pub(crate) fn measure() -> Result<()> {
     let how = format!(
         "main thread's CPU time on Request Tracker's ticket page ({elements} elements), baseline: an empty script put in the same way"
     );
-    pairs(|side| &side.in_put).figure("probe and button put in, first reading, p50", "ms", 0.5, 2.0, &how);
+    pairs(|side| &side.in_put).figure("probe put in, first reading, p50", "ms", 0.5, 2.0, &how);
     pairs(|side| &side.quiet).figure(
         "probe, a further change, p50",
         "ms",
@@ -91,7 +91,7 @@ pub(crate) fn measure() -> Result<()> {
     Ok(())
 }
 
-/// The probe, the button, an empty script, and the tests' worker, which answers the probe and shows no button.
+/// The probe, an empty script, and the tests' worker, which answers the probe and shows no button.
 fn extension(origin: &str) -> Result<Folder> {
     let folder = Folder::new("scripts")?;
     let mut manifest: Value =
@@ -101,9 +101,7 @@ fn extension(origin: &str) -> Result<Folder> {
     folder.write("worker.js", std::fs::read(fixture("page_side").join("worker.js"))?)?;
     folder.write("empty.js", "")?;
     folder.write("bare.js", BARE)?;
-    for file in ["probe.js", "chip.js"] {
-        folder.write(file, std::fs::read(workspace().join("extension").join(file))?)?;
-    }
+    folder.write("probe.js", std::fs::read(workspace().join("extension/probe.js"))?)?;
     let questions = serde_json::to_value(Rules::built_in().questions(&format!("{origin}/")))?;
     folder.write("questions.json", json!({origin: questions}).to_string())?;
     Ok(folder)

@@ -189,12 +189,54 @@ fn hide_takes_the_button_away_and_show_brings_it_back() -> Result<()> {
 }
 
 #[test]
+fn a_page_without_a_button_has_none_of_its_script() -> Result<()> {
+    let stage = Stage::new()?;
+    let page = stage.strict_ticket()?;
+    let script = || page.eval_in_content_script(stage.browser.extension_id(), "typeof ticketgateButton");
+    stage.worker.eval("push({hide: true})")?;
+    assert_eq!(script()?, "undefined");
+    stage.show(&view("t-1", LABEL))?;
+    Button::find(&page)?;
+    assert_eq!(script()?, "function");
+    Ok(())
+}
+
+#[test]
+fn a_button_whose_script_comes_late_shows_what_was_said_last() -> Result<()> {
+    let stage = Stage::new()?;
+    let page = stage.strict_ticket()?;
+    let tell = |message: Value| stage.worker.eval(&format!("tell({message})"));
+    assert_eq!(tell(json!({"show": view("t-1", LABEL)}))?, json!({"missing": "chip"}));
+    tell(json!({"hide": true}))?;
+    stage.worker.eval("putIn('chip.js')")?;
+    assert_eq!(page.eval("document.documentElement.childElementCount")?, 2, "it was taken back meanwhile");
+    stage.worker.eval("putIn('probe.js')")?;
+    stage.worker.until("of('report').length === 2")?;
+    tell(json!({"show": view("t-2", "Activate · Somebody else")}))?;
+    tell(json!({"show": view("t-3", LABEL)}))?;
+    for _ in 0..2 {
+        stage.worker.eval("putIn('chip.js')")?;
+    }
+    let button = Button::find(&page)?;
+    assert_eq!(
+        page.eval("document.documentElement.childElementCount")?,
+        3,
+        "a script that came twice shows one"
+    );
+    look_at_it();
+    page.click_at(button.middle.0, button.middle.1)?;
+    stage.worker.until("of('click').length === 1")?;
+    assert_eq!(stage.latest("click")?["token"], "t-3");
+    Ok(())
+}
+
+#[test]
 fn scripts_put_in_a_second_time_replace_the_first() -> Result<()> {
     let stage = Stage::new()?;
     let page = stage.strict_ticket()?;
     stage.show(&view("t-1", LABEL))?;
     Button::find(&page)?;
-    stage.worker.eval("chrome.scripting.executeScript({target: {tabId: latest('report').from.tab}, files: ['probe.js', 'chip.js']}).then(() => 1)")?;
+    stage.worker.eval("putIn('probe.js')")?;
     stage.worker.until("of('arrived').length === 2")?;
     stage.worker.until("of('report').length === 2")?;
     assert_eq!(page.control("button", LABEL)?, None, "the first one's button went with it");

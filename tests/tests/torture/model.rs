@@ -323,13 +323,15 @@ impl Model {
             "failed" => false,
             "ended" if asked.may_be => false,
             "active" if asked.may_be => true,
+            // Given up while who shares its account has an end that cannot be written.
+            "ending" if self.far_apart() && asked.policy.mode == Mode::Dedicated => false,
             _ => bail!("a refused activation left a session: {row:?} {asked:?}"),
         };
         let longest = now + Duration::from_secs(u64::from(asked.for_s) + 2);
         ensure!(!live || row.until <= longest, "longer than asked for: {row:?} {asked:?}");
         self.add(asked.who, asked.policy, asked.for_s, asked.rules, row.clone());
         if let Some(held) = self.sessions.last_mut() {
-            held.live = live;
+            (held.live, held.ending) = (live, row.state == "ending");
         }
         Ok(())
     }

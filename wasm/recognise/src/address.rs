@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use ticketgate_rule::{AddressRule, Pattern};
 
+use crate::decoder;
 use crate::letters::split_at_last;
 use crate::search::{How, find};
 
@@ -127,17 +128,29 @@ pub(super) fn fits<'a>(rule: &'a AddressRule, parts: Parts<'a>) -> Option<Names<
     {
         return None;
     }
+    if let Some(decoder) = rule.decoder {
+        let hidden = decoder::hidden(decoder, parts.hash)?;
+        names.0.extend(hidden.into_iter().map(|(name, value)| (name, Value::Plain(value))));
+    }
+    for (name, pattern) in &rule.decoded.0 {
+        let value = names.get(name)?.into_owned();
+        if !names.take_from(pattern, rule.any_case, &value, |text| Value::Plain(text.to_owned())) {
+            return None;
+        }
+    }
     Some(names)
 }
 
-/// The first value of a query parameter.
+/// The value of a query parameter. One that comes twice with another value has none: some servers take the first, some the last.
 fn parameter<'q>(query: &'q str, name: &str, separators: &str, any_case: bool) -> Option<Cow<'q, str>> {
-    query.split(|c| separators.chars().any(|separator| separator == c)).find_map(|pair| {
+    let mut values = query.split(|c| separators.chars().any(|separator| separator == c)).filter_map(|pair| {
         let (key, value) = pair.split_once('=')?;
         let key = decode(key, true);
         let same = if any_case { key.eq_ignore_ascii_case(name) } else { key == name };
         same.then(|| decode(value, true))
-    })
+    });
+    let first = values.next()?;
+    values.all(|value| value == first).then_some(first)
 }
 
 /// Undoes percent-encoding (and `+` for a space in a query). What is not valid UTF-8 afterwards is replaced.
@@ -275,12 +288,31 @@ mod tests {
             ("https://a.example/x/t?id=5", false),
             ("https://a.example/t/5?id=5", false),
             ("https://a.example/t?id=5x", false),
+            ("https://a.example/t?id=5&id=5", true),
+            ("https://a.example/t?id=5&x=1&id=7", false),
             ("https://a.example/t?id=new", false),
             ("https://a.example/t?ID=5", false),
             ("https://a.example/t", false),
         ] {
             assert_eq!(fits(&rule, Parts::of(url).unwrap()).is_some(), expected, "{url}");
         }
+    }
+
+    #[test]
+    fn a_decoder_gives_names_that_can_be_asked_for() {
+        let hash = "XQAACABnAAAAAAAAAAA9iIoG07$U9XZqpLgsNhRsIxDc$32gNxENfYHxm0xR95omyb56g$m_zkPJiA_N_ACb6LQsoCLKgQ67cMJWB7cpsBSszOHQ5_KUOJnE2xwVBmPitbzpYP_723QA??ServiceTicket";
+        let url = format!("https://a.example/t#{hash}");
+        let record = |decoded: &str| {
+            let rule = rule(&format!(
+                r#"{{"source":"-","path":"/t","hash":".*[?][?].*ticket","any_case":true,"decoder":"connectwise","decoded":{decoded}}}"#
+            ));
+            let names = fits(&rule, Parts::of(&url).unwrap())?;
+            names.get("record").map(Cow::into_owned)
+        };
+        assert_eq!(record("{}").as_deref(), Some("12345"));
+        assert_eq!(record(r#"{"screen":"service_ticket","record":"[0-9]+"}"#).as_deref(), Some("12345"));
+        assert_eq!(record(r#"{"screen":"sr200|product_setup"}"#), None);
+        assert_eq!(record(r#"{"member":".*"}"#), None);
     }
 
     #[test]

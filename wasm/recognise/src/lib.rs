@@ -5,6 +5,7 @@
 //! person, and the broker checks what it can.
 
 mod address;
+mod decoder;
 mod frames;
 pub mod letters;
 mod read;

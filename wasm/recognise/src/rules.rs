@@ -101,9 +101,11 @@ impl Rules {
     #[must_use]
     pub fn questions(&self, url: &str) -> Option<Questions> {
         let parts = Parts::of(url)?;
-        let ask: Vec<Question> =
-            self.applying(parts).flat_map(|(asked, at_home)| asked.ask(at_home)).collect();
-        (!ask.is_empty()).then_some(Questions { rules: self.fingerprint, ask })
+        let mut applying = self.applying(parts).peekable();
+        // A rule may ask nothing because the address says all that is known; the page is watched all the same.
+        applying.peek()?;
+        let ask = applying.flat_map(|(asked, at_home)| asked.ask(at_home)).collect();
+        Some(Questions { rules: self.fingerprint, ask })
     }
 
     /// What the facts amount to. `url` is the sender's, as the browser tells it; the address inside the facts is
@@ -178,7 +180,11 @@ impl Asked {
 
     fn recognise(&self, parts: Parts<'_>, facts: &Facts, at_home: bool) -> Option<Recognised> {
         let rule = &self.rule;
-        let names = rule.addresses.iter().find_map(|address| address::fits(address, parts))?;
+        let mut forms = rule.addresses.iter();
+        let (form, names) = forms.find_map(|form| Some((form, address::fits(form, parts)?)))?;
+        if form.no_ticket {
+            return None;
+        }
         let elsewhere = if at_home { None } else { rule.elsewhere.as_ref() };
         let holds = |fact: &Fact| holds(fact, facts);
         if !elsewhere.into_iter().flatten().chain(&rule.when).all(holds) || rule.unless.iter().any(holds) {
@@ -334,6 +340,16 @@ mod tests {
     }
 
     #[test]
+    fn a_page_is_watched_although_its_rule_asks_nothing() {
+        let silent = r#"{"system":"x","name":"X","source":"-","hosts":["x.example"],
+            "addresses":[{"source":"-","path":"/t/(?<number>[0-9]+)"}],"link":"{origin}/t/{number}",
+            "number":[{"source":"-","address":"number"}]}"#;
+        let rules = Rules::from_files(&[("x.json", silent)]).unwrap();
+        assert_eq!(rules.questions("https://x.example/").map(|questions| questions.ask.len()), Some(0));
+        assert_eq!(rules.questions("https://y.example/"), None);
+    }
+
+    #[test]
     fn files_at_fault_are_refused_with_the_reason() {
         let sound = r#"{"system":"x","name":"X","source":"-","hosts":["x.example"],
             "addresses":[{"source":"-","path":"/t/(?<number>[0-9]+)"}],"link":"{origin}/t/{number}",
@@ -345,7 +361,8 @@ mod tests {
             (r#"["x.example"]"#, "[]", "never applies"),
             (r#""address":"number""#, r#""address":"number","title":true"#, "one of"),
             (r#""address":"number""#, r#""address":"number","unless_named":true"#, "only a guess"),
-            (r#""path":"#, r#""decoder":"lzma","path":"#, "no decoder"),
+            (r#""path":"#, r#""decoder":"lzma","path":"#, "decoder"),
+            (r#""path":"#, r#""decoded":{"screen":"x"},"path":"#, "what decodes it"),
             ("[0-9]+", "[0-9", "address"),
             (r#""name":"X""#, r#""name":"X","script":"1""#, "unknown field"),
         ] {

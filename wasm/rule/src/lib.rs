@@ -92,9 +92,23 @@ pub struct AddressRule {
     /// What separates query parameters, if not only `&`.
     #[serde(default)]
     pub separators: Option<String>,
-    /// Reserved: a decoder for what the address hides (ConnectWise's hash). This build knows none and refuses it.
+    /// Decodes what stands behind `#`, and gives more names.
     #[serde(default)]
-    pub decoder: Option<String>,
+    pub decoder: Option<Decoder>,
+    /// Names that the decoder has to give, with patterns for the whole of their values.
+    #[serde(default)]
+    pub decoded: Parameters,
+    /// Such an address is known to be no ticket's.
+    #[serde(default)]
+    pub no_ticket: bool,
+}
+
+/// What decodes a hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromJson)]
+#[serde(rename_all = "snake_case")]
+pub enum Decoder {
+    /// ConnectWise PSA: gives `screen`, and `record` where one is open.
+    Connectwise,
 }
 
 /// Patterns by the names of query parameters.
@@ -249,14 +263,14 @@ impl Rule {
 }
 
 fn address_fault(address: &AddressRule) -> Option<String> {
-    if let Some(decoder) = &address.decoder {
-        return Some(format!("no decoder {decoder:?} in this build"));
+    if address.decoder.is_none() && !address.decoded.0.is_empty() {
+        return Some("decoded: what decodes it?".into());
     }
     if address.source.trim().is_empty() {
         return Some("an address needs a source".into());
     }
-    let patterns =
-        address.query.0.iter().map(|(_, pattern)| pattern).chain([&address.path]).chain(&address.hash);
+    let named = address.query.0.iter().chain(&address.decoded.0).map(|(_, pattern)| pattern);
+    let patterns = named.chain([&address.path]).chain(&address.hash);
     patterns.into_iter().find_map(|pattern| pattern_fault("address", pattern))
 }
 

@@ -26,7 +26,7 @@ impl Worker {
         let Ok(message) = FromPage::from_json(message) else { return };
         match message {
             FromPage::Arrived => {
-                let questions = self.rules.questions(&from.url);
+                let questions = self.rules().questions(&from.url);
                 if from.frame == 0 {
                     // A page's frames may speak before the page itself; those of the page before do not answer any more.
                     self.look_at_all(from.tab, now, out);
@@ -52,7 +52,7 @@ impl Worker {
     }
 
     fn found(&self, url: &str, facts: &Facts) -> Option<Found> {
-        match self.rules.recognise(url, facts) {
+        match self.rules().recognise(url, facts) {
             Recognition::Ticket(found) => Some(Found::from(&*found)),
             Recognition::NotATicketPage => None,
         }

@@ -27,6 +27,8 @@ mod trouble;
 pub mod view;
 mod warnings;
 
+use std::cell::OnceCell;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use ticketgate_protocol::api::{Activate, Event, Overview, Session};
 use ticketgate_protocol::native::{Activated, Method};
@@ -149,7 +151,8 @@ impl Soonest {
 /// The state machine.
 pub struct Worker {
     around: Box<dyn Surroundings>,
-    rules: Rules,
+    /// Read when the first page speaks: neither badge nor popup waits for them at a wake.
+    rules: OnceCell<Rules>,
     template: Template,
     managed_template: Option<String>,
     id: String,
@@ -179,15 +182,9 @@ impl Worker {
     /// A state machine that has not started yet.
     #[must_use]
     pub fn new(around: Box<dyn Surroundings>) -> Self {
-        Self::with_rules(around, Rules::built_in())
-    }
-
-    /// The same with other recognition rules.
-    #[must_use]
-    pub fn with_rules(around: Box<dyn Surroundings>, rules: Rules) -> Self {
         Self {
             around,
-            rules,
+            rules: OnceCell::new(),
             template: Template::default(),
             managed_template: None,
             id: String::new(),
@@ -393,10 +390,14 @@ impl Worker {
         now + TimeDelta::milliseconds(self.last.offset_ms)
     }
 
+    fn rules(&self) -> &Rules {
+        self.rules.get_or_init(Rules::built_in)
+    }
+
     /// What the facts of a page at this address amount to, for support and for measuring.
     #[must_use]
     pub fn recognise(&self, url: &str, facts: &Facts) -> Recognition {
-        self.rules.recognise(url, facts)
+        self.rules().recognise(url, facts)
     }
 
     /// The ticket that a tab shows, for tests and support.

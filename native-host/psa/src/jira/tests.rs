@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use ticketgate_access::config::PsaKind::Jira;
 
-use crate::testing::{Desk, Exchange, LOGIN, SECRET, basic, failures_are_told_apart, get, post};
+use crate::testing::{Desk, Exchange, LOGIN, Played, SECRET, basic, failures_are_told_apart, get, post};
 use crate::{Note, PsaError, Ticket};
 
 fn fields() -> Exchange {
@@ -139,12 +139,29 @@ async fn the_field_of_organizations_is_looked_up_once_and_a_ticket_that_is_gone_
     let gone = get("/rest/api/2/issue/ACME-11")
         .any_query()
         .gets(404, &json!({"errorMessages": ["Issue does not exist"]}));
-    let desk = Desk::plays([fields(), gone, issue(&outlook()), issue(&outlook())]);
+    let myself = get("/rest/api/2/myself").gets(200, &json!({"accountId": "5b1", "active": true}));
+    let desk = Desk::plays([fields(), gone, myself, issue(&outlook()), issue(&outlook())]);
     let psa = desk.connect(Jira);
     let numbers = ["ACME-11", "ACME-12", "nonsense"].map(str::to_owned);
     let found = psa.tickets(&numbers).await.unwrap();
     assert_eq!(found.iter().map(|ticket| ticket.number.as_str()).collect::<Vec<_>>(), ["ACME-12"]);
     psa.ticket("ACME-12").await.unwrap();
+    desk.end();
+}
+
+#[tokio::test]
+async fn an_expired_token_is_refused_and_no_ticket_counts_as_gone() {
+    // The cloud answers as to anybody.
+    let gone = get("/rest/api/2/issue/ACME-12").any_query().gets(404, &json!({}));
+    let myself = get("/rest/api/2/myself").gets(401, &json!({}));
+    let desk = Desk::plays([fields(), gone, myself]);
+    let answer = desk.connect(Jira).tickets(&["ACME-12".to_owned()]).await;
+    assert!(matches!(answer, Err(PsaError::Refused(_))), "{answer:?}");
+    desk.end();
+    let told = Played::json(200, &json!([])).header("X-Seraph-LoginReason", "AUTHENTICATED_FAILED");
+    let desk = Desk::plays([get("/rest/api/2/field").plays(told)]);
+    let answer = desk.connect(Jira).ticket("ACME-12").await;
+    assert!(matches!(answer, Err(PsaError::Refused(_))), "{answer:?}");
     desk.end();
 }
 
@@ -191,7 +208,9 @@ async fn a_note_is_looked_for_from_the_newest_page_on() {
             .query("maxResults", "50")
             .gets(200, &json!({"startAt": 0, "maxResults": 50, "total": 60, "comments": [{"id": "1", "body": body}]}))
     };
-    for (second, expected) in [("Begun\n\\[m1\\]", true), ("[m1]", true), ("[m2]", false)] {
+    for (second, expected) in
+        [("Begun\n\\[m1\\]", true), ("[m1]", true), ("[m1|m1]", true), ("[m12]", false), ("m1", false)]
+    {
         let desk = Desk::plays([page("0", "x"), page("50", second)]);
         assert_eq!(desk.connect(Jira).has_note(&ticket, "[m1]").await, Ok(expected));
         desk.end();

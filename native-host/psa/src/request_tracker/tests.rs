@@ -51,7 +51,7 @@ fn with(fields: &Value) -> Value {
 }
 
 async fn read(ticket: &Value) -> Result<Ticket, PsaError> {
-    let desk = Desk::plays([active("id = 7").gets(200, &page(&[ticket.clone()]))]);
+    let desk = Desk::plays([active("id = 7").gets(200, &page(std::slice::from_ref(ticket)))]);
     let answer = desk.connect(RequestTracker).ticket("7").await;
     if answer.is_ok() {
         desk.end();
