@@ -8,8 +8,10 @@ mod accounts;
 mod activation;
 pub(crate) mod aside;
 pub mod clock;
+mod closing;
 mod connectors;
 mod converge;
+mod deliveries;
 mod early_end;
 mod ends;
 mod events;
@@ -18,6 +20,7 @@ mod failures;
 pub mod http;
 mod listen;
 mod lost;
+mod notes;
 mod on_record;
 mod password;
 mod people;
@@ -46,7 +49,7 @@ use ticketgate_access::config::Config;
 use ticketgate_access::session::{Account, Session};
 use ticketgate_directory::Directory;
 use ticketgate_ledger::{Change, Ledger, LedgerError};
-use ticketgate_protocol::api::{EndCause, Notice, Session as SessionView};
+use ticketgate_protocol::api::{EndCause, Notice, Session as SessionView, State};
 use ticketgate_protocol::ids::{DirectoryId, SessionId, TechnicianId};
 use ticketgate_protocol::problem::{Code, Problem};
 
@@ -59,6 +62,8 @@ pub use self::settings::{BuildConnectors, Snapshot};
 pub use self::start::{Role, Serving, StartError, Started, start, start_with};
 
 use self::accounts::{AccountLocks, Passwords};
+use self::closing::Closing;
+use self::deliveries::Deliveries;
 use self::ends::Ends;
 use self::remembered::Remembered;
 
@@ -78,6 +83,8 @@ pub struct Broker {
     extending: AccountLocks,
     ends: Ends,
     events: Events,
+    deliveries: Deliveries,
+    closing: Closing,
     skews: Mutex<BTreeMap<DirectoryId, TimeDelta>>,
     /// What is over though the ledger could not be told, and why.
     abandoned: Mutex<BTreeMap<SessionId, EndCause>>,
@@ -106,6 +113,8 @@ impl Broker {
             extending: AccountLocks::default(),
             ends: Ends::default(),
             events: Events::default(),
+            deliveries: Deliveries::default(),
+            closing: Closing::default(),
             skews: Mutex::default(),
             abandoned: Mutex::default(),
             clock_was: Mutex::default(),
@@ -163,6 +172,8 @@ impl Broker {
     async fn commit(&self, change: Change) -> Result<(), LedgerError> {
         let changed: Vec<_> = change.sessions.iter().map(|s| s.id.clone()).collect();
         let (name, on_record) = (change.name, !change.audit.is_empty());
+        let has_note = !change.notes.new.is_empty();
+        let is_active = change.sessions.iter().any(|session| session.state == State::Active);
         let rows = Rows { sessions: change.sessions.clone(), accounts: change.accounts.clone() };
         match self.ledger.commit(change).await {
             Ok(()) => {}
@@ -183,6 +194,12 @@ impl Broker {
         }
         if on_record {
             on_record::note();
+        }
+        if has_note {
+            self.deliveries.wake();
+        }
+        if is_active {
+            self.closing.wake();
         }
         // Who begins to listen now reads everything anew: nobody misses what is not said to nobody.
         if !self.events.is_heard() {
@@ -231,6 +248,8 @@ impl Broker {
             });
         }
         notices.extend(self.unread.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        notices.extend(self.deliveries.notices(self.clock.now()));
+        notices.extend(self.closing.notices());
         let behind = self.clock.set_back_by();
         if behind > TimeDelta::zero() {
             notices.push(Notice {

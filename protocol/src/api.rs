@@ -69,6 +69,8 @@ pub enum EndCause {
     ClockSetBack,
     /// The configuration no longer has its policy or directory right.
     PolicyGone,
+    /// Its ticket was closed. An active session that has this ends within a minute.
+    TicketClosed,
     /// A cause that a newer broker sent.
     #[serde(other)]
     Unknown,

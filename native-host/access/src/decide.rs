@@ -320,7 +320,8 @@ fn after(start: DateTime<Utc>, seconds: u32) -> Result<DateTime<Utc>, Problem> {
 }
 
 /// A duration as people say it: `1 h 30 min`.
-fn spoken(seconds: u32) -> String {
+#[must_use]
+pub fn spoken(seconds: u32) -> String {
     let parts = [(seconds / 3600, "h"), (seconds / 60 % 60, "min"), (seconds % 60, "s")];
     let spoken: Vec<String> =
         parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n} {unit}")).collect();

@@ -20,12 +20,13 @@ use chrono::{DateTime, Utc};
 use rusqlite::Connection;
 use ticketgate_access::session::{Account, AccountKey, Session};
 use ticketgate_protocol::api::{AuditRecord, AuditVerdict};
-use ticketgate_protocol::ids::{DirectoryId, IdempotencyKey, SessionId, TechnicianId};
+use ticketgate_protocol::ids::{DirectoryId, IdempotencyKey, PsaId, SessionId, TechnicianId};
 
 use self::place::{InPlace, Place};
 use self::signer::Signer;
 use crate::{
-    Answered, AuditQuery, Change, Ledger, LedgerError, Mark, Salvage, SessionFilter, Standing, verify,
+    Answered, AuditQuery, Change, Ledger, LedgerError, Mark, NoteQueue, Salvage, SessionFilter, Standing,
+    WaitingNote, verify,
 };
 
 /// A ledger in an SQLite file. Several processes can have the same one open; SQLite's locks order their writes.
@@ -239,6 +240,19 @@ impl Ledger for SqliteLedger {
 
     async fn audit(&self, query: AuditQuery) -> Result<Vec<AuditRecord>, LedgerError> {
         on_thread(&self.auditor, move |connection| query::audit(connection, &query)).await
+    }
+
+    async fn note_queues(&self) -> Result<Vec<NoteQueue>, LedgerError> {
+        on_thread(&self.reader, |connection| query::note_queues(connection)).await
+    }
+
+    async fn next_note(&self, psa: &PsaId) -> Result<Option<WaitingNote>, LedgerError> {
+        let psa = psa.clone();
+        on_thread(&self.reader, move |connection| query::next_note(connection, &psa)).await
+    }
+
+    async fn notes_sent(&self) -> Result<u64, LedgerError> {
+        on_thread(&self.reader, |connection| query::notes_sent(connection)).await
     }
 
     async fn checkpoint(&self, at: DateTime<Utc>) -> Result<(), LedgerError> {

@@ -263,6 +263,7 @@ pub(crate) fn settings(kind: PsaKind, url: &str) -> config::Psa {
         secret: SecretRef::Env("PSA".into()),
         ca_file: None,
         // More than a busy machine needs; what is to be late asks for 1.
+        poll_s: 60,
         timeout_s: 30,
         notes: TicketNotes::Private,
         closed: Vec::new(),

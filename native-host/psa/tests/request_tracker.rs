@@ -53,6 +53,7 @@ fn connect(desk: &RequestTracker, token: &str) -> Box<dyn Psa> {
         secret: SecretRef::Env("RT".into()),
         ca_file: None,
         timeout_s: 60,
+        poll_s: 60,
         notes: TicketNotes::Private,
         closed: Vec::new(),
     };

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use ticketgate_access::config::{Config, DirectoryKind};
 use ticketgate_access::decide::{self, DecisionFacts, Granted};
 use ticketgate_access::session::{Account, AccountKey, Right, Session};
-use ticketgate_ledger::{Answer, Answered, Change, Guard, LedgerError, Limit};
+use ticketgate_ledger::{Answer, Answered, Change, Guard, LedgerError, Limit, NoteChange};
 use ticketgate_protocol::api::{self, Mode, State};
 use ticketgate_protocol::ids::{DirectoryId, IdempotencyKey, TechnicianId};
 use ticketgate_protocol::problem::{Code, Problem};
@@ -181,6 +181,7 @@ impl Broker {
             }),
             answers: Some(answer),
             withdraws: None,
+            notes: NoteChange::default(),
         };
         match self.commit(change).await {
             Ok(()) => {

@@ -7,11 +7,12 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 use ticketgate_access::decide::{self};
 use ticketgate_access::session::{Account, Session};
-use ticketgate_ledger::{Change, LedgerError};
-use ticketgate_protocol::api::{self, State};
+use ticketgate_ledger::{Change, LedgerError, NoteChange};
+use ticketgate_protocol::api::{self, EndCause, State};
 use ticketgate_protocol::ids::{IdempotencyKey, SessionId, TechnicianId};
-use ticketgate_protocol::problem::Problem;
+use ticketgate_protocol::problem::{Code, Problem};
 
+use super::notes::Told;
 use super::service::{TRIES, fingerprint};
 use super::tickets::Asked;
 use super::{Broker, Caller, Snapshot, ledger_problem, records};
@@ -59,7 +60,10 @@ impl Broker {
             let before = session.until;
             let mut more = records::details([("by_s", json!(by_s)), ("until_before", json!(before))]);
             more.extend(asked.details());
-            let longer = Session { until, ..session.clone() };
+            // One whose ticket was closed goes on: it is open again.
+            let longer = Session { until, end_cause: None, ..session.clone() };
+            let note = self.note(&longer, Told::Longer(before), self.clock.now());
+            let noted = note.as_ref().map(|note| note.mark.clone());
             let change = Change {
                 name: "ledger.session_extended",
                 at: self.clock.now(),
@@ -74,6 +78,7 @@ impl Broker {
                 sessions: vec![longer],
                 accounts: vec![Account { settled: false, ..account.clone() }],
                 answers: self.answer(caller, key, fingerprint, id),
+                notes: NoteChange { new: note.into_iter().collect(), ..NoteChange::default() },
                 guard: self.counted(&session.technician),
                 withdraws: None,
                 widens: true,
@@ -90,7 +95,7 @@ impl Broker {
             }
             if let Some(problem) = self.converge_after(&account.key, begun.elapsed()).await {
                 let request = caller.technician.clone().map(|technician| (technician, key.clone()));
-                self.shorten_again(id, until, before, request).await;
+                self.shorten_again(id, until, before, request, noted).await;
                 return Err(problem);
             }
             return self.seen(id).await;
@@ -115,12 +120,18 @@ impl Broker {
             Ok(extended) => extended,
             Err(problem) => return Ok(Err(problem)),
         };
-        let Some(check) = extended.ticket_check else { return Ok(Ok((extended.until, Asked::Nobody))) };
+        let closing = session.end_cause == Some(EndCause::TicketClosed);
+        let Some(check) = extended.ticket_check else {
+            return Ok(if closing { Err(is_closed(session)) } else { Ok((extended.until, Asked::Nobody)) });
+        };
         self.may_ask(config, &check).await?;
         let asked = match self.ask(snapshot, &check).await {
             Ok(asked) => asked,
             Err(problem) => return Ok(Err(problem)),
         };
+        if closing && !matches!(asked, Asked::Verified { .. }) {
+            return Ok(Err(is_closed(session)));
+        }
         // It may have come to its end meanwhile.
         Ok(decide().map(|extended| (extended.until, asked)))
     }
@@ -132,6 +143,7 @@ impl Broker {
         until: DateTime<Utc>,
         before: DateTime<Utc>,
         request: Option<(TechnicianId, IdempotencyKey)>,
+        noted: Option<String>,
     ) {
         for _ in 0..TRIES {
             let Ok(Some(session)) = self.ledger.session(id).await else { break };
@@ -154,6 +166,7 @@ impl Broker {
                 accounts: vec![Account { settled: false, ..account.clone() }],
                 sessions: vec![shorter],
                 withdraws: request.clone(),
+                notes: NoteChange { withdrawn: noted.clone().into_iter().collect(), ..NoteChange::default() },
                 ..Change::default()
             };
             match self.commit(change).await {
@@ -169,4 +182,11 @@ impl Broker {
         }
         tracing::error!(session = %id, "an extension that the directory did not take could not be undone in the ledger yet");
     }
+}
+
+/// Only its system's word that a closed ticket is open again lets its session go on.
+fn is_closed(session: &Session) -> Problem {
+    let number = session.ticket.as_ref().map_or("", |ticket| &ticket.number);
+    Problem::new(Code::TicketClosed, format!("Ticket {number} was closed, so the session ends."))
+        .remedy("Reopen the ticket if the work goes on, then activate again.")
 }

@@ -199,6 +199,8 @@ impl Broker {
     pub(super) fn replace(&self, snapshot: Snapshot) {
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
         self.events.overview();
+        self.deliveries.try_anew();
+        self.closing.wake();
     }
 
     pub(super) async fn audit_settings(

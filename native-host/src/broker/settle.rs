@@ -8,6 +8,7 @@ use ticketgate_access::session::{Account, Session};
 use ticketgate_ledger::{Change, LedgerError, NewAudit};
 use ticketgate_protocol::api::{EndCause, Mode, State};
 
+use super::notes::Told;
 use super::{Broker, records};
 
 impl Broker {
@@ -107,6 +108,7 @@ impl Broker {
                     session.state = State::Active;
                     session.active_at = Some(now);
                     session.trouble = None;
+                    change.notes.new.extend(self.note(&session, Told::Start, now));
                     let more = records::details([
                         ("directory_end", json!(observed.account.as_ref().map(|a| format!("{:?}", a.end)))),
                         ("guarantee", json!(self.guarantee(account))),
@@ -127,6 +129,10 @@ impl Broker {
                     session.ended_at = Some(now);
                     if !failed {
                         session.trouble = None;
+                    }
+                    // What never began is not said to be over.
+                    if session.active_at.is_some() {
+                        change.notes.new.extend(self.note(&session, Told::End, now));
                     }
                     let more = records::details([
                         ("cause", json!(session.end_cause)),
@@ -189,6 +195,11 @@ pub(super) fn ending(
     for session in going {
         let mut session = session.clone();
         session.state = State::Ending;
+        // Of one whose ticket was closed it is known already why its time is over.
+        let cause = match (cause, session.end_cause) {
+            (EndCause::Expired, Some(EndCause::TicketClosed)) => EndCause::TicketClosed,
+            (cause, _) => cause,
+        };
         session.end_cause = Some(cause);
         session.until = session.until.min(now).max(session.from);
         let more = records::details([("cause", json!(cause))]);

@@ -185,6 +185,8 @@ impl Started {
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(Arc::clone(&self.broker).run_ends());
         tasks.spawn(Arc::clone(&self.broker).run_upkeep());
+        tasks.spawn(Arc::clone(&self.broker).run_deliveries());
+        tasks.spawn(Arc::clone(&self.broker).run_closing());
         tasks.spawn(watch_settings(Arc::clone(&self.broker), self.config.clone(), self.seen));
         tracing::info!(socket = %socket.display(), due = self.due, "the broker is ready");
         let server = tokio::spawn(listen::serve(listener, Arc::clone(&self.broker), told));
@@ -226,7 +228,7 @@ async fn idle(broker: &Broker) {
     let look = Duration::from_secs(30);
     while quiet < IDLE_STOP {
         tokio::time::sleep(look).await;
-        let busy = !broker.ends.is_empty() || broker.events.is_heard();
+        let busy = !broker.ends.is_empty() || broker.events.is_heard() || broker.deliveries.wait();
         quiet = if busy { Duration::ZERO } else { quiet + look };
     }
 }

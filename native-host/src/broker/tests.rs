@@ -1,9 +1,11 @@
 //! The mechanism against a directory, a clock and a ledger that fail when told to.
 
+mod closing;
 mod lost;
 mod memberships;
 mod model;
 mod names;
+mod notes;
 mod outages;
 mod people;
 mod refusals;
@@ -81,6 +83,16 @@ impl World {
     }
 
     async fn on(folder: TempDir, clock: Arc<TestClock>, directory: Arc<Model>, name: &'static str) -> Self {
+        Self::with(folder, clock, directory, Arc::default(), name).await
+    }
+
+    async fn with(
+        folder: TempDir,
+        clock: Arc<TestClock>,
+        directory: Arc<Model>,
+        psa: Arc<Scripted>,
+        name: &'static str,
+    ) -> Self {
         let path = folder.path().join("ledger.sqlite");
         let ledger: Arc<dyn Ledger> =
             Arc::new(SqliteLedger::open(&path, &folder.path().join("audit.key")).unwrap());
@@ -93,7 +105,6 @@ impl World {
             times: AtomicU32::new(u32::MAX),
             readable: AtomicU32::new(u32::MAX),
         });
-        let psa = Arc::new(Scripted::default());
         let one = One { directory: directory.clone(), psa: psa.clone() };
         let broker = Broker::new(refusing.clone(), clock.clone(), Arc::new(one));
         broker.load_settings(&configuration()).await.unwrap();

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Local, TimeDelta, Utc};
 use ticketgate_protocol::api::{
-    AuditRecord, AuditVerdict, BrokerInfo, Finding, Overview, Preview, Session, State,
+    AuditRecord, AuditVerdict, BrokerInfo, EndCause, Finding, Overview, Preview, Session, State,
 };
 use ticketgate_protocol::problem::Problem;
 use ticketgate_protocol::ticket::Ticket;
@@ -50,9 +50,10 @@ pub(super) fn session(session: &Session) -> String {
 fn state(session: &Session) -> String {
     match session.state {
         State::Active => format!(
-            "active until {} ({} left)",
+            "active until {} ({} left{})",
             clock(session.expires_at),
-            span(session.expires_at - Utc::now())
+            span(session.expires_at - Utc::now()),
+            if session.end_cause == Some(EndCause::TicketClosed) { ", its ticket was closed" } else { "" }
         ),
         State::Ending => "ENDING: the rights are not verified as taken away yet".into(),
         State::Ended => format!("ended {}", session.ended_at.map(clock).unwrap_or_default()),

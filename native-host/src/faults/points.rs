@@ -12,9 +12,11 @@ use ticketgate_access::desired::{Observed, Step};
 use ticketgate_access::session::{Account, AccountKey, Right, Session};
 use ticketgate_credentials::Secret;
 use ticketgate_directory::{Directory, DirectoryError, Listing, Promises, RightUse};
-use ticketgate_ledger::{Answered, AuditQuery, Change, Ledger, LedgerError, Mark, SessionFilter, Standing};
+use ticketgate_ledger::{
+    Answered, AuditQuery, Change, Ledger, LedgerError, Mark, NoteQueue, SessionFilter, Standing, WaitingNote,
+};
 use ticketgate_protocol::api::{AuditRecord, AuditVerdict, Finding, Mode};
-use ticketgate_protocol::ids::{DirectoryId, IdempotencyKey, SessionId, TechnicianId};
+use ticketgate_protocol::ids::{DirectoryId, IdempotencyKey, PsaId, SessionId, TechnicianId};
 
 use super::plan::{Fault, met_at};
 
@@ -192,6 +194,18 @@ impl Ledger for Pointed<dyn Ledger> {
 
     async fn audit(&self, query: AuditQuery) -> Result<Vec<AuditRecord>, LedgerError> {
         self.0.audit(query).await
+    }
+
+    async fn note_queues(&self) -> Result<Vec<NoteQueue>, LedgerError> {
+        self.0.note_queues().await
+    }
+
+    async fn next_note(&self, psa: &PsaId) -> Result<Option<WaitingNote>, LedgerError> {
+        self.0.next_note(psa).await
+    }
+
+    async fn notes_sent(&self) -> Result<u64, LedgerError> {
+        self.0.notes_sent().await
     }
 
     async fn checkpoint(&self, at: DateTime<Utc>) -> Result<(), LedgerError> {

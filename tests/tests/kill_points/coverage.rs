@@ -7,7 +7,7 @@ use ticketgate_tests::world::workspace;
 use ticketgate_tests::{Result, points};
 
 /// Points that no story of this matrix passes: each with the file and the name of the test that makes it fail.
-const ELSEWHERE: [(&str, &str, &str); 4] = [
+const ELSEWHERE: [(&str, &str, &str); 8] = [
     (
         "ledger.account_recovered",
         "tests/tests/kill_points/recovery.rs",
@@ -19,6 +19,21 @@ const ELSEWHERE: [(&str, &str, &str); 4] = [
         "that_a_ledger_was_lost_is_told_also_where_it_cannot_be_recorded",
     ),
     (
+        "ledger.note_given_up",
+        "native-host/src/broker/tests/notes.rs",
+        "giving_up_is_on_record_once_however_the_ledger_answers",
+    ),
+    (
+        "ledger.note_sending",
+        "native-host/src/broker/tests/notes.rs",
+        "a_write_that_fails_or_whose_answer_is_lost_makes_no_second_note_and_loses_none",
+    ),
+    (
+        "ledger.note_sent",
+        "native-host/src/broker/tests/notes.rs",
+        "a_write_that_fails_or_whose_answer_is_lost_makes_no_second_note_and_loses_none",
+    ),
+    (
         "ledger.put_aside",
         "tests/tests/recover.rs",
         "a_recovery_from_damage_that_is_killed_at_any_point_is_made_whole_by_the_next",
@@ -27,6 +42,11 @@ const ELSEWHERE: [(&str, &str, &str); 4] = [
         "ledger.read_aside",
         "tests/tests/recover.rs",
         "a_recovery_from_damage_that_is_killed_at_any_point_is_made_whole_by_the_next",
+    ),
+    (
+        "ledger.ticket_closed",
+        "native-host/src/broker/tests/closing.rs",
+        "a_shortening_that_cannot_be_written_is_made_by_the_next_look_and_one_whose_answer_was_lost_counts",
     ),
 ];
 

@@ -66,6 +66,8 @@ impl Button {
     /// Those of a warning, in order.
     fn of(session: &Session, overview: Option<&Overview>) -> Vec<Self> {
         match extension(session, overview) {
+            // Refused as long as the ticket is closed; the popup has it for one that is open again.
+            Some(_) if is_closing(session) => vec![Self::End],
             Some(by) => vec![Self::Extend(by), Self::End],
             None => vec![Self::End],
         }
@@ -152,6 +154,7 @@ impl Warnings {
             Some(EndCause::Administrator) => (false, "An administrator ended it."),
             Some(EndCause::PolicyGone) => (false, "Its policy is no longer configured."),
             Some(EndCause::ClockSetBack) => (false, "The broker's clock was set back."),
+            Some(EndCause::TicketClosed) => (false, "Its ticket was closed."),
             Some(EndCause::Expired) => (false, "Its time was over."),
             // Nobody told: it was gone when the broker was asked.
             Some(EndCause::GrantFailed | EndCause::Unknown) | None => (false, "It was ended."),
@@ -192,9 +195,16 @@ impl Said {
     /// A session seen for the first time with this end: thresholds that lie behind it are not warned of. A session of
     /// four minutes needs no word that five are left, nor does one that is seen again after a browser start.
     fn first(session: &Session, left: i64) -> Self {
-        let warned_at = WARN_AT_S.into_iter().filter(|at| left <= *at).min().unwrap_or(i64::MAX);
+        // That a ticket was closed is news at whatever end.
+        let behind = WARN_AT_S.into_iter().filter(|at| left <= *at && !is_closing(session)).min();
+        let warned_at = behind.unwrap_or(i64::MAX);
         Self { until: session.expires_at, warned_at, stuck: false, buttons: Vec::new() }
     }
+}
+
+/// Whether its ticket was closed, and its last minute runs.
+fn is_closing(session: &Session) -> bool {
+    session.state == State::Active && session.end_cause == Some(EndCause::TicketClosed)
 }
 
 fn name(session: &Session) -> String {
@@ -211,10 +221,16 @@ fn warning(session: &Session, left: i64, buttons: &[Button]) -> Effect {
     Effect::Notify {
         id: warning_id(&session.id),
         title: format!("{}: {left} left", name(session)),
-        message: session.account.as_ref().map_or_else(
-            || "The rights end then.".to_owned(),
-            |account| format!("The rights of {account} end then."),
-        ),
+        message: match (&session.account, &session.ticket) {
+            (_, Some(ticket)) if is_closing(session) => {
+                format!(
+                    "Ticket #{} was closed: this session ends in {left}.",
+                    ticket.number.trim_start_matches('#')
+                )
+            }
+            (None, _) => "The rights end then.".to_owned(),
+            (Some(account), _) => format!("The rights of {account} end then."),
+        },
         buttons: buttons.iter().map(|button| button.label()).collect(),
         stay: true,
     }

@@ -25,6 +25,8 @@ pub struct Psa {
     pub ca_file: Option<String>,
     /// Seconds until a request counts as failed.
     pub timeout_s: u32,
+    /// Seconds from one look at the tickets of live sessions to the next, for policies with `end_when_closed`.
+    pub poll_s: u32,
     /// Whether sessions are noted in their tickets.
     pub notes: TicketNotes,
     /// The words of a status that mean closed, where the kind's own do not fit.

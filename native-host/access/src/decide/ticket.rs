@@ -115,14 +115,14 @@ pub fn fits(config: &Config, check: &TicketCheck, told: &told::Ticket) -> Result
     let Some(psa) = config.psas.get(&check.psa) else { return Err(gone()) };
     let Some(customer) = config.customers.get(&check.customer) else { return Err(gone()) };
     let (system, number) = (psa.kind.name(), &check.number);
-    if folded(bare(&told.number)) != folded(number) {
+    if !is_same_number(&told.number, number) {
         return Err(unverified(&format!(
             "{system} was asked about ticket {number} and answered about another one."
         ))
         .remedy("Check the number; if it is right, tell an administrator."));
     }
     belongs(config, psa, customer, number, told)?;
-    if check.rule.must_be_open && told.closed {
+    if (check.rule.must_be_open || check.rule.end_when_closed) && told.closed {
         return Err(Problem::new(
             Code::TicketClosed,
             format!("Ticket {number} is closed: its status in {system} is \"{}\".", told.status),
@@ -242,8 +242,15 @@ fn shown_owner(told: &told::Ticket) -> Option<&String> {
     owner.clone().find(is_name).or_else(|| owner.clone().find(is_word)).or_else(|| owner.next())
 }
 
+/// Whether two texts are one ticket's number.
+#[must_use]
+pub fn is_same_number(one: &str, other: &str) -> bool {
+    folded(bare(one)) == folded(bare(other))
+}
+
 /// A number without the sign that people write before it.
-fn bare(number: &str) -> &str {
+#[must_use]
+pub fn bare(number: &str) -> &str {
     let bare = number.trim_start_matches('#').trim_start();
     if bare.is_empty() { number } else { bare }
 }

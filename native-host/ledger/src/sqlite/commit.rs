@@ -13,7 +13,7 @@ use super::query;
 use super::rows::{integer, json, time, time_text, word};
 use crate::chain::{self, BEGINNING, Fields, Hash, OWN_CHAIN};
 use crate::seal::Seal;
-use crate::{Change, Guard, LedgerError, Limit, NewAudit, failure};
+use crate::{Change, Guard, LedgerError, Limit, NewAudit, NoteChange, failure};
 
 /// How long answers and counted requests are kept: the longest window of the rate limits.
 const KEPT: TimeDelta = TimeDelta::days(1);
@@ -66,6 +66,7 @@ pub(super) fn commit(connection: &mut Connection, change: &Change) -> Result<(),
             ],
         )?;
     }
+    change_notes(&transaction, &change.notes, change.at)?;
     raise_high_water(&transaction, change.at)?;
     transaction.commit().map_err(failure::database)
 }
@@ -348,12 +349,64 @@ fn append(transaction: &Transaction<'_>, record: &NewAudit, at: &str) -> Result<
     Ok(())
 }
 
+/// What was sent is only counted: the ticket has it.
+fn change_notes(
+    transaction: &Transaction<'_>,
+    notes: &NoteChange,
+    now: DateTime<Utc>,
+) -> Result<(), LedgerError> {
+    for note in &notes.new {
+        run(
+            transaction,
+            "INSERT INTO notes (mark, session, psa, ticket, text, at, next_try, attempts, sending)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, 0) ON CONFLICT (mark) DO NOTHING",
+            params![
+                note.mark,
+                note.session.as_str(),
+                note.psa.as_str(),
+                note.ticket,
+                note.text,
+                time_text(now)?,
+                time_text(note.due)?
+            ],
+        )?;
+    }
+    for tried in &notes.sending {
+        run(
+            transaction,
+            "UPDATE notes SET sending = 1, attempts = attempts + 1, next_try = ?2 WHERE mark = ?1",
+            params![tried.mark, time_text(tried.again)?],
+        )?;
+    }
+    let mut sent = 0;
+    for mark in &notes.sent {
+        sent += run(transaction, "DELETE FROM notes WHERE mark = ?1", [mark])?;
+    }
+    if sent > 0 {
+        run(
+            transaction,
+            "INSERT INTO facts (name, value) VALUES ('notes_sent', ?1)
+             ON CONFLICT (name) DO UPDATE SET value = CAST(CAST(value AS INTEGER) + ?1 AS TEXT)",
+            [sent.to_string()],
+        )?;
+    }
+    for mark in &notes.dropped {
+        run(transaction, "DELETE FROM notes WHERE mark = ?1", [mark])?;
+    }
+    for mark in &notes.withdrawn {
+        run(transaction, "DELETE FROM notes WHERE mark = ?1 AND sending = 0", [mark])?;
+    }
+    Ok(())
+}
+
 /// Nothing is counted as of a time that has not come: else a clock that was far ahead once would keep the limits of people, and
 /// the suspicion against the clock, for as long as it was ahead.
 fn follow_clock(transaction: &Transaction<'_>, now: DateTime<Utc>) -> Result<(), LedgerError> {
     let now = time_text(now)?;
     run(transaction, "UPDATE attempts SET at = ?1 WHERE at > ?1", [&now])?;
     run(transaction, "UPDATE requests SET at = ?1 WHERE at > ?1", [&now])?;
+    run(transaction, "UPDATE notes SET at = ?1 WHERE at > ?1", [&now])?;
+    run(transaction, "UPDATE notes SET next_try = ?1 WHERE next_try > ?1", [&now])?;
     run(transaction, "UPDATE facts SET value = ?1 WHERE name = 'high_water' AND value > ?1", [&now])?;
     Ok(())
 }

@@ -8,11 +8,13 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, params_from_iter};
 use serde_json::Value;
 use ticketgate_access::session::{Account, AccountKey, Session};
 use ticketgate_protocol::api::AuditRecord;
-use ticketgate_protocol::ids::{DirectoryId, IdempotencyKey, SessionId, TechnicianId};
+use ticketgate_protocol::ids::{DirectoryId, IdempotencyKey, PsaId, SessionId, TechnicianId};
 
-use super::rows::{self, ACCOUNT, SESSION, integer, time, time_text};
+use super::rows::{self, ACCOUNT, NOTE, SESSION, integer, time, time_text};
 use crate::chain::Hash;
-use crate::{Answered, AuditQuery, LedgerError, Mark, SessionFilter, Standing, failure};
+use crate::{
+    Answered, AuditQuery, LedgerError, Mark, NoteQueue, SessionFilter, Standing, WaitingNote, failure,
+};
 
 /// Sessions that are not over. The same as `is_not_over` says of a change's sessions.
 const OPEN: &str = "state IN ('pending', 'approved', 'activating', 'active', 'ending')";
@@ -124,6 +126,29 @@ pub(super) fn high_water(connection: &Connection) -> Result<Option<DateTime<Utc>
         .optional()
         .map_err(failure::database)?;
     text.map(|text| time(&text)).transpose()
+}
+
+pub(super) fn note_queues(connection: &Connection) -> Result<Vec<NoteQueue>, LedgerError> {
+    let sql = "SELECT psa, count(*), min(at) FROM notes GROUP BY psa ORDER BY psa";
+    all(connection, sql, [], rows::note_queue)
+}
+
+pub(super) fn next_note(connection: &Connection, psa: &PsaId) -> Result<Option<WaitingNote>, LedgerError> {
+    let sql = format!(
+        "SELECT {NOTE} FROM notes WHERE psa = ?1 AND NOT EXISTS (
+             SELECT 1 FROM notes AS earlier WHERE earlier.session = notes.session AND earlier.position < notes.position)
+         ORDER BY next_try, position LIMIT 1"
+    );
+    Ok(all(connection, &sql, [psa.as_str()], rows::note)?.pop())
+}
+
+pub(super) fn notes_sent(connection: &Connection) -> Result<u64, LedgerError> {
+    let text: Option<String> = connection
+        .query_row("SELECT value FROM facts WHERE name = 'notes_sent'", [], |row| row.get(0))
+        .optional()
+        .map_err(failure::database)?;
+    let count = text.map_or(Ok(0), |text| text.parse::<u64>());
+    count.map_err(|error| failure::unreadable("the count of notes", error))
 }
 
 pub(super) fn audit(connection: &Connection, query: &AuditQuery) -> Result<Vec<AuditRecord>, LedgerError> {

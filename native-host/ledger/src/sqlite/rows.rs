@@ -11,13 +11,16 @@ use serde_json::Value;
 use ticketgate_access::session::{Account, AccountKey, Session};
 use ticketgate_protocol::ids::DirectoryId;
 
-use crate::{LedgerError, Mark, Standing, failure};
+use crate::{LedgerError, Mark, NewNote, NoteQueue, Standing, WaitingNote, failure};
 
 /// Columns of a session in the order of [`session`].
 pub(super) const SESSION: &str = r#"id, state, technician, customer, directory, policy, policy_name, mode, account, rights, reason, ticket, requested_at, "from", until, latest_end, active_at, end_cause, ended_at, trouble, version"#;
 
 /// Columns of an account in the order of [`account`].
 pub(super) const ACCOUNT: &str = "key, directory, mode, technician, name, identity, display_name, token, password_generation, standing, settled, attempts, next_try, version";
+
+/// Columns of a note in the order of [`note`].
+pub(super) const NOTE: &str = "mark, session, psa, ticket, text, next_try, at, attempts, sending";
 
 /// A time as text of one width, so that texts sort as times do.
 pub(super) fn time_text(at: DateTime<Utc>) -> Result<String, LedgerError> {
@@ -136,6 +139,30 @@ pub(super) fn mark(row: &Row<'_>) -> Result<Mark, LedgerError> {
 pub(super) fn counted(row: &Row<'_>) -> Result<(DirectoryId, u64), LedgerError> {
     let cell = Cell { row };
     Ok((cell.parsed(0)?, cell.number(1)?))
+}
+
+/// A note that waits, from a row with the columns [`NOTE`].
+pub(super) fn note(row: &Row<'_>) -> Result<WaitingNote, LedgerError> {
+    let cell = Cell { row };
+    Ok(WaitingNote {
+        note: NewNote {
+            mark: cell.get(0)?,
+            session: cell.parsed(1)?,
+            psa: cell.parsed(2)?,
+            ticket: cell.get(3)?,
+            text: cell.get(4)?,
+            due: cell.time(5)?,
+        },
+        at: cell.time(6)?,
+        attempts: cell.get(7)?,
+        sending: cell.get(8)?,
+    })
+}
+
+/// A ticket system, how many notes wait for it, and since when.
+pub(super) fn note_queue(row: &Row<'_>) -> Result<NoteQueue, LedgerError> {
+    let cell = Cell { row };
+    Ok(NoteQueue { psa: cell.parsed(0)?, waiting: cell.number(1)?, oldest: cell.time(2)? })
 }
 
 /// Columns of one row, by number.

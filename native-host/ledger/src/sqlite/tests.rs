@@ -3,6 +3,7 @@
 mod commits;
 mod crashes;
 mod interleavings;
+mod notes;
 mod opening;
 mod places;
 mod salvaging;

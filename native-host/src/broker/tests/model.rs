@@ -404,6 +404,21 @@ impl ticketgate_ledger::Ledger for Refusing {
     ) -> Result<Vec<ticketgate_protocol::api::AuditRecord>, ticketgate_ledger::LedgerError> {
         self.inner.audit(query).await
     }
+    async fn note_queues(&self) -> Result<Vec<ticketgate_ledger::NoteQueue>, ticketgate_ledger::LedgerError> {
+        self.inner.note_queues().await
+    }
+
+    async fn next_note(
+        &self,
+        psa: &ticketgate_protocol::ids::PsaId,
+    ) -> Result<Option<ticketgate_ledger::WaitingNote>, ticketgate_ledger::LedgerError> {
+        self.inner.next_note(psa).await
+    }
+
+    async fn notes_sent(&self) -> Result<u64, ticketgate_ledger::LedgerError> {
+        self.inner.notes_sent().await
+    }
+
     async fn checkpoint(&self, at: DateTime<Utc>) -> Result<(), ticketgate_ledger::LedgerError> {
         self.inner.checkpoint(at).await
     }

@@ -17,6 +17,18 @@ pub(super) struct Scripted {
     pub(super) works: Mutex<Result<(), PsaError>>,
     /// The numbers that it was asked for, in the order of the questions.
     pub(super) asked: Mutex<Vec<String>>,
+    /// The numbers of each question about several.
+    pub(super) polled: Mutex<Vec<Vec<String>>>,
+    /// What those questions come to, where they fail.
+    pub(super) polls: Mutex<Option<PsaError>>,
+    /// The notes that are in its tickets.
+    pub(super) notes: Mutex<Vec<Note>>,
+    /// What adding a note, or looking for one, comes to next; the last one goes on. Nothing: it works.
+    pub(super) adding: Mutex<Option<Adding>>,
+    /// How often a note was looked for.
+    pub(super) looked: AtomicU32,
+    /// How often one was to be added.
+    pub(super) added: AtomicU32,
     /// How often a connector was made.
     pub(super) connections: AtomicU32,
     /// No connector can be made.
@@ -25,12 +37,29 @@ pub(super) struct Scripted {
     held: watch::Sender<bool>,
 }
 
+/// What adding a note comes to.
+#[derive(Debug, Clone)]
+pub(super) enum Adding {
+    /// It is refused.
+    Fails(PsaError),
+    /// Once, it is added and nobody hears of it.
+    LosesItsAnswer,
+    /// It is added, and no answer comes ever.
+    Hangs,
+}
+
 impl Default for Scripted {
     fn default() -> Self {
         Self {
             tells: Mutex::new(Ok(right())),
             works: Mutex::new(Ok(())),
             asked: Mutex::default(),
+            polled: Mutex::default(),
+            polls: Mutex::default(),
+            notes: Mutex::default(),
+            adding: Mutex::default(),
+            looked: AtomicU32::new(0),
+            added: AtomicU32::new(0),
             connections: AtomicU32::new(0),
             unconnectable: AtomicBool::new(false),
             held: watch::channel(false).0,
@@ -48,11 +77,11 @@ impl Scripted {
         Ok(self.clone())
     }
 
-    fn tell(&self, answer: Result<Ticket, PsaError>) {
+    pub(super) fn tell(&self, answer: Result<Ticket, PsaError>) {
         *self.tells.lock().unwrap() = answer;
     }
 
-    fn asked(&self) -> usize {
+    pub(super) fn asked(&self) -> usize {
         self.asked.lock().unwrap().len()
     }
 }
@@ -69,16 +98,37 @@ impl Psa for Scripted {
         self.works.lock().unwrap().clone()
     }
 
-    async fn tickets(&self, _: &[String]) -> Result<Vec<Ticket>, PsaError> {
-        Err(PsaError::NotOffered)
+    async fn tickets(&self, numbers: &[String]) -> Result<Vec<Ticket>, PsaError> {
+        self.polled.lock().unwrap().push(numbers.to_vec());
+        if let Some(error) = self.polls.lock().unwrap().clone() {
+            return Err(error);
+        }
+        Ok(self.tells.lock().unwrap().clone().into_iter().collect())
     }
 
-    async fn add_note(&self, _: &Ticket, _: &Note) -> Result<(), PsaError> {
-        Err(PsaError::NotOffered)
+    async fn add_note(&self, _: &Ticket, note: &Note) -> Result<(), PsaError> {
+        self.added.fetch_add(1, Ordering::SeqCst);
+        let adding = self.adding.lock().unwrap().clone();
+        match adding {
+            None => {}
+            Some(Adding::Fails(error)) => return Err(error),
+            Some(Adding::LosesItsAnswer) => {
+                self.notes.lock().unwrap().push(note.clone());
+                *self.adding.lock().unwrap() = None;
+                return Err(PsaError::Ambiguous("cut".into()));
+            }
+            Some(Adding::Hangs) => {
+                self.notes.lock().unwrap().push(note.clone());
+                std::future::pending::<()>().await;
+            }
+        }
+        self.notes.lock().unwrap().push(note.clone());
+        Ok(())
     }
 
-    async fn has_note(&self, _: &Ticket, _: &str) -> Result<bool, PsaError> {
-        Err(PsaError::NotOffered)
+    async fn has_note(&self, _: &Ticket, mark: &str) -> Result<bool, PsaError> {
+        self.looked.fetch_add(1, Ordering::SeqCst);
+        Ok(self.notes.lock().unwrap().iter().any(|note| note.text.contains(mark)))
     }
 
     async fn companies(&self) -> Result<Vec<Company>, PsaError> {
@@ -87,7 +137,7 @@ impl Psa for Scripted {
 }
 
 /// A ticket with which everything is right.
-fn right() -> Ticket {
+pub(super) fn right() -> Ticket {
     Ticket {
         id: "t-4711".into(),
         number: "4711".into(),
@@ -99,11 +149,11 @@ fn right() -> Ticket {
     }
 }
 
-const ALWAYS: &str = "verified = \"always\", must_be_mine = true";
+pub(super) const ALWAYS: &str = "verified = \"always\", must_be_mine = true";
 const WHEN_REACHABLE: &str = "verified = \"when_reachable\"";
 
 /// The world's configuration with a ticket system, and policies that ask this of a ticket.
-fn asking(rule: &str) -> String {
+pub(super) fn asking(rule: &str) -> String {
     let psa = "[[psa]]\nid = \"rt\"\nkind = \"request_tracker\"\nurl = \"https://rt.example\"\nsecret = { env = \"RT\" }\ntimeout = \"1s\"\n";
     let customers = "[[customer]]\nid = \"globex\"\nname = \"Globex\"\n";
     let text = configuration()
@@ -112,7 +162,7 @@ fn asking(rule: &str) -> String {
     [text.as_str(), psa, customers].join("\n")
 }
 
-async fn world(rule: &str) -> World {
+pub(super) async fn world(rule: &str) -> World {
     let world = World::new().await;
     world.broker.load_settings(&asking(rule)).await.unwrap();
     world
@@ -125,7 +175,7 @@ impl World {
         assert_eq!(self.broker.list(Default::default()).await.unwrap(), []);
     }
 
-    async fn last(&self, action: &str) -> ticketgate_protocol::api::AuditRecord {
+    pub(super) async fn last(&self, action: &str) -> ticketgate_protocol::api::AuditRecord {
         let records = self.ledger.audit(AuditQuery::default()).await.unwrap();
         records.into_iter().rfind(|record| record.action == action).unwrap()
     }

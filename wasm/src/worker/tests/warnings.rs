@@ -125,6 +125,29 @@ fn the_end_is_said_and_a_failing_end_once() {
 }
 
 #[test]
+fn that_a_ticket_was_closed_is_said_with_the_last_minute_and_without_a_button_to_extend() {
+    let mut play = Play::with(overview(&[session("s-1", 3600)]));
+    let closing = with(
+        session("s-1", 60),
+        json!({"version": 2, "end_cause": "ticket_closed", "ticket": {"number": "4711"}}),
+    );
+    play.frame(&json!({"event": "session", "data": closing}));
+    let said = play.effects.iter().find_map(|effect| match effect {
+        Effect::Notify { message, buttons, .. } => Some((message.clone(), buttons.clone())),
+        _ => None,
+    });
+    let (message, buttons) = said.unwrap();
+    assert_eq!(message, "Ticket #4711 was closed: this session ends in 1 min.");
+    assert_eq!(buttons, ["End now"]);
+    play.frame(&json!({"event": "session", "data": closing}));
+    assert_eq!(notices(&play.effects), Vec::<String>::new());
+    let ended = with(closing, json!({"state": "ended", "version": 3}));
+    play.frame(&json!({"event": "session", "data": ended}));
+    assert!(play.effects.iter().any(|effect| matches!(effect,
+        Effect::Notify { message, .. } if message.starts_with("Its ticket was closed."))));
+}
+
+#[test]
 fn a_forged_notification_id_does_nothing() {
     let mut play = Play::with(overview(&[session("s-1", 200)]));
     for id in ["", "warning", "warning ../x", "end-all acme", "warning s-2"] {

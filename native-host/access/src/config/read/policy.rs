@@ -228,10 +228,6 @@ fn conditions(section: &Section<'_>, notes: &mut Notes) -> Conditions {
         found.ticket = ticket(&section, notes);
         found.asks_psa =
             (found.ticket.verified != Verified::Never).then(|| section.line_of("verified", notes));
-        if found.ticket.end_when_closed {
-            found.unmet.push("ticket.end_when_closed".into());
-            lines.push(section.line_of("end_when_closed", notes));
-        }
     }
     if section.has("approval") {
         found.approvers = approval(section, notes);

@@ -17,6 +17,8 @@ pub(super) struct Draft {
 
 const TIMEOUT_S: u32 = 5;
 
+const POLL_S: u32 = 60;
+
 /// The longest base address.
 const URL_MAX: usize = 500;
 
@@ -37,6 +39,7 @@ fn psa(section: &Section<'_>, notes: &mut Notes) -> Option<Draft> {
             "secret",
             "ca_file",
             "timeout",
+            "poll",
             "notes",
             "closed",
         ],
@@ -74,6 +77,7 @@ fn psa(section: &Section<'_>, notes: &mut Notes) -> Option<Draft> {
     let ticket_notes = ticket_notes(section, notes);
     let closed = section.texts("closed", TEXT_MAX, notes).unwrap_or_default();
     let timeout_s = section.duration("timeout", 1, 60, notes).map_or(TIMEOUT_S, |timeout| timeout.value);
+    let poll_s = section.duration("poll", 30, 3600, notes).map_or(POLL_S, |poll| poll.value);
     let id: PsaId = people::required_id(section, notes)?;
     // What is missing is a fault already: these stand-ins never leave the reader.
     let (kind, url) = (kind.unwrap_or(PsaKind::RequestTracker), url.unwrap_or_default());
@@ -94,6 +98,7 @@ fn psa(section: &Section<'_>, notes: &mut Notes) -> Option<Draft> {
             secret,
             ca_file,
             timeout_s,
+            poll_s,
             notes: ticket_notes,
             closed: closed.into_iter().map(|word| word.value).collect(),
         },

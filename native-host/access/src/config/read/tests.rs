@@ -125,9 +125,10 @@ fn the_examples_commented_conditions_are_right_as_well() {
         .replace("# passkey", "passkey");
     let config = read(&text).unwrap_or_else(|faults| panic!("{faults}"));
     let policy = config.policies.get(&"acme-printers".parse().unwrap()).unwrap();
-    assert_eq!(policy.unmet, ["ticket.end_when_closed", "approval", "passkey"]);
+    assert_eq!(policy.unmet, ["approval", "passkey"]);
     assert_eq!(config.warnings.len(), 1, "{:?}", config.warnings);
-    assert_eq!(config.warnings[0].line, line_with(&text, at_closing));
+    assert_eq!(config.warnings[0].line, line_with(&text, "approval = {"));
+    assert!(policy.ticket.end_when_closed);
 }
 
 #[test]
@@ -154,6 +155,7 @@ fn a_ticket_system_is_read_with_its_defaults() {
         (PsaKind::ConnectWise, ["na.myconnectwise.net".to_owned()].as_slice())
     );
     assert_eq!((desk.pages.as_slice(), desk.timeout_s), (["127.0.0.1".to_owned()].as_slice(), 5));
+    assert_eq!((cw.poll_s, desk.poll_s), (60, 60));
     assert_eq!((desk.notes, cw.secret.clone()), (TicketNotes::Private, SecretRef::Env("CW_KEY".into())));
 }
 

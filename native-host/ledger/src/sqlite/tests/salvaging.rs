@@ -25,7 +25,7 @@ fn what_can_be_read_of_a_damaged_ledger_is_salvaged_and_the_file_is_kept_as_it_w
     drop(ledger);
     let mut bytes = fs::read(place.ledger()).unwrap();
     // A page in the middle of the file; the first pages say where everything is.
-    let page = bytes.len() / 4096 / 2 * 4096;
+    let page = bytes.len() / 4096 / 3 * 4096;
     bytes[page..page + 4096].fill(0xa5);
     fs::write(place.ledger(), &bytes).unwrap();
     let found = SqliteLedger::salvage(&place.ledger()).unwrap();

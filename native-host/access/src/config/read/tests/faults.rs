@@ -57,6 +57,7 @@ fn every_fault_is_found_with_its_line_and_its_remedy() {
         // Ticket systems.
         ("kind = \"connectwise\"", "kind = \"conectwise\"", "conectwise", "\"connectwise\", \"autotask\""),
         ("login = \"msp+key\"", "notes = \"secret\"", "secret\"", "\"private\", \"public\" or \"off\""),
+        ("id = \"desk\"", "id = \"desk\"\npoll = \"5s\"", "poll", "30"),
         ("login = \"msp+key\"\n", "", "[[psa]]", "the company id and the API member's public key"),
         (
             "url = \"http://127.0.0.1:8080/rt\"",
