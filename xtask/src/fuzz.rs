@@ -49,6 +49,8 @@ enum Target {
     Request,
     /// Recognition rules
     Rules,
+    /// Saved pages
+    Page,
     /// What pages say
     Facts,
     /// The configuration file
@@ -59,10 +61,11 @@ enum Target {
     Ldap,
 }
 
-const TARGETS: [Target; 7] = [
+const TARGETS: [Target; 8] = [
     Target::Frame,
     Target::Request,
     Target::Rules,
+    Target::Page,
     Target::Facts,
     Target::Config,
     Target::Ledger,
@@ -75,6 +78,7 @@ impl Target {
             Self::Frame => "frame",
             Self::Request => "request",
             Self::Rules => "rules",
+            Self::Page => "page",
             Self::Facts => "facts",
             Self::Config => "config",
             Self::Ledger => "ledger",
@@ -88,7 +92,7 @@ impl Target {
             Self::Rules => 6000,
             Self::Ledger => 512,
             Self::Ldap => 2048,
-            Self::Frame | Self::Request | Self::Facts | Self::Config => 4096,
+            Self::Frame | Self::Request | Self::Page | Self::Facts | Self::Config => 4096,
         }
     }
 
@@ -97,6 +101,7 @@ impl Target {
         match self {
             Self::Rules => &["wasm/rules"],
             Self::Request => &["protocol/golden"],
+            Self::Page => &["wasm/tests/fixtures/pages"],
             _ => &[],
         }
     }
