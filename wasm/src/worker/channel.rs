@@ -240,6 +240,7 @@ impl Worker {
             policy: policy.map(|p| p.id.clone()).filter(|_| is_exact),
             duration_s: if is_exact { form.duration_s } else { 0 },
             one_click: is_exact
+                && found.number_is_sure()
                 && found.is_beyond_doubt(form.customer_by)
                 && policy.is_some_and(|p| p.one_click && form::durations(p).contains(&form.duration_s)),
         })

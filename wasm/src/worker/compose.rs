@@ -149,7 +149,14 @@ impl Worker {
                     joined(&mut [&t.customer, &t.contact].into_iter().filter_map(|f| f.as_deref()), " · ");
                 (!said.is_empty()).then_some(said)
             }),
-            caution: form.caution.clone().map(|text| Note { tone: Tone::Amber, text }),
+            caution: form
+                .caution
+                .clone()
+                .or_else(|| {
+                    let same = shown.filter(|found| ticket.is_some_and(|page| found.ticket.is_same_as(page)));
+                    same.and_then(Found::guess).map(str::to_owned)
+                })
+                .map(|text| Note { tone: Tone::Amber, text }),
             use_page: shown.filter(|_| differs).map(|found| Button {
                 label: format!("Use ticket #{}", found.ticket.number),
                 intent: Intent::UsePageTicket {},

@@ -73,6 +73,26 @@ impl Found {
         }
     }
 
+    /// Whether the number was read from the place that the system has for it.
+    #[must_use]
+    pub(super) fn number_is_sure(&self) -> bool {
+        let [number, ..] = self.certainty;
+        certainty_of(number) == Certainty::Sure
+    }
+
+    /// What of the ticket has to be looked at because it may be something else.
+    #[must_use]
+    pub(super) fn guess(&self) -> Option<&'static str> {
+        let [_, summary, ..] = self.certainty;
+        let summary_is_guessed = matches!(certainty_of(summary), Certainty::Guessed | Certainty::Likely);
+        match (self.number_is_sure(), summary_is_guessed) {
+            (false, true) => Some("Number and summary were guessed from this page: check them."),
+            (false, false) => Some("The number was guessed from this page: check it."),
+            (true, true) => Some("The summary was guessed from this page: check the reason."),
+            (true, false) => None,
+        }
+    }
+
     fn contact_certainty(&self) -> Certainty {
         let [_, _, _, contact, _] = self.certainty;
         certainty_of(contact)

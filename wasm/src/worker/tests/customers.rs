@@ -300,6 +300,32 @@ fn a_choice_for_what_was_guessed_from_the_page_only_fills_the_popup() {
 }
 
 #[test]
+fn a_number_that_was_guessed_is_said_to_be_and_never_activates_by_one_click() {
+    let mut play = Play::with(known());
+    let at = |page: &str| format!("https://bms.kaseya.com/{page}");
+    let mut show = |url: String, number: &str| {
+        let questions = Rules::built_in().questions(&url).unwrap();
+        let q = |part: &str| questions.ask.iter().find(|q| q.selector == part).unwrap().q;
+        let mut answers = vec![json!({"q": q(".psa-ticket-info-summary-account"), "found": ["Acme Corp"]})];
+        if !number.is_empty() {
+            answers.push(json!({"q": q(".TicketTitle em span"), "found": [number]}));
+        }
+        let facts =
+            json!({"rules": questions.rules, "address": url, "title": "", "shown": true, "answers": answers});
+        let sender = Sender { url: Some(url), origin: Some("https://bms.kaseya.com".into()), ..from_desk() };
+        play.page(sender.clone(), &json!({"page": "arrived"}));
+        play.page(sender, &json!({"page": "report", "facts": facts}));
+        play.open_popup();
+        (play.view().form.clone().unwrap(), play.chip().unwrap().one_click)
+    };
+    let (form, one_click) = show(at("react/servicedesk/tickets/977"), "");
+    assert_eq!(form.ticket.map(|t| t.text).as_deref(), Some("#977"));
+    assert!(form.caution.is_some_and(|note| note.text.contains("number was guessed")) && !one_click);
+    let (form, one_click) = show(at("msp/ticketedit.aspx?ID=977"), "Ticket# 4711 Printer is out");
+    assert!(form.caution.is_none() && one_click, "{:?}", form.caution);
+}
+
+#[test]
 fn the_oldest_choices_are_forgotten_first_and_another_versions_are_not_read() {
     let tech: ticketgate_protocol::ids::TechnicianId = "tech1".parse().unwrap();
     let acme: CustomerId = "acme".parse().unwrap();
