@@ -13,10 +13,8 @@ use crate::model::{Mode, Unheard, Weather, moved, policy};
 use crate::play::Request;
 use crate::stage::Scene;
 
-/// What Samba says to a logon now and then, seen after its clock was set: an error of its database. Why is not known.
+/// What Samba says to a logon now and then, seen after its clock was set back: an error of its database. Why is not known.
 const CONFUSED: &str = "54e";
-/// And what the broker makes of that when it was its own logon: nobody changes its account here.
-const REFUSED: &str = "[bind_refused]";
 
 /// A request that was made, with what came back.
 pub(crate) struct Said {
@@ -65,9 +63,7 @@ impl Scene<'_> {
             let said = &said;
             // A server that says so has an error of its own, whatever was asked. What it said at an earlier event is over.
             let (log, confusion) = (self.product.broker_log(), format!("data {CONFUSED}"));
-            let confused = log
-                .get(self.logged_before..)
-                .is_some_and(|since| since.contains(&confusion) || since.contains(REFUSED));
+            let confused = log.get(self.logged_before..).is_some_and(|since| since.contains(&confusion));
             let weather = if confused && weather == Weather::Calm { Weather::Storm } else { weather };
             let heard = match &said.request.ask {
                 Ask::Activate { who, policy, for_s } => {
