@@ -39,6 +39,8 @@ const AT_ONCE: usize = 32;
 const GRACE: Duration = Duration::from_millis(700);
 /// How long the last frame may take to be read.
 const LAST_FRAME: Duration = Duration::from_millis(250);
+/// How long a port that was turned away is still read. An extension closes it on our last frame; one that does not is left.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// What the relay works with. A value, so that tests bring their own broker, clipboard and folders.
 #[derive(Clone)]
@@ -59,15 +61,16 @@ pub struct Desk {
 #[must_use]
 pub fn main(origin: &str) -> ExitCode {
     Here::guard_memory();
-    let around = Surroundings::here();
-    let desk = match Desk::new(around) {
-        Ok(desk) => desk,
-        Err(problem) => return turn_away(problem),
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(_) => return without_runtime(),
     };
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
-        return turn_away(Problem::new(Code::Internal, "The host cannot start its runtime."));
-    };
-    let code = runtime.block_on(async { serve(origin, stdio::input(), stdio::output(), desk).await });
+    let code = runtime.block_on(async {
+        match Desk::new(Surroundings::here()) {
+            Ok(desk) => serve(origin, stdio::input(), stdio::output(), desk).await,
+            Err(problem) => turn_away(problem, stdio::input(), &Outbox::new(stdio::output())).await,
+        }
+    });
     // Whatever still waits (a blocked read of stdin above all) must not keep the process.
     runtime.shutdown_background();
     code
@@ -92,13 +95,32 @@ impl Desk {
     }
 }
 
-/// Says one problem and ends: nothing else can be done on this port.
-fn turn_away(problem: Problem) -> ExitCode {
-    if let Some(bytes) = writer::encode(&Frame::Error { id: String::new(), error: problem }) {
+/// Says so and ends: nothing else can be done.
+fn without_runtime() -> ExitCode {
+    let error = Problem::new(Code::Internal, "The host cannot start its runtime.");
+    if let Some(bytes) = writer::encode(&Frame::Error { id: String::new(), error }) {
         let mut output = std::io::stdout();
         let _ = output.write_all(&bytes).and_then(|()| output.flush());
     }
     ExitCode::FAILURE
+}
+
+/// Says one problem about the whole port and reads on until the browser closes it.
+async fn turn_away(problem: Problem, input: impl AsyncRead + Unpin, outbox: &Outbox) -> ExitCode {
+    say_last(outbox, String::new(), problem).await;
+    linger(input).await;
+    ExitCode::FAILURE
+}
+
+/// A port's last frame, for a browser that reads it soon.
+async fn say_last(outbox: &Outbox, id: String, error: Problem) {
+    let _ = tokio::time::timeout(LAST_FRAME, outbox.send(&Frame::Error { id, error })).await;
+}
+
+/// Reads and forgets what still comes. A browser that writes to a host which is gone closes the port as broken, and the
+/// host's last frame may be lost with it.
+async fn linger(mut input: impl AsyncRead + Unpin) {
+    let _ = tokio::time::timeout(LINGER, tokio::io::copy(&mut input, &mut tokio::io::sink())).await;
 }
 
 /// Serves one port: `origin` is what the browser put into `argv`. Ends when `input` does, or after a fault that leaves
@@ -111,9 +133,7 @@ pub async fn serve(
 ) -> ExitCode {
     let outbox = Outbox::new(output);
     if let Err(error) = origin::check(origin, &desk.around) {
-        let refusal = Frame::Error { id: String::new(), error };
-        let _ = tokio::time::timeout(LAST_FRAME, outbox.send(&refusal)).await;
-        return ExitCode::FAILURE;
+        return turn_away(error, input, &outbox).await;
     }
     let mut frames = Frames::new(input);
     let mut port = Port {
@@ -124,21 +144,21 @@ pub async fn serve(
         tasks: JoinSet::new(),
         greeted: false,
     };
-    let mut code = ExitCode::SUCCESS;
     while let Some(inbound) = frames.next().await {
         match inbound {
             Inbound::Request(request) => port.take(*request).await,
             Inbound::Fault { id, problem, last: false } => port.refuse(id, *problem).await,
             Inbound::Fault { id, problem, last: true } => {
-                let _ = tokio::time::timeout(LAST_FRAME, port.refuse(id, *problem)).await;
-                code = ExitCode::FAILURE;
-                break;
+                say_last(&port.outbox, id, *problem).await;
+                port.close().await;
+                linger(frames.into_input()).await;
+                return ExitCode::FAILURE;
             }
         }
         while port.tasks.try_join_next().is_some() {}
     }
     port.close().await;
-    code
+    ExitCode::SUCCESS
 }
 
 /// One open port.

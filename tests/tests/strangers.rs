@@ -2,6 +2,7 @@
 //! with a strict policy, which must not keep the person from it.
 #![allow(clippy::indexing_slicing, clippy::expect_used, reason = "a test may panic: that is how it fails")]
 
+use anyhow::Context;
 use serde_json::json;
 use ticketgate_tests::Outcome;
 use ticketgate_tests::chromium::Key;
@@ -183,13 +184,11 @@ fn a_relay_started_for_another_extension_answers_nothing_but_no() -> Outcome {
     let ad = ticketgate_tests::samba::SambaAd::start(ticketgate_tests::samba::Options::default())?;
     let product = ticketgate_tests::product::Product::start(&settings(&ad))?;
     let mut relay = product.relay("abcdefghijklmnopabcdefghijklmnop")?;
+    let answer = relay.receive(LIMIT)?.context("it says nothing")?;
+    assert_eq!(answer.pointer("/error/code"), Some(&json!("origin_refused")), "{answer}");
+    // The browser may still be writing when the answer is there: that is no broken pipe, and gets no second answer.
     relay.send(&json!({"id": "1", "method": "hello", "params": {"protocol_min": 1, "protocol_max": 1, "extension_version": "0.1.0"}}))?;
-    let mut answers = 0;
-    while let Some(answer) = relay.receive(LIMIT)? {
-        assert_eq!(answer.pointer("/error/code"), Some(&json!("origin_refused")), "{answer}");
-        answers += 1;
-    }
-    assert_eq!(answers, 1, "it says no before it leaves");
+    assert_eq!(relay.receive(LIMIT)?, None, "it says more than no");
     relay.wait(LIMIT)?;
     Ok(())
 }

@@ -45,6 +45,11 @@ impl<R: AsyncRead + Unpin> Frames<R> {
         Self { input, read: Vec::with_capacity(ROOM) }
     }
 
+    /// What is still to be read, for a port whose next frame has no known place.
+    pub(super) fn into_input(self) -> R {
+        self.input
+    }
+
     /// The next frame; `None` at the end of the input between two frames. After a fault that says that it is the last nothing
     /// more can be read.
     pub(super) async fn next(&mut self) -> Option<Inbound> {
