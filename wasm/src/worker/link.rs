@@ -182,7 +182,10 @@ pub(super) fn read_frame<'j>(json: &'j Json<'j>) -> Option<Frame<'j>> {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Outcome<'j> {
     /// The host greeted back.
-    Greeted,
+    Greeted {
+        /// When it was greeted.
+        asked_at: DateTime<Utc>,
+    },
     /// A request has its answer, or will not get one.
     Answered {
         /// The request.
@@ -387,9 +390,7 @@ impl Link {
     }
 
     fn greeted(&mut self, ok: Value<'_>, now: DateTime<Utc>, out: &mut Vec<Effect>) -> Vec<Outcome<'static>> {
-        if !matches!(self.state, State::Greeting { .. }) {
-            return Vec::new();
-        }
+        let State::Greeting { since: asked_at } = self.state else { return Vec::new() };
         let Ok(welcome) = Welcome::from_value(ok) else {
             return self.lose(Lost::Garbled, now, out);
         };
@@ -411,7 +412,7 @@ impl Link {
         self.state = State::Open { since: now, welcome: Box::new(welcome) };
         self.lost = None;
         self.flush(out);
-        vec![Outcome::Greeted]
+        vec![Outcome::Greeted { asked_at }]
     }
 
     fn answered<'j>(&mut self, id: &str, result: Result<Value<'j>, Problem>) -> Vec<Outcome<'j>> {

@@ -6,6 +6,7 @@
 
 mod acts;
 mod attempts;
+mod broker_clock;
 mod cards;
 mod channel;
 mod compose;
@@ -40,6 +41,7 @@ use ticketgate_protocol::tree::{FromJson, Json, ToTree, Tree, Value};
 pub use effect::Effect;
 pub use input::{Input, Intent, Sender, Started, Tab};
 
+use broker_clock::BrokerClock;
 use doing::{Act, Doing};
 use form::Form;
 use job::Job;
@@ -76,9 +78,8 @@ pub trait Surroundings {
 /// What survives a restart of the worker but not of the browser.
 #[derive(Debug, Clone, Default, PartialEq, FromJson, ToTree)]
 struct Lasting {
-    /// Broker's clock minus ours, in milliseconds, as of the last answer that named it.
     #[serde(default)]
-    offset_ms: i64,
+    clock: BrokerClock,
     overview: Option<Overview>,
     overview_at: Option<DateTime<Utc>>,
     #[serde(default)]
@@ -333,9 +334,9 @@ impl Worker {
     fn take_outcomes(&mut self, outcomes: Vec<Outcome<'_>>, now: DateTime<Utc>, out: &mut Vec<Effect>) {
         for outcome in outcomes {
             match outcome {
-                Outcome::Greeted => {
+                Outcome::Greeted { asked_at } => {
                     if let Some(broker) = self.link.welcome().and_then(|w| w.broker.as_ref()) {
-                        self.last.offset_ms = (broker.now - now).num_milliseconds();
+                        self.last.clock.hear(broker.now, asked_at, now);
                     }
                     self.overview_due = Some(now);
                 }
@@ -367,9 +368,7 @@ impl Worker {
         now: DateTime<Utc>,
         out: &mut Vec<Effect>,
     ) {
-        // The answer was made somewhere between question and now; the middle halves the error.
-        let middle = asked_at + (now - asked_at) / 2;
-        self.last.offset_ms = (overview.now - middle).num_milliseconds();
+        self.last.clock.hear(overview.now, asked_at, now);
         self.overview_problem = None;
         self.overview_failures = 0;
         self.curious = false;
@@ -394,7 +393,7 @@ impl Worker {
 
     /// The broker's clock.
     fn broker_now(&self, now: DateTime<Utc>) -> DateTime<Utc> {
-        now + TimeDelta::milliseconds(self.last.offset_ms)
+        now + self.last.clock.ahead()
     }
 
     /// What the facts of a page at this address amount to, for support and for measuring.
@@ -491,7 +490,7 @@ impl Worker {
     }
 
     fn settle_times(&mut self, now: DateTime<Utc>, out: &mut Vec<Effect>) {
-        let offset = TimeDelta::milliseconds(self.last.offset_ms);
+        let offset = self.last.clock.ahead();
         let broker_now = now + offset;
         let needed = self.needs_port();
         let mut important = Soonest::default();
