@@ -68,19 +68,26 @@ fn main() -> Result<()> {
     let overview = json!({"id": "1", "method": "overview"});
 
     let (mut relay, mut echo, mut forward) =
-        (world.relay()?, world.bare(None)?, world.bare(Some(&world.socket()))?);
+        (world.relay()?, world.bare(None)?, world.bare(Some(world.socket().as_os_str()))?);
+    let mut least = world.bare(Some(OsStr::new("--least")))?;
     relay.ask(&hello)?;
     let (mut own_times, mut echo_times) = (Vec::new(), Vec::new());
-    let (mut forwarded, mut bare_forwarded) = (Vec::new(), Vec::new());
+    let (mut forwarded, mut bare_forwarded, mut least_times) = (Vec::new(), Vec::new(), Vec::new());
     for batch in 0..=ROUND_TRIPS / BATCH {
-        let times = [relay.batch(own)?, echo.batch(own)?, relay.batch(&overview)?, forward.batch(&overview)?];
-        let all = [&mut own_times, &mut echo_times, &mut forwarded, &mut bare_forwarded];
+        let times = [
+            relay.batch(own)?,
+            echo.batch(own)?,
+            least.batch(own)?,
+            relay.batch(&overview)?,
+            forward.batch(&overview)?,
+        ];
+        let all = [&mut own_times, &mut echo_times, &mut least_times, &mut forwarded, &mut bare_forwarded];
         // The first batch makes connections and caches.
         for (all, times) in all.into_iter().zip(times).filter(|_| batch > 0) {
             all.extend(times);
         }
     }
-    drop((relay, echo, forward));
+    drop((relay, echo, forward, least));
     figure(
         "relay round trip, p50",
         "µs",
@@ -88,6 +95,14 @@ fn main() -> Result<()> {
         &echo_times,
         "a second hello, which the relay reads and checks like any request and refuses itself, over pipes, 25 in turn; baseline: a bare Rust host that sends the frame back",
         &json!({"ratio_at_most": 1.2}),
+    );
+    figure(
+        "least relay, round trip, p50",
+        "µs",
+        &least_times,
+        &echo_times,
+        "the least that a relay can do: it waits for two things, reads the frame as JSON and answers with its id; the same baseline",
+        &Value::Null,
     );
     figure(
         "relay round trip to the broker and back, p50",
@@ -190,8 +205,8 @@ impl World {
         Port::open(command.arg(format!("chrome-extension://{EXTENSION_ID}/")))
     }
 
-    fn bare(&self, socket: Option<&Path>) -> Result<Port> {
-        Port::open(Command::new(&self.bare).args(socket.map(OsStr::new)))
+    fn bare(&self, argument: Option<&OsStr>) -> Result<Port> {
+        Port::open(Command::new(&self.bare).args(argument))
     }
 }
 

@@ -1,6 +1,7 @@
-//! The world that is measured in: directory, broker and browser as a technician has them, with two extensions. One is the
-//! product's, the other has a worker that sets a badge, a popup with a button, and nothing else. Both carry the same two
-//! small scripts that note when the browser has drawn something; they are the only difference from the product.
+//! The world that is measured in: directory, broker and browser as a technician has them, with three extensions. One is the
+//! product's, the second has a worker that sets a badge, a popup with a button, and nothing else, and the third is the same with a
+//! popup that has its button from the worker. All carry the same two small scripts that note when the browser has drawn
+//! something; they are the only difference from the product.
 
 use anyhow::Context;
 use serde_json::{Value, json};
@@ -55,6 +56,29 @@ const EMPTY: [(&str, &str); 4] = [
     ("popup.js", ""),
 ];
 
+/// What differs in the third one: no popup that a worker fills can have its button earlier.
+const ASKING: [(&str, &str); 3] = [
+    (
+        "worker.js",
+        "chrome.runtime.onConnect.addListener((port) => port.postMessage('Activate'));
+                   chrome.action.setBadgeText({ text: '59m' });",
+    ),
+    (
+        "popup.html",
+        "<!doctype html><html lang=en><head><meta charset=utf-8><title>Asking</title>
+                    <script type=module async src=popup.js></script></head><body><main></main></body></html>",
+    ),
+    (
+        "popup.js",
+        "const port = chrome.runtime.connect();
+                   port.onMessage.addListener((label) => {
+                       const button = document.createElement('button');
+                       button.textContent = label;
+                       document.querySelector('main').append(button);
+                   });",
+    ),
+];
+
 /// Fields are dropped in this order.
 pub(crate) struct Desk {
     pub(crate) page: Page,
@@ -62,7 +86,9 @@ pub(crate) struct Desk {
     pub(crate) product: Product,
     /// The id of the other extension.
     pub(crate) empty: String,
-    _folders: [Folder; 2],
+    /// The id of the one whose popup asks its worker.
+    pub(crate) asking: String,
+    _folders: [Folder; 3],
     _site: Site,
     _ad: SambaAd,
     _display: Xvfb,
@@ -78,9 +104,10 @@ impl Desk {
         let product = Product::start(&settings(&ad).broker(many))?;
         let site = Site::start()?;
         let url = format!("{}?id=4711", site.page(TICKET_PATH, saved_ticket()?));
-        let (ours, empty) = (watched_product()?, watched_nothing()?);
+        let (ours, empty) = (watched_product()?, watched_nothing("empty", &[])?);
+        let asking = watched_nothing("asking", &ASKING)?;
         let browser = Chromium::start(&Options {
-            extensions: vec![ours.path().to_path_buf(), empty.path().to_path_buf()],
+            extensions: [&ours, &empty, &asking].map(|folder| folder.path().to_path_buf()).to_vec(),
             native_host: Some(product.native_host()),
             display: Some(display.display().to_owned()),
             ..Options::default()
@@ -89,13 +116,14 @@ impl Desk {
         let page = browser.page(&url)?;
         page.to_front()?;
         page.wait_for_control("button", "Activate")?;
-        let id = extension_id(empty.path())?;
+        let (id, asking_id) = (extension_id(empty.path())?, extension_id(asking.path())?);
         Ok(Self {
             page,
             browser,
             product,
             empty: id,
-            _folders: [ours, empty],
+            asking: asking_id,
+            _folders: [ours, empty, asking],
             _site: site,
             _ad: ad,
             _display: display,
@@ -134,7 +162,7 @@ impl Desk {
         }
     }
 
-    /// Stops both workers, and gives the browser time to end their processes.
+    /// Stops all workers, and gives the browser time to end their processes.
     pub(crate) fn stop_workers(&self) -> Result<()> {
         self.browser.stop_worker()?;
         rest(500);
@@ -171,20 +199,21 @@ fn watched_product() -> Result<Folder> {
     Ok(folder)
 }
 
-/// The empty one, watched.
-fn watched_nothing() -> Result<Folder> {
-    let folder = Folder::new("empty")?;
-    for (name, content) in EMPTY {
-        folder.write(name, content)?;
+/// The empty one with these files instead of its own, watched.
+fn watched_nothing(name: &str, instead: &[(&str, &str)]) -> Result<Folder> {
+    let folder = Folder::new(name)?;
+    for (file, content) in EMPTY.iter().chain(instead) {
+        folder.write(file, content)?;
     }
+    let page = std::fs::read_to_string(folder.join("popup.html"))?;
     let manifest = json!({
-        "manifest_version": 3, "name": "Empty", "version": "1", "permissions": ["storage"],
+        "manifest_version": 3, "name": name, "version": "1", "permissions": ["storage"],
         "host_permissions": ["http://127.0.0.1/*"],
         "background": {"service_worker": "worker.js", "type": "module"},
         "action": {"default_popup": "popup.html"},
         "content_scripts": [{"matches": ["http://127.0.0.1/*"], "js": ["content.js"], "run_at": "document_idle"}],
     });
-    watch(&folder, manifest, EMPTY[2].1)?;
+    watch(&folder, manifest, &page)?;
     Ok(folder)
 }
 

@@ -14,8 +14,15 @@ pub(crate) struct Pairs {
 
 impl Pairs {
     /// Prints a share of the distribution (0.5: the median) as a figure. `reach` is how far the value may lie above the
-    /// baseline, in `unit`.
-    pub(crate) fn figure(&self, name: &str, unit: &str, share: f64, reach: f64, note: &str) {
+    /// baseline, in `unit`; a figure without one is there to compare others with.
+    pub(crate) fn figure(
+        &self,
+        name: &str,
+        unit: &str,
+        share: f64,
+        reach: impl Into<Option<f64>>,
+        note: &str,
+    ) {
         let (value, baseline) = (quantile(&self.value, share), quantile(&self.baseline, share));
         let spread = (quantile(&self.value, 0.9) - quantile(&self.value, 0.1)) / 2.0;
         let above = value - baseline;
@@ -23,7 +30,7 @@ impl Pairs {
         let line = json!({
             "name": name, "unit": unit, "value": value, "baseline": baseline, "ratio": value / baseline,
             "spread": spread, "note": note, "samples": {"value": rounded(&self.value), "baseline": rounded(&self.baseline)},
-            "reach": {"more_at_most": reach},
+            "reach": reach.into().map(|reach: f64| json!({"more_at_most": reach})),
         });
         println!("{line}");
     }

@@ -26,6 +26,17 @@ const STORM_MS: u64 = 5000;
 const BARE: &str = "new MutationObserver(() => chrome.runtime.sendMessage({ page: 'barrier' }))
     .observe(document.querySelector('title'), { childList: true, characterData: true, subtree: true });";
 
+/// A probe that does nothing but what no probe can leave out: it says that it is there and waits for the answer, looks through
+/// the document once for something that it does not have, says what it found, and the same again after each change.
+const LEAST: &str = "(() => {
+    const read = () => ({ page: 'least', title: document.title, found: document.querySelectorAll('.of-no-page').length });
+    const report = () => { watch(); void chrome.runtime.sendMessage(read()); };
+    let timer;
+    const mutations = new MutationObserver(() => { mutations.disconnect(); timer = setTimeout(report, 150); });
+    const watch = () => mutations.observe(document, { subtree: true, childList: true, characterData: true, attributes: true });
+    chrome.runtime.sendMessage({ page: 'barrier' }).then(report);
+})();";
+
 /// Scripts of one extension, on the page.
 struct Side {
     worker: Page,
@@ -49,6 +60,7 @@ pub(crate) fn measure() -> Result<()> {
         side(&browser, &folders[0], &["probe.js"])?,
         side(&browser, &folders[1], &["empty.js"])?,
         Side { only_tells: true, ..side(&browser, &folders[1], &["bare.js"])? },
+        Side { only_tells: true, ..side(&browser, &folders[1], &["least.js"])? },
     ];
     let page = browser.new_tab("about:blank")?;
     rt.log_in(&page, &rt.ticket_url(1))?;
@@ -61,7 +73,7 @@ pub(crate) fn measure() -> Result<()> {
             side.play(&page, round)?;
         }
     }
-    let [ours, empty, bare] = &sides;
+    let [ours, empty, bare, least] = &sides;
     let pairs = |of: fn(&Side) -> &Vec<f64>| Pairs { value: of(ours).clone(), baseline: of(empty).clone() };
     let how = format!(
         "main thread's CPU time on Request Tracker's ticket page ({elements} elements), baseline: an empty script put in the same way"
@@ -81,6 +93,21 @@ pub(crate) fn measure() -> Result<()> {
         quantile(&empty.telling, 0.5)
     );
     told.figure("probe, a further change that is reported, p50", "ms", 0.5, 0.3, &note);
+    let floor = "the least that a probe can do: two messages, one look through the document for one selector";
+    Pairs { value: least.in_put.clone(), baseline: empty.in_put.clone() }.figure(
+        "least probe put in, p50",
+        "ms",
+        0.5,
+        None,
+        &format!("{floor}; {how}"),
+    );
+    Pairs { value: least.telling.clone(), baseline: bare.telling.clone() }.figure(
+        "least probe, a further change that is reported, p50",
+        "ms",
+        0.5,
+        None,
+        &format!("{floor}, after a timer; baseline: a script that sends one bare message for it; {how}"),
+    );
     pairs(|side| &side.storm).figure(
         "probe, page of 1000 changes a second, p50",
         "% of a core",
@@ -101,6 +128,7 @@ fn extension(origin: &str) -> Result<Folder> {
     folder.write("worker.js", std::fs::read(fixture("page_side").join("worker.js"))?)?;
     folder.write("empty.js", "")?;
     folder.write("bare.js", BARE)?;
+    folder.write("least.js", LEAST)?;
     folder.write("probe.js", std::fs::read(workspace().join("extension/probe.js"))?)?;
     let questions = serde_json::to_value(Rules::built_in().questions(&format!("{origin}/")))?;
     folder.write("questions.json", json!({origin: questions}).to_string())?;
