@@ -5,17 +5,15 @@
 
 use std::error::Error;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::unix::pipe;
+use rustix::event::{PollFd, PollFlags, poll};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> Result<()> {
     if std::env::args_os().nth(1).is_some_and(|first| first == "--least") {
-        return tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(least());
+        return least();
     }
     let (mut input, mut output) = (std::io::stdin().lock(), std::io::stdout().lock());
     let mut broker = match std::env::args_os().nth(1) {
@@ -37,29 +35,23 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// See above; what stands for the broker never says anything.
-async fn least() -> Result<()> {
-    let own = |fd: std::os::fd::BorrowedFd<'_>| fd.try_clone_to_owned();
-    let mut input = pipe::Receiver::from_owned_fd(own(std::io::stdin().as_fd())?)?;
-    let mut output = pipe::Sender::from_owned_fd(own(std::io::stdout().as_fd())?)?;
-    let (mut broker, _other) = tokio::net::UnixStream::pair()?;
-    let (mut read, mut nothing) = (Vec::with_capacity(8192), [0; 1]);
+/// See above; what stands for the broker never says anything, and the measured frames come whole.
+fn least() -> Result<()> {
+    let (input, output) = (std::io::stdin(), std::io::stdout());
+    let (broker, _other) = UnixStream::pair()?;
+    let mut read = [0; 8192];
     loop {
-        tokio::select! {
-            count = input.read_buf(&mut read) => if count? == 0 { return Ok(()) },
-            _ = broker.read(&mut nothing) => return Ok(()),
-        }
-        let Some(length) = read.first_chunk().map(|length| u32::from_ne_bytes(*length)) else { continue };
-        let whole = 4 + usize::try_from(length)?;
-        let Some(text) = read.get(4..whole) else { continue };
+        let mut both = [PollFd::new(&input, PollFlags::IN), PollFd::new(&broker, PollFlags::IN)];
+        poll(&mut both, None)?;
+        let count = rustix::io::read(&input, &mut read)?;
+        let Some(text) = read.get(4..count) else { return Ok(()) };
         let frame: serde_json::Value = serde_json::from_slice(text)?;
         let answer =
-            serde_json::json!({"id": frame["id"], "error": {"detail": "A text as long as the relay's."}})
+            serde_json::json!({"id": frame.get("id"), "error": {"detail": "A text as long as the relay's."}})
                 .to_string();
         let mut bytes = u32::try_from(answer.len())?.to_ne_bytes().to_vec();
         bytes.extend_from_slice(answer.as_bytes());
-        output.write_all(&bytes).await?;
-        read.drain(..whole);
+        rustix::io::write(&output, &bytes)?;
     }
 }
 
