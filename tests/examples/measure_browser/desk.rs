@@ -63,7 +63,8 @@ pub(crate) struct Desk {
     /// The id of the other extension.
     pub(crate) empty: String,
     _folders: [Folder; 2],
-    _site: Site,
+    /// Serves the ticket, and pages of one's own.
+    pub(crate) site: Site,
     _ad: SambaAd,
     _display: Xvfb,
 }
@@ -96,7 +97,7 @@ impl Desk {
             product,
             empty: id,
             _folders: [ours, empty],
-            _site: site,
+            site,
             _ad: ad,
             _display: display,
         })
