@@ -21,6 +21,15 @@ pub struct Page {
     session: String,
 }
 
+/// A script in a page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Script {
+    /// Where it came from; empty for one that is in no file.
+    pub url: String,
+    /// How long its text is, in UTF-8.
+    pub bytes: usize,
+}
+
 impl Page {
     pub(super) fn attach(connection: &Connection, target: &str) -> Result<Self> {
         let parameters = json!({"targetId": target, "flatten": true});
@@ -122,6 +131,39 @@ impl Page {
         let origin = format!("chrome-extension://{extension_id}");
         let worlds = self.connection.worlds(&self.session);
         Ok(worlds.iter().any(|world| world.kind == "isolated" && world.origin == origin))
+    }
+
+    /// Notes the scripts of every document that is loaded from now on, for [`Page::scripts_of`].
+    ///
+    /// # Errors
+    /// The page is gone.
+    pub fn note_scripts(&self) -> Result<()> {
+        self.call("Debugger.enable", json!({})).map(drop)
+    }
+
+    /// The scripts that an extension has put into the document that is shown now, frames of the same process included,
+    /// since [`Page::note_scripts`]: its files, and whatever else runs in its world, what
+    /// [`Page::eval_in_content_script`] evaluates included.
+    ///
+    /// # Errors
+    /// The page is gone.
+    pub fn scripts_of(&self, extension_id: &str) -> Result<Vec<Script>> {
+        // Events arrive only along with an answer.
+        self.eval("0")?;
+        let origin = format!("chrome-extension://{extension_id}");
+        let worlds = self.connection.worlds(&self.session);
+        let is_ours = |world: Option<i64>| {
+            worlds.iter().any(|one| Some(one.id) == world && one.kind == "isolated" && one.origin == origin)
+        };
+        let mut scripts = Vec::new();
+        for script in self.connection.scripts(&self.session) {
+            if is_ours(script.world) || script.url.starts_with(&format!("{origin}/")) {
+                let source = self.call("Debugger.getScriptSource", json!({"scriptId": script.id}))?;
+                let source = source.get("scriptSource").and_then(Value::as_str).context("no source")?;
+                scripts.push(Script { url: script.url, bytes: source.len() });
+            }
+        }
+        Ok(scripts)
     }
 
     fn evaluate(&self, mut parameters: Value) -> Result<Value> {
