@@ -11,8 +11,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use serde_json::json;
-use ticketgate_access::config::Config;
-use ticketgate_access::decide::ticket::{bare, is_same_number, system_of};
+use ticketgate_access::config::{self, Config};
+use ticketgate_access::decide::ticket::{asked_number, is_same_number, system_of};
 use ticketgate_access::session::{Account, Session};
 use ticketgate_ledger::{Change, LedgerError, SessionFilter};
 use ticketgate_protocol::api::{EndCause, Notice, State};
@@ -147,7 +147,7 @@ impl Broker {
         if due > now {
             return Some(due);
         }
-        let asked = self.ask_about(&snapshot, id, &sessions, &mut watching.missed).await;
+        let asked = self.ask_about(&snapshot, settings, &sessions, &mut watching.missed).await;
         let pause = match asked {
             Ok(()) => {
                 watching.failures = 0;
@@ -211,26 +211,32 @@ impl Broker {
     async fn ask_about(
         self: &Arc<Self>,
         snapshot: &Snapshot,
-        id: &PsaId,
+        settings: &config::Psa,
         sessions: &[Session],
         missed: &mut BTreeMap<SessionId, u32>,
     ) -> Result<(), PsaError> {
+        let id = &settings.id;
         let Some(psa) = snapshot.psas.get(id) else {
             return Err(PsaError::Unreachable("it cannot be connected".into()));
         };
-        let numbers: BTreeSet<_> = sessions.iter().filter_map(number).collect();
-        let numbers: Vec<_> = numbers.into_iter().collect();
+        let mut of_ticket: BTreeMap<&str, Vec<&Session>> = BTreeMap::new();
+        for session in sessions {
+            let number = session.ticket.as_ref().map(|ticket| asked_number(settings, ticket));
+            of_ticket.entry(number.unwrap_or_default()).or_default().push(session);
+        }
+        let numbers: Vec<_> = of_ticket.keys().map(|number| (*number).to_owned()).collect();
         let told = in_time(psa.tickets(&numbers)).await?;
-        let (known, others): (Vec<_>, Vec<_>) =
-            numbers.iter().partition(|number| about(&told, number).is_some());
-        for number in known {
-            let told = about(&told, number).map_or(Told::Nothing, word);
-            self.follow(id, sessions, number, &told, missed).await;
+        let mut others = Vec::new();
+        for (number, sessions) in of_ticket {
+            match told.iter().find(|ticket| is_same_number(&ticket.number, number)) {
+                Some(ticket) => self.follow(id, &sessions, &word(ticket), missed).await,
+                None => others.push((number, sessions)),
+            }
         }
         // Asked about by themselves, since a list can be cut short; last, since each may take its time.
-        for number in others {
+        for (number, sessions) in others {
             let told = alone(psa.as_ref(), number).await;
-            self.follow(id, sessions, number, &told, missed).await;
+            self.follow(id, &sessions, &told, missed).await;
         }
         Ok(())
     }
@@ -239,12 +245,11 @@ impl Broker {
     async fn follow(
         self: &Arc<Self>,
         id: &PsaId,
-        sessions: &[Session],
-        number: &String,
+        sessions: &[&Session],
         told: &Told,
         missed: &mut BTreeMap<SessionId, u32>,
     ) {
-        for session in sessions.iter().filter(|session| self::number(session).as_ref() == Some(number)) {
+        for session in sessions {
             match told {
                 Told::Open => drop(missed.remove(&session.id)),
                 Told::Nothing => {}
@@ -303,14 +308,6 @@ impl Broker {
             }
         }
     }
-}
-
-fn number(session: &Session) -> Option<String> {
-    session.ticket.as_ref().map(|ticket| bare(&ticket.number).to_owned())
-}
-
-fn about<'t>(told: &'t [Ticket], number: &str) -> Option<&'t Ticket> {
-    told.iter().find(|ticket| is_same_number(&ticket.number, number))
 }
 
 fn word(ticket: &Ticket) -> Told {

@@ -8,6 +8,7 @@ mod model;
 mod names;
 mod notes;
 mod outages;
+mod padded;
 mod people;
 mod refusals;
 mod restarts;
@@ -134,13 +135,14 @@ impl World {
     }
 
     async fn wish(&self, policy: &str, key: &str, seconds: i64) -> Result<Session, Problem> {
-        self.wish_for("", policy, key, seconds).await
+        self.wish_for("", "4711", policy, key, seconds).await
     }
 
-    /// For a ticket that was seen in this system, or typed.
+    /// For the ticket of this number in this system; no system: typed.
     async fn wish_for(
         &self,
         system: &str,
+        number: &str,
         policy: &str,
         key: &str,
         seconds: i64,
@@ -152,7 +154,7 @@ impl World {
             reason: "#4711 Outlook crashes".into(),
             ticket: Some(ticketgate_protocol::ticket::Ticket {
                 system: system.into(),
-                number: "4711".into(),
+                number: number.into(),
                 ..Default::default()
             }),
         };

@@ -23,8 +23,8 @@ async fn a_closed_ticket_ends_its_session_while_another_system_hangs() {
     let (world, hanging) = two_systems("verified = \"always\", end_when_closed = true").await;
     world.run();
     tokio::spawn(Arc::clone(&world.broker).run_closing());
-    world.wish_for("syncro", "servers", "k1", 3600).await.unwrap();
-    let session = world.wish_for("request-tracker", "domain", "k2", 3600).await.unwrap();
+    world.wish_for("syncro", "4711", "servers", "k1", 3600).await.unwrap();
+    let session = world.wish_for("request-tracker", "4711", "domain", "k2", 3600).await.unwrap();
     hanging.held.send_replace(true);
     let asked = async |_: &World| !hanging.polled.lock().unwrap().is_empty();
     world.until("the hanging one to be asked", || world.clock.pass(10), asked).await;
@@ -40,9 +40,9 @@ async fn a_session_is_noted_while_another_system_hangs() {
     let (world, hanging) = two_systems("verified = false").await;
     tokio::spawn(Arc::clone(&world.broker).run_deliveries());
     hanging.held.send_replace(true);
-    world.wish_for("syncro", "servers", "k1", 3600).await.unwrap();
+    world.wish_for("syncro", "4711", "servers", "k1", 3600).await.unwrap();
     world.until("the hanging one to be asked", || {}, async |_| hanging.asked() == 1).await;
-    let session = world.wish_for("request-tracker", "domain", "k2", 3600).await.unwrap();
+    let session = world.wish_for("request-tracker", "4711", "domain", "k2", 3600).await.unwrap();
     let notes = |world: &World| world.psa.notes.lock().unwrap().len();
     world.until("its start to be noted", || {}, async |world| notes(world) == 1).await;
     world.end(&session, "k3").await;
