@@ -199,7 +199,7 @@ fn belongs(
     let problem = |detail: String| Problem::new(Code::TicketOfAnotherCustomer, detail);
     Err(match (found.as_slice(), said) {
         ([_], Some(said)) => problem(format!("Ticket {number} belongs to {said}, not to {}.", customer.name))
-            .remedy("Use a ticket of this customer, or a policy of the ticket's."),
+            .remedy("Use a ticket of this customer, or rights at the ticket's own customer."),
         (_, None) => problem(format!("{system} does not say which customer ticket {number} belongs to."))
             .remedy("Give the ticket its company or contact there, then try again."),
         ([], Some(said)) => {
