@@ -4,9 +4,10 @@
 
 use std::time::Duration;
 
+use anyhow::Context;
 use serde_json::json;
 use ticketgate_tests::patience::{LIMIT, until, wait_for};
-use ticketgate_tests::product::asking::new_key;
+use ticketgate_tests::product::asking::{new_key, wish};
 use ticketgate_tests::product::{Configuration, Product};
 use ticketgate_tests::rt::RequestTracker;
 use ticketgate_tests::samba::{Options, SambaAd};
@@ -138,6 +139,45 @@ fn the_technicians_browser_tells_of_the_last_minute_once_the_ticket_is_closed() 
     assert_eq!(cause("session.ticket_closed")["ticket_status"], "resolved");
     assert_eq!(cause("session.ended")["cause"], "ticket_closed");
     noted(rt, &id, &["start", "end"])?;
+    Ok(())
+}
+
+#[test]
+fn a_broker_that_is_killed_around_the_sending_of_a_note_leaves_it_in_the_ticket_once() -> Outcome {
+    let rt = RequestTracker::start()?;
+    let ad = SambaAd::start(Options::default())?;
+    let configuration = Configuration::standard(&ad).generous().with(&rt.section()?);
+    let mut product = Product::install(&configuration)?;
+    let mut moved = 0;
+    for (fault, is_sent) in [
+        ("ledger.note_sending:after", false),
+        // It is in the ticket, and nobody noted that.
+        ("ledger.note_sent:before", true),
+        ("ledger.note_sent:after", true),
+    ] {
+        product.start_broker_meeting(fault)?;
+        // The note is sent at once, and whoever sends it dies: perhaps before the answer.
+        let mut wish = wish("acme-domain-admin");
+        wish["ticket"] = json!({"system": "request-tracker", "number": "1", "url": rt.ticket_url(1)});
+        let _ = product.granted(&wish);
+        product.wait_for_broker_to_end()?;
+        product.start_broker()?;
+        let sessions = product.sessions()?;
+        let session = sessions.first().expect("it was durable before its note");
+        let id = session["id"].as_str().unwrap_or_default().to_owned();
+        assert_eq!(session["state"], "active", "{fault}: a note follows what is true");
+        assert_eq!(notes(&rt, &id)?, vec!["start"; usize::from(is_sent)], "{fault}");
+        // What is not known to be there is tried again after half a minute.
+        moved += 35;
+        product.move_clocks(moved.into(), moved)?;
+        product.cli_json(&["end", &id])?;
+        noted(&rt, &id, &["start", "end"]).with_context(|| fault)?;
+        moved += 35;
+        product.move_clocks(moved.into(), moved)?;
+        std::thread::sleep(Duration::from_secs(1));
+        assert_eq!(notes(&rt, &id)?, ["start", "end"], "{fault}: nothing comes after");
+        product.kill_broker()?;
+    }
     Ok(())
 }
 
