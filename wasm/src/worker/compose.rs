@@ -119,7 +119,10 @@ impl Worker {
         let policy = form.policy_in(overview);
         let request = form.request(overview);
         let ticket = form.page.as_ref().filter(|page| page.number == form.number.trim());
-        let number_shown = ticket.is_none();
+        let number_shown = ticket.is_none_or(|page| {
+            // What was guessed can be put right where it is said.
+            shown.is_some_and(|found| found.ticket.is_same_as(page) && !found.number_is_sure())
+        });
         let folded = !form.touched
             && form.caution.is_none()
             && match ticket {

@@ -62,7 +62,7 @@ pub fn check_of(
     let psa = system_of(config, ticket)?;
     let check = TicketCheck {
         psa: psa.id.clone(),
-        number: bare(&ticket.number).to_owned(),
+        number: asked_number(psa, ticket).to_owned(),
         rule: policy.ticket,
         customer: customer.id.clone(),
         technician: technician.clone(),
@@ -199,7 +199,7 @@ fn belongs(
     let problem = |detail: String| Problem::new(Code::TicketOfAnotherCustomer, detail);
     Err(match (found.as_slice(), said) {
         ([_], Some(said)) => problem(format!("Ticket {number} belongs to {said}, not to {}.", customer.name))
-            .remedy("Use a ticket of this customer, or a policy of the ticket's."),
+            .remedy("Use a ticket of this customer, or rights at the ticket's own customer."),
         (_, None) => problem(format!("{system} does not say which customer ticket {number} belongs to."))
             .remedy("Give the ticket its company or contact there, then try again."),
         ([], Some(said)) => {
@@ -248,9 +248,17 @@ pub fn is_same_number(one: &str, other: &str) -> bool {
     folded(bare(one)) == folded(bare(other))
 }
 
-/// A number without the sign that people write before it.
+/// A ticket's number as its system has it, whatever people write before it: a sign, and the zeros that some systems show.
 #[must_use]
-pub fn bare(number: &str) -> &str {
+pub fn asked_number<'t>(psa: &Psa, ticket: &'t Ticket) -> &'t str {
+    let number = bare(&ticket.number);
+    let plain = number.trim_start_matches('0');
+    let is_padded = psa.kind.pads_numbers() && !plain.is_empty() && plain.bytes().all(|b| b.is_ascii_digit());
+    if is_padded { plain } else { number }
+}
+
+/// A number without the sign that people write before it.
+fn bare(number: &str) -> &str {
     let bare = number.trim_start_matches('#').trim_start();
     if bare.is_empty() { number } else { bare }
 }

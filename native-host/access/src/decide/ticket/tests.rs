@@ -141,6 +141,25 @@ fn the_system_that_shows_the_ticket_is_asked() {
 }
 
 #[test]
+fn a_number_is_asked_for_without_the_zeros_that_its_system_shows_before_it() {
+    let of_kind = |kind| Psa { kind, ..configuration().psas[&"rt".parse().unwrap()].clone() };
+    for (kind, typed, asked) in [
+        (PsaKind::HaloPsa, "0001234", "1234"),
+        (PsaKind::HaloPsa, "#0001234", "1234"),
+        (PsaKind::HaloPsa, "1200", "1200"),
+        // Nothing that is a number, and so nothing of Halo's.
+        (PsaKind::HaloPsa, "000", "000"),
+        (PsaKind::HaloPsa, "00IN-7", "00IN-7"),
+        // Elsewhere zeros are part of it.
+        (PsaKind::RequestTracker, "0001234", "0001234"),
+        (PsaKind::ServiceNow, "0001234", "0001234"),
+    ] {
+        let ticket = Ticket { number: typed.into(), ..Ticket::default() };
+        assert_eq!(asked_number(&of_kind(kind), &ticket), asked, "{kind:?} {typed}");
+    }
+}
+
+#[test]
 fn only_a_policy_that_asks_has_something_asked() {
     let config = configuration();
     let policy = &config.policies[&"admin".parse().unwrap()];
