@@ -246,7 +246,9 @@ impl Page {
     /// # Errors
     /// It does not appear, or has no place on the screen.
     pub fn click(&self, role: &str, name: &str) -> Result<()> {
-        self.click_node(&self.wait_for_control(role, name)?)
+        // Found anew each time: a form that is drawn anew meanwhile has another node there.
+        let (x, y) = self.settled(&format!("a {role} \"{name}\""), || self.control(role, name))?;
+        self.click_at(x, y)
     }
 
     /// Clicks in the middle of a node, as a person does.
@@ -264,14 +266,21 @@ impl Page {
     /// # Errors
     /// It has no place on the screen.
     pub fn middle(&self, node: &Node) -> Result<(f64, f64)> {
+        self.settled(&format!("\"{}\"", node.name), || Ok(Some(node.clone())))
+    }
+
+    /// Where a node's middle is once it is twice in a row in the same place.
+    fn settled(&self, what: &str, find: impl Fn() -> Result<Option<Node>>) -> Result<(f64, f64)> {
         let mut before = None;
-        wait_for(&format!("a place on the screen for \"{}\"", node.name), LIMIT, || {
-            let _ = self.call("DOM.scrollIntoViewIfNeeded", json!({"backendNodeId": node.id}));
-            let now = self.call("DOM.getContentQuads", json!({"backendNodeId": node.id})).ok();
-            let now = now.and_then(|answer| nodes::middle_of_quad(&answer));
+        wait_for(&format!("a place on the screen for {what}"), LIMIT, || {
+            let now = find()?.and_then(|node| {
+                let _ = self.call("DOM.scrollIntoViewIfNeeded", json!({"backendNodeId": node.id}));
+                let quads = self.call("DOM.getContentQuads", json!({"backendNodeId": node.id})).ok()?;
+                Some((node.id, nodes::middle_of_quad(&quads)?))
+            });
             let settled = now.is_some() && now == before;
             before = now;
-            Ok(now.filter(|_| settled))
+            Ok(now.filter(|_| settled).map(|(_, middle)| middle))
         })
     }
 
