@@ -1,6 +1,7 @@
 //! The mechanism against a directory, a clock and a ledger that fail when told to.
 
 mod closing;
+mod lookups;
 mod lost;
 mod memberships;
 mod model;

@@ -602,7 +602,7 @@ impl Worker {
                 let result = read(result);
                 self.copied(&wanted.session, result, now);
             }
-            Method::Hello(_) | Method::Preview(_) | Method::Diagnose => {}
+            Method::Hello(_) | Method::Ticket(_) | Method::Preview(_) | Method::Diagnose => {}
         }
     }
 }
