@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use chrono::{DateTime, Utc};
-use ticketgate_protocol::api::{Customer, Overview, Policy};
+use ticketgate_protocol::api::{Customer, Overview, Policy, TicketTold};
 use ticketgate_protocol::ids::CustomerId;
 use ticketgate_protocol::problem::Code;
 use ticketgate_protocol::text::REASON_MAX;
@@ -13,6 +13,7 @@ use ticketgate_protocol::tree::ToTree;
 use super::customers::{self, Said};
 use super::form::{Chosen, Form, durations, policies_of};
 use super::job::{Failure, Job};
+use super::lookup::Answer;
 use super::pages::Found;
 use super::view::{
     Allow, Button, Card, Choice, FormView, JobView, Note, Report, TicketLine, Tone, Trouble, View,
@@ -131,6 +132,7 @@ impl Worker {
             (Some(_), None) => true,
             (None, _) => false,
         };
+        let told = form.answer.as_ref().and_then(Answer::told);
         let label = policy.map_or_else(
             || "Activate".to_owned(),
             |p| format!("Activate {} for {}", p.name, remaining::duration(form.duration_s)),
@@ -145,8 +147,9 @@ impl Worker {
             },
             ticket: ticket.map(ticket_line),
             said: ticket.and_then(|t| {
-                let said =
-                    joined(&mut [&t.customer, &t.contact].into_iter().filter_map(|f| f.as_deref()), " · ");
+                let source = told.map(|told| format!("from {}", told.system_name));
+                let parts = [&t.customer, &t.contact, &source];
+                let said = joined(&mut parts.into_iter().filter_map(|f| f.as_deref()), " · ");
                 (!said.is_empty()).then_some(said)
             }),
             caution: form
@@ -154,7 +157,8 @@ impl Worker {
                 .clone()
                 .or_else(|| {
                     let same = shown.filter(|found| ticket.is_some_and(|page| found.ticket.is_same_as(page)));
-                    same.and_then(Found::guess).map(str::to_owned)
+                    let is_told = told.is_some_and(|told| told.summary.is_some());
+                    same.and_then(|found| found.guess(is_told)).map(str::to_owned)
                 })
                 .map(|text| Note { tone: Tone::Amber, text }),
             use_page: shown.filter(|_| differs).map(|found| Button {
@@ -203,7 +207,12 @@ impl Worker {
         let is_guessed = shown.is_some_and(Found::customer_is_guessed);
         let company = form.page.as_ref().and_then(|t| t.customer.as_deref());
         match form.customer_by {
-            Chosen::Guess => amber("the only one, not named by the ticket: check".into()),
+            Chosen::Guess => amber(match &form.answer {
+                Some(Answer::NoWord(said)) if !said.is_empty() => {
+                    format!("the only one; {}: check", said.trim_end_matches('.'))
+                }
+                _ => "the only one, not named by the ticket: check".into(),
+            }),
             Chosen::Ticket if is_guessed => amber("guessed from the ticket: check".into()),
             Chosen::Ticket => Some(Note { tone: Tone::Good, text: "from the ticket".into() }),
             Chosen::Domain => {
@@ -221,6 +230,10 @@ impl Worker {
             Chosen::Before => {
                 let text = format!("as you chose for {}", quoted(company.unwrap_or_default()));
                 if is_guessed { amber(text + ": check") } else { Some(Note { tone: Tone::Calm, text }) }
+            }
+            Chosen::System => form.answer.as_ref().and_then(Answer::told).map(system_mark),
+            Chosen::Nobody if let Some(text) = form.answer.as_ref().and_then(|a| unsaid(a, company)) => {
+                amber(text)
             }
             Chosen::Nobody => match (self.said(form, overview), company) {
                 (Said::Several(_), Some(company)) => {
@@ -251,7 +264,12 @@ impl Worker {
         if !matches!(form.customer_by, Chosen::Nobody | Chosen::Person) {
             return Vec::new();
         }
-        let ids = customers::suggested(overview, &self.memory, ticket);
+        let mut ids = customers::suggested(overview, &self.memory, ticket);
+        for id in form.answer.as_ref().and_then(Answer::told).into_iter().flat_map(|told| &told.customers) {
+            if !ids.contains(id) {
+                ids.push(id.clone());
+            }
+        }
         let find = |id: &CustomerId| overview.customers.iter().find(|c| c.id == *id);
         ids.iter().filter_map(find).map(|c| customer_choice(form, c)).collect()
     }
@@ -412,6 +430,37 @@ fn policy_choices(form: &Form, overview: &Overview, customer: &CustomerId) -> Ve
         chosen: form.policy.as_ref() == Some(&p.id),
     };
     policies_of(overview, customer).into_iter().map(choice).collect()
+}
+
+/// The customer is the ticket system's word.
+fn system_mark(told: &TicketTold) -> Note {
+    let system = &told.system_name;
+    if told.open {
+        Note { tone: Tone::Good, text: format!("from {system}") }
+    } else {
+        Note { tone: Tone::Amber, text: format!("from {system}, where the ticket is closed: check") }
+    }
+}
+
+/// Why the ticket system's word chose no customer; nothing where it has no part in it.
+fn unsaid(answer: &Answer, company: Option<&str>) -> Option<String> {
+    let said = match (answer, company) {
+        (Answer::NotTheirs(said), _) => said.trim_end_matches('.').to_owned(),
+        // The page's own company says more.
+        (Answer::NoWord(said), None) if !said.is_empty() => said.trim_end_matches('.').to_owned(),
+        (Answer::NoWord(_), _) => return None,
+        (Answer::Told(told), Some(company)) if told.customers.len() > 1 => {
+            format!("{} may be one of several", quoted(company))
+        }
+        (Answer::Told(told), _) if told.customers.len() > 1 => {
+            format!("{} has it as one of several", told.system_name)
+        }
+        (Answer::Told(told), Some(_)) => {
+            format!("{} and the page name different customers", told.system_name)
+        }
+        (Answer::Told(_), None) => return None,
+    };
+    Some(format!("{said}: pick the customer"))
 }
 
 /// The most characters of a company's name in a mark.
