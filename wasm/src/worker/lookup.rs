@@ -1,5 +1,5 @@
 //! What the ticket system says of a ticket whose page does not say enough: the broker is asked once, before the click, and its
-//! answer remembered while a page shows the ticket, and some minutes more. It fills in, and never takes what the page or the
+//! answer remembered for some minutes, and as long as a page shows the ticket. It fills in, and never takes what the page or the
 //! person said; without one the person types as ever.
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -18,7 +18,7 @@ use super::memory::Memory;
 use super::pages::Found;
 use super::{Effect, Worker, hosts, link};
 
-/// How long an answer is kept that no page needs any more, in minutes.
+/// How old an answer gets whose ticket no page shows, in minutes.
 const KEPT_MIN: i64 = 10;
 /// The most answers that are kept. While pages show as many, nothing more is asked.
 const KEPT_MAX: usize = 64;
