@@ -19,6 +19,7 @@ mod input;
 mod job;
 mod link;
 mod lookup;
+mod marks;
 mod memory;
 mod pages;
 pub mod remaining;
