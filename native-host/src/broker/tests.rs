@@ -2,6 +2,7 @@
 
 mod closing;
 mod hanging;
+mod lookups;
 mod lost;
 mod memberships;
 mod model;

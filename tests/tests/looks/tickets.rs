@@ -6,6 +6,7 @@ use ticketgate_tests::chromium::{Key, Page};
 use ticketgate_tests::patience::{LIMIT, until};
 use ticketgate_tests::product::scripted::{overview, session};
 use ticketgate_tests::site::Served;
+use ticketgate_tests::world::workspace;
 use ticketgate_tests::{Outcome, Result};
 
 /// A Freshservice page of its older form, under a domain of one's own, whose number stands nowhere but in its address.
@@ -135,4 +136,49 @@ fn is_refused(popup: &Page) -> Result<()> {
         popup.press(Key::ENTER)?;
         Ok(false)
     })
+}
+
+#[test]
+fn what_a_ticket_system_says_of_a_ticket_is_clear_in_both_schemes_and_zoomed() -> Outcome {
+    let mut stage = Stage::open()?;
+    let mut known = overview(&json!([]));
+    known["ok"]["ticket_hosts"] = json!(["desk.example"]);
+    let told = |number: &str, open: bool| {
+        json!({"ok": {"system_name": "HaloPSA", "number": number, "customers": ["acme"], "summary": "Printer on fire",
+            "company": "Acme Corp", "status": "In Progress", "open": open}})
+    };
+    let unknown = "HaloPSA shows no ticket 3081 of a customer of yours.";
+    stage.host.answer("overview", known)?;
+    let html = std::fs::read_to_string(workspace().join("wasm/tests/fixtures/pages/halopsa.html"))?;
+    let url = stage.site.page_at("desk.example", "/tickets", Served::html(html));
+    for (number, name, answer, says) in [
+        ("3079", "popup-looked-up", told("3079", true), &["#3079 Printer on fire", "from HaloPSA"][..]),
+        (
+            "3080",
+            "popup-looked-up-closed",
+            told("3080", false),
+            &["from HaloPSA, where the ticket is closed: check"],
+        ),
+        (
+            "3081",
+            "popup-not-yours",
+            json!({"error": problem("ticket_unknown", 404, unknown, "")}),
+            &["HaloPSA shows no ticket 3081 of a customer of yours: pick the customer"],
+        ),
+        (
+            "3082",
+            "popup-no-word",
+            json!({"error": problem("ticket_system_down", 503, "HaloPSA cannot be reached.", "")}),
+            &["HaloPSA cannot be reached: pick the customer"],
+        ),
+    ] {
+        stage.host.answer("ticket", answer)?;
+        let page = stage.browser.page(&format!("{url}?area=1&id={number}"))?;
+        page.eval("go(location.href, 'x')")?;
+        let popup = stage.popup(stage.tab(&page)?)?;
+        stage.picture(&popup, name, says)?;
+        popup.close()?;
+    }
+    assert!(stage.wrong.is_empty(), "{}", stage.wrong.join("\n"));
+    Ok(())
 }

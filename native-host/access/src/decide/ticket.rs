@@ -179,6 +179,23 @@ pub fn customers_of<'c>(config: &'c Config, psa: &PsaId, told: &told::Ticket) ->
     by(&|customer| !by_id_alone(customer) && customer.domains.iter().any(|domain| domains.contains(domain)))
 }
 
+/// Whose ticket this can be, as far as this technician may hear of it: customers at which some policy can be offered, all of
+/// them. Nobody where the system's word fits no customer, or one of the others too.
+#[must_use]
+pub fn told_to(
+    config: &Config,
+    technician: &TechnicianId,
+    psa: &PsaId,
+    told: &told::Ticket,
+) -> Vec<CustomerId> {
+    let theirs = super::customers_for(config, technician);
+    let found = customers_of(config, psa, told);
+    if found.iter().any(|customer| !theirs.iter().any(|their| their.id == customer.id)) {
+        return Vec::new();
+    }
+    found.into_iter().map(|customer| customer.id.clone()).collect()
+}
+
 /// Refuses a ticket that is not this customer's, or not its alone.
 fn belongs(
     config: &Config,

@@ -287,6 +287,29 @@ prop_compose! {
     }
 }
 
+#[test]
+fn a_ticket_is_told_only_to_whoever_could_use_a_policy_at_each_customer_that_it_can_be_of() {
+    let psa: PsaId = "rt".parse().unwrap();
+    let told_to = |technician: &str, told: &told::Ticket| -> Vec<String> {
+        let technician = technician.parse().unwrap();
+        let found = told_to(configuration(), &technician, &psa, told);
+        found.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(told_to("tech1", &right()), ["acme"]);
+    assert_eq!(told_to("tech2", &right()), ["acme"]);
+    assert!(told_to("nobody", &right()).is_empty());
+    let nobodys = told::Ticket { company: None, ..right() };
+    assert!(told_to("tech1", &nobodys).is_empty());
+    assert!(told_to("tech1", &told::Ticket { company: company("", "Globex"), ..right() }).is_empty());
+    // Of a company that nobody knows, by addresses of both.
+    let holding =
+        Company { name: "Holding".into(), domains: vec!["acme.example".into()], ..Company::default() };
+    let shared =
+        told::Ticket { company: Some(holding), contact_email: Some("pat@globex.example".into()), ..right() };
+    assert_eq!(customers_of(configuration(), &psa, &shared).len(), 2);
+    assert!(told_to("tech1", &shared).is_empty());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
