@@ -187,7 +187,10 @@ impl Broker {
         }
         let problem = last.unwrap_or_else(|| {
             Problem::new(Code::DirectoryRefused, "The directory does not keep what is written to it.")
-                .remedy("Somebody or something else may be changing the account at the same time.")
+                .remedy(
+                    "Somebody or something else may be changing the account at the same time; if it stays, tell an \
+                     administrator: the broker's log names the steps that do not hold.",
+                )
         });
         Err(trouble(problem, &sent))
     }

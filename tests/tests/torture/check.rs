@@ -73,10 +73,9 @@ impl Scene<'_> {
             }
             ensure!(self.product.broker_runs()?, "the broker died");
             if started.elapsed() > LIMIT {
-                bail!(
-                    "it does not settle: {:?}",
-                    rows.iter().filter(|row| row.state != "ended").collect::<Vec<_>>()
-                );
+                let left: Vec<_> = rows.iter().filter(|row| row.state != "ended").collect();
+                let sides = self.both_sides(&left)?;
+                bail!("it does not settle: {left:?}\n{}", sides.join("\n"));
             }
             if looked.elapsed() > PATIENCE {
                 self.pass(pause)?;
@@ -85,6 +84,22 @@ impl Scene<'_> {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// What the directory says of the rights of these sessions, from either side: whom the group lists, and which groups the
+    /// account lists. A server whose database is damaged tells one thing here and another there.
+    fn both_sides(&mut self, sessions: &[&Session]) -> Result<Vec<String>> {
+        self.stage.look(|look, _| {
+            let mut said = Vec::new();
+            for session in sessions {
+                let account = look.account(&session.account)?;
+                said.push(format!("{} has {account:?}", session.account));
+                for right in &session.rights {
+                    said.push(format!("{right} has {:?}", look.members(right)?));
+                }
+            }
+            Ok(said)
+        })
     }
 
     fn directory_is_as_the_model(&mut self) -> Result<()> {
