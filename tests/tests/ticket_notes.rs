@@ -101,7 +101,6 @@ fn the_technicians_browser_tells_of_the_last_minute_once_the_ticket_is_closed() 
         ends_with_its_ticket(settings(ad), section, "10m").expect("it says so")
     })?;
     let rt = work.rt.as_ref().expect("a ticket system");
-    work.browser.keep_notices()?;
     work.click_in_page()?;
     let id = work.active_session()?;
     let password = work.copied()?;
@@ -181,10 +180,14 @@ fn a_broker_that_is_killed_around_the_sending_of_a_note_leaves_it_in_the_ticket_
     Ok(())
 }
 
-/// So much of the hour passes for the broker, and the browser hears of it from a popup that is opened.
+/// So much of the hour passes for the broker, and the browser hears of it: a worker that starts anew asks for the time.
 fn time_passes(work: &Workplace, seconds: u32) -> Result<()> {
     work.product.move_clocks(seconds.into(), seconds)?;
-    let popup = work.browser.open_popup()?;
+    work.browser.stop_worker()?;
+    let tab = work.browser.tab_of(&work.page)?;
+    work.browser.click_icon(work.browser.extension_id(), &tab)?;
+    let popup = work.browser.popup()?;
     work.badge_becomes(&work.browser, "ten minutes less", |badge| ["51m", "50m", "49m"].contains(&badge))?;
-    popup.close()
+    popup.close()?;
+    work.browser.keep_notices()
 }

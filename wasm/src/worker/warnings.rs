@@ -13,6 +13,8 @@ use super::shelf::Shelf;
 
 /// How long before the end a warning is due, in seconds, longest first.
 const WARN_AT_S: [i64; 2] = [300, 60];
+/// A warning so shortly before the next threshold counts for that one, too.
+const SOON_S: i64 = 5;
 /// An extension shorter than this is not worth a button, in seconds.
 pub(super) const EXTEND_MIN_S: i64 = 60;
 
@@ -126,8 +128,10 @@ impl Warnings {
             }
             if session.state == State::Active {
                 let due = WARN_AT_S.into_iter().filter(|at| left <= *at).min();
-                if let Some(at) = due.filter(|at| *at < said.warned_at && left > 0) {
-                    said.warned_at = at;
+                if due.is_some_and(|at| at < said.warned_at && left > 0) {
+                    // What is due in a moment would only say the same again.
+                    let soon = WARN_AT_S.into_iter().filter(|at| left <= *at + SOON_S).min();
+                    said.warned_at = soon.unwrap_or(said.warned_at);
                     said.buttons = Button::of(session, overview);
                     out.push(warning(session, left, &said.buttons));
                 }

@@ -148,6 +148,18 @@ fn that_a_ticket_was_closed_is_said_with_the_last_minute_and_without_a_button_to
 }
 
 #[test]
+fn a_last_minute_that_is_told_a_moment_before_it_begins_is_said_once() {
+    let mut play = Play::with(overview(&[session("s-1", 3600)]));
+    let closing = with(
+        session("s-1", 61),
+        json!({"version": 2, "end_cause": "ticket_closed", "ticket": {"number": "4711"}}),
+    );
+    play.frame(&json!({"event": "session", "data": closing}));
+    assert_eq!(notices(&play.effects).len(), 1);
+    assert_eq!(notices(&play.wait(2)), Vec::<String>::new());
+}
+
+#[test]
 fn a_forged_notification_id_does_nothing() {
     let mut play = Play::with(overview(&[session("s-1", 200)]));
     for id in ["", "warning", "warning ../x", "end-all acme", "warning s-2"] {
