@@ -79,6 +79,19 @@ async fn read(answer: &Value) -> Result<Ticket, PsaError> {
     connected(KIND, &server.url()).ticket(NUMBER).await
 }
 
+/// A ticket, its company, its contact and its owner, in the order in which they are asked for.
+fn whole_ticket() -> Vec<Played> {
+    vec![
+        items(&[ticket(NUMBER)]),
+        item(&json!({ "id": 19, "companyName": "Acme Corp", "isActive": true })),
+        item(&json!({ "id": 7, "emailAddress": "carol@acme.example" })),
+        item(&json!({
+            "id": 29682885, "userName": "tech1", "email": "terry@msp.example",
+            "firstName": "Terry", "lastName": "Tech",
+        })),
+    ]
+}
+
 #[tokio::test]
 async fn a_ticket_is_read_by_its_number_with_the_names_behind_its_ids() {
     let expected = Ticket {
@@ -93,16 +106,7 @@ async fn a_ticket_is_read_by_its_number_with_the_names_behind_its_ids() {
         changed_at: when(Some("2026-01-02T03:04:05Z")),
     };
     for path in ["/ATServicesRest", "/ATServicesRest/V1.0"] {
-        let script = vec![
-            items(&[ticket(NUMBER)]),
-            item(&json!({ "id": 19, "companyName": "Acme Corp", "isActive": true })),
-            item(&json!({ "id": 7, "emailAddress": "carol@acme.example" })),
-            item(&json!({
-                "id": 29682885, "userName": "tech1", "email": "terry@msp.example",
-                "firstName": "Terry", "lastName": "Tech",
-            })),
-        ];
-        let server = Desk::answers_beside(always(), script);
+        let server = Desk::answers_beside(always(), whole_ticket());
         let psa = connected(KIND, &format!("{}{path}", server.url()));
         assert_eq!(psa.ticket(NUMBER).await, Ok(expected.clone()));
         let heard = server.heard_beside(FIELDS);

@@ -66,15 +66,9 @@ async fn what_is_asked_and_answered_is_as_the_vendor_describes_it() {
     for field in ["companyID", "contactID", "assignedResourceID"] {
         bare[field] = Value::Null;
     }
-    let script = vec![
-        // ticket
-        items(&[ticket(NUMBER)]),
-        item(&json!({ "id": 19, "companyName": "Acme Corp", "isActive": true })),
-        item(&json!({ "id": 7, "emailAddress": "carol@acme.example" })),
-        item(&json!({
-            "id": 29682885, "userName": "tech1", "email": "terry@msp.example",
-            "firstName": "Terry", "lastName": "Tech",
-        })),
+    // ticket
+    let mut script = whole_ticket();
+    script.extend([
         // tickets
         items(&[ticket("T1"), bare]),
         // add_note, twice
@@ -86,7 +80,7 @@ async fn what_is_asked_and_answered_is_as_the_vendor_describes_it() {
         items(&[json!({ "id": 19, "companyName": "Acme Corp" })]),
         // check
         items(&[]),
-    ];
+    ]);
     let desk = Desk::answers_beside(always(), script);
     let prism = Prism::start(&description(), &desk.url()).unwrap();
     let psa = connected(KIND, &prism.url());
