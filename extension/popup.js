@@ -34,10 +34,6 @@ function connect(next = chrome.runtime.connect({ name: "popup" })) {
   // The worker was stopped or replaced while the popup is open: it starts again with the new connection.
   port.onDisconnect.addListener(() => setTimeout(connect, 250));
 }
-if (begun.gone) connect();
-else connect(begun.port);
-if (begun.view) draw(/** @type {View} */ (begun.view));
-
 /** @param {import("./view.js").Intent} intent */
 function send(intent) {
   try {
@@ -402,3 +398,8 @@ function reportCard(report) {
     ),
   );
 }
+
+// Last, when every name above has its value: a view may have come before this file was read.
+if (begun.gone) connect();
+else connect(begun.port);
+if (begun.view) draw(/** @type {View} */ (begun.view));
