@@ -117,7 +117,9 @@ function jobCard(job) {
     h("p", { class: works ? "sub" : "" }, words(job.text)),
     stepList(job.steps),
     (job.retry || job.dismiss) &&
-      h("div", { class: "row" }, intentButton(job.retry, "first"), intentButton(job.dismiss)),
+      (job.change_first
+        ? h("div", { class: "row" }, intentButton(job.dismiss, "first"), intentButton(job.retry))
+        : h("div", { class: "row" }, intentButton(job.retry, "first"), intentButton(job.dismiss))),
   );
 }
 
