@@ -18,10 +18,10 @@ pub fn all() -> Result<BTreeSet<String>> {
     Ok(names)
 }
 
-/// Whether something is changed there: all but the directory's looks.
+/// Whether something of a session is changed there: all but the directory's looks, and its rehearsals.
 #[must_use]
 pub fn is_write(point: &str) -> bool {
-    !["directory.observe", "directory.list", "directory.check"].contains(&point)
+    !["directory.observe", "directory.list", "directory.check", "directory.rehearse"].contains(&point)
 }
 
 fn names_below(folder: &Path, names: &mut BTreeSet<String>) -> Result<()> {

@@ -29,7 +29,7 @@ fn a_request_that_nobody_understands_is_refused_with_a_remedy_and_recorded() -> 
         ("/v1/sessions/s-1/end", None, json!({}), 400, "malformed_request", "Idempotency-Key"),
         ("/v1/sessions/No Such/end", Some(&key), json!({}), 404, "unknown_session", "session id"),
         ("/v1/end-all", Some(&key), json!({}), 400, "malformed_request", "whose"),
-        ("/v1/check", Some(&key), json!({}), 404, "unknown_method", "no such route"),
+        ("/v1/audit", Some(&key), json!({}), 404, "unknown_method", "no such route"),
         ("/v2/sessions", Some(&key), json!({}), 404, "unknown_method", "no such route"),
     ] {
         let before = at_the_door(&product)?.len();

@@ -228,6 +228,7 @@ fn a_stranger_at_the_socket_for_everyone_is_known_by_the_kernel_and_gets_nothing
         ("GET", "/v1/audit/export"),
         ("GET", "/v1/audit/verify"),
         ("GET", "/v1/check"),
+        ("POST", "/v1/check"),
         ("GET", "/v1/events"),
         ("POST", "/v1/sweep"),
         ("POST", "/v1/end-all"),

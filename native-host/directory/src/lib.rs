@@ -55,9 +55,7 @@ pub trait Directory: Send + Sync {
 
     /// Does what sessions do, except opening, to an account of its own that is deleted at once, where only doing it tells whether
     /// it may be done. Never fails: what is wrong is a finding.
-    async fn rehearse(&self) -> Vec<Finding> {
-        Vec::new()
-    }
+    async fn rehearse(&self) -> Vec<Finding>;
 
     /// What the directory ends by itself when no broker runs, and what an end does not stop: two plain sentences.
     fn promises(&self, mode: ticketgate_protocol::api::Mode) -> Promises;

@@ -153,6 +153,10 @@ impl Directory for Stub {
         Vec::new()
     }
 
+    async fn rehearse(&self) -> Vec<Finding> {
+        Vec::new()
+    }
+
     fn promises(&self, _mode: Mode) -> Promises {
         Promises {
             guarantee: "The directory disables the account.".into(),

@@ -27,8 +27,8 @@ pub(super) enum Fault {
 /// Stands for every point that changes something.
 const WRITE: &str = "write";
 
-/// Points that change nothing.
-const LOOKS: [&str; 3] = ["directory.observe", "directory.list", "directory.check"];
+/// Points that change nothing of a session.
+const LOOKS: [&str; 4] = ["directory.observe", "directory.list", "directory.check", "directory.rehearse"];
 
 /// One fault at one passage of one point.
 #[derive(Debug, PartialEq, Eq)]

@@ -133,6 +133,11 @@ impl Directory for Pointed<dyn Directory> {
         pass("directory.check", check).await.unwrap_or_else(|error| vec![not_checked(&error)])
     }
 
+    async fn rehearse(&self) -> Vec<Finding> {
+        let rehearsal = async { Ok::<_, DirectoryError>(self.0.rehearse().await) };
+        pass("directory.rehearse", rehearsal).await.unwrap_or_else(|error| vec![not_checked(&error)])
+    }
+
     fn promises(&self, mode: Mode) -> Promises {
         self.0.promises(mode)
     }

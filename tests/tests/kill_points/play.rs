@@ -242,7 +242,7 @@ impl<'a> Play<'a> {
             Story::Extension | Story::Outage => (of_session("extend")?, json!({"by_s": LONGER_BY.as_secs()})),
             Story::End | Story::EndOfOne => (of_session("end")?, json!({})),
             Story::Meddling | Story::SetBack => ("/v1/sweep".to_owned(), Value::Null),
-            Story::Check => return self.product.api("GET", "/v1/check", None, &Value::Null),
+            Story::Check => return self.product.api("POST", "/v1/check", None, &Value::Null),
             Story::Expiry | Story::Restart => bail!("nobody asks for it"),
         };
         self.product.api("POST", &path, Some(&self.key), &body)

@@ -226,6 +226,10 @@ impl Directory for Model {
         Vec::new()
     }
 
+    async fn rehearse(&self) -> Vec<Finding> {
+        Vec::new()
+    }
+
     fn promises(&self, _: Mode) -> Promises {
         Promises { guarantee: "It ends by itself.".into(), limits: "Open connections live on.".into() }
     }
