@@ -57,6 +57,12 @@ pub trait Directory: Send + Sync {
     /// What the directory ends by itself when no broker runs, and what an end does not stop: two plain sentences.
     fn promises(&self, mode: ticketgate_protocol::api::Mode) -> Promises;
 
+    /// Whether a session's account has a password of its own that people log on with. Where it has none, [`Directory::apply`]
+    /// opens an account without.
+    fn has_passwords(&self) -> bool {
+        true
+    }
+
     /// The short name of a right, for people (`Domain Admins`).
     fn right_name(&self, right: &Right) -> String;
 
