@@ -355,7 +355,7 @@ function reasonField(form) {
       maxlength: String(form.reason_max),
       serial: form.serial,
       value: form.reason,
-      oninput: (/** @type {any} */ event) => send({ edit_reason: { text: event.target.value } }),
+      oninput: (/** @type {any} */ event) => send({ edit_reason: { text: event.target.value, serial: form.serial } }),
       onkeydown: submitByEnter,
     }),
   );

@@ -14,7 +14,7 @@ use ticketgate::broker::http::{Body, Key};
 use ticketgate::relay::fuzzing::{Frame, parse};
 use ticketgate_access::config::{self, Config};
 use ticketgate_access::decide::{DecisionFacts, decide};
-use ticketgate_protocol::api::{Activate, EndAll, Extend, PasswordWanted};
+use ticketgate_protocol::api::{Activate, EndAll, Extend, PasswordWanted, TicketQuestion};
 use ticketgate_protocol::ids::{IdempotencyKey, TechnicianId};
 use ticketgate_protocol::native::Method;
 use ticketgate_protocol::problem::Problem;
@@ -28,6 +28,7 @@ pub(crate) fn run(data: &[u8]) {
     body::<Extend>(data);
     body::<EndAll>(data);
     body::<PasswordWanted>(data);
+    body::<TicketQuestion>(data);
     if let Some(wish) = body::<Activate>(data) {
         decided(&wish);
     }
@@ -39,6 +40,7 @@ pub(crate) fn run(data: &[u8]) {
             assert_eq!(sent_on(wish).as_ref(), Some(wish));
             decided(wish);
         }
+        Method::Ticket(question) => assert_eq!(sent_on(question).as_ref(), Some(question)),
         Method::Extend(wish) => {
             let wish = Extend { by_s: wish.by_s };
             assert_eq!(sent_on(&wish), Some(wish));

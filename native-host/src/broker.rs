@@ -19,6 +19,7 @@ mod extension;
 mod failures;
 pub mod http;
 mod listen;
+mod lookup;
 mod lost;
 mod notes;
 mod on_record;
@@ -93,6 +94,8 @@ pub struct Broker {
     floods: Mutex<BTreeMap<String, DateTime<Utc>>>,
     /// When ticket systems were asked for each technician, in the last minute.
     asks: Mutex<BTreeMap<TechnicianId, VecDeque<DateTime<Utc>>>>,
+    /// When each technician looked tickets up, in the last hour.
+    lookups: Mutex<BTreeMap<TechnicianId, VecDeque<DateTime<Utc>>>>,
     /// What is to be said while a ledger before this one is not read.
     unread: Mutex<Option<Notice>>,
 }
@@ -120,6 +123,7 @@ impl Broker {
             clock_was: Mutex::default(),
             floods: Mutex::default(),
             asks: Mutex::default(),
+            lookups: Mutex::default(),
             unread: Mutex::default(),
         })
     }

@@ -15,7 +15,7 @@ use chrono::{DateTime, Utc};
 use hyper::Method;
 use ticketgate_protocol::api::{
     Activate, AuditRecord, AuditVerdict, BrokerInfo, EndAll, Extend, Finding, Overview, PasswordWanted,
-    Preview, Session,
+    Preview, Session, TicketQuestion, TicketTold,
 };
 use ticketgate_protocol::ids::{CustomerId, IdempotencyKey, SessionId, TechnicianId};
 use ticketgate_protocol::problem::Problem;
@@ -119,6 +119,14 @@ impl Client {
     /// As [`Client::broker`].
     pub async fn overview(&self) -> Result<Overview, Problem> {
         self.get("/v1/overview").await
+    }
+
+    /// `POST /v1/ticket`.
+    ///
+    /// # Errors
+    /// As [`Client::broker`].
+    pub async fn ticket(&self, question: &TicketQuestion) -> Result<TicketTold, Problem> {
+        self.post("/v1/ticket", Some(question), None).await
     }
 
     /// `POST /v1/preview`.

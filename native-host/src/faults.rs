@@ -14,6 +14,9 @@
 //! ledger or directory, whatever its name. `TICKETGATE_POINTS=FILE` notes every passage there, a line each, so that a test can
 //! go through all of them. `TICKETGATE_CLOCK=FILE` moves the broker's clocks by the two numbers of seconds in FILE, while it
 //! runs: the wall clock's, and those that the machine seems to have slept. Without the feature nothing of this is built in.
+//!
+//! Calls to ticket systems have no points of their own: all but one change nothing, and that one, which adds a note, stands
+//! between `ledger.note_sending` and `ledger.note_sent`.
 
 use std::io;
 use std::sync::Arc;

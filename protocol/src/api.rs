@@ -130,6 +130,46 @@ pub struct Overview {
     /// The administrator's recognition rules: a JSON text each, as `docs/rules.md` describes it, checked. At most 64.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<String>,
+    /// The hosts, in lower case, about whose tickets the broker can be asked ([`TicketQuestion`]).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ticket_hosts: Vec<String>,
+}
+
+/// `POST /v1/ticket`: what does the ticket system say of this ticket? For pages that do not say enough themselves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromJson, ToTree)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct TicketQuestion {
+    /// The PSA's rule id, as in [`Ticket::system`].
+    pub system: String,
+    /// The number as people say it.
+    pub number: String,
+    /// Where the ticket can be seen: the ticket system that shows this page is asked.
+    pub url: String,
+}
+
+/// `POST /v1/ticket` answers this, and only of a ticket of customers at which the technician may use some policy. Texts are
+/// lines of at most [`crate::text::FIELD_MAX`] characters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromJson, ToTree)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct TicketTold {
+    /// The ticket system's name on screens (`HaloPSA`).
+    pub system_name: String,
+    /// The ticket's number: the one that was asked about.
+    pub number: String,
+    /// Whose it is: one customer, or several that cannot be told apart. Never none.
+    pub customers: Vec<CustomerId>,
+    /// One line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+    /// The customer as the ticket system writes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub company: Option<String>,
+    /// The ticket system's own word for its state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// Whether that means open.
+    pub open: bool,
 }
 
 /// A customer, as offered to a technician.

@@ -38,6 +38,8 @@ pub enum Method {
     Hello(Hello),
     /// Answer: [`api::Overview`].
     Overview,
+    /// Answer: [`api::TicketTold`].
+    Ticket(api::TicketQuestion),
     /// Answer: [`api::Preview`].
     Preview(api::Activate),
     /// Answer: [`Activated`].
@@ -65,6 +67,7 @@ impl Method {
         match self {
             Self::Hello(_) => "hello",
             Self::Overview => "overview",
+            Self::Ticket(_) => "ticket",
             Self::Preview(_) => "preview",
             Self::Activate(_) => "activate",
             Self::Extend(_) => "extend",
@@ -76,7 +79,7 @@ impl Method {
 
     /// Every method's name, for telling an unknown method from a malformed one.
     pub const NAMES: &'static [&'static str] =
-        &["hello", "overview", "preview", "activate", "extend", "end", "copy_password", "diagnose"];
+        &["hello", "overview", "ticket", "preview", "activate", "extend", "end", "copy_password", "diagnose"];
 }
 
 /// Parameters of `hello`.

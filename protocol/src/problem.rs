@@ -145,6 +145,10 @@ codes! {
     TicketNotYours = "ticket_not_yours", 403;
     /// The policy needs a ticket that its system vouches for, and the system gave no word that could be used.
     TicketUnverified = "ticket_unverified", 503;
+    /// There is no such ticket at any customer of this technician's, or no ticket system that could be asked.
+    TicketUnknown = "ticket_unknown", 404;
+    /// The ticket system gave no word of the ticket that could be used.
+    TicketSystemDown = "ticket_system_down", 503;
 }
 
 /// A refusal or failure. `detail` says what is the matter, `remedy` what the person can do.

@@ -12,11 +12,13 @@
 //! - [`rt`]: Request Tracker with tickets of three customers; [`site`]: pages of our own; [`http`]: asking either.
 //! - [`chromium`]: the browser, driven over its DevTools protocol; [`xvfb`]: a display with a clipboard.
 //! - [`keyring`]: a desktop's key store.
+//! - [`prism`]: a proxy that holds a client, and the server that a test plays, to a vendor's API description; [`description`]: such a one, cut to size.
 //! - [`product`]: the program under test, with its configuration.
 //! - [`secrets`]: looking for a secret where it must not be; [`processes`]: other processes, their memory and sockets.
 //! - [`workplace`]: all of that at once, with a ticket open.
 
 pub mod chromium;
+pub mod description;
 pub mod disk;
 pub mod forger;
 pub mod http;
@@ -27,6 +29,7 @@ pub mod leash;
 pub mod outcome;
 pub mod patience;
 pub mod points;
+pub mod prism;
 pub mod processes;
 pub mod product;
 pub mod proxy;

@@ -75,6 +75,16 @@ impl Workplace {
         Self::start(settings, Some(rt), Site::start()?, url)
     }
 
+    /// The same with other settings, which get the ticket system as a broker is told of it ([`RequestTracker::section`]).
+    ///
+    /// # Errors
+    /// Something does not start.
+    pub fn open_with(settings: impl FnOnce(&SambaAd, &str) -> Configuration) -> Result<Self> {
+        let rt = RequestTracker::start()?;
+        let (url, section) = (rt.ticket_url(1), rt.section()?);
+        Self::start(|ad| settings(ad, &section), Some(rt), Site::start()?, url)
+    }
+
     /// With [`settings`], on a page saved from Request Tracker.
     ///
     /// # Errors

@@ -160,6 +160,11 @@ fn somebody_who_is_no_technician_gets_nothing_and_is_told_nothing() -> Outcome {
     for (method, path, body) in [
         ("POST", "/v1/sessions", wish("acme-server-admin")),
         ("POST", "/v1/preview", wish("acme-server-admin")),
+        (
+            "POST",
+            "/v1/ticket",
+            json!({"system": "halopsa", "number": "1", "url": "https://acme.halopsa.com/1"}),
+        ),
         ("GET", "/v1/overview", Value::Null),
     ] {
         let answer = product.api(method, path, Some("a-key-of-a-stranger"), &body)?;

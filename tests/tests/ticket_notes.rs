@@ -4,12 +4,14 @@
 
 use std::time::Duration;
 
+use anyhow::Context;
 use serde_json::json;
-use ticketgate_tests::patience::{LIMIT, until};
-use ticketgate_tests::product::asking::new_key;
+use ticketgate_tests::patience::{LIMIT, until, wait_for};
+use ticketgate_tests::product::asking::{new_key, wish};
 use ticketgate_tests::product::{Configuration, Product};
 use ticketgate_tests::rt::RequestTracker;
 use ticketgate_tests::samba::{Options, SambaAd};
+use ticketgate_tests::workplace::{Workplace, about_an_hour, settings};
 use ticketgate_tests::{Outcome, Result};
 
 /// The notes that a ticket has, as the beginnings of their marks' last words, in their order.
@@ -30,13 +32,7 @@ fn noted(rt: &RequestTracker, id: &str, wanted: &[&str]) -> Result<()> {
 fn a_session_is_noted_in_its_ticket_and_ends_with_it() -> Outcome {
     let rt = RequestTracker::start()?;
     let ad = SambaAd::start(Options::default())?;
-    let configuration = Configuration::standard(&ad)
-        .generous()
-        .with(&format!("{}poll = \"30s\"\n", rt.section()?))
-        .replace(
-            "ticket = { required = true }",
-            "ticket = { required = true, verified = \"always\", end_when_closed = true }",
-        )?
+    let configuration = ends_with_its_ticket(Configuration::standard(&ad).generous(), &rt.section()?, "30s")?
         .replace("login =", "psa = { rt = \"root\" }\nlogin =")?;
     let mut product = Product::start(&configuration)?;
     let url = rt.ticket_url(1);
@@ -89,4 +85,106 @@ fn a_session_is_noted_in_its_ticket_and_ends_with_it() -> Outcome {
     assert_eq!(actions.iter().filter(|action| *action == "session.ticket_closed").count(), 1, "{actions:?}");
     assert_eq!(product.cli_json(&["audit", "verify"])?["whole"], json!(true));
     Ok(())
+}
+
+/// With `end_when_closed`, and a look at the tickets of live sessions so often.
+fn ends_with_its_ticket(configuration: Configuration, section: &str, poll: &str) -> Result<Configuration> {
+    configuration.with(&format!("{section}poll = \"{poll}\"\n")).replace(
+        "ticket = { required = true }",
+        "ticket = { required = true, verified = \"always\", end_when_closed = true }",
+    )
+}
+
+#[test]
+fn the_technicians_browser_tells_of_the_last_minute_once_the_ticket_is_closed() -> Outcome {
+    let work = Workplace::open_with(|ad, section| {
+        ends_with_its_ticket(settings(ad), section, "10m").expect("it says so")
+    })?;
+    let rt = work.rt.as_ref().expect("a ticket system");
+    work.browser.keep_notices()?;
+    work.click_in_page()?;
+    let id = work.active_session()?;
+    let password = work.copied()?;
+    work.badge_becomes(&work.browser, "an hour", about_an_hour)?;
+    let (warning, end) = (format!("warning {id}"), format!("end {id}"));
+
+    // The next look is in some seconds: long enough for the browser to learn of the moved clock, which is its own elsewhere.
+    rt.change(1, &json!({"Status": "resolved"}))?;
+    time_passes(&work, 585)?;
+    let told = wait_for("the notice", LIMIT, || Ok(work.browser.notices(&warning)?.into_iter().next()))?;
+    assert_eq!(told["title"], "Acme Corp · Domain Admin: 1 min left", "{told}");
+    assert_eq!(told["message"], "Ticket #1 was closed: this session ends in 1 min.", "{told}");
+    assert_eq!(told["buttons"], json!([{"title": "End now"}]), "nothing to extend: {told}");
+    assert!(work.browser.notifications()?.contains(&warning), "it stays until the person reacts");
+    let session = work.product.session(&id)?;
+    assert_eq!((&session["state"], &session["end_cause"]), (&json!("active"), &json!("ticket_closed")));
+    assert!(work.ad.bind("jit-tech1", &password)?.accepted(), "the last minute is there to be used");
+    work.badge_becomes(&work.browser, "seconds", |badge| badge.ends_with('s'))?;
+
+    work.product.move_clocks(585 + 60, 585 + 60)?;
+    work.product.session_becomes(&id, "ended")?;
+    let over = wait_for("the end", LIMIT, || Ok(work.browser.notices(&end)?.into_iter().next()))?;
+    assert_eq!(over["title"], "Acme Corp · Domain Admin ended", "{over}");
+    assert_eq!(over["message"], "Its ticket was closed. The rights are taken away.", "{over}");
+    assert!(!work.browser.notifications()?.contains(&warning));
+    assert_eq!(work.browser.notices(&warning)?.len(), 1, "said once");
+    work.badge_becomes(&work.browser, "nothing", str::is_empty)?;
+    assert!(!work.ad.bind("jit-tech1", &password)?.accepted() && work.ad.open_accounts()?.is_empty());
+    let records = work.product.audit()?;
+    let cause = |action: &str| {
+        let found =
+            records.iter().find(|one| one["action"] == action && one["details"]["session"] == json!(id));
+        found.map(|record| record["details"].clone()).unwrap_or_default()
+    };
+    assert_eq!(cause("session.ticket_closed")["ticket_status"], "resolved");
+    assert_eq!(cause("session.ended")["cause"], "ticket_closed");
+    noted(rt, &id, &["start", "end"])?;
+    Ok(())
+}
+
+#[test]
+fn a_broker_that_is_killed_around_the_sending_of_a_note_leaves_it_in_the_ticket_once() -> Outcome {
+    let rt = RequestTracker::start()?;
+    let ad = SambaAd::start(Options::default())?;
+    let configuration = Configuration::standard(&ad).generous().with(&rt.section()?);
+    let mut product = Product::install(&configuration)?;
+    let mut moved = 0;
+    for (fault, is_sent) in [
+        ("ledger.note_sending:after", false),
+        // It is in the ticket, and nobody noted that.
+        ("ledger.note_sent:before", true),
+        ("ledger.note_sent:after", true),
+    ] {
+        product.start_broker_meeting(fault)?;
+        // The note is sent at once, and whoever sends it dies: perhaps before the answer.
+        let mut wish = wish("acme-domain-admin");
+        wish["ticket"] = json!({"system": "request-tracker", "number": "1", "url": rt.ticket_url(1)});
+        let _ = product.granted(&wish);
+        product.wait_for_broker_to_end()?;
+        product.start_broker()?;
+        let sessions = product.sessions()?;
+        let session = sessions.first().expect("it was durable before its note");
+        let id = session["id"].as_str().unwrap_or_default().to_owned();
+        assert_eq!(session["state"], "active", "{fault}: a note follows what is true");
+        assert_eq!(notes(&rt, &id)?, vec!["start"; usize::from(is_sent)], "{fault}");
+        // What is not known to be there is tried again after half a minute.
+        moved += 35;
+        product.move_clocks(moved.into(), moved)?;
+        product.cli_json(&["end", &id])?;
+        noted(&rt, &id, &["start", "end"]).with_context(|| fault)?;
+        moved += 35;
+        product.move_clocks(moved.into(), moved)?;
+        std::thread::sleep(Duration::from_secs(1));
+        assert_eq!(notes(&rt, &id)?, ["start", "end"], "{fault}: nothing comes after");
+        product.kill_broker()?;
+    }
+    Ok(())
+}
+
+/// So much of the hour passes for the broker, and the browser hears of it from a popup that is opened.
+fn time_passes(work: &Workplace, seconds: u32) -> Result<()> {
+    work.product.move_clocks(seconds.into(), seconds)?;
+    let popup = work.browser.open_popup()?;
+    work.badge_becomes(&work.browser, "ten minutes less", |badge| ["51m", "50m", "49m"].contains(&badge))?;
+    popup.close()
 }

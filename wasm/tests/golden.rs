@@ -8,7 +8,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use serde_json::Value;
-use ticketgate_protocol::api::{Event, Overview, Preview, Session};
+use ticketgate_protocol::api::{Event, Overview, Preview, Session, TicketTold};
 use ticketgate_protocol::native::{Activated, Clipboard, Diagnosis, Frame, Method, Request, Welcome};
 use ticketgate_protocol::tree::{FromJson, ToTree};
 
@@ -49,6 +49,7 @@ fn answer(method: &str, name: &str, ok: &Value) -> Value {
     match method {
         "hello" => again::<Welcome>(name, ok),
         "overview" => again::<Overview>(name, ok),
+        "ticket" => again::<TicketTold>(name, ok),
         "preview" => by_serde::<Preview>(name, ok),
         "activate" => again::<Activated>(name, ok),
         "extend" | "end" => again::<Session>(name, ok),

@@ -114,7 +114,7 @@ const BENCHES: [Bench; 10] = [
     },
     Bench {
         name: "browser",
-        what: "the extension in Chromium: its scripts in a page, a worker's wake, the popup, a click to the active badge",
+        what: "the extension in Chromium: bytes and time of its scripts in a page, a worker's wake, the popup, a click to the active badge",
         how: How::Example { example: "measure_browser", needs: Needs::Browser },
     },
     Bench {

@@ -1,7 +1,9 @@
 //! `cargo xtask setup`: finds what is missing on this machine and installs only that. What is needed and why stands in
-//! `setup/needs.rs`, how Debian installs it in `setup/apt.rs`, the JavaScript type checker in `setup/npm.rs`.
+//! `setup/needs.rs`, how Debian installs it in `setup/apt.rs`, tools written in JavaScript in `setup/npm.rs`, vendors' API descriptions in
+//! `setup/descriptions.rs`.
 
 mod apt;
+mod descriptions;
 mod needs;
 pub(crate) mod npm;
 
@@ -85,12 +87,14 @@ pub(crate) fn ensure(tree: &Tree, steps: &mut Steps, purpose: Purpose) -> Result
     components(tree, steps, purpose)?;
     if purpose.covers(Purpose::Test) {
         npm::ensure(tree, steps)?;
+        descriptions::ensure(tree, steps)?;
     }
     Ok(())
 }
 
 fn npm_missing(tree: &Tree, purpose: Purpose) -> bool {
-    purpose.covers(Purpose::Test) && !npm::is_current(tree).unwrap_or(false)
+    purpose.covers(Purpose::Test)
+        && !(npm::is_current(tree).unwrap_or(false) && descriptions::is_current(tree))
 }
 
 fn all_missing(purpose: Purpose, installed: &apt::Installed) -> Vec<&'static str> {

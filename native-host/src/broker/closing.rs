@@ -8,15 +8,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use serde_json::json;
-use ticketgate_access::config::Config;
-use ticketgate_access::decide::ticket::{bare, is_same_number, system_of};
+use ticketgate_access::config::{self, Config};
+use ticketgate_access::decide::ticket::{asked_number, is_same_number, system_of};
 use ticketgate_access::session::{Account, Session};
 use ticketgate_ledger::{Change, LedgerError, SessionFilter};
 use ticketgate_protocol::api::{EndCause, Notice, State};
 use ticketgate_protocol::ids::{PsaId, SessionId};
 use ticketgate_psa::{Psa, PsaError, Ticket};
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::converge::UNRECORDED_PAUSE;
@@ -41,7 +43,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// Whom to wake, and what everybody should know.
 #[derive(Default)]
 pub(super) struct Closing {
-    changed: Notify,
+    changed: watch::Sender<()>,
     /// Systems that do not say whether tickets are closed, and why.
     silent: Mutex<BTreeMap<PsaId, String>>,
 }
@@ -49,7 +51,7 @@ pub(super) struct Closing {
 impl Closing {
     /// A session became active, or the configuration is another one.
     pub(super) fn wake(&self) {
-        self.changed.notify_one();
+        self.changed.send_replace(());
     }
 
     /// What everybody should know.
@@ -65,21 +67,15 @@ impl Closing {
     }
 }
 
-/// What the watcher remembers from one look to the next.
+/// What is remembered of one system from one look to the next.
 #[derive(Default)]
 struct Watching {
-    systems: BTreeMap<PsaId, Due>,
+    /// When it is asked next; nothing while no session needs it.
+    at: Option<DateTime<Utc>>,
+    /// Questions in a row that it did not answer.
+    failures: u32,
     /// How often in a row the ticket of a session was missed.
     missed: BTreeMap<SessionId, u32>,
-    /// Whether this is not the first look, before which tickets may have been closed unseen.
-    begun: bool,
-}
-
-/// When a system is asked next.
-#[derive(Debug, Clone, Copy)]
-struct Due {
-    at: DateTime<Utc>,
-    failures: u32,
 }
 
 /// What is told of one ticket.
@@ -92,129 +88,181 @@ enum Told {
 }
 
 impl Broker {
-    /// Watches tickets for as long as the broker runs.
+    /// Watches tickets for as long as the broker runs. Each system is watched for itself: one that does not answer delays no other.
     pub(super) async fn run_closing(self: Arc<Self>) {
-        let mut watching = Watching::default();
+        let mut changed = self.closing.changed.subscribe();
+        let mut known = BTreeSet::new();
+        let mut systems = FuturesUnordered::new();
+        // Whether tickets may have been closed unseen, since nobody looked before.
+        let mut unseen = true;
         loop {
-            match self.look_at_tickets(&mut watching).await {
-                Some(at) => tokio::select! {
-                    () = self.clock.wait_until(at) => {}
-                    () = self.closing.changed.notified() => {}
-                },
-                None => self.closing.changed.notified().await,
+            if let Some(config) = self.settings().config.as_ref() {
+                let new = config.psas.keys().filter(|id| known.insert((*id).clone()));
+                systems.extend(new.map(|id| Arc::clone(&self).watch_tickets(id.clone(), unseen)));
+                unseen = false;
+            }
+            tokio::select! {
+                _ = changed.changed() => {}
+                Some(()) = systems.next() => {}
             }
         }
     }
 
-    /// Asks what is due; answers when the next is.
-    async fn look_at_tickets(self: &Arc<Self>, watching: &mut Watching) -> Option<DateTime<Utc>> {
+    /// Watches the tickets of one system.
+    async fn watch_tickets(self: Arc<Self>, id: PsaId, unseen: bool) {
+        let mut changed = self.closing.changed.subscribe();
+        let mut watching = Watching { at: unseen.then(|| self.clock.now()), ..Watching::default() };
+        loop {
+            changed.mark_unchanged();
+            match self.look_at_tickets(&id, &mut watching).await {
+                Some(at) => tokio::select! {
+                    () = self.clock.wait_until(at) => {}
+                    _ = changed.changed() => {}
+                },
+                None => drop(changed.changed().await),
+            }
+        }
+    }
+
+    /// Asks what is due of a system; answers when it has to be asked next.
+    async fn look_at_tickets(self: &Arc<Self>, id: &PsaId, watching: &mut Watching) -> Option<DateTime<Utc>> {
         let snapshot = self.settings();
         let config = snapshot.config.as_ref()?;
-        if !config.policies.values().any(|policy| policy.ticket.end_when_closed) {
-            *watching = Watching { begun: true, ..Watching::default() };
-            self.silence(&watching.systems);
-            return None;
-        }
-        let active = SessionFilter { state: Some(State::Active), ..SessionFilter::default() };
-        let sessions = match self.ledger.sessions(active).await {
+        let sessions = match self.watched(config, id).await {
             Ok(sessions) => sessions,
             Err(error) => {
                 tracing::error!(%error, "whose tickets have to be watched cannot be read");
                 return Some(self.clock.now() + UNRECORDED_PAUSE);
             }
         };
-        let live = watched(config, sessions);
-        let known: BTreeSet<_> = live.values().flatten().map(|session| session.id.clone()).collect();
-        watching.missed.retain(|id, _| known.contains(id));
-        watching.systems.retain(|psa, _| live.contains_key(psa));
-        let first = !std::mem::replace(&mut watching.begun, true);
-        for (id, sessions) in &live {
-            let poll = config
-                .psas
-                .get(id)
-                .map_or(TimeDelta::minutes(1), |psa| TimeDelta::seconds(psa.poll_s.into()));
-            let now = self.clock.now();
-            let due = Due { at: if first { now } else { now + poll }, failures: 0 };
-            let due = *watching.systems.entry(id.clone()).or_insert(due);
-            if due.at > now {
-                continue;
-            }
-            let asked = self.ask_about(&snapshot, id, sessions, &mut watching.missed).await;
-            let now = self.clock.now();
-            let next = match asked {
-                Ok(()) => Due { at: now + poll, failures: 0 },
-                Err(error) => {
-                    tracing::warn!(psa = %id, %error, "whether tickets are closed could not be asked");
-                    let failures = due.failures.saturating_add(1);
-                    let pause = (poll * 2_i32.saturating_pow(failures.min(8))).min(LONGEST_PAUSE.max(poll));
-                    let wanted = match &error {
-                        PsaError::Busy { retry_after_s } => TimeDelta::seconds((*retry_after_s).into()),
-                        _ => TimeDelta::zero(),
-                    };
-                    if failures == TOLD_AFTER {
-                        let mut silent = self.closing.silent.lock().unwrap_or_else(PoisonError::into_inner);
-                        silent.insert(id.clone(), error.to_string());
-                        drop(silent);
-                        self.events.overview();
-                    }
-                    Due { at: now + pause.max(wanted), failures }
-                }
-            };
-            watching.systems.insert(id.clone(), next);
+        let Some(settings) = config.psas.get(id).filter(|_| !sessions.is_empty()) else {
+            *watching = Watching::default();
+            self.answers(id);
+            return None;
+        };
+        watching.missed.retain(|id, _| sessions.iter().any(|session| session.id == *id));
+        let poll = TimeDelta::seconds(settings.poll_s.into());
+        let now = self.clock.now();
+        let due = *watching.at.get_or_insert(now + poll);
+        if due > now {
+            return Some(due);
         }
-        self.silence(&watching.systems);
-        watching.systems.values().map(|due| due.at).min()
+        let asked = self.ask_about(&snapshot, settings, &sessions, &mut watching.missed).await;
+        let pause = match asked {
+            Ok(()) => {
+                watching.failures = 0;
+                self.answers(id);
+                poll
+            }
+            Err(error) => {
+                tracing::warn!(psa = %id, %error, "whether tickets are closed could not be asked");
+                watching.failures = watching.failures.saturating_add(1);
+                if watching.failures == TOLD_AFTER {
+                    self.is_silent(id, &error);
+                }
+                let pause =
+                    (poll * 2_i32.saturating_pow(watching.failures.min(8))).min(LONGEST_PAUSE.max(poll));
+                match error {
+                    PsaError::Busy { retry_after_s } => pause.max(TimeDelta::seconds(retry_after_s.into())),
+                    _ => pause,
+                }
+            }
+        };
+        let next = self.clock.now() + pause;
+        watching.at = Some(next);
+        Some(next)
     }
 
-    /// Forgets of systems that they do not answer, where they do again or nobody asks.
-    fn silence(&self, systems: &BTreeMap<PsaId, Due>) {
+    /// Keeps in mind that a system does not say whether tickets are closed.
+    fn is_silent(&self, id: &PsaId, why: &PsaError) {
         let mut silent = self.closing.silent.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = silent.len();
-        silent.retain(|psa, _| systems.get(psa).is_some_and(|due| due.failures >= TOLD_AFTER));
-        let changed = silent.len() != before;
+        silent.insert(id.clone(), why.to_string());
         drop(silent);
-        if changed {
+        self.events.overview();
+    }
+
+    /// Forgets of a system that it does not answer: it does again, or nobody asks.
+    fn answers(&self, id: &PsaId) {
+        let mut silent = self.closing.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        let was_silent = silent.remove(id).is_some();
+        drop(silent);
+        if was_silent {
             self.events.overview();
         }
+    }
+
+    /// The live sessions that end with a ticket of this system and have not been told so.
+    async fn watched(&self, config: &Config, id: &PsaId) -> Result<Vec<Session>, LedgerError> {
+        if !config.policies.values().any(|policy| policy.ticket.end_when_closed) {
+            return Ok(Vec::new());
+        }
+        let active = SessionFilter { state: Some(State::Active), ..SessionFilter::default() };
+        let mut sessions = self.ledger.sessions(active).await?;
+        sessions.retain(|session| {
+            let asks =
+                config.policies.get(&session.policy).is_some_and(|policy| policy.ticket.end_when_closed);
+            let ticket = session.ticket.as_ref().filter(|_| asks && session.end_cause.is_none());
+            ticket.is_some_and(|ticket| system_of(config, ticket).is_ok_and(|psa| psa.id == *id))
+        });
+        Ok(sessions)
     }
 
     /// One look at a system's tickets, and what follows from it.
     async fn ask_about(
         self: &Arc<Self>,
         snapshot: &Snapshot,
-        id: &PsaId,
+        settings: &config::Psa,
         sessions: &[Session],
         missed: &mut BTreeMap<SessionId, u32>,
     ) -> Result<(), PsaError> {
+        let id = &settings.id;
         let Some(psa) = snapshot.psas.get(id) else {
             return Err(PsaError::Unreachable("it cannot be connected".into()));
         };
-        let numbers: BTreeSet<_> = sessions.iter().filter_map(number).collect();
-        let numbers: Vec<_> = numbers.into_iter().collect();
+        let mut of_ticket: BTreeMap<&str, Vec<&Session>> = BTreeMap::new();
+        for session in sessions {
+            let number = session.ticket.as_ref().map(|ticket| asked_number(settings, ticket));
+            of_ticket.entry(number.unwrap_or_default()).or_default().push(session);
+        }
+        let numbers: Vec<_> = of_ticket.keys().map(|number| (*number).to_owned()).collect();
         let told = in_time(psa.tickets(&numbers)).await?;
-        for number in &numbers {
-            let told = match about(&told, number) {
-                Some(ticket) => word(ticket),
-                // Not among them: asked about by itself, since a list can be cut short.
-                None => alone(psa.as_ref(), number).await,
-            };
-            let of_it = sessions.iter().filter(|session| self::number(session).as_ref() == Some(number));
-            for session in of_it {
-                match &told {
-                    Told::Open => drop(missed.remove(&session.id)),
-                    Told::Nothing => {}
-                    Told::Closed(status) => self.shorten(id, session, status).await,
-                    Told::Gone => {
-                        let times = missed.entry(session.id.clone()).or_default();
-                        *times += 1;
-                        if *times >= GONE_AFTER {
-                            self.shorten(id, session, "gone").await;
-                        }
+        let mut others = Vec::new();
+        for (number, sessions) in of_ticket {
+            match told.iter().find(|ticket| is_same_number(&ticket.number, number)) {
+                Some(ticket) => self.follow(id, &sessions, &word(ticket), missed).await,
+                None => others.push((number, sessions)),
+            }
+        }
+        // Asked about by themselves, since a list can be cut short; last, since each may take its time.
+        for (number, sessions) in others {
+            let told = alone(psa.as_ref(), number).await;
+            self.follow(id, &sessions, &told, missed).await;
+        }
+        Ok(())
+    }
+
+    /// What follows for a ticket's sessions from what was told of it.
+    async fn follow(
+        self: &Arc<Self>,
+        id: &PsaId,
+        sessions: &[&Session],
+        told: &Told,
+        missed: &mut BTreeMap<SessionId, u32>,
+    ) {
+        for session in sessions {
+            match told {
+                Told::Open => drop(missed.remove(&session.id)),
+                Told::Nothing => {}
+                Told::Closed(status) => self.shorten(id, session, status).await,
+                Told::Gone => {
+                    let times = missed.entry(session.id.clone()).or_default();
+                    *times += 1;
+                    if *times >= GONE_AFTER {
+                        self.shorten(id, session, "gone").await;
                     }
                 }
             }
         }
-        Ok(())
     }
 
     /// Writes that a session has one minute left, which nothing lengthens, and has the directory's end moved. What cannot be
@@ -260,29 +308,6 @@ impl Broker {
             }
         }
     }
-}
-
-/// The live sessions that end with their ticket and have not been told so, by the system that has it.
-fn watched(config: &Config, sessions: Vec<Session>) -> BTreeMap<PsaId, Vec<Session>> {
-    let mut found: BTreeMap<PsaId, Vec<Session>> = BTreeMap::new();
-    for session in sessions {
-        let asks = config.policies.get(&session.policy).is_some_and(|policy| policy.ticket.end_when_closed);
-        let Some(ticket) = session.ticket.as_ref().filter(|_| asks && session.end_cause.is_none()) else {
-            continue;
-        };
-        if let Ok(psa) = system_of(config, ticket) {
-            found.entry(psa.id.clone()).or_default().push(session);
-        }
-    }
-    found
-}
-
-fn number(session: &Session) -> Option<String> {
-    session.ticket.as_ref().map(|ticket| bare(&ticket.number).to_owned())
-}
-
-fn about<'t>(told: &'t [Ticket], number: &str) -> Option<&'t Ticket> {
-    told.iter().find(|ticket| is_same_number(&ticket.number, number))
 }
 
 fn word(ticket: &Ticket) -> Told {

@@ -87,6 +87,7 @@ impl Broker {
         let mut sent = Vec::new();
         let mut last = None;
         let mut corrected = Vec::new();
+        let mut passes = Vec::new();
         for _ in 0..PASSES {
             let trouble = |problem| trouble(problem, &sent);
             let (account, sessions, lately, now) = match self.known(key).await {
@@ -131,7 +132,10 @@ impl Broker {
                         self.remembered.keep(&account, &open);
                         Ok(next_due(&Account { settled: true, ..account }, &open))
                     }
-                    Err(LedgerError::Conflict(_)) => continue,
+                    Err(LedgerError::Conflict(row)) => {
+                        passes.push(Pass::Ledger(row));
+                        continue;
+                    }
                     Err(error) => {
                         // The outcome cannot be recorded, so it must not stand.
                         self.abandon(&sessions);
@@ -149,13 +153,19 @@ impl Broker {
                         corrected = names;
                         account
                     }
-                    Err(LedgerError::Conflict(_)) => continue,
+                    Err(LedgerError::Conflict(row)) => {
+                        passes.push(Pass::Ledger(row));
+                        continue;
+                    }
                     Err(error) => return Err(trouble(ledger_problem(&error))),
                 }
             } else if is_news {
                 match self.learn(&account).await {
                     Ok(Some(account)) => account,
-                    Ok(None) => continue,
+                    Ok(None) => {
+                        passes.push(Pass::Ledger(account.key.0.clone()));
+                        continue;
+                    }
                     Err(error) => {
                         self.abandon(&sessions);
                         self.undo(directory.as_ref(), &account, &sessions, now).await;
@@ -166,10 +176,14 @@ impl Broker {
                 account
             };
             match self.carry_out(directory.as_ref(), &account, &observed, &steps, &mut sent).await {
-                Carried::Whole => {}
+                Carried::Whole => passes.push(Pass::Steps(steps.iter().map(described).collect())),
                 Carried::Unknown(problem) => last = Some(problem),
                 Carried::Refused(problem) => return Err(Trouble { problem, attempted: true, sent }),
             }
+        }
+        tracing::warn!(account = %key.0, ?passes, "an account is not as wanted after {PASSES} looks");
+        if let (None, Some(Pass::Ledger(row))) = (&last, passes.last()) {
+            return Err(trouble(ledger_problem(&LedgerError::Conflict(row.clone())), &sent));
         }
         let problem = last.unwrap_or_else(|| {
             Problem::new(Code::DirectoryRefused, "The directory does not keep what is written to it.")
@@ -316,6 +330,15 @@ impl Broker {
     pub(super) fn note_skew(&self, account: &Account, skew: TimeDelta) {
         self.skews.lock().unwrap_or_else(PoisonError::into_inner).insert(account.directory.clone(), skew);
     }
+}
+
+/// What a look that settled nothing came to, for the log.
+#[derive(Debug)]
+enum Pass {
+    /// These steps were carried out, and a look has to tell whether they hold.
+    Steps(#[expect(dead_code, reason = "it is there to be printed")] Vec<String>),
+    /// This row of the ledger was changed by somebody else meanwhile.
+    Ledger(String),
 }
 
 /// When the directory told its time, by the broker's clock: somewhere between the question and the answer. A slow answer, or a

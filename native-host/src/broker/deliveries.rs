@@ -4,12 +4,14 @@
 //! A note is marked as being sent before anything is asked about it. From then on it may be in the ticket, so whoever takes it up
 //! again, this broker after a lost answer or the next one, asks for its mark first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use serde_json::json;
 use ticketgate_access::config::TicketNotes;
 use ticketgate_access::decide::ticket::{customers_of, is_same_number};
@@ -17,7 +19,7 @@ use ticketgate_ledger::{Change, LedgerError, NoteChange, NoteQueue, NoteTry, Wai
 use ticketgate_protocol::api::Notice;
 use ticketgate_protocol::ids::{CustomerId, PsaId};
 use ticketgate_psa::{Note, Psa, PsaError, Ticket};
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::converge::UNRECORDED_PAUSE;
@@ -38,7 +40,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// How the delivery stands.
 #[derive(Default)]
 pub(super) struct Deliveries {
-    changed: Notify,
+    changed: watch::Sender<()>,
     waits: AtomicBool,
     systems: Mutex<BTreeMap<PsaId, Standing>>,
 }
@@ -71,7 +73,7 @@ enum Tried {
 impl Deliveries {
     /// There is something new, or something may work now that did not.
     pub(super) fn wake(&self) {
-        self.changed.notify_one();
+        self.changed.send_replace(());
     }
 
     /// The configuration is another one: what did not work may.
@@ -152,41 +154,65 @@ fn pause(failures: usize) -> TimeDelta {
 }
 
 impl Broker {
-    /// Sends what waits, for as long as the broker runs. Systems are worked off side by side, each one note at a time.
+    /// Sends what waits, for as long as the broker runs. Systems are worked off side by side, each one note at a time: one that
+    /// does not answer delays no other.
     pub(super) async fn run_deliveries(self: Arc<Self>) {
+        let mut changed = self.deliveries.changed.subscribe();
+        let mut known = BTreeSet::new();
+        let mut systems = FuturesUnordered::new();
         loop {
-            let next = match self.deliver().await {
-                Ok(next) => next,
-                Err(error) => {
-                    tracing::error!(%error, "notes to tickets wait for the ledger");
-                    Some(self.clock.now() + UNRECORDED_PAUSE)
+            changed.mark_unchanged();
+            let again = match self.count_notes().await {
+                Ok(queues) => {
+                    let new =
+                        queues.into_iter().map(|queue| queue.psa).filter(|psa| known.insert(psa.clone()));
+                    systems.extend(new.map(|psa| Arc::clone(&self).run_deliveries_to(psa)));
+                    None
                 }
+                Err(error) => Some(self.wait_for_ledger(&error)),
             };
-            match next {
-                Some(at) => tokio::select! {
-                    () = self.clock.wait_until(at) => {}
-                    () = self.deliveries.changed.notified() => {}
-                },
-                None => self.deliveries.changed.notified().await,
+            tokio::select! {
+                _ = changed.changed() => {}
+                () = self.clock.wait_until(again.unwrap_or_default()), if again.is_some() => {}
+                Some(()) = systems.next() => {}
             }
         }
     }
 
-    /// One note of each system; answers when the next is due.
-    async fn deliver(&self) -> Result<Option<DateTime<Utc>>, LedgerError> {
+    /// Sends what waits for one system.
+    async fn run_deliveries_to(self: Arc<Self>, psa: PsaId) {
+        let mut changed = self.deliveries.changed.subscribe();
+        loop {
+            changed.mark_unchanged();
+            let next = self.deliver_to(&psa).await.unwrap_or_else(|error| Some(self.wait_for_ledger(&error)));
+            match next {
+                Some(at) => tokio::select! {
+                    () = self.clock.wait_until(at) => {}
+                    _ = changed.changed() => {}
+                },
+                None => drop(changed.changed().await),
+            }
+        }
+    }
+
+    /// When to look again after the ledger could not be read or written.
+    fn wait_for_ledger(&self, error: &LedgerError) -> DateTime<Utc> {
+        tracing::error!(%error, "notes to tickets wait for the ledger");
+        self.clock.now() + UNRECORDED_PAUSE
+    }
+
+    /// Which systems notes wait for, and how many.
+    async fn count_notes(&self) -> Result<Vec<NoteQueue>, LedgerError> {
         let queues = self.ledger.note_queues().await?;
         if self.deliveries.note(&queues, self.clock.now()) {
             self.events.overview();
         }
-        let work = queues.iter().map(|queue| self.deliver_to(&queue.psa));
-        let mut next = None;
-        for due in futures_util::future::try_join_all(work).await? {
-            next = [next, due].into_iter().flatten().min();
-        }
-        Ok(next)
+        Ok(queues)
     }
 
+    /// One note; answers when the next is due.
     async fn deliver_to(&self, psa: &PsaId) -> Result<Option<DateTime<Utc>>, LedgerError> {
+        self.count_notes().await?;
         let Some(waiting) = self.ledger.next_note(psa).await? else { return Ok(None) };
         let now = self.clock.now();
         if now - waiting.at > GIVEN_UP_AFTER {

@@ -4,7 +4,7 @@
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use ticketgate_access::config::TicketNotes;
 use ticketgate_access::decide::spoken;
-use ticketgate_access::decide::ticket::{bare, system_of};
+use ticketgate_access::decide::ticket::{asked_number, system_of};
 use ticketgate_access::session::Session;
 use ticketgate_ledger::NewNote;
 use ticketgate_protocol::api::EndCause;
@@ -55,7 +55,7 @@ impl Broker {
             mark,
             session: session.id.clone(),
             psa: psa.id.clone(),
-            ticket: bare(&ticket.number).to_owned(),
+            ticket: asked_number(psa, ticket).to_owned(),
             text,
             due,
         })

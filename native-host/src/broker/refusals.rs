@@ -125,7 +125,11 @@ impl Broker {
         retry_after_s: u32,
     ) -> Problem {
         let rate = self.settings().config.as_ref().map(|c| c.broker.rate).unwrap_or_default();
-        let problem = rate_problem(limit, retry_after_s, rate);
+        self.flooded_as(technician, rate_problem(limit, retry_after_s, rate)).await
+    }
+
+    /// The same for a flood that is told so.
+    pub(super) async fn flooded_as(&self, technician: &TechnicianId, problem: Problem) -> Problem {
         if self.was_flooding(technician.as_str()) {
             return problem;
         }

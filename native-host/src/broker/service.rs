@@ -15,7 +15,7 @@ use ticketgate_protocol::api::{self, EndCause, State};
 use ticketgate_protocol::ids::{IdempotencyKey, SessionId};
 use ticketgate_protocol::problem::{Code, Problem};
 
-use super::{Broker, Caller, Snapshot, ledger_problem, may_see, records};
+use super::{Broker, Caller, Snapshot, ledger_problem, lookup, may_see, records};
 
 /// How long a caller waits for a directory; the work goes on without the caller.
 const PATIENCE: Duration = Duration::from_secs(25);
@@ -81,6 +81,7 @@ impl Broker {
             notices: self.notices(&snapshot),
             reason_template: Some(config.broker.reason_template.clone()),
             rules: snapshot.rules.texts.clone(),
+            ticket_hosts: lookup::hosts(&snapshot, config, technician),
         })
     }
 

@@ -1,12 +1,15 @@
 //! The mechanism against a directory, a clock and a ledger that fail when told to.
 
 mod closing;
+mod hanging;
+mod lookups;
 mod lost;
 mod memberships;
 mod model;
 mod names;
 mod notes;
 mod outages;
+mod padded;
 mod people;
 mod refusals;
 mod restarts;
@@ -133,12 +136,28 @@ impl World {
     }
 
     async fn wish(&self, policy: &str, key: &str, seconds: i64) -> Result<Session, Problem> {
+        self.wish_for("", "4711", policy, key, seconds).await
+    }
+
+    /// For the ticket of this number in this system; no system: typed.
+    async fn wish_for(
+        &self,
+        system: &str,
+        number: &str,
+        policy: &str,
+        key: &str,
+        seconds: i64,
+    ) -> Result<Session, Problem> {
         let wish = Activate {
             customer: Some(CustomerId::new("acme").unwrap()),
             policy: PolicyId::new(policy).unwrap(),
             duration_s: seconds,
             reason: "#4711 Outlook crashes".into(),
-            ticket: Some(ticketgate_protocol::ticket::Ticket { number: "4711".into(), ..Default::default() }),
+            ticket: Some(ticketgate_protocol::ticket::Ticket {
+                system: system.into(),
+                number: number.into(),
+                ..Default::default()
+            }),
         };
         let caller = self.caller("tech1");
         self.broker.activate(&caller, &IdempotencyKey::new(key).unwrap(), &wish).await

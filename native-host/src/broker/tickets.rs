@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use serde_json::json;
-use ticketgate_access::config::{Config, Verified};
+use ticketgate_access::config::{self, Config, Verified};
 use ticketgate_access::decide::ticket::{TicketCheck, fits};
 use ticketgate_ledger::Limit;
 use ticketgate_protocol::api::Finding;
@@ -108,12 +108,7 @@ impl Broker {
             )
             .remedy("Tell an administrator: `ticketgate check` says why."));
         };
-        let limit = Duration::from_secs(settings.timeout_s.into()).min(LONGEST);
-        let answer = match timeout(limit, psa.ticket(&check.number)).await {
-            Ok(answer) => answer,
-            Err(_) => Err(PsaError::Ambiguous("no answer in time".into())),
-        };
-        let error = match answer {
+        let error = match read(settings, psa.as_ref(), &check.number).await {
             Ok(told) => {
                 fits(config, check, &told)?;
                 return Ok(Asked::Verified { psa: check.psa.clone(), told: Box::new(told) });
@@ -146,6 +141,13 @@ impl Broker {
         }
         findings
     }
+}
+
+/// The ticket, as its system tells it within its time.
+pub(super) async fn read(settings: &config::Psa, psa: &dyn Psa, number: &str) -> Result<Ticket, PsaError> {
+    let limit = Duration::from_secs(settings.timeout_s.into()).min(LONGEST);
+    let answer = timeout(limit, psa.ticket(number)).await;
+    answer.unwrap_or_else(|_| Err(PsaError::Ambiguous("no answer in time".into())))
 }
 
 /// Whether a system that gave no usable word cannot be reached, rather than failing on this one ticket: whoever names a ticket must

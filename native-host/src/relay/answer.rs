@@ -36,6 +36,7 @@ pub(super) async fn answer(desk: &Desk, request: Request) -> Result<Value, Probl
     match request.method {
         Method::Hello(theirs) => json(&welcome(desk, &theirs).await?),
         Method::Overview => json(&client.overview().await?),
+        Method::Ticket(question) => json(&client.ticket(&question).await?),
         Method::Preview(wish) => json(&client.preview(&wish).await?),
         Method::Activate(wish) => json(&activate(desk, &wish, &keyed(key)?).await?),
         Method::Extend(wish) => json(&client.extend(&wish.session, wish.by_s, &keyed(key)?).await?),

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde_json::Value;
-use ticketgate_protocol::api::{Overview, Preview, Session};
+use ticketgate_protocol::api::{Overview, Preview, Session, TicketTold};
 use ticketgate_protocol::native::{Activated, Clipboard, Diagnosis, Frame, Welcome};
 
 use super::frames::{self, Inbound};
@@ -46,6 +46,7 @@ fn every_golden_reply_is_written_alike() {
         match name.split('.').nth(1).unwrap() {
             "hello" => round::<Welcome>(&name, ok),
             "overview" => round::<Overview>(&name, ok),
+            "ticket" => round::<TicketTold>(&name, ok),
             "preview" => round::<Preview>(&name, ok),
             "activate" => round::<Activated>(&name, ok),
             "extend" | "end" => round::<Session>(&name, ok),

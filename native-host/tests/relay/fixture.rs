@@ -68,6 +68,7 @@ impl Broker {
         let app = Router::new()
             .route("/v1/broker", get(|| async { Json(golden("reply.hello")["ok"]["broker"].clone()) }))
             .route("/v1/overview", get(overview))
+            .route("/v1/ticket", post(|| async { Json(golden("reply.ticket")["ok"].clone()) }))
             .route("/v1/preview", post(|| async { Json(golden("reply.preview")["ok"].clone()) }))
             .route("/v1/sessions", post(activate))
             .route("/v1/sessions/{id}/extend", post(|| async { problem() }))

@@ -114,6 +114,17 @@ fn a_brokers_problem_arrives_as_it_is() {
 }
 
 #[test]
+fn a_ticket_is_looked_up_without_a_key() {
+    let world = World::new();
+    let _broker = world.broker();
+    let mut relay = world.greeted();
+    relay.send(&golden("request.ticket"));
+    assert_eq!(relay.reply()["ok"], golden("reply.ticket")["ok"]);
+    relay.send(&json!({"id": "2", "method": "ticket", "params": {"number": "3079"}}));
+    assert_eq!(relay.reply()["error"]["code"], "malformed_request");
+}
+
+#[test]
 fn an_answer_over_the_cap_becomes_a_problem_and_the_port_lives() {
     let world = World::new();
     let _broker = world.broker();

@@ -89,7 +89,8 @@ pub(crate) struct Desk {
     /// The id of the one whose popup asks its worker.
     pub(crate) asking: String,
     _folders: [Folder; 3],
-    _site: Site,
+    /// Serves the ticket, and pages of one's own.
+    pub(crate) site: Site,
     _ad: SambaAd,
     _display: Xvfb,
 }
@@ -124,7 +125,7 @@ impl Desk {
             empty: id,
             asking: asking_id,
             _folders: [ours, empty, asking],
-            _site: site,
+            site,
             _ad: ad,
             _display: display,
         })

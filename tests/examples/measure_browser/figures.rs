@@ -1,6 +1,6 @@
 //! What is printed: one figure a line, with every sample, so that their distribution can be drawn.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Samples of a thing and of its baseline, taken in turn.
@@ -34,6 +34,16 @@ impl Pairs {
         });
         println!("{line}");
     }
+}
+
+/// Prints a number of bytes as a figure; `reach` is as the bench reads it.
+pub(crate) fn weight(name: &str, bytes: u64, baseline: Option<u64>, reach: Option<&Value>, note: &str) {
+    let kilobytes = |bytes: u64| bytes as f64 / 1e3;
+    let line = json!({
+        "name": name, "unit": "KB", "value": kilobytes(bytes), "baseline": baseline.map(kilobytes),
+        "ratio": baseline.map(|baseline| bytes as f64 / baseline as f64), "spread": null, "note": note, "reach": reach,
+    });
+    println!("{line}");
 }
 
 fn rounded(samples: &[f64]) -> Vec<f64> {

@@ -11,16 +11,19 @@ mod appear;
 mod click;
 mod desk;
 mod figures;
+mod others;
 mod popup;
 mod probe;
 mod wake;
+mod weight;
 
 use ticketgate_tests::Result;
 
 type Part = (&'static str, fn() -> Result<()>);
 
 /// Parts can be named on the command line; without a name all are measured.
-const PARTS: [Part; 5] = [
+const PARTS: [Part; 6] = [
+    ("weight", weight::measure),
     ("probe", probe::measure),
     ("appear", appear::measure),
     ("wake", wake::measure),

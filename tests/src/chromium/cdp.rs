@@ -34,11 +34,21 @@ pub(super) struct World {
     pub(super) name: String,
 }
 
+/// A script that a page has loaded, as the browser announced it.
+#[derive(Debug, Clone)]
+pub(super) struct Parsed {
+    pub(super) id: String,
+    pub(super) url: String,
+    /// The [`World`] that it runs in.
+    pub(super) world: Option<i64>,
+}
+
 #[derive(Debug)]
 struct Socket {
     socket: WebSocket<TcpStream>,
     last_id: u64,
     worlds: HashMap<String, Vec<World>>,
+    scripts: HashMap<String, Vec<Parsed>>,
     console: Vec<String>,
 }
 
@@ -52,7 +62,8 @@ impl Connection {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(LIMIT))?;
         let (socket, _) = tungstenite::client(format!("ws://127.0.0.1:{port}{path}"), stream)?;
-        let socket = Socket { socket, last_id: 0, worlds: HashMap::new(), console: Vec::new() };
+        let (worlds, scripts) = (HashMap::new(), HashMap::new());
+        let socket = Socket { socket, last_id: 0, worlds, scripts, console: Vec::new() };
         Ok(Self(Arc::new(Mutex::new(socket))))
     }
 
@@ -77,6 +88,10 @@ impl Connection {
 
     pub(super) fn worlds(&self, session: &str) -> Vec<World> {
         self.lock().worlds.get(session).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn scripts(&self, session: &str) -> Vec<Parsed> {
+        self.lock().scripts.get(session).cloned().unwrap_or_default()
     }
 
     pub(super) fn console(&self) -> Vec<String> {
@@ -140,6 +155,12 @@ impl Socket {
             }
             "Runtime.executionContextsCleared" => {
                 self.worlds.remove(&session);
+                self.scripts.remove(&session);
+            }
+            "Debugger.scriptParsed" => {
+                let world = event.pointer("/params/executionContextId").and_then(Value::as_i64);
+                let script = Parsed { id: text("/params/scriptId"), url: text("/params/url"), world };
+                self.scripts.entry(session).or_default().push(script);
             }
             "Runtime.consoleAPICalled" => {
                 let arguments =

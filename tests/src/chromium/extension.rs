@@ -164,6 +164,26 @@ impl Chromium {
         serde_json::from_value(all).context("no list of notifications")
     }
 
+    /// From now on every notification that the browser took is kept as the extension asked for it, for as long as its worker lives.
+    ///
+    /// # Errors
+    /// The worker does not answer.
+    pub fn keep_notices(&self) -> Result<()> {
+        let keep = "{ globalThis.notices = []; const create = chrome.notifications.create;
+             chrome.notifications.create = async (...what) => { const id = await create(...what); notices.push(what); return id; }; }";
+        self.worker()?.eval(keep).map(drop)
+    }
+
+    /// The notifications with this id since [`Chromium::keep_notices`]: title, message, buttons.
+    ///
+    /// # Errors
+    /// The worker does not answer.
+    pub fn notices(&self, id: &str) -> Result<Vec<Value>> {
+        let id = json!(id);
+        let all = format!("notices.filter(([id]) => id === {id}).map(([, what]) => what)");
+        serde_json::from_value(self.worker()?.eval(&all)?).context("no list of notices")
+    }
+
     /// Presses a button (from 0) of a notification, as far as the extension can tell.
     ///
     /// # Errors

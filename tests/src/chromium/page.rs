@@ -21,6 +21,15 @@ pub struct Page {
     session: String,
 }
 
+/// A script in a page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Script {
+    /// Where it came from; empty for one that is in no file.
+    pub url: String,
+    /// How long its text is, in UTF-8.
+    pub bytes: usize,
+}
+
 impl Page {
     pub(super) fn attach(connection: &Connection, target: &str) -> Result<Self> {
         let parameters = json!({"targetId": target, "flatten": true});
@@ -124,6 +133,39 @@ impl Page {
         Ok(worlds.iter().any(|world| world.kind == "isolated" && world.origin == origin))
     }
 
+    /// Notes the scripts of every document that is loaded from now on, for [`Page::scripts_of`].
+    ///
+    /// # Errors
+    /// The page is gone.
+    pub fn note_scripts(&self) -> Result<()> {
+        self.call("Debugger.enable", json!({})).map(drop)
+    }
+
+    /// The scripts that an extension has put into the document that is shown now, frames of the same process included,
+    /// since [`Page::note_scripts`]: its files, and whatever else runs in its world, what
+    /// [`Page::eval_in_content_script`] evaluates included.
+    ///
+    /// # Errors
+    /// The page is gone.
+    pub fn scripts_of(&self, extension_id: &str) -> Result<Vec<Script>> {
+        // Events arrive only along with an answer.
+        self.eval("0")?;
+        let origin = format!("chrome-extension://{extension_id}");
+        let worlds = self.connection.worlds(&self.session);
+        let is_ours = |world: Option<i64>| {
+            worlds.iter().any(|one| Some(one.id) == world && one.kind == "isolated" && one.origin == origin)
+        };
+        let mut scripts = Vec::new();
+        for script in self.connection.scripts(&self.session) {
+            if is_ours(script.world) || script.url.starts_with(&format!("{origin}/")) {
+                let source = self.call("Debugger.getScriptSource", json!({"scriptId": script.id}))?;
+                let source = source.get("scriptSource").and_then(Value::as_str).context("no source")?;
+                scripts.push(Script { url: script.url, bytes: source.len() });
+            }
+        }
+        Ok(scripts)
+    }
+
     fn evaluate(&self, mut parameters: Value) -> Result<Value> {
         if let Some(fields) = parameters.as_object_mut() {
             fields.insert("awaitPromise".to_owned(), true.into());
@@ -204,7 +246,9 @@ impl Page {
     /// # Errors
     /// It does not appear, or has no place on the screen.
     pub fn click(&self, role: &str, name: &str) -> Result<()> {
-        self.click_node(&self.wait_for_control(role, name)?)
+        // Found anew each time: a form that is drawn anew meanwhile has another node there.
+        let (x, y) = self.settled(&format!("a {role} \"{name}\""), || self.control(role, name))?;
+        self.click_at(x, y)
     }
 
     /// Clicks in the middle of a node, as a person does.
@@ -222,14 +266,21 @@ impl Page {
     /// # Errors
     /// It has no place on the screen.
     pub fn middle(&self, node: &Node) -> Result<(f64, f64)> {
+        self.settled(&format!("\"{}\"", node.name), || Ok(Some(node.clone())))
+    }
+
+    /// Where a node's middle is once it is twice in a row in the same place.
+    fn settled(&self, what: &str, find: impl Fn() -> Result<Option<Node>>) -> Result<(f64, f64)> {
         let mut before = None;
-        wait_for(&format!("a place on the screen for \"{}\"", node.name), LIMIT, || {
-            let _ = self.call("DOM.scrollIntoViewIfNeeded", json!({"backendNodeId": node.id}));
-            let now = self.call("DOM.getContentQuads", json!({"backendNodeId": node.id})).ok();
-            let now = now.and_then(|answer| nodes::middle_of_quad(&answer));
+        wait_for(&format!("a place on the screen for {what}"), LIMIT, || {
+            let now = find()?.and_then(|node| {
+                let _ = self.call("DOM.scrollIntoViewIfNeeded", json!({"backendNodeId": node.id}));
+                let quads = self.call("DOM.getContentQuads", json!({"backendNodeId": node.id})).ok()?;
+                Some((node.id, nodes::middle_of_quad(&quads)?))
+            });
             let settled = now.is_some() && now == before;
             before = now;
-            Ok(now.filter(|_| settled))
+            Ok(now.filter(|_| settled).map(|(_, middle)| middle))
         })
     }
 

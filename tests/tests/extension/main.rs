@@ -9,4 +9,5 @@ mod keyboard;
 mod notices;
 mod pages;
 mod rules;
+mod scripts;
 mod sites;

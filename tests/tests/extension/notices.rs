@@ -1,24 +1,17 @@
 //! Notifications: warnings in time, with buttons that work, and an end that does not succeed.
 
 use serde_json::{Value, json};
-use ticketgate_tests::chromium::{Options, Page};
+use ticketgate_tests::Outcome;
+use ticketgate_tests::chromium::Options;
 use ticketgate_tests::patience::{LIMIT, until, wait_for};
 use ticketgate_tests::product::asking::wish;
 use ticketgate_tests::product::{Configuration, Product};
 use ticketgate_tests::samba::{self, SambaAd};
-use ticketgate_tests::{Outcome, Result};
 
 /// Colours of the badge.
 const CALM: [u8; 4] = [27, 110, 79, 255];
 const AMBER: [u8; 4] = [154, 91, 0, 255];
 const RED: [u8; 4] = [179, 38, 30, 255];
-
-/// What the extension had the browser show, as `(id, title, message, buttons)`.
-fn notices(worker: &Page, id: &str) -> Result<Vec<Value>> {
-    let all =
-        worker.eval(&format!("notices.filter(([id]) => id === {}).map(([, what]) => what)", json!(id)))?;
-    Ok(all.as_array().cloned().unwrap_or_default())
-}
 
 fn title(notice: &Value) -> &str {
     notice["title"].as_str().unwrap_or_default()
@@ -29,17 +22,13 @@ fn notifications_warn_in_time_extend_end_and_say_when_an_end_fails() -> Outcome 
     let mut ad = SambaAd::start(samba::Options::default())?;
     let product = Product::start(&Configuration::standard(&ad).broker("sessions_at_once = 5"))?;
     let browser = product.browser(Options::default())?;
-    let worker = browser.worker()?;
-    worker.eval(
-        "{ globalThis.notices = []; const create = chrome.notifications.create;
-           chrome.notifications.create = (...what) => { notices.push(what); return create(...what); }; }",
-    )?;
+    browser.keep_notices()?;
     let granted = |policy: &str, seconds: u32| {
         let mut wish = wish(policy);
         wish["duration_s"] = json!(seconds);
         product.granted(&wish)
     };
-    let first = |id: &str| wait_for(id, LIMIT, || Ok(notices(&worker, id)?.into_iter().next()));
+    let first = |id: &str| wait_for(id, LIMIT, || Ok(browser.notices(id)?.into_iter().next()));
     let (warning, end) = (|id: &str| format!("warning {id}"), |id: &str| format!("end {id}"));
     let badge_is = |what: &str, color: [u8; 4], fits: &dyn Fn(&str) -> bool| {
         until(what, LIMIT, || Ok(fits(&browser.badge_text(None)?) && browser.badge_color(None)? == color))
@@ -70,8 +59,8 @@ fn notifications_warn_in_time_extend_end_and_say_when_an_end_fails() -> Outcome 
     browser.press_notification(&warning(&one), 1)?;
     product.session_becomes(&one, "ended")?;
     assert_eq!(first(&end(&one))?["message"], "You ended it. The rights are taken away.");
-    assert_eq!(notices(&worker, &end(&short))?.len(), 1);
-    assert!(notices(&worker, &warning(&short))?.is_empty(), "six seconds are no news");
+    assert_eq!(browser.notices(&end(&short))?.len(), 1);
+    assert!(browser.notices(&warning(&short))?.is_empty(), "six seconds are no news");
 
     // An end that does not succeed: red, loud, and not called an end.
     let last = granted("acme-burner", 6)?;

@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ticketgate_protocol::text::{NUMBER_MAX, REASON_MAX};
-use ticketgate_protocol::ticket::Ticket;
 
 use super::form::{Chosen, Form, Source};
+use super::lookup::Filled;
 use super::warnings::{self, About};
 use super::{Asked, Effect, Intent, Purpose, READ_MS, Sender, Tab, Worker, customers};
 
@@ -50,12 +50,12 @@ impl Worker {
             .front
             .as_ref()
             .and_then(|tab| self.last.pages.ticket_of(tab.id).map(|found| (tab.id, found)));
-        let ticket = shown.as_ref().map(|(_, (_, _, found))| found.ticket.clone());
+        let ticket = shown.as_ref().map(|(_, (_, _, found))| self.filled(found));
         let source =
             shown.as_ref().map(|(tab, (_, page, _))| Source { tab: *tab, document: page.document.clone() });
         if let Some(form) = &self.last.form {
             let same = match (&form.page, &ticket) {
-                (Some(a), Some(b)) => a.is_same_as(b),
+                (Some(a), Some(b)) => a.is_same_as(&b.ticket),
                 (None, None) => true,
                 _ => false,
             };
@@ -64,6 +64,7 @@ impl Worker {
                     && form.touched
                 {
                     form.source = source;
+                    self.fill_touched_form();
                     return;
                 }
             } else if form.caution.is_some() && form.touched {
@@ -75,11 +76,11 @@ impl Worker {
 
     pub(super) fn new_form(
         &mut self,
-        ticket: Option<Ticket>,
+        ticket: Option<Filled>,
         source: Option<Source>,
         caution: Option<String>,
     ) {
-        let reason = ticket.as_ref().and_then(|t| self.template.reason(t)).unwrap_or_default();
+        let reason = ticket.as_ref().and_then(|t| self.template.reason(&t.ticket)).unwrap_or_default();
         let mut form =
             Form::new(self.next_serial, ticket, source, reason, self.last.overview.as_ref(), &self.memory);
         form.caution = caution;
@@ -123,11 +124,7 @@ impl Worker {
                     form.pick_duration(seconds, overview);
                 }
             }
-            Intent::EditReason { text } => {
-                if let Some(form) = self.last.form.as_mut().filter(|_| text.len() <= 8 * REASON_MAX) {
-                    form.write_reason(&text);
-                }
-            }
+            Intent::EditReason { text, serial } => self.edit_reason(&text, serial),
             Intent::EditTicket { text } => self.edit_ticket(text),
             Intent::UsePageTicket {} => {
                 self.last.form = None;
@@ -141,6 +138,16 @@ impl Worker {
                 }
             }
             Intent::ShowButtonAgain {} => self.show_button_again(),
+        }
+    }
+
+    fn edit_reason(&mut self, text: &str, serial: u32) {
+        let Some(form) = self.last.form.as_mut().filter(|_| text.len() <= 8 * REASON_MAX) else { return };
+        form.write_reason(text);
+        if form.serial != serial {
+            // Another text came while this one was on its way: what the person wrote counts, and is drawn again.
+            form.serial = self.next_serial;
+            self.next_serial += 1;
         }
     }
 

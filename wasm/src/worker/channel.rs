@@ -7,6 +7,7 @@ use ticketgate_protocol::page::{ChipState, Facts, FromPage, HideFor, ToPage};
 use ticketgate_protocol::ticket::Ticket;
 
 use super::form::{self, Chosen, Form, Source};
+use super::lookup::Answer;
 use super::pages::{Found, Known, Meaning};
 use super::{Asked, Effect, Purpose, Sender, Tab, Worker};
 use ticketgate_recognise::Recognition;
@@ -131,7 +132,7 @@ impl Worker {
             None => self.prepare_form(now),
             Some(caution) => {
                 let shown = self.last.pages.ticket_of(tab);
-                let ticket = shown.map(|(_, _, found)| found.ticket.clone());
+                let ticket = shown.map(|(_, _, found)| self.filled(found));
                 let source = shown.map(|(_, page, _)| Source { tab, document: page.document.clone() });
                 self.new_form(ticket, source, Some(caution));
                 if let Some(form) = &mut self.last.form {
@@ -231,15 +232,20 @@ impl Worker {
     /// What activating this ticket with one click would mean now; none while nothing is known of the technician's rights.
     pub(super) fn meaning(&self, found: &Found) -> Option<Meaning> {
         let overview = self.last.overview.as_ref()?;
-        let form = Form::new(0, Some(found.ticket.clone()), None, "-".into(), Some(overview), &self.memory);
+        let filled = self.filled(found);
+        let ticket = filled.ticket.clone();
+        let gives_pause = filled.answer.as_ref().is_some_and(Answer::gives_pause);
+        let form = Form::new(0, Some(filled), None, "-".into(), Some(overview), &self.memory);
         let policy = form.policy_in(overview);
-        let is_exact = matches!(form.customer_by, Chosen::Ticket | Chosen::Domain | Chosen::Before);
+        let is_exact =
+            matches!(form.customer_by, Chosen::Ticket | Chosen::Domain | Chosen::Before | Chosen::System);
         Some(Meaning {
-            ticket: found.ticket.clone(),
+            ticket,
             customer: form.customer.clone().filter(|_| is_exact),
             policy: policy.map(|p| p.id.clone()).filter(|_| is_exact),
             duration_s: if is_exact { form.duration_s } else { 0 },
             one_click: is_exact
+                && !gives_pause
                 && found.number_is_sure()
                 && found.is_beyond_doubt(form.customer_by)
                 && policy.is_some_and(|p| p.one_click && form::durations(p).contains(&form.duration_s)),

@@ -1,4 +1,4 @@
-//! The popup's view, put together from the state; its cards of sessions: `cards.rs`.
+//! The popup's view, put together from the state; its cards of sessions: `cards.rs`, the marks beside its fields: `marks.rs`.
 
 use std::rc::Rc;
 
@@ -10,10 +10,11 @@ use ticketgate_protocol::text::REASON_MAX;
 use ticketgate_protocol::ticket::Ticket;
 use ticketgate_protocol::tree::ToTree;
 
-use super::customers::{self, Said};
+use super::customers;
 use super::form::{Chosen, Form, durations, policies_of};
 use super::job::{Failure, Job};
-use super::pages::Found;
+use super::lookup::Answer;
+use super::marks::policy_mark;
 use super::view::{
     Allow, Button, Card, Choice, FormView, JobView, Note, Report, TicketLine, Tone, Trouble, View,
 };
@@ -119,7 +120,10 @@ impl Worker {
         let policy = form.policy_in(overview);
         let request = form.request(overview);
         let ticket = form.page.as_ref().filter(|page| page.number == form.number.trim());
-        let number_shown = ticket.is_none();
+        let number_shown = ticket.is_none_or(|page| {
+            // What was guessed can be put right where it is said.
+            shown.is_some_and(|found| found.ticket.is_same_as(page) && !found.number_is_sure())
+        });
         let folded = !form.touched
             && form.caution.is_none()
             && match ticket {
@@ -131,6 +135,7 @@ impl Worker {
             (Some(_), None) => true,
             (None, _) => false,
         };
+        let told = form.answer.as_ref().and_then(Answer::told);
         let label = policy.map_or_else(
             || "Activate".to_owned(),
             |p| format!("Activate {} for {}", p.name, remaining::duration(form.duration_s)),
@@ -145,8 +150,9 @@ impl Worker {
             },
             ticket: ticket.map(ticket_line),
             said: ticket.and_then(|t| {
-                let said =
-                    joined(&mut [&t.customer, &t.contact].into_iter().filter_map(|f| f.as_deref()), " · ");
+                let source = told.map(|told| format!("from {}", told.system_name));
+                let parts = [&t.customer, &t.contact, &source];
+                let said = joined(&mut parts.into_iter().filter_map(|f| f.as_deref()), " · ");
                 (!said.is_empty()).then_some(said)
             }),
             caution: form
@@ -154,7 +160,8 @@ impl Worker {
                 .clone()
                 .or_else(|| {
                     let same = shown.filter(|found| ticket.is_some_and(|page| found.ticket.is_same_as(page)));
-                    same.and_then(Found::guess).map(str::to_owned)
+                    let is_told = told.is_some_and(|told| told.summary.is_some());
+                    same.and_then(|found| found.guess(is_told)).map(str::to_owned)
                 })
                 .map(|text| Note { tone: Tone::Amber, text }),
             use_page: shown.filter(|_| differs).map(|found| Button {
@@ -197,52 +204,6 @@ impl Worker {
         }
     }
 
-    /// Where the customer comes from.
-    fn customer_mark(&self, form: &Form, overview: &Overview, shown: Option<&Found>) -> Option<Note> {
-        let amber = |text: String| Some(Note { tone: Tone::Amber, text });
-        let is_guessed = shown.is_some_and(Found::customer_is_guessed);
-        let company = form.page.as_ref().and_then(|t| t.customer.as_deref());
-        match form.customer_by {
-            Chosen::Guess => amber("the only one, not named by the ticket: check".into()),
-            Chosen::Ticket if is_guessed => amber("guessed from the ticket: check".into()),
-            Chosen::Ticket => Some(Note { tone: Tone::Good, text: "from the ticket".into() }),
-            Chosen::Domain => {
-                let domain = match self.said(form, overview) {
-                    Said::Domain(_, domain) => domain,
-                    _ => String::new(),
-                };
-                let text = format!("by the address at {domain}");
-                if shown.is_some_and(|found| found.is_beyond_doubt(Chosen::Domain)) {
-                    Some(Note { tone: Tone::Good, text })
-                } else {
-                    amber(text + ": check")
-                }
-            }
-            Chosen::Before => {
-                let text = format!("as you chose for {}", quoted(company.unwrap_or_default()));
-                if is_guessed { amber(text + ": check") } else { Some(Note { tone: Tone::Calm, text }) }
-            }
-            Chosen::Nobody => match (self.said(form, overview), company) {
-                (Said::Several(_), Some(company)) => {
-                    amber(format!("{} may be one of several: pick the customer", quoted(company)))
-                }
-                (Said::Several(_), None) => amber("the addresses are of several: pick the customer".into()),
-                (_, Some(company)) if overview.customers.is_empty() => {
-                    amber(format!("{} is not configured", quoted(company)))
-                }
-                (_, Some(company)) => {
-                    amber(format!("the ticket says {}: pick the customer", quoted(company)))
-                }
-                _ => None,
-            },
-            Chosen::Memory | Chosen::Person => None,
-        }
-    }
-
-    fn said<'a>(&self, form: &Form, overview: &'a Overview) -> Said<'a> {
-        form.page.as_ref().map_or(Said::Nothing, |ticket| customers::said(overview, &self.memory, ticket))
-    }
-
     /// Suggestions, as long as it is the person who chooses.
     fn suggested(&self, form: &Form, overview: &Overview) -> Vec<Choice> {
         let Some(ticket) = form.page.as_ref().filter(|page| page.number == form.number.trim()) else {
@@ -251,7 +212,12 @@ impl Worker {
         if !matches!(form.customer_by, Chosen::Nobody | Chosen::Person) {
             return Vec::new();
         }
-        let ids = customers::suggested(overview, &self.memory, ticket);
+        let mut ids = customers::suggested(overview, &self.memory, ticket);
+        for id in form.answer.as_ref().and_then(Answer::told).into_iter().flat_map(|told| &told.customers) {
+            if !ids.contains(id) {
+                ids.push(id.clone());
+            }
+        }
         let find = |id: &CustomerId| overview.customers.iter().find(|c| c.id == *id);
         ids.iter().filter_map(find).map(|c| customer_choice(form, c)).collect()
     }
@@ -377,17 +343,6 @@ pub(super) fn limits_text(guarantee: &str, limits: &str) -> String {
     format!("{guarantee} {limits}").trim().to_owned()
 }
 
-/// How the policy was chosen, and what happens before it grants.
-fn policy_mark(form: &Form, policy: Option<&Policy>) -> Option<Note> {
-    let text = match (form.policy_by == Chosen::Memory, policy.is_some_and(|p| p.ticket_verified)) {
-        (true, true) => "as last time · the ticket is verified first",
-        (true, false) => "as last time",
-        (false, true) => "the ticket is verified first",
-        (false, false) => return None,
-    };
-    Some(Note { tone: Tone::Calm, text: text.into() })
-}
-
 fn notices(overview: &Overview) -> Vec<Note> {
     let tone = |level: &str| match level {
         "error" => Tone::Red,
@@ -412,14 +367,4 @@ fn policy_choices(form: &Form, overview: &Overview, customer: &CustomerId) -> Ve
         chosen: form.policy.as_ref() == Some(&p.id),
     };
     policies_of(overview, customer).into_iter().map(choice).collect()
-}
-
-/// The most characters of a company's name in a mark.
-const COMPANY_SHOWN: usize = 40;
-
-fn quoted(company: &str) -> String {
-    match company.char_indices().nth(COMPANY_SHOWN) {
-        Some((end, _)) => format!("“{}…”", company.get(..end).unwrap_or_default().trim_end()),
-        None => format!("“{company}”"),
-    }
 }

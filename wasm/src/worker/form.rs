@@ -1,12 +1,13 @@
 //! What the person is about to activate: filled from the ticket and from memory, changed by hand, never guessed silently.
 
-use ticketgate_protocol::api::{Activate, Customer, Overview, Policy};
+use ticketgate_protocol::api::{Activate, Customer, Overview, Policy, TicketTold};
 use ticketgate_protocol::ids::{CustomerId, PolicyId};
 use ticketgate_protocol::text::{self, NUMBER_MAX, REASON_MAX};
 use ticketgate_protocol::ticket::Ticket;
 use ticketgate_protocol::tree::{FromJson, ToTree};
 
 use super::customers::{Said, said};
+use super::lookup::{Answer, Filled};
 use super::memory::Memory;
 use ticketgate_recognise::letters::joined;
 
@@ -23,6 +24,8 @@ pub(super) enum Chosen {
     Domain,
     /// The person chose it before for this company at this site.
     Before,
+    /// The ticket system says so.
+    System,
     /// It was used last time.
     Memory,
     /// There is only one; the ticket does not say so. Marked on the screen.
@@ -48,8 +51,10 @@ pub(super) struct Form {
     pub serial: u32,
     /// Where the ticket was read.
     pub source: Option<Source>,
-    /// The ticket as it was read.
+    /// The ticket as it was read, filled in with what its system says.
     pub page: Option<Ticket>,
+    /// What its system was heard to say.
+    pub answer: Option<Answer>,
     /// The ticket's number as it stands in the field.
     pub number: String,
     /// For which customer.
@@ -102,6 +107,33 @@ impl Missing {
     }
 }
 
+/// Whom the page names, or where nobody says otherwise the only one there is.
+fn by_page<'a>(overview: &'a Overview, said: &Said<'a>, may_guess: bool) -> Option<(&'a Customer, Chosen)> {
+    match (said, overview.customers.as_slice()) {
+        (Said::Named(one), _) => Some((one, Chosen::Ticket)),
+        (Said::Domain(one, _), _) => Some((one, Chosen::Domain)),
+        (Said::Before(one), _) => Some((one, Chosen::Before)),
+        (Said::Nothing, [only]) if may_guess => Some((only, Chosen::Guess)),
+        _ => None,
+    }
+}
+
+/// Whom the ticket system names, unless the page names another or the system itself cannot tell: then the person is asked.
+fn by_system<'a>(
+    overview: &'a Overview,
+    told: &TicketTold,
+    said: &Said<'a>,
+) -> Option<(&'a Customer, Chosen)> {
+    let [id] = told.customers.as_slice() else { return None };
+    let agrees = match said {
+        Said::Named(one) | Said::Domain(one, _) => one.id == *id,
+        Said::Several(all) => all.iter().any(|one| one.id == *id),
+        Said::Nothing | Said::Before(_) | Said::Unknown => true,
+    };
+    let customer = overview.customers.iter().find(|customer| customer.id == *id);
+    customer.filter(|_| agrees).map(|customer| (customer, Chosen::System))
+}
+
 /// The policies of a customer that the technician is eligible for.
 pub(super) fn policies_of<'a>(overview: &'a Overview, customer: &CustomerId) -> Vec<&'a Policy> {
     overview.policies.iter().filter(|p| p.customer == *customer).collect()
@@ -126,14 +158,16 @@ impl Form {
     #[must_use]
     pub(super) fn new(
         serial: u32,
-        ticket: Option<Ticket>,
+        ticket: Option<Filled>,
         source: Option<Source>,
         reason: String,
         overview: Option<&Overview>,
         memory: &Memory,
     ) -> Self {
-        let number = ticket.as_ref().map(|t| t.number.clone()).unwrap_or_default();
-        let mut form = Self { serial, source, page: ticket, number, reason, ..Self::default() };
+        let (page, answer) = ticket.map(|t| (t.ticket, t.answer)).unzip();
+        let number = page.as_ref().map(|t| t.number.clone()).unwrap_or_default();
+        let answer = answer.flatten();
+        let mut form = Self { serial, source, page, answer, number, reason, ..Self::default() };
         if let Some(overview) = overview {
             form.fill(overview, memory);
         }
@@ -151,12 +185,9 @@ impl Form {
                 Some(ticket) => said(overview, memory, ticket),
                 None => Said::Nothing,
             };
-            let chosen = match (said, overview.customers.as_slice()) {
-                (Said::Named(one), _) => Some((one, Chosen::Ticket)),
-                (Said::Domain(one, _), _) => Some((one, Chosen::Domain)),
-                (Said::Before(one), _) => Some((one, Chosen::Before)),
-                (Said::Nothing, [only]) => Some((only, Chosen::Guess)),
-                _ => None,
+            let chosen = match &self.answer {
+                Some(Answer::Told(told)) => by_system(overview, told, &said),
+                answer => by_page(overview, &said, !matches!(answer, Some(Answer::NotTheirs(_)))),
             };
             if let Some((customer, by)) = chosen {
                 self.customer = Some(customer.id.clone());

@@ -229,6 +229,8 @@ pub enum Intent {
     EditReason {
         /// The whole text.
         text: String,
+        /// The form that was shown when it was written.
+        serial: u32,
     },
     /// Change the ticket's number.
     EditTicket {

@@ -8,6 +8,7 @@ use ticketgate_protocol::problem::Problem;
 use ticketgate_protocol::ticket::Ticket;
 use ticketgate_protocol::tree::{FromJson, ToTree};
 
+use super::lookup::Answer;
 use super::memory::Choice;
 use super::pages::Meaning;
 use super::{Effect, Purpose, Worker, customers, warnings};
@@ -140,6 +141,7 @@ impl Worker {
                     self.memory.remember(overview.technician.clone(), customer.clone(), choice);
                     if let Some(ticket) = &wanted.ticket
                         && customers::is_for_a_person(overview, ticket)
+                        && self.last.lookups.answer(ticket).and_then(Answer::customer) != Some(&customer)
                         && let Some(company) = customers::company_of(ticket)
                     {
                         self.memory.choose_for(overview.technician.clone(), company, customer);

@@ -27,7 +27,8 @@ fn limit_s(method: &Method) -> i64 {
         Method::Activate(_) => 40,
         Method::End(_) => 20,
         Method::Extend(_) => 15,
-        Method::CopyPassword(_) => 12,
+        // The broker gives a ticket system eight seconds.
+        Method::CopyPassword(_) | Method::Ticket(_) => 12,
         _ => 5,
     }
 }

@@ -18,6 +18,8 @@ mod hosts;
 mod input;
 mod job;
 mod link;
+mod lookup;
+mod marks;
 mod memory;
 mod pages;
 pub mod remaining;
@@ -46,6 +48,7 @@ use doing::{Act, Doing};
 use form::Form;
 use job::Job;
 use link::{Link, Outcome, Saved};
+use lookup::Lookups;
 use memory::Memory;
 use pages::Pages;
 use rules::AllRules;
@@ -90,6 +93,8 @@ struct Lasting {
     pages: Pages,
     #[serde(default)]
     sites: Sites,
+    #[serde(default)]
+    lookups: Lookups,
     form: Option<Form>,
     job: Option<Job>,
     #[serde(default)]
@@ -377,6 +382,7 @@ impl Worker {
             self.is_over(&over, out);
         }
         self.memory.forget_customers_but(&overview);
+        self.last.lookups.forget_outages();
         if let Some(form) = &mut self.last.form
             && form.fill_anew(&overview, &self.memory)
         {
@@ -432,6 +438,7 @@ impl Worker {
         self.last.sessions.forget_old(now);
         self.forget_old_job(now);
         self.settle_overview(now, out);
+        self.settle_lookups(now, out);
         let needed = self.needs_port();
         let version = self.version.clone();
         self.link.settle(needed, &version, now, out);
@@ -516,6 +523,7 @@ impl Worker {
         important.hear(self.last.job.as_ref().and_then(Job::until));
         let mut fine = important;
         fine.hear(self.last.sessions.next());
+        fine.hear(self.last.lookups.next());
         for asked in self.asked.values() {
             fine.add(asked.until);
         }
@@ -601,6 +609,10 @@ impl Worker {
             Method::CopyPassword(wanted) => {
                 let result = read(result);
                 self.copied(&wanted.session, result, now);
+            }
+            Method::Ticket(question) => {
+                let result = read(result);
+                self.looked_up(question, result, now);
             }
             Method::Hello(_) | Method::Preview(_) | Method::Diagnose => {}
         }

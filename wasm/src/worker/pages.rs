@@ -69,6 +69,8 @@ impl Found {
                 }
                 None => self.contact_certainty() == Certainty::Sure,
             },
+            // It is not the page that says so.
+            Chosen::System => true,
             Chosen::Nobody | Chosen::Memory | Chosen::Guess | Chosen::Person => false,
         }
     }
@@ -80,12 +82,17 @@ impl Found {
         certainty_of(number) == Certainty::Sure
     }
 
-    /// What of the ticket has to be looked at because it may be something else.
+    /// Whether the summary was read from a place that only often has it.
     #[must_use]
-    pub(super) fn guess(&self) -> Option<&'static str> {
+    pub(super) fn summary_is_guessed(&self) -> bool {
         let [_, summary, ..] = self.certainty;
-        let summary_is_guessed = matches!(certainty_of(summary), Certainty::Guessed | Certainty::Likely);
-        match (self.number_is_sure(), summary_is_guessed) {
+        matches!(certainty_of(summary), Certainty::Guessed | Certainty::Likely)
+    }
+
+    /// What of the ticket has to be looked at because it may be something else. `told`: its system says the summary.
+    #[must_use]
+    pub(super) fn guess(&self, told: bool) -> Option<&'static str> {
+        match (self.number_is_sure(), self.summary_is_guessed() && !told) {
             (false, true) => Some("Number and summary were guessed from this page: check them."),
             (false, false) => Some("The number was guessed from this page: check it."),
             (true, true) => Some("The summary was guessed from this page: check the reason."),

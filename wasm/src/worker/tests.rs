@@ -5,6 +5,7 @@
 mod badges;
 mod customers;
 mod links;
+mod lookups;
 mod pages;
 mod popup;
 mod restarts;
@@ -170,6 +171,12 @@ impl Play {
 
     fn intend(&mut self, intent: Intent) -> &mut Self {
         self.happen(Input::Intent { port: 1, intent })
+    }
+
+    /// The person writes a reason into the form that is shown.
+    fn write_reason(&mut self, text: &str) -> &mut Self {
+        let serial = self.view().form.as_ref().unwrap().serial;
+        self.intend(Intent::EditReason { text: text.into(), serial })
     }
 
     fn press_activate(&mut self) -> &mut Self {

@@ -183,7 +183,7 @@ pub struct FormView {
     pub use_page: Option<Button>,
     /// The number's field.
     pub number: String,
-    /// Whether the number's field is drawn (no ticket was recognised, or another was typed).
+    /// Whether the number's field is drawn (no ticket was recognised, its number was guessed, or another was typed).
     pub number_shown: bool,
     /// Whether the policy requires a ticket.
     pub number_required: bool,

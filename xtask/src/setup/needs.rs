@@ -149,8 +149,9 @@ const NEEDS: [Need; 10] = [
         purposes: &[Purpose::Fuzz],
     },
     Need {
-        name: "JavaScript checker",
-        why: "runs the type checker of the extension's JavaScript and the optimiser of its WASM (both go to target/npm)",
+        name: "Node.js",
+        why: "runs the type checker of the extension's JavaScript, the optimiser of its WASM, and the proxy that holds tests to \
+vendors' API descriptions (all go to target/npm)",
         packages: &[program("nodejs", "node"), program("npm", "npm")],
         unless_target: None,
         purposes: &[Purpose::Test],

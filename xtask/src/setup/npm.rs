@@ -1,5 +1,5 @@
-//! The JavaScript type checker and the WASM optimiser: npm packages pinned by `xtask/npm/package-lock.json`, installed into `target/npm`
-//! without running any of their scripts. Nothing of it is shipped. What is checked stands in `lint/javascript.rs`.
+//! The JavaScript type checker, the WASM optimiser and the validating proxy: npm packages pinned by `xtask/npm/package-lock.json`, installed
+//! into `target/npm` without running any of their scripts. Nothing of it is shipped. What is checked stands in `lint/javascript.rs`.
 
 use std::fs;
 use std::path::PathBuf;
@@ -40,7 +40,7 @@ pub(crate) fn ensure(tree: &Tree, steps: &mut Steps) -> Result<()> {
         .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"])
         .current_dir(&folder);
     steps.program(
-        "type checker and WASM optimiser (npm ci)",
+        "type checker, WASM optimiser, proxy (npm ci)",
         &mut command,
         "is the npm registry reachable?",
     )?;

@@ -109,6 +109,12 @@ impl PsaKind {
         }
     }
 
+    /// Whether its pages show a ticket's number with zeros before it that its API leaves out: `0001234` for 1234.
+    #[must_use]
+    pub const fn pads_numbers(self) -> bool {
+        matches!(self, Self::HaloPsa)
+    }
+
     /// What `login` is, where the kind has one.
     #[must_use]
     pub const fn login(self) -> Option<&'static str> {

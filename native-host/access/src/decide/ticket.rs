@@ -62,7 +62,7 @@ pub fn check_of(
     let psa = system_of(config, ticket)?;
     let check = TicketCheck {
         psa: psa.id.clone(),
-        number: bare(&ticket.number).to_owned(),
+        number: asked_number(psa, ticket).to_owned(),
         rule: policy.ticket,
         customer: customer.id.clone(),
         technician: technician.clone(),
@@ -179,6 +179,23 @@ pub fn customers_of<'c>(config: &'c Config, psa: &PsaId, told: &told::Ticket) ->
     by(&|customer| !by_id_alone(customer) && customer.domains.iter().any(|domain| domains.contains(domain)))
 }
 
+/// Whose ticket this can be, as far as this technician may hear of it: customers at which some policy can be offered, all of
+/// them. Nobody where the system's word fits no customer, or one of the others too.
+#[must_use]
+pub fn told_to(
+    config: &Config,
+    technician: &TechnicianId,
+    psa: &PsaId,
+    told: &told::Ticket,
+) -> Vec<CustomerId> {
+    let theirs = super::customers_for(config, technician);
+    let found = customers_of(config, psa, told);
+    if found.iter().any(|customer| !theirs.iter().any(|their| their.id == customer.id)) {
+        return Vec::new();
+    }
+    found.into_iter().map(|customer| customer.id.clone()).collect()
+}
+
 /// Refuses a ticket that is not this customer's, or not its alone.
 fn belongs(
     config: &Config,
@@ -199,7 +216,7 @@ fn belongs(
     let problem = |detail: String| Problem::new(Code::TicketOfAnotherCustomer, detail);
     Err(match (found.as_slice(), said) {
         ([_], Some(said)) => problem(format!("Ticket {number} belongs to {said}, not to {}.", customer.name))
-            .remedy("Use a ticket of this customer, or a policy of the ticket's."),
+            .remedy("Use a ticket of this customer, or rights at the ticket's own customer."),
         (_, None) => problem(format!("{system} does not say which customer ticket {number} belongs to."))
             .remedy("Give the ticket its company or contact there, then try again."),
         ([], Some(said)) => {
@@ -248,9 +265,17 @@ pub fn is_same_number(one: &str, other: &str) -> bool {
     folded(bare(one)) == folded(bare(other))
 }
 
-/// A number without the sign that people write before it.
+/// A ticket's number as its system has it, whatever people write before it: a sign, and the zeros that some systems show.
 #[must_use]
-pub fn bare(number: &str) -> &str {
+pub fn asked_number<'t>(psa: &Psa, ticket: &'t Ticket) -> &'t str {
+    let number = bare(&ticket.number);
+    let plain = number.trim_start_matches('0');
+    let is_padded = psa.kind.pads_numbers() && !plain.is_empty() && plain.bytes().all(|b| b.is_ascii_digit());
+    if is_padded { plain } else { number }
+}
+
+/// A number without the sign that people write before it.
+fn bare(number: &str) -> &str {
     let bare = number.trim_start_matches('#').trim_start();
     if bare.is_empty() { number } else { bare }
 }

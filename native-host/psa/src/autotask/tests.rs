@@ -1,5 +1,7 @@
 //! Answers as the vendor's help has them.
 
+mod described;
+
 use serde_json::{Value, json};
 use ticketgate_access::config::PsaKind;
 
@@ -207,7 +209,8 @@ async fn many_tickets_are_asked_about_at_once_and_their_statuses_named_once() {
 
 #[tokio::test]
 async fn a_note_is_internal_unless_the_customer_shall_see_it() {
-    let server = Desk::answers_beside(always(), vec![Played::text(200, ""), Played::text(200, "")]);
+    let made = Played::json(200, &json!({ "itemId": 41 }));
+    let server = Desk::answers_beside(always(), vec![made.clone(), made]);
     let psa = connected(KIND, &server.url());
     for public in [false, true] {
         psa.add_note(&known_ticket("53203"), &note(public)).await.unwrap();

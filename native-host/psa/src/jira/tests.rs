@@ -1,5 +1,7 @@
 //! Shapes as Atlassian's references show them.
 
+mod described;
+
 use serde_json::{Value, json};
 use ticketgate_access::config::PsaKind::Jira;
 

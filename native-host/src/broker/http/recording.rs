@@ -10,16 +10,15 @@ use ticketgate_protocol::problem::Problem;
 use super::{Api, Peer, Refusal, caller_of};
 use crate::broker::on_record;
 
-/// Asks what would be, and changes nothing.
-const PREVIEW: &str = "/v1/preview";
+/// These ask, and change nothing.
+const QUESTIONS: [&str; 2] = ["/v1/preview", "/v1/ticket"];
 
 /// Records what was refused without a record.
 pub(super) async fn recorded(State(api): State<Api>, request: Request, next: Next) -> Response {
     let path = request.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str).to_owned();
     let peer = request.extensions().get::<ConnectInfo<Peer>>().map(|ConnectInfo(peer)| peer.clone());
-    let (true, Some(peer)) = (request.method() == Method::POST && path != PREVIEW, peer) else {
-        return next.run(request).await;
-    };
+    let changes = request.method() == Method::POST && !QUESTIONS.contains(&path.as_str());
+    let (true, Some(peer)) = (changes, peer) else { return next.run(request).await };
     let (response, recorded) = on_record::watched(next.run(request)).await;
     let Some(problem) = response.extensions().get::<Problem>().filter(|_| !recorded) else { return response };
     match api.broker.record_unheard(&caller_of(&api, &peer), &path, problem).await {

@@ -32,6 +32,7 @@ pub(super) fn all() -> Router<Api> {
     Router::new()
         .route("/v1/broker", get(broker))
         .route("/v1/overview", get(overview))
+        .route("/v1/ticket", post(ticket))
         .route("/v1/preview", post(preview))
         .route("/v1/sessions", get(sessions).post(activate))
         .route("/v1/sessions/{id}", get(session))
@@ -58,6 +59,7 @@ pub(super) fn all() -> Router<Api> {
     paths(
         broker,
         overview,
+        ticket,
         preview,
         sessions,
         activate,
@@ -87,6 +89,16 @@ async fn broker(State(broker): Shared, Who(caller): Who) -> Json<api::BrokerInfo
 #[utoipa::path(get, path = "/v1/overview", responses((status = 200, body = api::Overview), (status = 403, body = Problem), (status = 503, body = Problem)))]
 async fn overview(State(broker): Shared, Who(caller): Who) -> Answer<api::Overview> {
     Ok(Json(broker.overview(&caller).await?))
+}
+
+/// What the ticket system says of a ticket of the caller's customers; changes nothing.
+#[utoipa::path(post, path = "/v1/ticket", request_body = api::TicketQuestion, responses((status = 200, body = api::TicketTold), (status = 403, body = Problem), (status = 404, body = Problem), (status = 429, body = Problem), (status = 503, body = Problem)))]
+async fn ticket(
+    State(broker): Shared,
+    Who(caller): Who,
+    Body(question): Body<api::TicketQuestion>,
+) -> Answer<api::TicketTold> {
+    Ok(Json(broker.look_up(&caller, &question).await?))
 }
 
 /// What an activation would answer now; changes nothing.

@@ -1,5 +1,6 @@
 //! A ticket system that says what a test has it say, and what becomes of an activation then.
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
@@ -33,8 +34,10 @@ pub(super) struct Scripted {
     pub(super) connections: AtomicU32,
     /// No connector can be made.
     pub(super) unconnectable: AtomicBool,
-    /// It answers only when this is not held.
-    held: watch::Sender<bool>,
+    /// It tells of tickets only when this is not held.
+    pub(super) held: watch::Sender<bool>,
+    /// The systems beside this one, by id; any other id is this one's.
+    pub(super) others: Mutex<BTreeMap<PsaId, Arc<Self>>>,
 }
 
 /// What adding a note comes to.
@@ -63,6 +66,7 @@ impl Default for Scripted {
             connections: AtomicU32::new(0),
             unconnectable: AtomicBool::new(false),
             held: watch::channel(false).0,
+            others: Mutex::default(),
         }
     }
 }
@@ -72,6 +76,9 @@ impl Scripted {
     pub(super) fn connected(self: &Arc<Self>, id: &PsaId) -> Result<Arc<dyn Psa>, String> {
         if self.unconnectable.load(Ordering::SeqCst) {
             return Err(format!("there is no {id}"));
+        }
+        if let Some(other) = self.others.lock().unwrap().get(id) {
+            return Ok(other.clone());
         }
         self.connections.fetch_add(1, Ordering::SeqCst);
         Ok(self.clone())
@@ -100,6 +107,7 @@ impl Psa for Scripted {
 
     async fn tickets(&self, numbers: &[String]) -> Result<Vec<Ticket>, PsaError> {
         self.polled.lock().unwrap().push(numbers.to_vec());
+        self.held.subscribe().wait_for(|held| !held).await.unwrap();
         if let Some(error) = self.polls.lock().unwrap().clone() {
             return Err(error);
         }

@@ -37,7 +37,7 @@ fn without_a_ticket_everything_can_be_typed() {
     play.intend(Intent::PickCustomer { customer: Some("acme".to_owned().try_into().unwrap()) });
     assert!(play.view().form.as_ref().unwrap().activate.disabled.as_deref().unwrap().contains("ticket"));
     play.intend(Intent::EditTicket { text: " 815 ".into() });
-    play.intend(Intent::EditReason { text: "Mail is down".into() });
+    play.write_reason("Mail is down");
     play.press_activate();
     let Method::Activate(wanted) = &play.last_sent("activate").unwrap().method else { panic!() };
     assert_eq!(wanted.ticket.as_ref().unwrap().number, "815");
@@ -57,7 +57,7 @@ fn a_reason_that_cannot_be_used_says_why() {
     play.show_ticket("4711", "Acme Corp");
     play.open_popup();
     for (text, expected) in [("  ", "Say why"), ("a\u{202e}b", "invisible")] {
-        play.intend(Intent::EditReason { text: text.into() });
+        play.write_reason(text);
         let said = play.view().form.clone().unwrap().activate.disabled.unwrap();
         assert!(said.contains(expected), "{said}");
         play.press_activate();
@@ -70,7 +70,7 @@ fn pasted_lines_become_one_reason() {
     let mut play = Play::with(overview(&[]));
     play.show_ticket("4711", "Acme Corp");
     play.open_popup();
-    play.intend(Intent::EditReason { text: "Mail is down\r\nsince noon\n".into() });
+    play.write_reason("Mail is down\r\nsince noon\n");
     play.press_activate();
     read_again(&mut play, "4711", "Acme Corp");
     let Method::Activate(wanted) = &play.last_sent("activate").unwrap().method else { panic!() };
@@ -122,7 +122,7 @@ fn a_page_that_was_loaded_again_is_the_one_that_is_read() {
     let mut play = Play::with(overview(&[]));
     play.show_ticket("4711", "Acme Corp");
     play.open_popup();
-    play.intend(Intent::EditReason { text: "Mine".into() });
+    play.write_reason("Mine");
     let anew = Sender { document: Some("doc-2".into()), ..from_desk() };
     play.page(anew, &json!({"page": "report", "facts": facts("4711", "Acme Corp")}));
     play.press_activate();
@@ -198,7 +198,7 @@ fn a_form_that_the_person_works_on_is_not_taken_away() {
     let mut play = Play::with(overview(&[]));
     play.show_ticket("4711", "Acme Corp");
     play.open_popup();
-    play.intend(Intent::EditReason { text: "Mine".into() });
+    play.write_reason("Mine");
     play.show_ticket("4712", "Acme Corp");
     assert_eq!(play.view().form.as_ref().unwrap().reason, "Mine");
     play.intend(Intent::UsePageTicket {});

@@ -141,6 +141,25 @@ fn the_system_that_shows_the_ticket_is_asked() {
 }
 
 #[test]
+fn a_number_is_asked_for_without_the_zeros_that_its_system_shows_before_it() {
+    let of_kind = |kind| Psa { kind, ..configuration().psas[&"rt".parse().unwrap()].clone() };
+    for (kind, typed, asked) in [
+        (PsaKind::HaloPsa, "0001234", "1234"),
+        (PsaKind::HaloPsa, "#0001234", "1234"),
+        (PsaKind::HaloPsa, "1200", "1200"),
+        // Nothing that is a number, and so nothing of Halo's.
+        (PsaKind::HaloPsa, "000", "000"),
+        (PsaKind::HaloPsa, "00IN-7", "00IN-7"),
+        // Elsewhere zeros are part of it.
+        (PsaKind::RequestTracker, "0001234", "0001234"),
+        (PsaKind::ServiceNow, "0001234", "0001234"),
+    ] {
+        let ticket = Ticket { number: typed.into(), ..Ticket::default() };
+        assert_eq!(asked_number(&of_kind(kind), &ticket), asked, "{kind:?} {typed}");
+    }
+}
+
+#[test]
 fn only_a_policy_that_asks_has_something_asked() {
     let config = configuration();
     let policy = &config.policies[&"admin".parse().unwrap()];
@@ -266,6 +285,29 @@ prop_compose! {
         let company = company.map(|(id, name, domains)| Company { id, name, domains });
         told::Ticket { number, closed, contact_email: contact, status, company, owner, ..told::Ticket::default() }
     }
+}
+
+#[test]
+fn a_ticket_is_told_only_to_whoever_could_use_a_policy_at_each_customer_that_it_can_be_of() {
+    let psa: PsaId = "rt".parse().unwrap();
+    let told_to = |technician: &str, told: &told::Ticket| -> Vec<String> {
+        let technician = technician.parse().unwrap();
+        let found = told_to(configuration(), &technician, &psa, told);
+        found.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(told_to("tech1", &right()), ["acme"]);
+    assert_eq!(told_to("tech2", &right()), ["acme"]);
+    assert!(told_to("nobody", &right()).is_empty());
+    let nobodys = told::Ticket { company: None, ..right() };
+    assert!(told_to("tech1", &nobodys).is_empty());
+    assert!(told_to("tech1", &told::Ticket { company: company("", "Globex"), ..right() }).is_empty());
+    // Of a company that nobody knows, by addresses of both.
+    let holding =
+        Company { name: "Holding".into(), domains: vec!["acme.example".into()], ..Company::default() };
+    let shared =
+        told::Ticket { company: Some(holding), contact_email: Some("pat@globex.example".into()), ..right() };
+    assert_eq!(customers_of(configuration(), &psa, &shared).len(), 2);
+    assert!(told_to("tech1", &shared).is_empty());
 }
 
 proptest! {

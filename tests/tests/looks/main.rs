@@ -1,138 +1,20 @@
 //! What the extension looks like, in every state: pictures for people in `target/pictures/`, light and dark, and with
-//! each the checks that a machine can make: it says what it should, nothing is cut off sideways also at 200 % zoom,
-//! every text has the contrast of WCAG 2.2 (1.4.3), every control has a name.
+//! each the checks that a machine can make (`stage.rs`). What a ticket does to the popup is in `tickets.rs`.
 //!
 //! The host is scripted: most of these states last a moment with the real one, or need another version.
 #![allow(clippy::indexing_slicing, reason = "a test may panic: that is how it fails")]
 
+mod stage;
+mod tickets;
+
 use serde_json::{Value, json};
-use std::path::PathBuf;
-use ticketgate_tests::chromium::{Chromium, Key, Options, Page};
+use stage::{Stage, pictures, problem};
+use ticketgate_tests::chromium::{Key, Page};
 use ticketgate_tests::patience::{LIMIT, until, wait_for};
-use ticketgate_tests::product::ScriptedHost;
 use ticketgate_tests::product::scripted::{overview, session, welcome};
-use ticketgate_tests::site::{Served, Site};
-use ticketgate_tests::world::{Folder, target, workspace};
+use ticketgate_tests::site::Served;
+use ticketgate_tests::world::{Folder, workspace};
 use ticketgate_tests::{Outcome, Result};
-
-/// The popup's width, and half of it: what a person sees who zooms to 200 %.
-const WIDTH: u32 = 380;
-const ZOOMED: u32 = 190;
-
-/// Texts whose contrast is below 4.5 (3 for large ones), as `text (ratio)`; disabled controls may be pale.
-const PALE: &str = r"(() => {
-  const parts = (colour) => (colour.match(/[\d.]+/g) ?? []).map(Number);
-  const light = (colour) => {
-    const scale = colour.startsWith('color(') ? 1 : 255;
-    const [r, g, b] = parts(colour).slice(0, 3).map((v) => v / scale)
-      .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const ground = (element) => {
-    for (let at = element; at; at = at.parentElement) {
-      const colour = getComputedStyle(at).backgroundColor;
-      const [, , , alpha = 1] = parts(colour);
-      if (alpha === 1) return colour;
-    }
-    return 'rgb(255, 255, 255)';
-  };
-  const pale = [];
-  for (const element of document.querySelectorAll('body *')) {
-    const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
-    if (!own || element.closest('[aria-disabled=true], .unseen, option') || !element.checkVisibility()) continue;
-    const style = getComputedStyle(element);
-    const [a, b] = [light(style.color), light(ground(element))].sort((x, y) => y - x);
-    const ratio = (a + 0.05) / (b + 0.05);
-    const large = parseFloat(style.fontSize) >= 24 || (parseFloat(style.fontSize) >= 18.66 && style.fontWeight >= 700);
-    if (ratio < (large ? 3 : 4.5)) pale.push(`${element.textContent.trim().slice(0, 40)} (${ratio.toFixed(2)})`);
-  }
-  return pale;
-})()";
-
-/// Controls without a name, by their outer HTML.
-const NAMELESS: &str = r"[...document.querySelectorAll('button, a, input, select, textarea, summary')]
-  .filter((one) => one.checkVisibility())
-  .filter((one) => !(one.ariaLabel || one.textContent.trim() || [...(one.labels ?? [])].some((l) => l.textContent.trim())))
-  .map((one) => one.outerHTML)";
-
-struct Stage {
-    browser: Chromium,
-    host: ScriptedHost,
-    site: Site,
-    wrong: Vec<String>,
-}
-
-impl Stage {
-    fn open() -> Result<Self> {
-        let site = Site::start()?;
-        let host = ScriptedHost::new(&json!({"overview": overview(&json!([]))}))?;
-        let at = |name: &str| (name.to_owned(), site.address().to_string());
-        let hosts = vec![at("desk.example"), at("other.example")];
-        let browser = host.browser(Options { hosts, ..Options::default() })?;
-        browser.allow_host("http://desk.example/*", "options.html")?;
-        Ok(Self { browser, host, site, wrong: Vec::new() })
-    }
-
-    /// A ticket page of Request Tracker in a tab, and the tab's number.
-    fn ticket(&self, name: &str, number: &str, customer: &str) -> Result<(Page, i64)> {
-        let html =
-            std::fs::read_to_string(workspace().join("wasm/tests/fixtures/pages/request-tracker-5.html"))?;
-        let html = html.replace("Acme Corp", customer).replace("4711", number);
-        let url = self.site.page_at(name, "/Ticket/Display.html", Served::html(html));
-        let page = self.browser.page(&format!("{url}?id={number}"))?;
-        let tab = self.tab(&page)?;
-        Ok((page, tab))
-    }
-
-    fn tab(&self, page: &Page) -> Result<i64> {
-        let url = json!(page.url()?);
-        let found = self.browser.worker()?.eval(&format!(
-            "chrome.tabs.query({{}}).then(all => all.find(tab => tab.url === {url} || tab.pendingUrl === {url})?.id
-               ?? all.findLast(tab => tab.active).id)"
-        ))?;
-        found.as_i64().ok_or_else(|| anyhow::anyhow!("no tab for {url}"))
-    }
-
-    /// The popup's page about a tab, as wide as the real one.
-    fn popup(&self, tab: i64) -> Result<Page> {
-        let popup = self.browser.new_tab("about:blank")?;
-        popup.look("light", WIDTH, 600, 2.0)?;
-        popup.open(&self.browser.extension_url(&format!("popup.html?tab={tab}")))?;
-        Ok(popup)
-    }
-
-    /// Takes a picture of a page of ours in both schemes, and checks what can be checked.
-    fn picture(&mut self, page: &Page, name: &str, says: &[&str]) -> Result<()> {
-        for part in says {
-            let part = json!(part);
-            let there = format!(
-                "document.body.innerText.includes({part}) || {part} + ' is not in: ' + document.body.innerText"
-            );
-            page.until(&there)?;
-        }
-        let mut find = |what: &str, found: &Value| {
-            if found.as_array().is_none_or(|all| !all.is_empty()) {
-                self.wrong.push(format!("{name}: {what}: {found}"));
-            }
-        };
-        let width = if name.starts_with("popup") { WIDTH } else { 720 };
-        for scheme in ["light", "dark"] {
-            page.look(scheme, width, 160, 2.0)?;
-            let height = page.eval("document.body.getBoundingClientRect().bottom")?;
-            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a page's height")]
-            let height = height.as_f64().unwrap_or(600.0).ceil() as u32;
-            page.look(scheme, width, height.max(160), 2.0)?;
-            page.screenshot_to(&pictures().join(format!("{name}-{scheme}.png")))?;
-            find(&format!("too little contrast, {scheme}"), &page.eval(PALE)?);
-        }
-        find("controls without a name", &page.eval(NAMELESS)?);
-        page.look("light", ZOOMED.min(width / 2), 400, 2.0)?;
-        let wide = "[...document.querySelectorAll('body *')].filter(one => one.getBoundingClientRect().right > innerWidth + 1)
-            .filter(one => one.checkVisibility() && !one.closest('.unseen')).map(one => one.outerHTML.slice(0, 80))";
-        find("cut off at 200 %", &page.eval(wide)?);
-        page.look("light", width, 600, 2.0)
-    }
-}
 
 impl Stage {
     /// From the popup of a page that was not recognised to its structure in a file, by keyboard alone.
@@ -176,14 +58,6 @@ impl Stage {
         anyhow::ensure!(saved == format!("mine {text}"), "{saved}");
         capture.close()
     }
-}
-
-fn pictures() -> PathBuf {
-    target().join("pictures")
-}
-
-fn problem(code: &str, status: u16, detail: &str, remedy: &str) -> Value {
-    json!({"code": code, "status": status, "detail": detail, "remedy": remedy})
 }
 
 #[test]
@@ -386,53 +260,6 @@ fn every_state_of_the_popup_is_clear_in_both_schemes_and_zoomed() -> Outcome {
     stage.browser.popup()?.close()?;
     let popup = stage.popup(there)?;
     stage.picture(&popup, "popup-site-not-allowed", &["other.example", "Allow on this site", "#4713"])?;
-    popup.close()?;
-    assert!(stage.wrong.is_empty(), "{}", stage.wrong.join("\n"));
-    Ok(())
-}
-
-#[test]
-fn whose_a_ticket_is_can_be_told_or_picked_in_both_schemes_and_zoomed() -> Outcome {
-    let mut stage = Stage::open()?;
-    let mut known = overview(&json!([]));
-    known["ok"]["customers"] = json!([
-        {"id": "acme", "name": "Acme Corp", "domains": ["acme.example"]},
-        {"id": "acme-bakery", "name": "Acme Bakery & Confectionery International Ltd"},
-        {"id": "acme-west", "name": "Acme West"},
-        {"id": "globex", "name": "Globex"},
-    ]);
-    stage.host.answer("overview", known)?;
-    let (_page, tab) = stage.ticket("desk.example", "4714", "Acme (HQ)")?;
-    let popup = stage.popup(tab)?;
-    popup.wait_for_control("radio", "Acme West")?;
-    stage.picture(
-        &popup,
-        "popup-suggestions",
-        &["the ticket says “Acme (HQ)”: pick the customer", "Acme Corp"],
-    )?;
-    popup.click("radio", "Acme Corp")?;
-    let ended = json!({"state": "ended", "ended_at": {"$now": 0}, "ticket": null});
-    let over = json!({"session": session("1a", 3480, &ended), "clipboard": {"state": "not_needed"}});
-    stage.host.answer("activate", json!({"ok": over}))?;
-    // A click on a form that is being drawn anew does not count; a person clicks again.
-    until("the choice to be remembered", LIMIT, || {
-        if popup.text()?.contains("as you chose for") {
-            return Ok(true);
-        }
-        if let Some(button) = popup.control("button", "Activate Domain Admin for 1 h")? {
-            popup.click_node(&button)?;
-        }
-        Ok(false)
-    })?;
-    popup.close()?;
-    let (_page, tab) = stage.ticket("desk.example", "4715", "Acme (HQ)")?;
-    let popup = stage.popup(tab)?;
-    stage.picture(&popup, "popup-chosen-before", &["as you chose for “Acme (HQ)”: check"])?;
-    popup.close()?;
-    let long = "Acme Corporation, Headquarters and all of its other Offices (Northern Region)";
-    let (_page, tab) = stage.ticket("desk.example", "4716", long)?;
-    let popup = stage.popup(tab)?;
-    stage.picture(&popup, "popup-suggestions-long", &["the ticket says", "pick the customer"])?;
     popup.close()?;
     assert!(stage.wrong.is_empty(), "{}", stage.wrong.join("\n"));
     Ok(())
