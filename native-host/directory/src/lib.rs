@@ -3,6 +3,7 @@
 
 pub mod active_directory;
 mod generate;
+pub mod local;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
