@@ -1,10 +1,18 @@
 //! Accounts of a Linux machine itself, with `sudo` rules, groups and SSH keys as their rights.
 //!
-//! The side that acts needs root and is a program of its own there: it reads one request a line ([`request`]) and answers each.
+//! The side that acts needs root and is a program of its own there: it reads one request a line ([`request`]) and answers each
+//! ([`serve`]). Beside it a timer of the machine ends what is over ([`sweep`]). Neither knows a broker, a network, or a file of
+//! state: what was opened for whom until when stands at the account.
 
+#[cfg(target_os = "linux")]
+mod far;
 mod name;
 pub mod request;
 mod right;
 
+#[cfg(all(target_os = "linux", feature = "fuzzing"))]
+pub use far::fuzzing;
+#[cfg(target_os = "linux")]
+pub use far::{FarError, Places, Swept, serve, sweep};
 pub use name::{AccountName, BadName, GroupName, Token};
 pub use right::{BadRight, LocalRight, PublicKey, SudoCommand};
