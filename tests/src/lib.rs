@@ -12,6 +12,7 @@
 //! - [`rt`]: Request Tracker with tickets of three customers; [`site`]: pages of our own; [`http`]: asking either.
 //! - [`chromium`]: the browser, driven over its DevTools protocol; [`xvfb`]: a display with a clipboard.
 //! - [`keyring`]: a desktop's key store.
+//! - [`machine`]: a Linux machine with accounts of its own.
 //! - [`product`]: the program under test, with its configuration.
 //! - [`secrets`]: looking for a secret where it must not be; [`processes`]: other processes, their memory and sockets.
 //! - [`workplace`]: all of that at once, with a ticket open.
@@ -24,6 +25,7 @@ pub mod interrupt;
 pub mod keyring;
 pub mod ldap;
 pub mod leash;
+pub mod machine;
 pub mod outcome;
 pub mod patience;
 pub mod points;
