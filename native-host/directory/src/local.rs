@@ -13,6 +13,6 @@ mod right;
 #[cfg(all(target_os = "linux", feature = "fuzzing"))]
 pub use far::fuzzing;
 #[cfg(target_os = "linux")]
-pub use far::{FarError, Places, Swept, serve, sweep};
+pub use far::{FarError, Places, Swept, may_ask, serve, sweep};
 pub use name::{AccountName, BadName, GroupName, Token};
 pub use right::{BadRight, LocalRight, PublicKey, SudoCommand};

@@ -6,6 +6,7 @@
 
 mod accounts;
 mod bounds;
+mod check;
 mod clock;
 mod databases;
 mod drop_ins;
@@ -19,6 +20,7 @@ mod leftovers;
 mod lock;
 mod look;
 mod note;
+mod peer;
 mod places;
 mod processes;
 mod run;
@@ -31,6 +33,7 @@ use zeroize::Zeroizing;
 
 use super::request::{Answer, Ask, LONGEST_ANSWER, LONGEST_REQUEST, Named, PROTOCOL, Refusal, read};
 use look::Machine;
+pub use peer::may_ask;
 pub use places::Places;
 pub use sweep::{Swept, sweep};
 
@@ -154,6 +157,9 @@ fn carry_out(ask: Ask, places: &Places) -> Result<Answer, FarError> {
         Ask::List {} => {
             let machine = Machine::read(places)?;
             Ok(Answer::Listed { time: machine.time, accounts: machine.accounts() })
+        }
+        Ask::Check { rights } => {
+            Ok(Answer::Checked { time: clock::now(), findings: check::check(places, &rights) })
         }
         Ask::Step { account, step } => {
             let _lock = lock::wait(places)?;

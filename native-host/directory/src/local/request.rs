@@ -8,6 +8,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use ticketgate_credentials::Secret;
+use ticketgate_protocol::api::Finding;
 use ticketgate_protocol::ids::TechnicianId;
 
 use super::{AccountName, LocalRight, Token};
@@ -42,6 +43,11 @@ pub enum Ask {
     },
     /// Every JIT account of the machine, whoever's.
     List {},
+    /// What sessions with these rights will need of the machine. Nothing is changed.
+    Check {
+        /// All that policies grant there.
+        rights: Vec<LocalRight>,
+    },
 }
 
 /// An account as the broker's ledger knows it.
@@ -202,6 +208,13 @@ pub enum Answer {
         time: DateTime<Utc>,
         /// All of them, in no order.
         accounts: Vec<Listed>,
+    },
+    /// To [`Ask::Check`].
+    Checked {
+        /// Its clock.
+        time: DateTime<Utc>,
+        /// Each thing that was looked at.
+        findings: Vec<Finding>,
     },
     /// To anything.
     Refused {

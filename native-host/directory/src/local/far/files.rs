@@ -86,7 +86,8 @@ pub(super) fn put(
     sync(folder)
 }
 
-fn write_new(path: &Path, mode: u32, text: &str) -> io::Result<()> {
+/// Writes a file that is not there yet, down to the disk.
+pub(super) fn write_new(path: &Path, mode: u32, text: &str) -> io::Result<()> {
     // `create_new`: neither a file nor a link that is there already is taken.
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
     // Whatever the caller's umask takes away.

@@ -22,6 +22,7 @@ pub(super) struct Machine<'a> {
     places: &'a Places,
     /// Its clock, before anything was read.
     pub(super) time: DateTime<Utc>,
+    /// Empty where it has none; then no request is answered.
     name: String,
     pub(super) passwd: String,
     shadow: String,
@@ -44,18 +45,26 @@ pub(super) struct Found {
 }
 
 impl<'a> Machine<'a> {
-    /// Reads it.
+    /// Reads it for a request, which has to know the machine again.
     ///
     /// # Errors
     /// [`FarError::Failed`]
     pub(super) fn read(places: &'a Places) -> Result<Self, FarError> {
+        Ok(Self { name: places.machine_name()?, ..Self::read_nameless(places)? })
+    }
+
+    /// Reads it for what the machine does alone. An end does not wait for a name.
+    ///
+    /// # Errors
+    /// [`FarError::Failed`]
+    pub(super) fn read_nameless(places: &'a Places) -> Result<Self, FarError> {
         let text = |name: &str| files::text(&places.etc.join(name));
         let time = now();
         let login_defs = text("login.defs").unwrap_or_default();
         Ok(Self {
             places,
             time,
-            name: places.machine_name()?,
+            name: String::new(),
             passwd: text("passwd")?,
             shadow: text("shadow")?,
             group: text("group")?,

@@ -18,6 +18,8 @@ pub struct Places {
     pub proc: PathBuf,
     /// Control groups.
     pub cgroup: PathBuf,
+    /// Time zones.
+    pub zones: PathBuf,
     /// Homes of accounts.
     pub home: PathBuf,
     /// What runs later, by account.
@@ -39,6 +41,7 @@ impl Places {
             run: "/run".into(),
             proc: "/proc".into(),
             cgroup: "/sys/fs/cgroup".into(),
+            zones: "/usr/share/zoneinfo".into(),
             home: "/home".into(),
             spool: "/var/spool".into(),
             linger: "/var/lib/systemd/linger".into(),

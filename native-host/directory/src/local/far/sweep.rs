@@ -30,7 +30,7 @@ pub struct Swept {
 pub fn sweep(places: &Places) -> Result<Swept, FarError> {
     let _lock = lock::wait(places)?;
     drop_ins::remove_unfinished(places);
-    let machine = Machine::read(places)?;
+    let machine = Machine::read_nameless(places)?;
     let mut swept = Swept::default();
     for (name, note, found) in machine.ours() {
         let done = if is_over(&note, &found, machine.time) {

@@ -24,6 +24,7 @@ impl Scratch {
             run: at("run"),
             proc: "/proc".into(),
             cgroup: at("cgroup"),
+            zones: at("zones"),
             home: at("home"),
             spool: at("spool"),
             linger: at("linger"),
@@ -246,6 +247,14 @@ fn another_machine_or_another_account_than_meant_is_not_touched() {
     assert_eq!(delete(&identity.replace(":1001", ":1002")), Some(Refusal::NameTaken));
     assert_eq!(scratch.read("ran"), "");
     assert_eq!(delete(&identity), None);
+}
+
+#[test]
+fn a_machine_without_a_name_answers_no_request_and_ends_what_is_over_all_the_same() {
+    let scratch = Scratch::with_account(1001, CLOSED, "").listening();
+    fs::remove_file(scratch.path("etc/machine-id")).unwrap();
+    assert_eq!(why(&scratch.step("{\"do\":\"close\",\"processes\":\"stay\"}")), Some(Refusal::Failed));
+    assert_eq!(sweep(&scratch.places).unwrap().closed, 1);
 }
 
 #[test]

@@ -25,7 +25,11 @@ fn every_request_is_read_as_it_is_written() {
         r#"{"do":"delete"}"#.to_owned(),
     ];
     let asks = steps.into_iter().map(|step| format!(r#"{{"ask":"step",{},"step":{step}}}"#, account()));
-    let others = [r#"{"ask":"hello","protocol":1}"#.to_owned(), r#"{"ask":"list"}"#.to_owned()];
+    let others = [
+        r#"{"ask":"hello","protocol":1}"#.to_owned(),
+        r#"{"ask":"list"}"#.to_owned(),
+        r#"{"ask":"check","rights":["sudo:ALL","group:docker"]}"#.to_owned(),
+    ];
     for line in asks.chain(others).chain([format!(r#"{{"ask":"look",{}}}"#, account())]) {
         let ask = read(line.as_bytes()).unwrap_or_else(|why| panic!("{line}: {why}"));
         assert_eq!(serde_json::to_string(&ask).unwrap(), line);
