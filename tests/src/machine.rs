@@ -117,3 +117,37 @@ impl Drop for Machine {
         let _ = self.outer.wait();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::patience;
+    use std::time::Duration;
+
+    /// Processes of any machine and of this one with this word on their command line.
+    fn running(word: &str) -> usize {
+        let is = |folder: &Path| {
+            std::fs::read(folder.join("cmdline")).is_ok_and(|line| {
+                line.starts_with(b"sleep\0") && String::from_utf8_lossy(&line).contains(word)
+            })
+        };
+        std::fs::read_dir("/proc").unwrap().flatten().filter(|entry| is(&entry.path())).count()
+    }
+
+    #[test]
+    fn nothing_of_a_machine_outlives_it_also_when_its_holder_was_killed() {
+        let Some(mut machine) = Machine::start("short-lived").unwrap() else { return };
+        let word = format!("8642{}", std::process::id());
+        machine
+            .sh(&format!(
+                "useradd jit-left-over; touch /etc/left-over; setsid sleep {word} > /dev/null 2>&1 &"
+            ))
+            .unwrap();
+        patience::until("the process runs", Duration::from_secs(5), || Ok(running(&word) == 1)).unwrap();
+        // All that a killed holder does.
+        drop(machine.outer.stdin.take());
+        patience::until("the process is gone", Duration::from_secs(5), || Ok(running(&word) == 0)).unwrap();
+        assert!(!Path::new("/etc/left-over").exists());
+        assert!(!std::fs::read_to_string("/etc/passwd").unwrap().contains("jit-left-over"));
+    }
+}

@@ -8,7 +8,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use ticketgate_directory::local::request::{
     Answer, Ask, HiddenText, LocalSeen, LocalStep, Named, Processes, Refusal, SudoAsks, Whose, Window,
 };
-use ticketgate_directory::local::{AccountName, Token};
+use ticketgate_directory::local::{AccountName, LocalRight, Token};
+use ticketgate_protocol::api::Finding;
 use ticketgate_protocol::ids::TechnicianId;
 use ticketgate_tests::machine::Machine;
 
@@ -108,6 +109,13 @@ impl World {
     pub fn look(&self) -> Option<LocalSeen> {
         match self.link().ask(&Ask::Look { account: named() }) {
             Answer::Seen { account, .. } => account,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn check(&self, rights: &[LocalRight]) -> Vec<Finding> {
+        match self.link().ask(&Ask::Check { rights: rights.to_vec() }) {
+            Answer::Checked { findings, .. } => findings,
             other => panic!("{other:?}"),
         }
     }

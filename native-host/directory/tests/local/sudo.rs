@@ -112,3 +112,18 @@ fn an_extension_moves_the_end_and_a_shorter_right_ends_first() {
     assert_eq!(world.rights(), ["sudo:/usr/bin/id -u"]);
     assert!(world.look().unwrap().enabled);
 }
+
+#[test]
+fn what_a_real_machine_lacks_is_found_without_changing_it() {
+    let Some(world) = world() else { return };
+    let rights = ["sudo:ALL", "group:audio", "group:no-such-group"].map(|right| right.parse().unwrap());
+    let files = "find /etc -type f -exec sha256sum {} + | sort | sha256sum";
+    let before = world.machine.sh(files).unwrap();
+    let findings = world.check(&rights);
+    assert_eq!(world.machine.sh(files).unwrap(), before);
+    let level = |part: &str| findings.iter().find(|f| f.text.contains(part)).map(|f| f.level.as_str());
+    assert_eq!(level("a rule that ends by itself"), Some("ok"), "{findings:?}");
+    assert_eq!(level("the group audio is there"), Some("ok"), "{findings:?}");
+    assert_eq!(level("no group no-such-group"), Some("error"), "{findings:?}");
+    assert_eq!(level("no timer"), Some("warning"), "{findings:?}");
+}

@@ -59,7 +59,7 @@ pub(super) fn carry_out(places: &Places, account: &Named, step: LocalStep) -> Re
                 // The end is what closes an account here, so this write would open it.
                 return Err(FarError::Failed(format!("{name} was closed meanwhile")));
             }
-            write_window(places, account, whose, &window)
+            write_window(places, account, whose, &window, &[])
         }
         (LocalStep::Close { processes }, Some(found)) => close(places, name, &found, processes),
         (LocalStep::Rotate { whose, processes }, Some(found)) => {
@@ -173,34 +173,37 @@ fn open(
     password: Option<&HiddenText>,
 ) -> Result<(), FarError> {
     let name = &account.name;
-    match password {
-        None => change(places, name, &["--password", NO_PASSWORD])?,
-        Some(HiddenText(password)) => {
-            // To the program's input alone, which is a line of a name and a password.
-            let password = password.expose();
-            if password.is_empty() || password.len() > 200 || password.chars().any(char::is_control) {
-                return Err(FarError::BadValue(
-                    "a password has 1 to 200 characters that can be typed".into(),
-                ));
-            }
-            let line = zeroize::Zeroizing::new(format!("{name}:{password}\n"));
-            let ended = run(places, "chpasswd", &[], Some(line.as_bytes()))?;
-            if ended.code == Some(LOCKED) {
-                return Err(FarError::Busy(ended.failed().to_string()));
-            }
-            ended.well()?;
-        }
+    let Some(HiddenText(password)) = password else {
+        return write_window(places, account, whose, window, &["--password", NO_PASSWORD]);
+    };
+    // To the program's input alone, which is a line of a name and a password.
+    let password = password.expose();
+    if password.is_empty() || password.len() > 200 || password.chars().any(char::is_control) {
+        return Err(FarError::BadValue("a password has 1 to 200 characters that can be typed".into()));
     }
-    write_window(places, account, whose, window)
+    let line = zeroize::Zeroizing::new(format!("{name}:{password}\n"));
+    let ended = run(places, "chpasswd", &[], Some(line.as_bytes()))?;
+    if ended.code == Some(LOCKED) {
+        return Err(FarError::Busy(ended.failed().to_string()));
+    }
+    ended.well()?;
+    write_window(places, account, whose, window, &[])
 }
 
 /// The one write that opens an account or moves its end. The note is put in place before the end: cut between the two, the
-/// account is still closed, or has its old end.
-fn write_window(places: &Places, account: &Named, whose: Whose, window: &Window) -> Result<(), FarError> {
+/// account is still closed, or has its old end. `also` goes into the same line as the end.
+fn write_window(
+    places: &Places,
+    account: &Named,
+    whose: Whose,
+    window: &Window,
+    also: &[&str],
+) -> Result<(), FarError> {
     let end = Second::end(window.end, now())?;
     let window = Window { end: end.time(), ..window.clone() };
     let note = written(&Note { token: account.token.clone(), whose, window: Some(window) })?;
-    change(places, &account.name, &["--expiredate", &day_text(end.expiry_day())?, "--comment", &note])
+    let day = day_text(end.expiry_day())?;
+    change(places, &account.name, &[also, &["--expiredate", &day, "--comment", &note]].concat())
 }
 
 /// Nobody logs on any more, by whatever means: an account that is over is refused to keys and to `sudo` too, a lock stops the

@@ -109,13 +109,15 @@ fn put_text(places: &Places, rule: &Rule, text: &str) -> Result<(), FarError> {
     if !folder.is_dir() {
         return Err(FarError::NoSuchRight("there is no sudo on this machine".into()));
     }
-    let whole = || run(places, "visudo", &["-c"], None);
-    let before = whole()?;
-    if before.code != Some(0) {
-        return Err(FarError::Failed(format!(
-            "`visudo -c` finds a fault in this machine's rules that is not ours: {}",
-            before.failed()
-        )));
+    let whole = || run(places, "visudo", &["-c"], None)?.well();
+    let theirs = |error| {
+        FarError::Failed(format!(
+            "`visudo -c` finds a fault in this machine's rules that is not ours: {error}"
+        ))
+    };
+    // A rule that is there does not go for somebody else's fault; a new one is not left beside it.
+    if folder.join(rule.file()).symlink_metadata().is_ok() {
+        whole().map_err(theirs)?;
     }
     files::put(&folder, &rule.file(), 0o440, text, |unfinished| {
         // What is on the disk, not what was meant to get there.
@@ -133,17 +135,10 @@ fn put_text(places: &Places, rule: &Rule, text: &str) -> Result<(), FarError> {
             alone.failed()
         )))
     })?;
-    let after = whole();
-    if let Ok(ended) = &after
-        && ended.code == Some(0)
-    {
-        return Ok(());
-    }
+    let Err(after) = whole() else { return Ok(()) };
     files::remove(&folder.join(rule.file()))?;
-    Err(FarError::Failed(format!(
-        "with this rule sudo's rules are at fault, so it was taken back: {}",
-        after?.failed()
-    )))
+    whole().map_err(theirs)?;
+    Err(FarError::Failed(format!("with this rule sudo's rules are at fault, so it was taken back: {after}")))
 }
 
 /// Takes away the rule for a right, as [`DropIn::seen`] names it.

@@ -70,13 +70,22 @@ fn where_sudo_does_not_know_ends_no_rule_is_written() {
 #[test]
 fn a_fault_of_somebody_else_is_told_and_not_made_worse() {
     let scratch = Scratch::new();
-    scratch.program("visudo", "echo '/etc/sudoers:3: syntax error' >&2; exit 1");
-    let refused = put_all(&scratch).unwrap_err();
-    assert!(
-        matches!(&refused, FarError::Failed(why) if why.contains("not ours") && why.contains("sudoers:3")),
-        "{refused}"
-    );
+    let broken = "case \"$*\" in *-f*) exit 0;; esac; echo '/etc/sudoers:3: syntax error' >&2; exit 1";
+    let refused = |scratch: &Scratch| {
+        let refused = put_all(scratch).unwrap_err();
+        assert!(
+            matches!(&refused, FarError::Failed(why) if why.contains("not ours") && why.contains("sudoers:3")),
+            "{refused}"
+        );
+    };
+    scratch.program("visudo", broken);
+    refused(&scratch);
     assert!(files(&scratch).is_empty());
+    scratch.program("visudo", "exit 0");
+    put_all(&scratch).unwrap();
+    scratch.program("visudo", broken);
+    refused(&scratch);
+    assert_eq!(files(&scratch).len(), 1, "the rule that was there stays until its end");
 }
 
 #[test]
