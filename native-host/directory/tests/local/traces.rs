@@ -1,7 +1,7 @@
 //! What is left of a burner, and where a password is seen on its way.
 
 use chrono::TimeDelta;
-use ticketgate_directory::local::request::LocalStep;
+use ticketgate_directory::local::request::{LocalStep, SudoAsks};
 
 use crate::far::{ACCOUNT, grant, now, open, whose, world};
 
@@ -23,6 +23,16 @@ fn a_burner_leaves_nothing_named_after_it() {
                  echo x > crontabs/jit-tech1; echo x > atjobs/a0001; chown jit-tech1 crontabs/jit-tech1 atjobs/a0001; touch /var/lib/systemd/linger/jit-tech1; \
                  echo mail > /var/mail/jit-tech1; chown jit-tech1 /var/mail/jit-tech1";
     world.machine.sh(leave).unwrap();
+    // sudo remembers a password that was typed, and whom it has told its first words.
+    let typed = "echo correct-horse-9 | setpriv --reuid jit-tech1 --regid jit-tech1 --init-groups sudo -S -p '' id -u";
+    world.done(LocalStep::Grant {
+        right: "sudo:/usr/bin/id".parse().unwrap(),
+        until: end,
+        asks: SudoAsks::Password,
+    });
+    world.done(LocalStep::Revoke { right: "sudo:ALL".into() });
+    assert_eq!(world.machine.sh(typed).unwrap(), "0");
+    world.done(grant("sudo:ALL", end));
     assert!(
         world
             .machine

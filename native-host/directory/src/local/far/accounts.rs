@@ -63,7 +63,7 @@ pub(super) fn carry_out(places: &Places, account: &Named, step: LocalStep) -> Re
         }
         (LocalStep::Close { processes }, Some(found)) => close(places, name, &found, processes),
         (LocalStep::Rotate { whose, processes }, Some(found)) => {
-            close(places, name, &found, processes)?;
+            close_again(places, name, &found, processes)?;
             put_away(places, name, &found, &Note { token: account.token.clone(), whose, window: None })
         }
         (LocalStep::Delete {}, Some(found)) => delete(places, name, &found),
@@ -218,6 +218,14 @@ pub(super) fn close(
     processes::end(places, found.uid, which)
 }
 
+/// The same of an account that may be closed already, maybe by a step that was cut before it came to the processes.
+fn close_again(places: &Places, name: &AccountName, found: &Found, which: Processes) -> Result<(), FarError> {
+    if found.seen.enabled {
+        return close(places, name, found, which);
+    }
+    processes::end(places, found.uid, which)
+}
+
 /// What is left of a session on a closed account; the note last.
 pub(super) fn put_away(
     places: &Places,
@@ -232,7 +240,7 @@ pub(super) fn put_away(
 }
 
 fn delete(places: &Places, name: &AccountName, found: &Found) -> Result<(), FarError> {
-    close(places, name, found, Processes::All)?;
+    close_again(places, name, found, Processes::All)?;
     leftovers::remove(places, name, found.uid)?;
     drop_ins::remove_all(places, |drop_in| drop_in.account == *name)?;
     key_file::remove(places, name)?;

@@ -22,10 +22,8 @@ pub struct Places {
     pub zones: PathBuf,
     /// Homes of accounts.
     pub home: PathBuf,
-    /// What runs later, by account.
-    pub spool: PathBuf,
-    /// Accounts whose processes stay without a logon, as systemd keeps them.
-    pub linger: PathBuf,
+    /// What is kept of accounts elsewhere: jobs for later, lingering sessions, what sudo remembers.
+    pub var: PathBuf,
     /// The user whose files count: root.
     pub owner: u32,
     /// Where programs are looked for, in this order. Nobody but root may write there.
@@ -43,8 +41,7 @@ impl Places {
             cgroup: "/sys/fs/cgroup".into(),
             zones: "/usr/share/zoneinfo".into(),
             home: "/home".into(),
-            spool: "/var/spool".into(),
-            linger: "/var/lib/systemd/linger".into(),
+            var: "/var".into(),
             owner: 0,
             programs: ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].map(PathBuf::from).to_vec(),
         }

@@ -26,8 +26,7 @@ impl Scratch {
             cgroup: at("cgroup"),
             zones: at("zones"),
             home: at("home"),
-            spool: at("spool"),
-            linger: at("linger"),
+            var: at("var"),
             owner: rustix::process::geteuid().as_raw(),
             programs: vec![at("bin")],
         };
