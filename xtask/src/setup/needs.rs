@@ -112,6 +112,7 @@ const NEEDS: [Need; 11] = [
         packages: &[
             package("sudo"),
             package("passwd"),
+            package("libnss-systemd"),
             program("util-linux", "unshare"),
             program("procps", "pkill"),
         ],

@@ -129,6 +129,22 @@ impl World {
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     }
 
+    /// A sweep of which everything is killed after a while.
+    pub fn cut_sweep(&self, after: Duration) {
+        let mut sweep = self.machine.command(PROGRAM).arg("sweep").stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(after);
+        self.kill_all();
+        sweep.wait().unwrap();
+        // A program that was started at that very moment ends by itself.
+        std::thread::sleep(Duration::from_millis(100));
+    }
+
+    /// Kills the far side and whatever it runs.
+    pub fn kill_all(&self) {
+        let kill = "pkill -KILL -x 'ticketgate-loca|useradd|usermod|userdel|gpasswd|visudo|chpasswd'; true";
+        self.machine.sh(kill).unwrap();
+    }
+
     /// What `sudo -n id -u` prints for the account, or why not.
     pub fn sudo(&self, environment: &[(&str, &str)]) -> Result<String, String> {
         let mut command = self.machine.command_as(ACCOUNT, "sudo");

@@ -106,3 +106,17 @@ fn an_account_of_another_ledger_with_the_same_name_is_not_this_ones() {
     }
     assert!(world.look().unwrap().enabled);
 }
+
+#[test]
+fn a_name_that_only_the_machines_name_service_knows_is_refused() {
+    let Some(world) = world() else { return };
+    let serve = "sed -i 's/^passwd:.*/passwd: files systemd/' /etc/nsswitch.conf; mkdir -p /run/userdb; \
+                 echo '{\"userName\":\"jit-tech1\",\"uid\":60500,\"gid\":60500,\"disposition\":\"regular\"}' > /run/userdb/jit-tech1.user; \
+                 chmod 644 /run/userdb/jit-tech1.user; getent passwd jit-tech1; ! grep jit-tech1 /etc/passwd";
+    assert!(
+        world.machine.sh(serve).unwrap().starts_with("jit-tech1:"),
+        "libnss-systemd is not there; run `cargo xtask setup`"
+    );
+    assert_eq!(refusal(&world.step(LocalStep::Create { whose: whose() })), Some(Refusal::NameTaken));
+    assert!(world.look().is_none());
+}
