@@ -52,7 +52,7 @@ pub(crate) fn run(data: &[u8]) {
         for technician in config.technicians.values() {
             let _ = directory.kind.dedicated_account(&technician.id);
             let keys = directory.kind.personal_rights(technician);
-            assert!(keys.iter().all(|key| LocalRight::parse(&key.0).is_ok()), "{keys:?}");
+            assert!(keys.iter().all(|key| key.0.parse::<LocalRight>().is_ok()), "{keys:?}");
         }
     }
     for (id, policy) in &config.policies {

@@ -12,7 +12,9 @@ use ticketgate_protocol::api::{Finding, Mode};
 use ticketgate_protocol::ids::TechnicianId;
 
 use super::reach::Reach;
-use super::request::{Answer, Ask, HiddenText, LocalSeen, LocalStep, Named, Processes, SudoAsks, Whose, Window};
+use super::request::{
+    Answer, Ask, HiddenText, LocalSeen, LocalStep, Named, Processes, SudoAsks, Whose, Window,
+};
 use super::{AccountName, LocalRight, Token};
 use crate::{Directory, DirectoryError, ListedAccount, Listing, Promises, RightUse};
 
@@ -72,7 +74,8 @@ impl LocalMachine {
             Step::Create(marker) => LocalStep::Create { whose: whose(marker)? },
             Step::Grant { right, until } => LocalStep::Grant {
                 right: parsed(right)?,
-                until: until.ok_or_else(|| DirectoryError::BadValue("a right on a machine needs an end".into()))?,
+                until: until
+                    .ok_or_else(|| DirectoryError::BadValue("a right on a machine needs an end".into()))?,
                 asks: if self.settings.login.has_password() { SudoAsks::Password } else { SudoAsks::Nothing },
             },
             Step::Revoke(right) => LocalStep::Revoke { right: right.0.clone() },
@@ -100,7 +103,8 @@ impl LocalMachine {
     }
 
     fn observed(&self, name: &str, seen: LocalSeen) -> ObservedAccount {
-        let ends = seen.rights.iter().filter_map(|one| Some((Right(one.right.clone()), one.until?))).collect();
+        let ends =
+            seen.rights.iter().filter_map(|one| Some((Right(one.right.clone()), one.until?))).collect();
         ObservedAccount {
             identity: seen.identity,
             place: seen.home,
@@ -121,7 +125,8 @@ impl LocalMachine {
 }
 
 fn whose(marker: &Marker) -> Result<Whose, DirectoryError> {
-    let owner = TechnicianId::new(marker.owner.clone()).map_err(|e| DirectoryError::BadValue(e.to_string()))?;
+    let owner =
+        TechnicianId::new(marker.owner.clone()).map_err(|e| DirectoryError::BadValue(e.to_string()))?;
     Ok(Whose { owner, generation: marker.generation })
 }
 
@@ -179,30 +184,35 @@ impl Directory for LocalMachine {
     }
 
     async fn check(&self, rights: &[RightUse]) -> Vec<Finding> {
-        let _ = rights;
+        let machine = self.settings.machine_name();
         let finding = |level: &str, text: String, remedy: &str| Finding {
             level: level.into(),
-            subject: format!("machine {}", self.settings.machine_name()),
+            subject: format!("machine {machine}"),
             text,
             remedy: remedy.into(),
         };
-        match self.list().await {
-            Ok(listing) => {
-                let skew = listing.directory_time - DateTime::<Utc>::from(SystemTime::now());
-                let clocks = format!("the machine's clock differs from this one's by {} s", skew.num_seconds());
-                let mend = "Let both follow one time server: timedatectl set-ntp true.";
-                let mut found = vec![finding("ok", "its own side answers".into(), "")];
-                if skew.abs() > SKEW_REFUSED {
-                    found.push(finding("error", format!("{clocks}; beyond {} s nothing is granted", SKEW_REFUSED.num_seconds()), mend));
-                } else if skew.abs() > SKEW_SHOWN {
-                    found.push(finding("warning", clocks, mend));
-                } else {
-                    found.push(finding("ok", "both clocks agree".into(), ""));
-                }
-                found
-            }
-            Err(error) => vec![finding("error", error.to_string(), "Run `sudo ticketgate local install` on the machine; docs/local-accounts.md says how it is reached.")],
-        }
+        // What cannot be read was refused with the configuration.
+        let mut rights: Vec<LocalRight> = rights.iter().filter_map(|used| parsed(&used.right).ok()).collect();
+        rights.sort();
+        rights.dedup();
+        let (time, told) = match self.reach.ask(&Ask::Check { rights }).await {
+            Ok(Answer::Checked { time, findings }) => (time, findings),
+            Ok(other) => return vec![finding("error", unexpected(&other).to_string(), "")],
+            Err(error) => return vec![finding("error", error.to_string(), self.reach.remedy(&error))],
+        };
+        let skew = time - DateTime::<Utc>::from(SystemTime::now());
+        let clocks = format!("the machine's clock differs from this one's by {} s", skew.num_seconds());
+        let mend = "Let both follow one time server: timedatectl set-ntp true.";
+        let mut found = vec![finding("ok", "its own side answers".into(), "")];
+        found.push(if skew.abs() > SKEW_REFUSED {
+            finding("error", format!("{clocks}; beyond {} s nothing is granted", SKEW_REFUSED.num_seconds()), mend)
+        } else if skew.abs() > SKEW_SHOWN {
+            finding("warning", clocks, mend)
+        } else {
+            finding("ok", "both clocks agree".into(), "")
+        });
+        found.extend(told);
+        found
     }
 
     fn promises(&self, _: Mode) -> Promises {
@@ -212,12 +222,20 @@ impl Directory for LocalMachine {
             "Your key stops with it."
         };
         let limits = match self.settings.processes {
-            config::Processes::Stay => "What is already running goes on, and so does what you are logged on to.",
-            config::Processes::Own => "What runs as the account is stopped at the end; what was started by sudo goes on.",
-            config::Processes::All => "What runs as the account, or was started from it by sudo, is stopped at the end; a service that was started goes on.",
+            config::Processes::Stay => {
+                "What is already running goes on, and so does what you are logged on to."
+            }
+            config::Processes::Own => {
+                "What runs as the account is stopped at the end; what was started by sudo goes on."
+            }
+            config::Processes::All => {
+                "What runs as the account, or was started from it by sudo, is stopped at the end; a service that was started goes on."
+            }
         };
         Promises {
-            guarantee: format!("At the end, to the second, the machine itself refuses sudo, even when no broker runs. {login}"),
+            guarantee: format!(
+                "At the end, to the second, the machine itself refuses sudo, even when no broker runs. {login}"
+            ),
             limits: limits.into(),
         }
     }

@@ -92,7 +92,8 @@ impl Reach {
     /// # Errors
     /// The far side's refusal, or why there is no answer: [`DirectoryError::Ambiguous`] where a step may have been carried out.
     pub(super) async fn ask(&self, ask: &Ask) -> Result<Answer, DirectoryError> {
-        let mut line = Zeroizing::new(serde_json::to_vec(ask).map_err(|e| DirectoryError::BadValue(e.to_string()))?);
+        let mut line =
+            Zeroizing::new(serde_json::to_vec(ask).map_err(|e| DirectoryError::BadValue(e.to_string()))?);
         line.push(b'\n');
         let changes = matches!(ask, Ask::Step { .. });
         let until = Instant::now() + self.timeout;
@@ -104,7 +105,9 @@ impl Reach {
         if is_new {
             *kept = Some(self.open(until).await?);
         }
-        let Some(link) = kept.as_mut() else { return Err(DirectoryError::Unreachable("there is no link".into())) };
+        let Some(link) = kept.as_mut() else {
+            return Err(DirectoryError::Unreachable("there is no link".into()));
+        };
         match exchange(link, &line, changes, until).await {
             Ok(answer) => {
                 link.used = Instant::now();
@@ -119,6 +122,22 @@ impl Reach {
                 drop(kept);
                 Err(self.meaning(lost, &complaint))
             }
+        }
+    }
+
+    /// What an administrator does about a machine that cannot be used.
+    pub(super) fn remedy(&self, error: &DirectoryError) -> &'static str {
+        match (error, &self.way) {
+            (DirectoryError::HostKey(_), _) => {
+                "Compare on the machine itself: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub. Only then put the line of \
+                 `ssh-keyscan -t ed25519 HOST` into the file of known hosts."
+            }
+            (DirectoryError::Bind(_), _) => {
+                "Put the broker's public key into the account's authorized_keys on the machine, bound to its one command: \
+                 docs/local-accounts.md."
+            }
+            (_, Way::Ssh(_)) => "See that the machine is on, that sshd listens, and that the key's command is `ticketgate local serve`.",
+            _ => "Run `sudo ticketgate local install`.",
         }
     }
 
@@ -141,7 +160,9 @@ impl Reach {
             Ok(Answer::Hello { protocol, .. }) => Err(DirectoryError::Refused(format!(
                 "the machine's own side speaks version {protocol}, the broker version {PROTOCOL}: update the older one"
             ))),
-            Ok(other) => Err(refusal(other).err().unwrap_or_else(|| DirectoryError::Refused("the greeting was answered by something else".into()))),
+            Ok(other) => Err(refusal(other).err().unwrap_or_else(|| {
+                DirectoryError::Refused("the greeting was answered by something else".into())
+            })),
             Err(lost) => {
                 let complaint = link.complaint().await;
                 Err(self.meaning(lost, &complaint))
@@ -155,7 +176,9 @@ impl Reach {
         match lost {
             Lost::Unknown(why) => DirectoryError::Ambiguous(said(why)),
             Lost::Unsent(why) => match &self.way {
-                Way::Ssh(ssh) => ssh::meaning(ssh, complaint).unwrap_or_else(|| DirectoryError::Unreachable(said(why))),
+                Way::Ssh(ssh) => {
+                    ssh::meaning(ssh, complaint).unwrap_or_else(|| DirectoryError::Unreachable(said(why)))
+                }
                 Way::Socket(_) | Way::Child(_) => DirectoryError::Unreachable(said(why)),
             },
         }
@@ -182,7 +205,10 @@ impl Link {
 
 async fn socket(path: &PathBuf, until: Instant) -> Result<Link, DirectoryError> {
     let unreachable = |why: String| {
-        DirectoryError::Unreachable(format!("{} of this machine's own side: {why}; run `sudo ticketgate local install`", path.display()))
+        DirectoryError::Unreachable(format!(
+            "{} of this machine's own side: {why}; run `sudo ticketgate local install`",
+            path.display()
+        ))
     };
     let stream = timeout_at(until, tokio::net::UnixStream::connect(path))
         .await
@@ -195,8 +221,11 @@ async fn socket(path: &PathBuf, until: Instant) -> Result<Link, DirectoryError> 
 fn spawned(mut command: Command) -> Result<Link, DirectoryError> {
     let program = command.as_std().get_program().to_string_lossy().into_owned();
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    let mut child = command.spawn().map_err(|e| DirectoryError::Unreachable(format!("{program} cannot be started: {e}")))?;
-    let (Some(to), Some(from), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take()) else {
+    let mut child = command
+        .spawn()
+        .map_err(|e| DirectoryError::Unreachable(format!("{program} cannot be started: {e}")))?;
+    let (Some(to), Some(from), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
+    else {
         return Err(DirectoryError::Unreachable(format!("{program} has no pipes")));
     };
     Ok(Link {

@@ -66,9 +66,9 @@ fn technician(section: &Section<'_>, notes: &mut Notes) -> Option<TechnicianDraf
 fn ssh_keys(section: &Section<'_>, notes: &mut Notes) -> Vec<PublicKey> {
     let mut keys = Vec::new();
     for At { line, value } in section.texts("ssh_keys", 8192, notes).unwrap_or_default() {
-        match PublicKey::parse(&value) {
+        match PublicKey::new(&value) {
             Ok(key) => keys.push(key),
-            Err(bad) => notes.fault(line, format!("an entry of `ssh_keys` of {} {bad}", section.name)),
+            Err(bad) => notes.fault(line, format!("an entry of `ssh_keys` of {}: {bad}", section.name)),
         }
     }
     keys

@@ -18,18 +18,18 @@ enum Name {
     Local(LocalRight),
 }
 
-/// The fault completes "an entry of `rights` …".
+/// The fault completes "an entry of `rights`…".
 fn name(kind: &DirectoryKind, text: &str) -> Result<Name, String> {
     match kind {
-        DirectoryKind::ActiveDirectory(_) => dn::parse(text).map(Name::Dn).map_err(|fault| fault.to_string()),
-        DirectoryKind::Local(_) => match LocalRight::parse(text) {
+        DirectoryKind::ActiveDirectory(_) => dn::parse(text).map(Name::Dn).map_err(|fault| format!(" {fault}")),
+        DirectoryKind::Local(_) => match text.parse::<LocalRight>() {
             // A key is a person's, and comes with the person.
             Ok(LocalRight::Key(_)) => {
-                Err("is a key; name it by `ssh_keys` of its technician, and set `login` of the directory"
+                Err(": a key is a person's; name it by `ssh_keys` of its technician, and set `login` of the directory"
                     .into())
             }
             Ok(right) => Ok(Name::Local(right)),
-            Err(bad) => Err(bad.to_string()),
+            Err(bad) => Err(format!(": {bad}")),
         },
     }
 }
@@ -65,7 +65,7 @@ pub(super) fn fit(drafts: &Drafts, notes: &mut Notes) {
                     }
                     names.push(name);
                 }
-                Err(fault) => notes.fault(right.line, format!("{owner} {fault}")),
+                Err(fault) => notes.fault(right.line, format!("{owner}{fault}")),
             }
         }
     }

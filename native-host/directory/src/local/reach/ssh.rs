@@ -37,7 +37,10 @@ pub(super) fn command(ssh: &Ssh, timeout: Duration) -> Command {
 pub(super) fn meaning(ssh: &Ssh, complaint: &str) -> Option<DirectoryError> {
     let says = |text: &str| complaint.contains(text);
     if says("REMOTE HOST IDENTIFICATION HAS CHANGED") {
-        return Some(DirectoryError::HostKey(format!("the key of {} is not the one in {}", ssh.host, ssh.known_hosts)));
+        return Some(DirectoryError::HostKey(format!(
+            "the key of {} is not the one in {}",
+            ssh.host, ssh.known_hosts
+        )));
     }
     if says("Host key verification failed") {
         return Some(DirectoryError::HostKey(format!("no key of {} is in {}", ssh.host, ssh.known_hosts)));
@@ -65,12 +68,21 @@ mod tests {
     #[test]
     fn a_host_key_is_never_learnt_and_nobody_is_asked() {
         let command = command(&ssh(), Duration::from_secs(10));
-        let args: Vec<_> = command.as_std().get_args().map(|arg| arg.to_string_lossy().into_owned()).collect();
-        for wanted in ["StrictHostKeyChecking=yes", "BatchMode=yes", "UpdateHostKeys=no", "GlobalKnownHostsFile=/dev/null"] {
+        let args: Vec<_> =
+            command.as_std().get_args().map(|arg| arg.to_string_lossy().into_owned()).collect();
+        for wanted in [
+            "StrictHostKeyChecking=yes",
+            "BatchMode=yes",
+            "UpdateHostKeys=no",
+            "GlobalKnownHostsFile=/dev/null",
+        ] {
             assert!(args.iter().any(|arg| arg == wanted), "{wanted}");
         }
         assert_eq!(args.get(..2), Some(["-F".to_owned(), "none".to_owned()].as_slice()));
-        assert_eq!(args.get(args.len() - 3..).unwrap(), ["--", "ticketgate@web1.acme.example", "ticketgate-local"]);
+        assert_eq!(
+            args.get(args.len() - 3..).unwrap(),
+            ["--", "ticketgate@web1.acme.example", "ticketgate-local"]
+        );
     }
 
     #[test]
@@ -79,8 +91,13 @@ mod tests {
         let changed = "@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @; Host key verification failed.";
         assert!(matches!(of(changed), Some(DirectoryError::HostKey(why)) if why.contains("is not the one")));
         let unknown = "No ED25519 host key is known for web1 and you have requested strict checking.; Host key verification failed.";
-        assert!(matches!(of(unknown), Some(DirectoryError::HostKey(why)) if why.starts_with("no key of web1.acme.example")));
-        assert!(matches!(of("ticketgate@web1: Permission denied (publickey)."), Some(DirectoryError::Bind(_))));
+        assert!(
+            matches!(of(unknown), Some(DirectoryError::HostKey(why)) if why.starts_with("no key of web1.acme.example"))
+        );
+        assert!(matches!(
+            of("ticketgate@web1: Permission denied (publickey)."),
+            Some(DirectoryError::Bind(_))
+        ));
         assert!(of("ssh: connect to host web1 port 22: Connection refused").is_none());
     }
 }

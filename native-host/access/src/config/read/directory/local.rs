@@ -3,7 +3,7 @@
 use super::super::tree::{At, Notes, Section, TEXT_MAX};
 use super::{DN_MAX, account_name, is_absolute, is_host};
 use crate::config::{Local, Login, Machine, Processes, Ssh};
-use crate::local::is_plain_name;
+use crate::local::AccountName;
 
 /// What stands in its section besides what every directory has.
 pub(super) const KEYS: [&str; 5] = ["machine", "account_name", "login", "processes", "timeout"];
@@ -100,7 +100,7 @@ fn ssh(table: &Section<'_>, notes: &mut Notes) -> Ssh {
         user: required(
             "user",
             "name the account that the broker's key belongs to, such as \"ticketgate\"",
-            &is_plain_name,
+            &is_user,
         ),
         key: required("key", "name the broker's private key by its whole path", &is_absolute),
         known_hosts: required(
@@ -115,13 +115,16 @@ fn ssh(table: &Section<'_>, notes: &mut Notes) -> Ssh {
     }
 }
 
+/// Whether a text is a plain name of a user, which `ssh` cannot take for an option.
+fn is_user(name: &str) -> bool {
+    (1..=32).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
+        && !name.starts_with('-')
+}
+
 /// Why a name cannot be one of a machine's JIT accounts.
 pub(in crate::config::read) fn account_name_fault(name: &str) -> Option<&'static str> {
-    if name.len() > 32 {
-        Some("is longer than the 32 characters that a Linux machine allows")
-    } else if !is_plain_name(name) {
-        Some("is not of a-z, 0-9, _ and - only")
-    } else {
-        None
-    }
+    AccountName::new(name)
+        .err()
+        .map(|_| "is not of jit- and up to 28 of a-z, 0-9, _ and -, as a Linux machine needs it")
 }
