@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
-use ticketgate_access::config::{Config, DirectoryKind};
+use ticketgate_access::config::Config;
 use ticketgate_access::decide::{self, DecisionFacts, Granted};
 use ticketgate_access::session::{Account, AccountKey, Right, Session};
 use ticketgate_ledger::{Answer, Answered, Change, Guard, LedgerError, Limit, NoteChange};
@@ -357,9 +357,7 @@ pub(super) const BURNER_LETTERS: usize = 6;
 
 /// The logon name of a technician's JIT account that stays.
 pub(super) fn dedicated_name(config: &Config, directory: &DirectoryId, technician: &TechnicianId) -> String {
-    let configured = config.directories.get(directory).map(|d| match &d.kind {
-        DirectoryKind::ActiveDirectory(domain) => domain.dedicated_account(technician),
-    });
+    let configured = config.directories.get(directory).map(|d| d.kind.dedicated_account(technician));
     configured.unwrap_or_else(|| format!("jit-{technician}"))
 }
 
