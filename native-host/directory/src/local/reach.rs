@@ -81,12 +81,6 @@ impl Reach {
         Self { way, timeout, link: Mutex::default() }
     }
 
-    /// The same by a program of the caller's, for tests.
-    #[cfg(test)]
-    pub(super) fn by_program(program: PathBuf, timeout: Duration) -> Self {
-        Self { way: Way::Child(program), timeout, link: Mutex::default() }
-    }
-
     /// Asks, on a kept link or a new one.
     ///
     /// # Errors
@@ -136,7 +130,9 @@ impl Reach {
                 "Put the broker's public key into the account's authorized_keys on the machine, bound to its one command: \
                  docs/local-accounts.md."
             }
-            (_, Way::Ssh(_)) => "See that the machine is on, that sshd listens, and that the key's command is `ticketgate local serve`.",
+            (_, Way::Ssh(_)) => {
+                "See that the machine is on, that sshd listens, and that the key's command is `ticketgate local serve`."
+            }
             _ => "Run `sudo ticketgate local install`.",
         }
     }
