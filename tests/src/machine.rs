@@ -1,6 +1,9 @@
 //! A machine of a test's own: what is done in it (accounts, `sudo` rules, processes) is not done outside, and nothing of it is
 //! left afterwards, also when the test is killed. Needs root. The work is done by `tests/world/machine.sh`.
 
+pub mod installed;
+pub mod network;
+
 use std::io::{BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
