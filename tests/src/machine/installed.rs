@@ -36,6 +36,8 @@ pub struct Installed {
     pub machine: Machine,
     /// `nsenter`, which ends with the broker.
     broker: Option<Child>,
+    /// As whom broker and command line run.
+    user: Option<String>,
 }
 
 impl Machine {
@@ -66,9 +68,20 @@ impl Installed {
     pub fn prepare(machine: Machine, configuration: &str) -> Result<Self> {
         machine.install_product()?;
         machine.sh(&format!("mkdir -p /etc/ticketgate /run/ticketgate {STATE} && chmod 700 {STATE}"))?;
-        let installed = Self { machine, broker: None };
+        let installed = Self { machine, broker: None, user: None };
         installed.configure(configuration)?;
         Ok(installed)
+    }
+
+    /// From now on broker and command line run as this user of the machine, not as root.
+    pub fn run_as(&mut self, user: &str) {
+        self.user = Some(user.to_owned());
+    }
+
+    fn command(&self, program: &str) -> Command {
+        self.user
+            .as_ref()
+            .map_or_else(|| self.machine.command(program), |user| self.machine.command_as(user, program))
     }
 
     /// Replaces the configuration file.
@@ -86,7 +99,7 @@ impl Installed {
     /// # Errors
     /// It ends at once (the sentence shows its log) or never answers.
     pub fn start_broker(&mut self, environment: &[(&str, &str)]) -> Result<()> {
-        let mut command = self.machine.command("sh");
+        let mut command = self.command("sh");
         command.args(["-c", &format!("echo $$ > {PID}; exec {PROGRAM} broker >> {LOG} 2>&1")]);
         command.envs(ENVIRONMENT).envs(environment.iter().copied());
         let mut broker = command.spawn()?;
@@ -127,7 +140,7 @@ impl Installed {
     /// # Errors
     /// It cannot be started. A refusal is an answer.
     pub fn cli(&self, arguments: &[&str]) -> Result<Said> {
-        said(self.machine.command(PROGRAM).args(arguments).envs(ENVIRONMENT))
+        said(self.command(PROGRAM).args(arguments).envs(ENVIRONMENT))
     }
 
     /// [`Installed::cli`] with `--json`, where only success will do.

@@ -1,6 +1,6 @@
-//! A cable between two machines, and an SSH server at the far end of it.
+//! A cable between two machines, and the SSH server of one of them.
 
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use super::Machine;
 use crate::patience::{LIMIT, until};
@@ -10,13 +10,6 @@ use crate::{Result, world};
 pub const NEAR: &str = "10.213.0.1";
 /// The address of the second.
 pub const FAR: &str = "10.213.0.2";
-
-/// A running SSH server. It ends with its machine, or when it is dropped.
-#[derive(Debug)]
-pub struct SshServer<'m> {
-    machine: &'m Machine,
-    server: Child,
-}
 
 impl Machine {
     /// Lays a cable to another machine: [`NEAR`] here, [`FAR`] there.
@@ -48,28 +41,24 @@ impl Machine {
         self.sh(&format!("ip link set eth0 {state}")).map(drop)
     }
 
-    /// Starts an SSH server, with a new host key where it has none of this name.
+    /// Starts the SSH server with one of its host keys, made where there is none of this name.
     ///
     /// # Errors
     /// It does not start; with what it said.
-    pub fn ssh_server(&self, host_key: &str) -> Result<SshServer<'_>> {
+    pub fn start_sshd(&self, host_key: &str) -> Result<()> {
+        let key = format!("/etc/ssh/{host_key}");
         self.sh(&format!(
-            "mkdir -p /run/sshd; key=/etc/ssh/{host_key}; [ -e $key ] || ssh-keygen -q -t ed25519 -N '' -f $key"
+            "mkdir -p /run/sshd; [ -e {key} ] || ssh-keygen -q -t ed25519 -N '' -f {key}; \
+             /usr/sbin/sshd -E /var/log/sshd.log -o HostKey={key} -o LogLevel=VERBOSE"
         ))?;
-        let mut server = self.command("/usr/sbin/sshd");
-        server.args(["-D", "-e", "-o", &format!("HostKey=/etc/ssh/{host_key}"), "-o", "LogLevel=VERBOSE"]);
-        let log = std::fs::File::options().create(true).append(true).open(self.path("/var/log/sshd.log"))?;
-        let server = server.stdout(Stdio::null()).stderr(log).spawn()?;
-        let server = SshServer { machine: self, server };
-        until("sshd to listen", LIMIT, || Ok(self.sh("ss -Hltn 'sport = 22' | grep -q 22").is_ok()))?;
-        Ok(server)
+        until("sshd to listen", LIMIT, || Ok(self.sh("ss -Hltn 'sport = 22' | grep -q 22").is_ok()))
     }
-}
 
-impl Drop for SshServer<'_> {
-    fn drop(&mut self) {
-        // With all that came in by it: a machine that goes off.
-        let _ = self.machine.sh("pkill -KILL -x sshd; true");
-        let _ = self.server.wait();
+    /// Kills it, with all that came in by it.
+    ///
+    /// # Errors
+    /// No shell could be started.
+    pub fn stop_sshd(&self) -> Result<()> {
+        self.sh("pkill -KILL -x sshd; true").map(drop)
     }
 }

@@ -7,10 +7,10 @@ use ticketgate_tests::Result;
 use ticketgate_tests::machine::Machine;
 use ticketgate_tests::machine::installed::Installed;
 
-pub const TECH1: &str = "jit-tech1";
+pub(crate) const TECH1: &str = "jit-tech1";
 
 /// A configuration with this machine as `here`, with a policy for each thing that tests ask for.
-pub const HERE: &str = r#"
+pub(crate) const HERE: &str = r#"
 [broker]
 rate = { per_minute = 1000, per_hour = 10000, per_day = 10000 }
 sessions_at_once = 20
@@ -53,17 +53,17 @@ eligible = { technicians = ["tech1"] }
 "#;
 
 /// A machine with a broker that is root there; none where this process cannot have one.
-pub fn here(configuration: &str) -> Result<Option<Installed>> {
+pub(crate) fn here(configuration: &str) -> Result<Option<Installed>> {
     let Some(machine) = Machine::start("acme-web1")? else { return Ok(None) };
     machine.sh("groupadd --system docker")?;
     Installed::start(machine, configuration).map(Some)
 }
 
 /// Whether `sudo` makes the account root, when it types this password.
-pub fn is_root(machine: &Machine, account: &str, password: &str) -> Result<bool> {
+pub(crate) fn is_root(machine: &Machine, account: &str, password: &str) -> Result<bool> {
     let mut command = machine.command_as(account, "sudo");
     command.args(["-k", "-S", "-p", "", "id", "-u"]);
-    let mut sudo = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    let mut sudo = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn()?;
     let mut typed = sudo.stdin.take().unwrap();
     writeln!(typed, "{password}")?;
     drop(typed);
@@ -72,23 +72,23 @@ pub fn is_root(machine: &Machine, account: &str, password: &str) -> Result<bool>
 }
 
 /// Whether the account exists there.
-pub fn exists(machine: &Machine, account: &str) -> bool {
+pub(crate) fn exists(machine: &Machine, account: &str) -> bool {
     machine.sh(&format!("getent passwd {account}")).is_ok()
 }
 
 /// The groups that the account holds, without its own.
-pub fn groups(machine: &Machine, account: &str) -> Result<String> {
+pub(crate) fn groups(machine: &Machine, account: &str) -> Result<String> {
     let groups = machine.sh(&format!("id -Gn {account}"))?;
     Ok(groups.split(' ').filter(|group| *group != account).collect::<Vec<_>>().join(" "))
 }
 
 /// Files of ours that open something.
-pub fn drop_ins(machine: &Machine) -> Result<String> {
+pub(crate) fn drop_ins(machine: &Machine) -> Result<String> {
     machine.sh("ls -A /etc/sudoers.d | grep -v README || true")
 }
 
 /// Nothing of any session is left: no rule, no key, no process, and nobody can log on.
-pub fn nothing_is_open(machine: &Machine) -> Result<()> {
+pub(crate) fn nothing_is_open(machine: &Machine) -> Result<()> {
     assert_eq!(drop_ins(machine)?, "");
     let open = "for name in $(getent passwd | grep -o '^jit-[^:]*'); do
         [ \"$(getent shadow $name | cut -d: -f8)\" = 1 ] || echo $name is open
