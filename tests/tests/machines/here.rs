@@ -8,7 +8,7 @@ use ticketgate_tests::machine::Machine;
 use ticketgate_tests::machine::installed::Installed;
 use ticketgate_tests::patience::until;
 
-use crate::account::{HERE, TECH1, drop_ins, exists, groups, here, is_root, nothing_is_open};
+use crate::account::{HERE, TECH1, drop_ins, exists, groups, here, is_root, nothing_is_open, prepare};
 
 #[test]
 fn a_session_opens_an_account_that_sudo_takes_for_root_and_its_end_leaves_nothing_running() -> Outcome {
@@ -97,7 +97,8 @@ fn a_killed_broker_leaves_a_session_as_it_is_to_the_next_one_and_its_end_to_the_
 #[test]
 fn a_broker_without_privilege_reaches_the_machines_side_by_a_socket_that_is_its_alone() -> Outcome {
     let Some(machine) = Machine::start("acme-web1")? else { return Ok(()) };
-    machine.sh("groupadd --system docker; useradd --system --no-create-home ticketgate; useradd somebody")?;
+    prepare(&machine)?;
+    machine.sh("useradd --system --no-create-home ticketgate; useradd somebody")?;
     let mut site = Installed::prepare(machine, &HERE.replace("\"root\"", "\"ticketgate\""))?;
     site.machine.sh("chown -R ticketgate /run/ticketgate /var/lib/ticketgate; touch /var/log/ticketgate.log; chown ticketgate /var/log/ticketgate.log")?;
     // What systemd does for ticketgate-local.socket: a socket of the broker's, and a process with each connection as its input.
@@ -128,7 +129,7 @@ while True:
     let refused = asks("somebody")?;
     assert!(String::from_utf8_lossy(&refused.stderr).contains("PermissionError"), "{refused:?}");
     site.machine.sh("chmod 666 /run/ticketgate-local/serve.sock")?;
-    assert_eq!(asks("somebody")?.stdout, b"b''\n");
+    assert!(!String::from_utf8_lossy(&asks("somebody")?.stdout).contains("answer"));
     assert!(asks("ticketgate")?.stdout.starts_with(b"b'{\"answer\":\"listed\""));
     site.cli_json(&["end", &session.id])?;
     nothing_is_open(&site.machine)?;

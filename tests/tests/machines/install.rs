@@ -83,7 +83,7 @@ fn the_line_of_cron_closes_what_is_over_without_a_broker_and_says_so() -> Outcom
     let session = site.activate("docker")?;
     let Installed { machine, .. } = &site;
     // The end moved into the past, as if its time had come while nobody was there.
-    machine.sh("note=$(getent passwd jit-tech1 | cut -d: -f5 | sed 's/end=2/end=1/'); usermod --comment \"$note\" jit-tech1")?;
+    machine.sh("note=$(getent passwd jit-tech1 | cut -d: -f5 | sed 's/end=202/end=200/'); usermod --comment \"$note\" jit-tech1")?;
     let line = machine.sh("grep -o 'root .*' /etc/cron.d/ticketgate-local | cut -c6- | sed 's/> .*//'")?;
     assert_eq!(machine.sh(&line)?, "1 accounts that were over were closed");
     assert_eq!(machine.sh(&line)?, "", "nothing is anybody's mail where nothing was over");
