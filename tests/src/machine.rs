@@ -3,6 +3,7 @@
 
 pub mod installed;
 pub mod network;
+pub mod remote;
 
 use std::io::{BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};

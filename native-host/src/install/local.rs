@@ -226,7 +226,7 @@ fn for_a_broker_elsewhere(program: &Path, key: Option<&str>) -> String {
     let key = key.unwrap_or("ssh-ed25519 AAAA…(the broker's public key)");
     let program = program.display();
     format!(
-        "A broker on another machine comes in by this line and can do nothing else with it, in /root/.ssh/authorized_keys:\n    \
+        "A broker on another machine comes in by this line and can do nothing else with it, in ~root/.ssh/authorized_keys:\n    \
          restrict,command=\"{program} local serve\" {key}\n\
          or, where root does not log on, in the authorized_keys of an account named {BROKER_USER}:\n    \
          restrict,command=\"sudo -n {program} local serve\" {key}\n\

@@ -29,6 +29,57 @@ const ENVIRONMENT: [(&str, &str); 4] = [
     ("TICKETGATE_START", "never"),
 ];
 
+/// A configuration with this machine as `here`, with a policy for each thing that tests ask for.
+pub const HERE: &str = r#"
+[broker]
+rate = { per_minute = 1000, per_hour = 1000, per_day = 1000 }
+sessions_at_once = 20
+
+[[technician]]
+id = "tech1"
+login = "root"
+
+[[customer]]
+id = "acme"
+
+[[directory]]
+id = "here"
+customer = "acme"
+kind = "local"
+machine = "here"
+processes = "all"
+
+[[policy]]
+id = "all"
+directory = "here"
+rights = ["sudo:ALL"]
+duration = { default = "1h", max = "4h" }
+eligible = { technicians = ["tech1"] }
+
+[[policy]]
+id = "docker"
+directory = "here"
+rights = ["group:docker"]
+duration = { default = "2h", max = "4h" }
+eligible = { technicians = ["tech1"] }
+
+[[policy]]
+id = "burner"
+directory = "here"
+mode = "burner"
+rights = ["sudo:ALL", "group:docker"]
+duration = { default = "1h", max = "4h" }
+eligible = { technicians = ["tech1"] }
+
+[[policy]]
+id = "burner-sudo"
+directory = "here"
+mode = "burner"
+rights = ["sudo:ALL"]
+duration = { default = "1h", max = "4h" }
+eligible = { technicians = ["tech1"] }
+"#;
+
 /// A machine with a broker of its own.
 #[derive(Debug)]
 pub struct Installed {
@@ -41,6 +92,15 @@ pub struct Installed {
 }
 
 impl Machine {
+    /// Makes it ready for [`HERE`]: a group that is a right, and a PAM that lets nobody wait after a wrong password.
+    ///
+    /// # Errors
+    /// A program of it fails.
+    pub fn prepare(&self) -> Result<()> {
+        self.sh("groupadd --system docker; sed -i 's/pam_unix.so/& nodelay/' /etc/pam.d/common-auth")
+            .map(drop)
+    }
+
     /// Puts the program under test where a package would.
     ///
     /// # Errors

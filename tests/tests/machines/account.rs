@@ -9,59 +9,11 @@ use ticketgate_tests::machine::installed::Installed;
 
 pub(crate) const TECH1: &str = "jit-tech1";
 
-/// A configuration with this machine as `here`, with a policy for each thing that tests ask for.
-pub(crate) const HERE: &str = r#"
-[broker]
-rate = { per_minute = 1000, per_hour = 10000, per_day = 10000 }
-sessions_at_once = 20
-
-[[technician]]
-id = "tech1"
-login = "root"
-
-[[customer]]
-id = "acme"
-
-[[directory]]
-id = "here"
-customer = "acme"
-kind = "local"
-machine = "here"
-processes = "all"
-
-[[policy]]
-id = "all"
-directory = "here"
-rights = ["sudo:ALL"]
-duration = { default = "1h", max = "4h" }
-eligible = { technicians = ["tech1"] }
-
-[[policy]]
-id = "docker"
-directory = "here"
-rights = ["group:docker"]
-duration = { default = "2h", max = "4h" }
-eligible = { technicians = ["tech1"] }
-
-[[policy]]
-id = "burner"
-directory = "here"
-mode = "burner"
-rights = ["sudo:ALL", "group:docker"]
-duration = { default = "1h", max = "4h" }
-eligible = { technicians = ["tech1"] }
-"#;
-
 /// A machine with a broker that is root there; none where this process cannot have one.
 pub(crate) fn here(configuration: &str) -> Result<Option<Installed>> {
     let Some(machine) = Machine::start("acme-web1")? else { return Ok(None) };
-    prepare(&machine)?;
+    machine.prepare()?;
     Installed::start(machine, configuration).map(Some)
-}
-
-/// A group that is a right, and a PAM that does not let a test wait after a wrong password.
-pub(crate) fn prepare(machine: &Machine) -> Result<()> {
-    machine.sh("groupadd --system docker; sed -i 's/pam_unix.so/& nodelay/' /etc/pam.d/common-auth").map(drop)
 }
 
 /// Whether `sudo` makes the account root, when it types this password.

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use ticketgate_tests::Outcome;
-use ticketgate_tests::machine::installed::Installed;
+use ticketgate_tests::machine::installed::{HERE, Installed};
 use ticketgate_tests::patience::until;
 
-use crate::account::{HERE, here, nothing_is_open};
+use crate::account::{here, nothing_is_open};
 
 const POINTS: [&str; 9] = [
     "ledger.session_begin",

@@ -5,10 +5,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use ticketgate_tests::Outcome;
 use ticketgate_tests::machine::Machine;
-use ticketgate_tests::machine::installed::Installed;
+use ticketgate_tests::machine::installed::{HERE, Installed};
 use ticketgate_tests::patience::until;
 
-use crate::account::{HERE, TECH1, drop_ins, exists, groups, here, is_root, nothing_is_open, prepare};
+use crate::account::{TECH1, drop_ins, exists, groups, here, is_root, nothing_is_open};
 
 #[test]
 fn a_session_opens_an_account_that_sudo_takes_for_root_and_its_end_leaves_nothing_running() -> Outcome {
@@ -97,7 +97,7 @@ fn a_killed_broker_leaves_a_session_as_it_is_to_the_next_one_and_its_end_to_the_
 #[test]
 fn a_broker_without_privilege_reaches_the_machines_side_by_a_socket_that_is_its_alone() -> Outcome {
     let Some(machine) = Machine::start("acme-web1")? else { return Ok(()) };
-    prepare(&machine)?;
+    machine.prepare()?;
     machine.sh("useradd --system --no-create-home ticketgate; useradd somebody")?;
     let mut site = Installed::prepare(machine, &HERE.replace("\"root\"", "\"ticketgate\""))?;
     site.machine.sh("chown -R ticketgate /run/ticketgate /var/lib/ticketgate; touch /var/log/ticketgate.log; chown ticketgate /var/log/ticketgate.log")?;

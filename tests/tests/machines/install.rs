@@ -2,9 +2,9 @@
 
 use ticketgate_tests::Outcome;
 use ticketgate_tests::machine::Machine;
-use ticketgate_tests::machine::installed::{Installed, PROGRAM};
+use ticketgate_tests::machine::installed::{HERE, Installed, PROGRAM};
 
-use crate::account::{HERE, here};
+use crate::account::here;
 
 /// Every file of the machine that an installation could touch.
 const FILES: &str =

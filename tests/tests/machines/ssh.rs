@@ -5,64 +5,17 @@ use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use ticketgate_tests::machine::Machine;
-use ticketgate_tests::machine::installed::Installed;
+use ticketgate_tests::Outcome;
 use ticketgate_tests::machine::network::FAR;
+use ticketgate_tests::machine::remote::{HOST_KEY, KNOWN, Remote};
 use ticketgate_tests::patience::until;
-use ticketgate_tests::{Outcome, Result};
 
-use crate::account::{HERE, TECH1, is_root, nothing_is_open, prepare};
-
-const HOST_KEY: &str = "ssh_host_ed25519_key";
-const KNOWN: &str = "/etc/ticketgate/ssh/known_hosts";
-
-/// A broker on one machine, for accounts of another.
-struct Site {
-    near: Installed,
-    far: Machine,
-}
-
-/// None where this process cannot have machines. The far one runs what its installation told to put in place.
-fn site() -> Result<Option<Site>> {
-    let Some(far) = Machine::start("acme-web1")? else { return Ok(None) };
-    let Some(near) = Machine::start("broker")? else { return Ok(None) };
-    near.connect_to(&far)?;
-    prepare(&far)?;
-    far.install_product()?;
-    far.sh("useradd --system --create-home --shell /bin/sh ticketgate; rm -f /etc/ssh/ssh_host_*")?;
-    let machine = format!(
-        "{{ host = \"{FAR}\", user = \"ticketgate\", key = \"/etc/ticketgate/ssh/acme\", known_hosts = \"{KNOWN}\" }}\ntimeout = \"2s\""
-    );
-    near.sh("ssh-keygen -q -t ed25519 -N '' -f /root/terry; mkdir -p /etc/ticketgate/ssh; ssh-keygen -q -t ed25519 -N '' -f /etc/ticketgate/ssh/acme")?;
-    let terry = near.sh("cut -d' ' -f1,2 /root/terry.pub")?;
-    let configuration = HERE
-        .replace("machine = \"here\"", &format!("machine = {machine}\nlogin = \"both\""))
-        .replace("login = \"root\"", &format!("login = \"root\"\nssh_keys = [\"{terry}\"]"));
-    far.start_sshd(HOST_KEY)?;
-    fs::copy(near.path("/etc/ticketgate/ssh/acme.pub"), far.path("/root/acme.pub"))?;
-    let told = far.sh("ticketgate local install --key /root/acme.pub")?;
-    let line = |word: &str| told.lines().map(str::trim).find(|line| line.contains(word)).unwrap().to_owned();
-    for (file, line) in [
-        ("/home/ticketgate/.ssh/authorized_keys", line("sudo -n")),
-        ("/etc/sudoers.d/ticketgate-broker", line("NOPASSWD")),
-    ] {
-        far.sh(&format!("mkdir -p $(dirname {file}); echo '{line}' > {file}; chmod 440 {file}"))?;
-    }
-    far.sh("chown -R ticketgate /home/ticketgate/.ssh; visudo -c")?;
-    trust(&near, &far, HOST_KEY)?;
-    Ok(Some(Site { near: Installed::start(near, &configuration)?, far }))
-}
-
-/// What an administrator does after having compared the key on the machine itself.
-fn trust(near: &Machine, far: &Machine, host_key: &str) -> Result<()> {
-    let key = far.sh(&format!("cut -d' ' -f1,2 /etc/ssh/{host_key}.pub"))?;
-    Ok(fs::write(near.path(KNOWN), format!("{FAR} {key}\n"))?)
-}
+use crate::account::{TECH1, is_root, nothing_is_open};
 
 /// Whether the technician's own key opens the account there.
-fn key_opens(site: &Site, account: &str) -> bool {
+fn key_opens(site: &Remote, account: &str) -> bool {
     let ssh = format!(
-        "ssh -F none -i /root/terry -o BatchMode=yes -o UserKnownHostsFile={KNOWN} {account}@{FAR} true"
+        "ssh -F none -i /etc/ticketgate/terry -o BatchMode=yes -o UserKnownHostsFile={KNOWN} {account}@{FAR} true"
     );
     site.near.machine.sh(&ssh).is_ok()
 }
@@ -70,14 +23,14 @@ fn key_opens(site: &Site, account: &str) -> bool {
 #[test]
 fn a_session_on_another_machine_opens_by_password_and_key_and_its_end_closes_both_and_what_came_in() -> Outcome
 {
-    let Some(site) = site()? else { return Ok(()) };
+    let Some(site) = Remote::start()? else { return Ok(()) };
     let session = site.near.activate("all")?;
     assert_eq!(session.account, format!("{TECH1}@{FAR}"));
     assert!(is_root(&site.far, TECH1, &session.password)?);
     assert!(key_opens(&site, TECH1));
     // Somebody who is logged on.
     let mut ssh = site.near.machine.command("ssh");
-    ssh.args(["-F", "none", "-i", "/root/terry", "-o", &format!("UserKnownHostsFile={KNOWN}")]);
+    ssh.args(["-F", "none", "-i", "/etc/ticketgate/terry", "-o", &format!("UserKnownHostsFile={KNOWN}")]);
     let mut ssh =
         ssh.args([&format!("{TECH1}@{FAR}"), "echo in; sleep 8645"]).stdout(Stdio::piped()).spawn()?;
     let mut word = String::new();
@@ -86,9 +39,10 @@ fn a_session_on_another_machine_opens_by_password_and_key_and_its_end_closes_bot
     site.near.cli_json(&["extend", &session.id, "--by", "30m"])?;
     assert!(key_opens(&site, TECH1));
     // The password is in no command line, log or environment of either side.
-    let look = "grep -lsrF -f /root/secret /proc/[0-9]*/cmdline /proc/[0-9]*/environ /var/log /tmp /run || true";
+    let look =
+        "grep -lsrF -f /etc/secret /proc/[0-9]*/cmdline /proc/[0-9]*/environ /var/log /tmp /run || true";
     for machine in [&site.near.machine, &site.far] {
-        fs::write(machine.path("/root/secret"), &session.password)?;
+        fs::write(machine.path("/etc/secret"), &session.password)?;
         assert_eq!(machine.sh(look)?, "");
     }
     site.near.cli_json(&["end", &session.id])?;
@@ -105,7 +59,7 @@ fn a_session_on_another_machine_opens_by_password_and_key_and_its_end_closes_bot
 
 #[test]
 fn a_host_key_that_is_unknown_or_another_is_refused_and_never_learnt() -> Outcome {
-    let Some(site) = site()? else { return Ok(()) };
+    let Some(site) = Remote::start()? else { return Ok(()) };
     let session = site.near.activate("all")?;
     site.far.stop_sshd()?;
     site.far.start_sshd("another_host_key")?;
@@ -130,7 +84,7 @@ fn a_host_key_that_is_unknown_or_another_is_refused_and_never_learnt() -> Outcom
     // The key is the right one again.
     site.far.stop_sshd()?;
     site.far.start_sshd(HOST_KEY)?;
-    trust(&site.near.machine, &site.far, HOST_KEY)?;
+    site.trust(HOST_KEY)?;
     site.near.cli(&["sweep"])?;
     until("the session to end", Duration::from_secs(20), || {
         Ok(site.near.cli_json(&["sessions"])?.as_array().is_some_and(Vec::is_empty))
@@ -141,7 +95,7 @@ fn a_host_key_that_is_unknown_or_another_is_refused_and_never_learnt() -> Outcom
 
 #[test]
 fn a_machine_that_is_off_is_told_and_what_was_open_there_ends_once_it_is_back() -> Outcome {
-    let Some(site) = site()? else { return Ok(()) };
+    let Some(site) = Remote::start()? else { return Ok(()) };
     let session = site.near.activate("all")?;
     site.far.plug(false)?;
     let begun = Instant::now();
@@ -162,7 +116,7 @@ fn a_machine_that_is_off_is_told_and_what_was_open_there_ends_once_it_is_back() 
 
 #[test]
 fn something_else_behind_the_key_is_no_machine_of_ours() -> Outcome {
-    let Some(site) = site()? else { return Ok(()) };
+    let Some(site) = Remote::start()? else { return Ok(()) };
     site.far.sh(
         "sed -i 's/command=\"[^\"]*\"/command=\"echo Welcome; cat\"/' /home/ticketgate/.ssh/authorized_keys",
     )?;
@@ -205,7 +159,7 @@ for line in sys.stdin.buffer:
 
 #[test]
 fn a_connection_that_is_cut_at_any_step_leaves_nothing_half_granted() -> Outcome {
-    let Some(site) = site()? else { return Ok(()) };
+    let Some(site) = Remote::start()? else { return Ok(()) };
     fs::write(site.far.path("/usr/local/bin/cutter.py"), CUTTER)?;
     site.far.sh("sed -i 's/command=\"[^\"]*\"/command=\"python3 \\/usr\\/local\\/bin\\/cutter.py\"/' /home/ticketgate/.ssh/authorized_keys; chmod 1777 /tmp")?;
     let mut cuts = 0;
