@@ -1,7 +1,8 @@
 //! The broker's own machine.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use ticketgate_tests::Outcome;
 use ticketgate_tests::machine::Machine;
@@ -90,6 +91,27 @@ fn a_killed_broker_leaves_a_session_as_it_is_to_the_next_one_and_its_end_to_the_
     assert!(is_root(&site.machine, TECH1, renewed["password"].as_str().unwrap())?);
     assert!(!is_root(&site.machine, TECH1, &session.password)?);
     site.cli_json(&["end", &session.id])?;
+    nothing_is_open(&site.machine)?;
+    Ok(())
+}
+
+#[test]
+fn a_session_whose_broker_is_dead_ends_by_the_machine_itself() -> Outcome {
+    let Some(mut site) = here(HERE)? else { return Ok(()) };
+    let asked = ["activate", "all", "--for", "8s", "--reason", "#4711 nginx does not answer"];
+    let session = site.cli_json(&asked)?;
+    let end = session["expires_at"].as_str().unwrap().parse::<DateTime<Utc>>()?;
+    let password = site.cli_json(&["password", session["id"].as_str().unwrap()])?;
+    let password = password["password"].as_str().unwrap();
+    site.kill_broker()?;
+    assert!(is_root(&site.machine, TECH1, password)?);
+    assert!(DateTime::<Utc>::from(SystemTime::now()) < end, "the machine was too slow for this test");
+    std::thread::sleep(
+        (end - DateTime::<Utc>::from(SystemTime::now())).to_std()? + Duration::from_millis(1020),
+    );
+    assert!(!is_root(&site.machine, TECH1, password)?);
+    assert!(site.machine.sh("pgrep ticketgate").is_err(), "something of ours runs");
+    assert!(site.cli(&["local", "sweep"])?.stdout.contains("1 accounts that were over were closed"));
     nothing_is_open(&site.machine)?;
     Ok(())
 }

@@ -14,3 +14,4 @@ mod faults;
 mod here;
 mod install;
 mod ssh;
+mod systemd;
