@@ -106,7 +106,7 @@ fn run(arguments: Arguments, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         Command::Broker(how) => broker::run(&runtime, &terminal, &how),
         Command::Sweep => runtime.block_on(broker::sweep(&mut terminal)),
         Command::Recover(how) => runtime.block_on(broker::recover(&mut terminal, &how)),
-        Command::Check => runtime.block_on(broker::check(&mut terminal)),
+        Command::Check(how) => runtime.block_on(broker::check(&mut terminal, &how)),
         Command::Status => runtime.block_on(sessions::status(&mut terminal)),
         Command::Activate(wish) => runtime.block_on(sessions::activate(&mut terminal, wish)),
         Command::Extend(which) => runtime.block_on(sessions::extend(&mut terminal, which)),

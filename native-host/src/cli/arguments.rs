@@ -68,8 +68,8 @@ pub(super) enum Command {
     /// Checks, lists and tries the rules by which ticket pages are recognised.
     #[command(subcommand)]
     Rules(Rules),
-    /// Tries the configuration and every directory, with an account of its own that is never enabled and deleted at once.
-    Check,
+    /// Looks through the configuration, every directory and every ticket system for what sessions will need; changes nothing.
+    Check(Check),
     /// Takes away whatever is over; for a timer of the operating system when no broker runs.
     Sweep,
     /// After a lost or damaged ledger: finds what it opened by the notes in the directories, and ends it. Stop the broker first.
@@ -291,6 +291,13 @@ pub(super) struct Uninstall {
     /// Leaves open sessions to the directory, which ends them at their time.
     #[arg(long)]
     pub(super) leave_sessions: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    /// Also tries it in each directory, with an account of its own that is never enabled and deleted at once.
+    #[arg(long)]
+    pub(super) rehearse: bool,
 }
 
 #[derive(Debug, Args)]

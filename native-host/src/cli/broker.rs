@@ -6,7 +6,7 @@ use ticketgate_protocol::api::Finding;
 use tokio::runtime::Runtime;
 use tracing_subscriber::EnvFilter;
 
-use super::arguments::{Broker, Recover};
+use super::arguments::{Broker, Check, Recover};
 use super::{Terminal, text};
 use crate::broker::{self, Role, Serving, StartError};
 use crate::rules::Reading;
@@ -43,7 +43,7 @@ pub(super) async fn recover(terminal: &mut Terminal<'_>, how: &Recover) -> anyho
 }
 
 /// Reads the configuration file as it is now, and asks the broker about the directories.
-pub(super) async fn check(terminal: &mut Terminal<'_>) -> anyhow::Result<ExitCode> {
+pub(super) async fn check(terminal: &mut Terminal<'_>, how: &Check) -> anyhow::Result<ExitCode> {
     let path = terminal.places.config.clone();
     let mut findings = Vec::new();
     let mut rules = Vec::new();
@@ -75,7 +75,7 @@ pub(super) async fn check(terminal: &mut Terminal<'_>) -> anyhow::Result<ExitCod
     let is_sound = findings.iter().all(|f| f.level != "error");
     findings.extend(rules);
     if is_sound {
-        findings.extend(terminal.client()?.check().await?);
+        findings.extend(terminal.client()?.check(how.rehearse).await?);
     }
     report(terminal, &findings)
 }
