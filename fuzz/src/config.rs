@@ -1,7 +1,8 @@
 //! The configuration file. What is accepted holds together (every name exists, every duration is within its policy's bounds, no
 //! rights are empty, no secret stands in it), a comment changes nothing, and every fault names a line that is there.
 
-use ticketgate_access::config::{DirectoryKind, read};
+use ticketgate_access::config::{DirectoryKind, Machine, read};
+use ticketgate_access::local::LocalRight;
 use ticketgate_protocol::text;
 
 pub(crate) fn run(data: &[u8]) {
@@ -27,15 +28,31 @@ pub(crate) fn run(data: &[u8]) {
     }
     for (id, directory) in &config.directories {
         assert!(*id == directory.id && config.customers.contains_key(&directory.customer));
-        let DirectoryKind::ActiveDirectory(active) = &directory.kind;
-        assert!(!active.servers.is_empty() && !active.account_unit.is_empty() && active.timeout_s > 0);
-        let encrypted = |url: &String| {
-            let url = url.to_ascii_lowercase();
-            url.starts_with("ldaps://") || url.starts_with("ldap://")
-        };
-        assert!(active.servers.iter().all(encrypted), "{:?}", active.servers);
-        for technician in config.technicians.keys() {
-            let _ = active.dedicated_account(technician);
+        match &directory.kind {
+            DirectoryKind::ActiveDirectory(active) => {
+                assert!(
+                    !active.servers.is_empty() && !active.account_unit.is_empty() && active.timeout_s > 0
+                );
+                let encrypted = |url: &String| {
+                    let url = url.to_ascii_lowercase();
+                    url.starts_with("ldaps://") || url.starts_with("ldap://")
+                };
+                assert!(active.servers.iter().all(encrypted), "{:?}", active.servers);
+            }
+            DirectoryKind::Local(machine) => {
+                assert!(machine.account_name.starts_with("jit-") && machine.timeout_s > 0);
+                if let Machine::Ssh(ssh) = &machine.machine {
+                    assert!(
+                        !ssh.host.starts_with('-') && !ssh.user.starts_with('-') && ssh.port > 0,
+                        "{ssh:?}"
+                    );
+                }
+            }
+        }
+        for technician in config.technicians.values() {
+            let _ = directory.kind.dedicated_account(&technician.id);
+            let keys = directory.kind.personal_rights(technician);
+            assert!(keys.iter().all(|key| key.0.parse::<LocalRight>().is_ok()), "{keys:?}");
         }
     }
     for (id, policy) in &config.policies {

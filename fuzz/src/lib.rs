@@ -14,6 +14,7 @@ mod facts;
 mod frame;
 mod ldap;
 mod ledger;
+mod local;
 mod memory;
 mod page;
 mod request;
@@ -64,6 +65,7 @@ pub const TARGETS: &[Target] = &[
         seeds: &["native-host/example.toml"],
     },
     Target { name: "ledger", run: ledger::run, longest: 512, memory: (64 << 20, 0), seeds: &[] },
+    Target { name: "local", run: local::run, longest: 4096, memory: (4 << 20, 2000), seeds: &[] },
     Target { name: "ldap", run: ldap::run, longest: 2048, memory: (4 << 20, 2000), seeds: &[] },
 ];
 

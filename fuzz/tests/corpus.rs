@@ -61,6 +61,11 @@ fn every_kept_answer_of_a_directory_keeps_the_readers_promises() {
 }
 
 #[test]
+fn every_kept_file_of_a_machine_keeps_the_readers_promises() {
+    replay("local");
+}
+
+#[test]
 fn no_corpus_is_without_a_target_and_none_is_large() {
     let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/corpus");
     for folder in std::fs::read_dir(corpus).unwrap().flatten() {

@@ -322,6 +322,9 @@ pub struct Session {
     pub trouble: Option<Trouble>,
     /// Whether the broker still holds the password for copying.
     pub password_held: bool,
+    /// Whether it comes without a password: people log on with something of their own.
+    #[serde(default)]
+    pub passwordless: bool,
     /// Grows with every change, so that a late event never replaces a newer one.
     pub version: u64,
 }

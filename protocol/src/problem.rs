@@ -149,6 +149,8 @@ codes! {
     TicketUnknown = "ticket_unknown", 404;
     /// The ticket system gave no word of the ticket that could be used.
     TicketSystemDown = "ticket_system_down", 503;
+    /// The machine that answers has another host key than the one that was checked.
+    HostKeyRefused = "host_key_refused", 503;
 }
 
 /// A refusal or failure. `detail` says what is the matter, `remedy` what the person can do.

@@ -1,6 +1,8 @@
 //! The checked configuration: what exists once every fault has been ruled out. Reading a file is [`mod@read`]'s work.
 
+mod local;
 mod mail;
+mod names;
 mod psa;
 mod read;
 
@@ -10,10 +12,13 @@ use std::path::PathBuf;
 use ticketgate_protocol::api::Mode;
 use ticketgate_protocol::ids::{CustomerId, DirectoryId, PolicyId, PsaId, TechnicianId};
 
+pub use self::local::{Local, Login, Machine, Processes, Ssh, key_rights};
 pub use self::mail::is_anybodys;
+pub use self::names::BURNER_LETTERS;
 pub use self::psa::{Psa, PsaKind, TicketNotes, TicketRule, Verified};
 pub(crate) use self::read::host_of;
 pub use self::read::{Fault, Faults, read};
+use crate::local::PublicKey;
 use crate::session::Right;
 
 /// Everything that an administrator configured, checked as a whole.
@@ -84,6 +89,8 @@ pub struct Technician {
     pub groups: BTreeSet<String>,
     /// The person's own account per directory, for membership mode; the login where none is named.
     pub accounts: BTreeMap<DirectoryId, String>,
+    /// The person's SSH public keys, for machines that take them.
+    pub ssh_keys: Vec<PublicKey>,
     /// What the person is called in each ticket system: login, e-mail address or name, as its owner field has it.
     pub psa: BTreeMap<PsaId, String>,
 }
@@ -114,11 +121,13 @@ pub struct Directory {
     pub kind: DirectoryKind,
 }
 
-/// What a directory is. A later release adds Entra ID and local accounts.
+/// What a directory is. A later release adds Entra ID.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DirectoryKind {
     /// An Active Directory domain over LDAP.
     ActiveDirectory(ActiveDirectory),
+    /// A machine with accounts of its own.
+    Local(Local),
 }
 
 /// How an Active Directory domain is reached and used.
@@ -224,6 +233,17 @@ impl Config {
     #[must_use]
     pub fn technician_by_login(&self, login: &str) -> Option<&Technician> {
         self.technicians.values().find(|t| t.login == login)
+    }
+}
+
+impl DirectoryKind {
+    /// What a session grants beside its policy's rights: on a machine the technician's own SSH keys.
+    #[must_use]
+    pub fn personal_rights(&self, technician: &Technician) -> Vec<Right> {
+        match self {
+            Self::Local(machine) if machine.login.has_key() => key_rights(&technician.ssh_keys),
+            Self::ActiveDirectory(_) | Self::Local(_) => Vec::new(),
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use ticketgate_protocol::text::{self, BadText, REASON_MAX};
 use ticketgate_protocol::ticket::Ticket;
 
 use self::ticket::TicketCheck;
-use crate::config::{Config, Customer, DurationRule, Policy, Technician, folded};
+use crate::config::{Config, Customer, DirectoryKind, DurationRule, Policy, Technician, folded};
 use crate::session::{Right, Session};
 
 /// The shortest session that can be asked for, in seconds: less is over before a person has logged on.
@@ -95,6 +95,7 @@ pub fn decide(
         return Err(wrong_customer(policy, customer, named));
     }
     may_use(policy, technician)?;
+    can_log_on(config, policy, technician)?;
     let duration_s = duration(&policy.duration, wish.duration_s)?;
     let reason = reason(&wish.reason)?;
     let ticket = ticket::claimed(policy, wish.ticket.as_ref())?;
@@ -106,7 +107,7 @@ pub fn decide(
         customer_name: customer.name.clone(),
         directory: policy.directory.clone(),
         mode: policy.mode,
-        rights: policy.rights.clone(),
+        rights: rights_for(config, policy, technician),
         duration_s,
         from: facts.now,
         until: after(facts.now, duration_s)?,
@@ -115,6 +116,29 @@ pub fn decide(
         ticket,
         ticket_check,
     })
+}
+
+/// What a policy gives a technician: its rights, and on a machine the person's own SSH keys.
+fn rights_for(config: &Config, policy: &Policy, technician: &Technician) -> Vec<Right> {
+    let directory = config.directories.get(&policy.directory);
+    let personal = directory.map(|d| d.kind.personal_rights(technician)).unwrap_or_default();
+    policy.rights.iter().cloned().chain(personal).collect()
+}
+
+/// A machine that takes nothing but keys is of no use to somebody who has none.
+fn can_log_on(config: &Config, policy: &Policy, technician: &Technician) -> Result<(), Problem> {
+    let Some(DirectoryKind::Local(machine)) = config.directories.get(&policy.directory).map(|d| &d.kind)
+    else {
+        return Ok(());
+    };
+    if machine.login.has_password() || !technician.ssh_keys.is_empty() {
+        return Ok(());
+    }
+    Err(Problem::new(
+        Code::NotEligible,
+        format!("{} takes SSH keys only, and none of yours is known.", machine.machine_name()),
+    )
+    .remedy("Ask an administrator to add your public key (`ssh_keys`)."))
 }
 
 /// What an extension may give.
@@ -166,7 +190,8 @@ pub fn decide_extension(
             .remedy("Choose another policy, or ask an administrator.")
         })?;
     may_use(policy, technician)?;
-    if !session.rights.iter().all(|right| policy.rights.contains(right)) {
+    let allowed = rights_for(config, policy, technician);
+    if !session.rights.iter().all(|right| allowed.contains(right)) {
         return Err(Problem::new(
             Code::NotEligible,
             "The policy was changed and no longer grants all that this session has.",

@@ -99,13 +99,36 @@ pub struct Marker {
     pub until: Option<DateTime<Utc>>,
 }
 
+/// Which rights a directory takes away by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SelfEnding {
+    /// None.
+    None,
+    /// Every one (Active Directory with time-limited membership).
+    All,
+    /// Those whose text begins with one of these.
+    Beginning(&'static [&'static str]),
+}
+
+impl SelfEnding {
+    /// Whether it takes this one away.
+    #[must_use]
+    pub fn ends(self, right: &Right) -> bool {
+        match self {
+            Self::None => false,
+            Self::All => true,
+            Self::Beginning(kinds) => kinds.iter().any(|kind| right.0.starts_with(kind)),
+        }
+    }
+}
+
 /// What a directory was seen to have for an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observed {
     /// The directory's own clock at the answer.
     pub directory_time: DateTime<Utc>,
-    /// Whether the directory can take a right away by itself (time-limited membership).
-    pub time_limited: bool,
+    /// Which rights the directory takes away by itself at the end that was written with them.
+    pub self_ending: SelfEnding,
     /// The account; `None` when there is none.
     pub account: Option<ObservedAccount>,
 }
@@ -339,14 +362,15 @@ fn membership_plan(
 /// right by itself, one that it holds for good is as wrong as one with another end.
 fn missing(needed: &BTreeMap<Right, DateTime<Utc>>, observed: &Observed) -> Vec<Step> {
     let timely = |right: &Right, end: DateTime<Utc>| {
-        let is_over = observed.time_limited && end <= observed.directory_time;
+        let self_ending = observed.self_ending.ends(right);
+        let is_over = self_ending && end <= observed.directory_time;
         observed.account.as_ref().is_some_and(|seen| {
             // In the last moments of a session the directory would take at once what it is given.
             if is_over && !seen.rights.contains(right) {
                 return true;
             }
             let mut ends = seen.right_ends.iter().filter(|(r, _)| r == right).peekable();
-            let ended_by_itself = ends.peek().is_some() || !observed.time_limited;
+            let ended_by_itself = ends.peek().is_some() || !self_ending;
             seen.rights.contains(right)
                 && ended_by_itself
                 && ends.all(|(_, at)| (*at - end).abs() <= END_TOLERANCE)

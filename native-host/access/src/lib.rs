@@ -3,6 +3,7 @@
 //!
 //! - [`config`]: the checked configuration (customers, directories, policies, technicians).
 //! - [`decide`]: may this technician have this policy now? One function for preview and enforcement.
+//! - [`local`]: rights on a machine with accounts of its own, as they are written.
 //! - [`ticket`]: a ticket as its system tells it.
 //! - [`session`]: the ledger's records of sessions and accounts.
 //! - [`desired`](mod@desired): what an account has to look like now, what the directory has, and the shortest way between.
@@ -10,5 +11,6 @@
 pub mod config;
 pub mod decide;
 pub mod desired;
+pub mod local;
 pub mod session;
 pub mod ticket;

@@ -3,6 +3,7 @@
 
 pub mod active_directory;
 mod generate;
+pub mod local;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -13,6 +14,8 @@ use ticketgate_protocol::api::Finding;
 
 pub use active_directory::ActiveDirectory;
 pub use generate::{generate, generate_for};
+#[cfg(unix)]
+pub use local::LocalMachine;
 
 /// A directory that accounts live in. Every method is safe to repeat.
 #[async_trait]
@@ -59,6 +62,12 @@ pub trait Directory: Send + Sync {
 
     /// What the directory ends by itself when no broker runs, and what an end does not stop: two plain sentences.
     fn promises(&self, mode: ticketgate_protocol::api::Mode) -> Promises;
+
+    /// Whether a session's account has a password of its own that people log on with. Where it has none, [`Directory::apply`]
+    /// opens an account without.
+    fn has_passwords(&self) -> bool {
+        true
+    }
 
     /// The short name of a right, for people (`Domain Admins`).
     fn right_name(&self, right: &Right) -> String;
@@ -115,6 +124,9 @@ pub enum DirectoryError {
     /// The server's certificate is expired, foreign, or for another name.
     #[error("the directory's certificate was refused: {0}")]
     Certificate(String),
+    /// The machine's host key is not the one that was checked.
+    #[error("the machine's host key was refused: {0}")]
+    HostKey(String),
     /// The service account was refused.
     #[error("the directory refused the service account: {0}")]
     Bind(String),

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use ticketgate::broker::BuildConnectors;
 use ticketgate_access::config;
-use ticketgate_access::desired::{DirectoryEnd, Marker, Observed, ObservedAccount, Step};
+use ticketgate_access::desired::{DirectoryEnd, Marker, Observed, ObservedAccount, SelfEnding, Step};
 use ticketgate_access::session::{Account, Right};
 use ticketgate_credentials::Secret;
 use ticketgate_directory::{Directory, DirectoryError, ListedAccount, Listing, Promises, RightUse};
@@ -93,7 +93,11 @@ fn open_account(
 impl Directory for Stub {
     async fn observe(&self, account: &Account) -> Result<Observed, DirectoryError> {
         self.pass().await;
-        Ok(Observed { directory_time: Utc::now(), time_limited: false, account: self.seen(account) })
+        Ok(Observed {
+            directory_time: Utc::now(),
+            self_ending: SelfEnding::None,
+            account: self.seen(account),
+        })
     }
 
     async fn apply(

@@ -317,6 +317,9 @@ impl Broker {
             }
             return directory.apply(account, seen, step, None).await;
         };
+        if !directory.has_passwords() {
+            return directory.apply(account, seen, step, None).await;
+        }
         let password = generate_for(&account.name).map_err(DirectoryError::BadValue)?;
         // Kept before the write: a write whose answer was lost may have set it.
         self.passwords.put(&account.key, marker.generation, password.clone());

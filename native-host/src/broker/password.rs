@@ -35,6 +35,13 @@ impl Broker {
             return Err(wrong_state(session.state));
         }
         let snapshot = self.settings();
+        if !Self::directory(&snapshot, &session.directory)?.has_passwords() {
+            return Err(Problem::new(
+                Code::NoPassword,
+                "This session has no password: the machine takes your SSH key.",
+            )
+            .remedy("Log on by SSH with your own key."));
+        }
         let account =
             if wish.renew { self.renew_password(caller, &session, account).await? } else { account };
         let Some(password) = self.passwords.get(&account.key, account.password_generation) else {

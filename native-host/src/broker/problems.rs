@@ -55,6 +55,11 @@ pub(super) fn directory_problem(error: &DirectoryError) -> Problem {
             "The directory's certificate cannot be trusted.",
             "Tell an administrator: `ticketgate check` says what is wrong with it.",
         ),
+        DirectoryError::HostKey(_) => (
+            Code::HostKeyRefused,
+            "The machine's host key is not the one that was checked.",
+            "Tell an administrator: another machine may answer in its place. `ticketgate check` says how to compare.",
+        ),
         DirectoryError::Bind(_) | DirectoryError::NoSecret(_) => (
             Code::BindRefused,
             "The directory refused the broker's service account.",

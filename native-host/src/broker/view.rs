@@ -67,6 +67,8 @@ impl Broker {
             }),
             password_held: session.state == api::State::Active
                 && account.is_some_and(|a| self.passwords.holds(&a.key, a.password_generation)),
+            passwordless: session.mode == api::Mode::Membership
+                || directory.is_some_and(|d| !d.has_passwords()),
             version: session.version,
         }
     }

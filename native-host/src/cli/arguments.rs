@@ -76,6 +76,10 @@ pub(super) enum Command {
     Recover(Recover),
     /// Runs the broker.
     Broker(Broker),
+    /// The accounts of this machine itself: makes it ready for sessions, and ends what is over. Needs root.
+    #[cfg(target_os = "linux")]
+    #[command(subcommand)]
+    Local(Local),
     /// Makes browsers find this program.
     Install(crate::install::Options),
     /// Ends what is open, then takes back what `install` did.
@@ -85,6 +89,21 @@ pub(super) enum Command {
     /// Keeps a copied password in the clipboard until its time is over.
     #[command(hide = true)]
     ClipboardHolder,
+}
+
+#[cfg(target_os = "linux")]
+#[derive(Debug, Subcommand)]
+pub(super) enum Local {
+    /// Puts in place what sessions on this machine need, and says how a broker elsewhere gets in.
+    Install(crate::install::local::Options),
+    /// Closes the accounts that are over; for a timer of the machine. Needs no broker.
+    Sweep {
+        /// Goes on for ever, with this time between two; for machines without systemd and cron.
+        #[arg(long, value_name = "TIME", value_parser = seconds)]
+        every: Option<i64>,
+    },
+    /// Answers a broker's requests on standard input and output; for a socket of systemd, and as the one command of an SSH key.
+    Serve,
 }
 
 #[derive(Debug, Args)]

@@ -13,7 +13,7 @@ use crate::rules::Reading;
 
 /// Serves until the operating system says stop.
 pub(super) fn run(runtime: &Runtime, terminal: &Terminal<'_>, how: &Broker) -> anyhow::Result<ExitCode> {
-    log_to_stderr();
+    log_to_stderr("info");
     runtime.block_on(async {
         let started = broker::start(&terminal.places, Role::Serve).await?;
         let serving = Serving {
@@ -91,8 +91,8 @@ pub(super) fn finding(level: &str, subject: &str, text: &str) -> Finding {
 }
 
 /// The log goes to standard error; `TICKETGATE_LOG` chooses how much (`debug`, `ticketgate=trace`).
-fn log_to_stderr() {
-    let filter = EnvFilter::try_from_env("TICKETGATE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+pub(super) fn log_to_stderr(usual: &str) {
+    let filter = EnvFilter::try_from_env("TICKETGATE_LOG").unwrap_or_else(|_| EnvFilter::new(usual));
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

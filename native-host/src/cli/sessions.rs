@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use ticketgate_protocol::api::{self, Mode, State};
+use ticketgate_protocol::api::{self, State};
 use ticketgate_protocol::ids::{IdempotencyKey, SessionId};
 use ticketgate_protocol::problem::{Code, Problem};
 use ticketgate_protocol::ticket::Ticket;
@@ -145,5 +145,5 @@ fn code_of_ends(sessions: &[api::Session]) -> ExitCode {
 
 /// Whether a session has a password of ours.
 pub(super) fn has_password(session: &api::Session) -> bool {
-    session.mode != Mode::Membership
+    !session.passwordless
 }

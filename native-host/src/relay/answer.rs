@@ -91,7 +91,7 @@ async fn activate(desk: &Desk, wish: &Activate, key: &IdempotencyKey) -> Result<
 
 /// What becomes of a session's password. Never an error: the session is there whatever the clipboard does.
 async fn clipboard_of(desk: &Desk, session: &Session) -> Clipboard {
-    if session.mode == Mode::Membership {
+    if session.mode == Mode::Membership || session.passwordless {
         return Clipboard::NotNeeded;
     }
     if session.state != State::Active {

@@ -104,7 +104,7 @@ impl Worker {
 
     fn copy_button(&self, session: &Session, busy: Option<Act>, is_running: bool) -> Option<Button> {
         use ticketgate_protocol::api::Mode;
-        (is_running && session.mode != Mode::Membership).then(|| Button {
+        (is_running && session.mode != Mode::Membership && !session.passwordless).then(|| Button {
             label: if session.password_held { "Copy password" } else { "New password" }.into(),
             intent: Intent::CopyPassword { session: session.id.clone() },
             disabled: None,

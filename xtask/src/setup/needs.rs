@@ -78,7 +78,7 @@ const WEB_TOOLCHAIN: [Package; 6] = [
 ];
 
 /// All groups.
-const NEEDS: [Need; 10] = [
+const NEEDS: [Need; 11] = [
     Need {
         name: "WASM toolchain",
         why: "compiles the extension's core; spared by `rustup target add wasm32-unknown-unknown`",
@@ -102,6 +102,22 @@ const NEEDS: [Need; 10] = [
             package("samba-ad-provision"),
             program("openssl", "openssl"),
             program("faketime", "faketime"),
+        ],
+        unless_target: None,
+        purposes: &[Purpose::Demo],
+    },
+    Need {
+        name: "local accounts",
+        why: "accounts, sudo rules, processes and SSH servers in machines of the tests' own (namespaces over this machine's files)",
+        packages: &[
+            package("sudo"),
+            package("passwd"),
+            package("libnss-systemd"),
+            package("openssh-server"),
+            program("openssh-client", "ssh"),
+            program("iproute2", "ip"),
+            program("util-linux", "unshare"),
+            program("procps", "pkill"),
         ],
         unless_target: None,
         purposes: &[Purpose::Demo],

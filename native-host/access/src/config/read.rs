@@ -9,6 +9,7 @@ mod links;
 mod people;
 mod policy;
 mod psa;
+mod rights;
 mod tree;
 
 use std::fmt;
@@ -84,7 +85,7 @@ pub fn read(text: &str) -> Result<Config, Faults> {
     if !notes.faults.is_empty() {
         return Err(sorted(notes.faults));
     }
-    links::spell_rights_alike(&mut drafts);
+    rights::spell_alike(&mut drafts);
     Ok(assemble(drafts, sorted(notes.warnings).0))
 }
 

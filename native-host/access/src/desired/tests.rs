@@ -94,10 +94,10 @@ fn tolerance() -> TimeDelta {
 }
 
 impl World {
-    fn new(mode: Mode, skew_ms: i64, ends_rights: bool) -> Self {
+    fn new(mode: Mode, skew_ms: i64, self_ending: SelfEnding) -> Self {
         let mut account = account(mode);
         let mut directory =
-            Model { skew: TimeDelta::milliseconds(skew_ms), ends_rights, account: None, made: 0 };
+            Model { skew: TimeDelta::milliseconds(skew_ms), self_ending, account: None, made: 0 };
         let own: BTreeSet<_> = [right("Staff"), right("R0")].into();
         if mode == Mode::Membership {
             // The person has one right that policies grant as well, and one that none knows.
@@ -224,8 +224,9 @@ impl World {
         // By the directory's clock the last seconds may be over.
         let lasting: BTreeSet<_> = self
             .live()
-            .filter(|s| !self.directory.ends_rights || s.until > now + tolerance())
-            .flat_map(|s| s.rights.clone())
+            .flat_map(|s| s.rights.iter().map(move |right| (right, s.until > now + tolerance())))
+            .filter(|(right, lasts)| !self.directory.self_ending.ends(right) || *lasts)
+            .map(|(right, _)| right.clone())
             .collect();
         let Some(seen) = &self.directory.account else {
             assert!(
@@ -261,17 +262,15 @@ impl World {
                 }
             }
         }
-        if self.directory.ends_rights {
-            for right in wanted.intersection(&held) {
-                let needed = self.live().filter(|s| s.rights.contains(right)).map(|s| s.until).max().unwrap();
-                let end = seen.rights.get(right).copied().flatten();
-                let by = needed + self.directory.skew + tolerance();
-                assert!(
-                    self.standing().contains(right)
-                        || end.is_some_and(|end| end <= by && end >= by - tolerance() - tolerance()),
-                    "{right:?} stays until {end:?}"
-                );
-            }
+        for right in wanted.intersection(&held).filter(|right| self.directory.self_ending.ends(right)) {
+            let needed = self.live().filter(|s| s.rights.contains(right)).map(|s| s.until).max().unwrap();
+            let end = seen.rights.get(right).copied().flatten();
+            let by = needed + self.directory.skew + tolerance();
+            assert!(
+                self.standing().contains(right)
+                    || end.is_some_and(|end| end <= by && end >= by - tolerance() - tolerance()),
+                "{right:?} stays until {end:?}"
+            );
         }
     }
 
@@ -425,10 +424,14 @@ proptest! {
     fn whatever_happens_the_invariants_hold_and_the_account_settles(
         mode in prop::sample::select(vec![Mode::Dedicated, Mode::Burner, Mode::Membership]),
         skew_ms in prop::sample::select(vec![0i64, 1_400, -1_400, 1_990, 2_010, 2_990, 40_000, -200_000]),
-        ends_rights: bool,
+        self_ending in prop::sample::select(vec![
+            SelfEnding::None,
+            SelfEnding::All,
+            SelfEnding::Beginning(&["CN=R0,", "CN=R1,"]),
+        ]),
         events in prop::collection::vec(event(), 1..30),
     ) {
-        let mut world = World::new(mode, skew_ms, ends_rights);
+        let mut world = World::new(mode, skew_ms, self_ending);
         for event in &events {
             match event {
                 Event::Start(rights, seconds) => world.start(rights, *seconds),

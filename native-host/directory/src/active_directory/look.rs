@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ldap3::Scope;
-use ticketgate_access::desired::{Marker, Observed, ObservedAccount};
+use ticketgate_access::desired::{Marker, Observed, ObservedAccount, SelfEnding};
 use ticketgate_access::session::{Account, Right};
 use ticketgate_protocol::api::Mode;
 
@@ -48,7 +48,8 @@ impl ActiveDirectory {
             Some(entry) => Some(self.account(link, domain, account.mode, &entry, directory_time).await?),
             None => None,
         };
-        Ok(Observed { directory_time, time_limited: domain.time_limited, account })
+        let self_ending = if domain.time_limited { SelfEnding::All } else { SelfEnding::None };
+        Ok(Observed { directory_time, self_ending, account })
     }
 
     /// Every account in the unit of JIT accounts, a rehearsal's of `check` included.

@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
 use ticketgate_access::config::{self, SecretRef};
-use ticketgate_access::desired::{Observed, Step};
+use ticketgate_access::desired::{Observed, SelfEnding, Step};
 use ticketgate_access::session::{Account, AccountKey, Right};
 use ticketgate_directory::{ActiveDirectory, Directory, DirectoryError};
 use ticketgate_protocol::api::Mode;
@@ -83,7 +83,7 @@ async fn a_membership_carries_its_end_where_the_forest_can_however_the_server_sh
             assert_eq!(state.controls, [LINK_TTL]);
         }
         let observed = directory.observe(&account()).await.unwrap();
-        assert!(observed.time_limited);
+        assert_eq!(observed.self_ending, SelfEnding::All);
         let ends = observed.account.unwrap().right_ends;
         assert_eq!(ends, [(Right(GROUP.into()), observed.directory_time + TimeDelta::hours(1))], "{shown:?}");
     }

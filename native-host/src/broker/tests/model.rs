@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use ticketgate_access::config;
-use ticketgate_access::desired::{DirectoryEnd, Observed, ObservedAccount, Step};
+use ticketgate_access::desired::{DirectoryEnd, Observed, ObservedAccount, SelfEnding, Step};
 use ticketgate_access::session::{Account, Right};
 use ticketgate_credentials::Secret;
 use ticketgate_directory::{Directory, DirectoryError, ListedAccount, Listing, Promises, RightUse};
@@ -185,7 +185,7 @@ impl Directory for Model {
         };
         // As a domain controller tells it, in whole seconds.
         let directory_time = self.now().trunc_subsecs(0);
-        Ok(Observed { directory_time, time_limited: false, account: seen })
+        Ok(Observed { directory_time, self_ending: SelfEnding::None, account: seen })
     }
 
     async fn apply(

@@ -1,10 +1,13 @@
 //! `[[directory]]`: how a customer's directory is reached and used, and where its secret is kept.
 
+pub(super) mod active_directory;
+pub(super) mod local;
+
 use ticketgate_protocol::ids::CustomerId;
 
 use super::tree::{At, Notes, Section, TEXT_MAX};
 use super::{broker, dn, people};
-use crate::config::{ActiveDirectory, Directory, DirectoryKind, SecretRef};
+use crate::config::{Directory, DirectoryKind, SecretRef};
 
 /// A directory as far as it could be read.
 #[derive(Debug)]
@@ -19,8 +22,8 @@ pub(super) struct Draft {
 /// Longest distinguished name that is taken.
 pub(super) const DN_MAX: usize = 1024;
 
-const ACCOUNT_NAME: &str = "jit-{technician}";
-const TIMEOUT_S: u32 = 5;
+/// What every directory has.
+const KEYS: [&str; 3] = ["id", "customer", "kind"];
 
 pub(super) fn read(file: &Section<'_>, notes: &mut Notes) -> Vec<Draft> {
     let sections = file.tables("directory", notes);
@@ -28,21 +31,6 @@ pub(super) fn read(file: &Section<'_>, notes: &mut Notes) -> Vec<Draft> {
 }
 
 fn directory(section: &Section<'_>, notes: &mut Notes) -> Option<Draft> {
-    section.only(
-        &[
-            "id",
-            "customer",
-            "kind",
-            "servers",
-            "bind_dn",
-            "password",
-            "ca_file",
-            "account_unit",
-            "account_name",
-            "timeout",
-        ],
-        notes,
-    );
     if !section.has("customer") {
         notes.fault(
             section.line,
@@ -50,13 +38,23 @@ fn directory(section: &Section<'_>, notes: &mut Notes) -> Option<Draft> {
         );
     }
     let customer: Option<At<CustomerId>> = section.id("customer", notes);
-    let kind = "write kind = \"active_directory\", the only kind in this release";
-    if let Some(At { line, value }) = section.required_text("kind", TEXT_MAX, kind, notes)
+    let remedy = "write kind = \"active_directory\" or kind = \"local\"";
+    let kind = section.required_text("kind", TEXT_MAX, remedy, notes);
+    let is_local = kind.as_ref().is_some_and(|kind| kind.value == "local");
+    if let Some(At { line, value }) = kind
+        && !is_local
         && value != "active_directory"
     {
-        notes.fault(line, format!("`kind` of {} is not known; {kind}", section.name));
+        notes.fault(line, format!("`kind` of {} is not known; {remedy}", section.name));
     }
-    let (unit, settings) = active_directory(section, notes);
+    let own: &[&str] = if is_local { &local::KEYS } else { &active_directory::KEYS };
+    section.only(&[&KEYS, own].concat(), notes);
+    let (unit, kind) = if is_local {
+        (None, DirectoryKind::Local(local::read(section, notes)))
+    } else {
+        let (unit, settings) = active_directory::read(section, notes);
+        (unit, DirectoryKind::ActiveDirectory(settings))
+    };
     let id = people::required_id(section, notes)?;
     Some(Draft {
         line: section.line,
@@ -69,91 +67,10 @@ fn directory(section: &Section<'_>, notes: &mut Notes) -> Option<Draft> {
                 .as_ref()
                 .map(|c| c.value.clone())
                 .or_else(|| CustomerId::new("missing").ok())?,
-            kind: DirectoryKind::ActiveDirectory(settings),
+            kind,
         },
         customer,
     })
-}
-
-fn active_directory(section: &Section<'_>, notes: &mut Notes) -> (Option<dn::Dn>, ActiveDirectory) {
-    let unit = section.required_text(
-        "account_unit",
-        DN_MAX,
-        "name the unit for JIT accounts, such as \"OU=JIT,DC=acme,DC=example\"",
-        notes,
-    );
-    let unit_dn = unit.as_ref().and_then(|At { line, value }| match dn::parse(value) {
-        Ok(dn) => Some(dn),
-        Err(fault) => {
-            notes.fault(*line, format!("`account_unit` of {} {fault}", section.name));
-            None
-        }
-    });
-    let settings = ActiveDirectory {
-        servers: servers(section, notes),
-        bind_dn: bind_dn(section, notes),
-        password: secret(section, "password", notes).unwrap_or(SecretRef::Env(String::new())),
-        ca_file: ca_file(section, notes),
-        account_unit: unit.map(|unit| unit.value).unwrap_or_default(),
-        account_name: account_name(section, notes).unwrap_or_else(|| ACCOUNT_NAME.into()),
-        timeout_s: section.duration("timeout", 1, 60, notes).map_or(TIMEOUT_S, |timeout| timeout.value),
-    };
-    (unit_dn, settings)
-}
-
-fn servers(section: &Section<'_>, notes: &mut Notes) -> Vec<String> {
-    let remedy = "list at least one, such as [\"ldaps://dc1.acme.example\"]";
-    if !section.has("servers") {
-        notes.fault(section.line, format!("{} has no `servers`; {remedy}", section.name));
-    }
-    let before = notes.faults.len();
-    let Some(found) = section.texts("servers", TEXT_MAX, notes) else { return Vec::new() };
-    let line = section.line_of("servers", notes);
-    if found.is_empty() && notes.faults.len() == before {
-        notes.fault(line, format!("`servers` of {} is empty; {remedy}", section.name));
-    }
-    for At { line, value } in &found {
-        if let Err(fault) = server(value) {
-            notes.fault(*line, format!("an entry of `servers` of {} {fault}", section.name));
-        }
-    }
-    found.into_iter().map(|server| server.value).collect()
-}
-
-/// Checks `ldaps://HOST[:PORT]` or `ldap://HOST[:PORT]`. The error never repeats the address: it may hold a password.
-fn server(address: &str) -> Result<(), &'static str> {
-    let Some(rest) = address.strip_prefix("ldaps://").or_else(|| address.strip_prefix("ldap://")) else {
-        return Err("must start with ldaps:// (or with ldap://, which is upgraded by StartTLS)");
-    };
-    if rest.contains('@') {
-        return Err("holds a user or a password; leave it out and use `bind_dn` and `password`");
-    }
-    if rest.contains(['/', '?', '#']) {
-        return Err("holds a path; write scheme, host and port only");
-    }
-    let (host, port) = match rest.strip_prefix('[') {
-        Some(rest) => {
-            let (address, tail) = rest.split_once(']').ok_or("has a bracket without its partner")?;
-            if address.parse::<std::net::Ipv6Addr>().is_err() {
-                return Err("has something other than an IPv6 address in brackets");
-            }
-            (None, if tail.is_empty() { None } else { Some(tail.strip_prefix(':').unwrap_or("none")) })
-        }
-        None => match rest.split_once(':') {
-            Some((host, port)) => (Some(host), Some(port)),
-            None => (Some(rest), None),
-        },
-    };
-    if host.is_some_and(|host| !is_host(host)) {
-        return Err(
-            "has no proper host name; write it as the server's certificate has it, such as ldaps://dc1.acme.example",
-        );
-    }
-    let digits = |port: &str| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
-    if port.is_some_and(|port| !digits(port) || !port.parse::<u16>().is_ok_and(|port| port > 0)) {
-        return Err("has a port that is not a number from 1 to 65535");
-    }
-    Ok(())
 }
 
 /// Whether a text is a DNS name or an IPv4 address.
@@ -165,19 +82,6 @@ pub(super) fn is_host(host: &str) -> bool {
             && !label.ends_with('-')
     };
     host.len() <= 253 && host.split('.').all(label)
-}
-
-fn bind_dn(section: &Section<'_>, notes: &mut Notes) -> String {
-    let remedy = "name the service account by its DN or as name@domain";
-    let Some(At { line, value }) = section.required_text("bind_dn", DN_MAX, remedy, notes) else {
-        return String::new();
-    };
-    let is_principal = !value.contains('=')
-        && value.split_once('@').is_some_and(|(user, domain)| !user.is_empty() && is_host(domain));
-    if !is_principal && let Err(fault) = dn::parse(&value) {
-        notes.fault(line, format!("`bind_dn` of {} {fault}; {remedy}", section.name));
-    }
-    value
 }
 
 /// Where the secret of this key is kept. No text of it is ever repeated in a fault.
@@ -247,20 +151,6 @@ fn is_absolute(path: &str) -> bool {
     path.starts_with('/') || path.starts_with("\\\\") || drive
 }
 
-pub(super) fn ca_file(section: &Section<'_>, notes: &mut Notes) -> Option<String> {
-    let At { line, value } = section.text("ca_file", DN_MAX, notes)?;
-    if !is_absolute(&value) {
-        notes.fault(
-            line,
-            format!(
-                "`ca_file` of {} must be the whole path of a file, such as \"/etc/ticketgate/acme-ca.pem\"",
-                section.name
-            ),
-        );
-    }
-    Some(value)
-}
-
 fn account_name(section: &Section<'_>, notes: &mut Notes) -> Option<String> {
     let At { line, value } = section.text("account_name", TEXT_MAX, notes)?;
     match broker::placeholders(&value, &["technician"]) {
@@ -274,21 +164,4 @@ fn account_name(section: &Section<'_>, notes: &mut Notes) -> Option<String> {
         }
     }
     Some(value)
-}
-
-/// Why a name cannot be a `sAMAccountName` of a person ([MS-ADTS] 3.1.1.6; the 20 characters are those of SAM).
-pub(super) fn account_name_fault(name: &str) -> Option<&'static str> {
-    if name.is_empty() {
-        Some("is empty")
-    } else if name.chars().count() > 20 {
-        Some("is longer than the 20 characters that Active Directory allows")
-    } else if name.contains(['"', '/', '\\', '[', ']', ':', ';', '|', '=', ',', '+', '*', '?', '<', '>', '@'])
-        || name.chars().any(ticketgate_protocol::text::is_forbidden)
-    {
-        Some("holds a character that Active Directory forbids (\"/\\[]:;|=,+*?<>@)")
-    } else if name.ends_with('.') || name.starts_with(' ') || name.ends_with(' ') {
-        Some("starts or ends with a space, or ends with a dot")
-    } else {
-        None
-    }
 }

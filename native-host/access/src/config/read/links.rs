@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
-use super::directory::account_name_fault;
+use super::directory::{active_directory, local};
 use super::tree::{At, Notes, likely};
-use super::{broker, directory, dn, people, policy, psa};
-use crate::config::{ActiveDirectory, DirectoryKind, Technician, folded};
-use crate::session::Right;
+use super::{broker, directory, people, policy, psa, rights};
+use crate::config::{DirectoryKind, Machine, Technician, folded};
 use ticketgate_protocol::api::Mode;
 
 /// Everything that was read, section by section.
@@ -77,7 +76,8 @@ pub(super) fn check(drafts: &Drafts, notes: &mut Notes) {
     account_names_fit(drafts, notes);
     own_accounts_are_of_one_technician(drafts, notes);
     accounts_are_of_one_directory(&drafts.directories, notes);
-    rights_are_of_the_domain(drafts, notes);
+    machines_know_the_mode(drafts, notes);
+    rights::fit(drafts, notes);
 }
 
 /// A ticket of a company has to be one customer's.
@@ -131,18 +131,6 @@ fn pages_are_of_one_psa(psas: &[psa::Draft], notes: &mut Notes) {
                     ),
                 );
             }
-        }
-    }
-}
-
-/// Gives rights that several policies of a directory spell differently the spelling that comes first in the file: the
-/// union of sessions' rights, and "what another session still needs", then never miss each other over a capital letter.
-pub(super) fn spell_rights_alike(drafts: &mut Drafts) {
-    let mut first: BTreeMap<(String, dn::Dn), Right> = BTreeMap::new();
-    for policy in &mut drafts.policies {
-        for (right, name) in policy.item.rights.iter_mut().zip(&policy.rights) {
-            let key = (policy.item.directory.to_string(), name.value.clone());
-            *right = first.entry(key).or_insert_with(|| right.clone()).clone();
         }
     }
 }
@@ -267,10 +255,10 @@ fn users<'d>(
 
 fn account_names_fit(drafts: &Drafts, notes: &mut Notes) {
     for directory in &drafts.directories {
-        let DirectoryKind::ActiveDirectory(ad) = &directory.item.kind;
+        let kind = &directory.item.kind;
         for technician in users(drafts, directory, Mode::Dedicated) {
-            let name = ad.dedicated_account(&technician.item.id);
-            if let Some(fault) = account_name_fault(&name) {
+            let name = kind.dedicated_account(&technician.item.id);
+            if let Some(fault) = account_name_fault(kind, &name) {
                 notes.fault(
                     directory.name_line,
                     format!(
@@ -287,10 +275,10 @@ fn account_names_fit(drafts: &Drafts, notes: &mut Notes) {
 /// Membership mode gives rights to a person's own account: two people with one account would end each other's sessions.
 fn own_accounts_are_of_one_technician(drafts: &Drafts, notes: &mut Notes) {
     for directory in &drafts.directories {
-        let DirectoryKind::ActiveDirectory(ad) = &directory.item.kind;
+        let kind = &directory.item.kind;
         let jit: Vec<String> = users(drafts, directory, Mode::Dedicated)
             .iter()
-            .map(|t| ad.dedicated_account(&t.item.id).to_lowercase())
+            .map(|t| kind.dedicated_account(&t.item.id).to_lowercase())
             .collect();
         let mut owners: BTreeMap<String, &people::TechnicianDraft> = BTreeMap::new();
         for technician in users(drafts, directory, Mode::Membership) {
@@ -303,7 +291,7 @@ fn own_accounts_are_of_one_technician(drafts: &Drafts, notes: &mut Notes) {
                 technician.item.id
             );
             let remedy = format!("name their own by accounts = {{ {id} = \"…\" }}");
-            if let Some(fault) = account_name_fault(account) {
+            if let Some(fault) = account_name_fault(kind, account) {
                 notes.fault(line, format!("{who}, which {fault}; {remedy}"));
             }
             if jit.contains(&account.to_lowercase()) {
@@ -325,19 +313,19 @@ fn own_accounts_are_of_one_technician(drafts: &Drafts, notes: &mut Notes) {
     }
 }
 
-/// Two entries for one domain would both claim one account and undo each other's work.
+/// Why a name cannot be an account's there.
+fn account_name_fault(kind: &DirectoryKind, name: &str) -> Option<&'static str> {
+    match kind {
+        DirectoryKind::ActiveDirectory(_) => active_directory::account_name_fault(name),
+        DirectoryKind::Local(_) => local::account_name_fault(name),
+    }
+}
+
+/// Two entries for one domain or machine would both claim one account and undo each other's work.
 fn accounts_are_of_one_directory(directories: &[directory::Draft], notes: &mut Notes) {
-    let settings = |draft: &directory::Draft| -> ActiveDirectory {
-        let DirectoryKind::ActiveDirectory(ad) = &draft.item.kind;
-        ad.clone()
-    };
     for (at, second) in directories.iter().enumerate() {
-        let b = settings(second);
         for first in directories.iter().take(at) {
-            let a = settings(first);
-            let one_server = a.servers.iter().any(|server| b.servers.contains(server));
-            let one_name = a.account_name.eq_ignore_ascii_case(&b.account_name);
-            if one_server && one_name && first.item.id != second.item.id {
+            if claim_the_same(&first.item.kind, &second.item.kind) && first.item.id != second.item.id {
                 notes.fault(
                     second.name_line,
                     format!(
@@ -351,18 +339,37 @@ fn accounts_are_of_one_directory(directories: &[directory::Draft], notes: &mut N
     }
 }
 
-/// A right of another domain is possible within a forest, and more often copied from another customer.
-fn rights_are_of_the_domain(drafts: &Drafts, notes: &mut Notes) {
-    for policy in &drafts.policies {
+fn claim_the_same(a: &DirectoryKind, b: &DirectoryKind) -> bool {
+    match (a, b) {
+        (DirectoryKind::ActiveDirectory(a), DirectoryKind::ActiveDirectory(b)) => {
+            a.servers.iter().any(|server| b.servers.contains(server))
+                && a.account_name.eq_ignore_ascii_case(&b.account_name)
+        }
+        (DirectoryKind::Local(a), DirectoryKind::Local(b)) => {
+            let one_machine = match (&a.machine, &b.machine) {
+                (Machine::Here, Machine::Here) => true,
+                (Machine::Ssh(a), Machine::Ssh(b)) => {
+                    a.host.eq_ignore_ascii_case(&b.host) && a.port == b.port
+                }
+                _ => false,
+            };
+            one_machine && a.account_name == b.account_name
+        }
+        _ => false,
+    }
+}
+
+/// A machine's own side touches no account but those it made.
+fn machines_know_the_mode(drafts: &Drafts, notes: &mut Notes) {
+    for policy in drafts.policies.iter().filter(|policy| policy.item.mode == Mode::Membership) {
         let directory = drafts.directories.iter().find(|d| d.item.id == policy.item.directory);
-        let Some(unit) = directory.and_then(|d| d.unit.as_ref()) else { continue };
-        for right in policy.rights.iter().filter(|right| right.value.domain() != unit.domain()) {
-            notes.warn(
-                right.line,
+        if directory.is_some_and(|d| matches!(d.item.kind, DirectoryKind::Local(_))) {
+            notes.fault(
+                policy.line,
                 format!(
-                    "a right of policy \"{}\" is in another domain than the `account_unit` of directory \"{}\"; \
-                     check that its DC= parts are right",
-                    policy.item.id, policy.item.directory
+                    "policy \"{}\" has mode = \"membership\", which a machine does not know: people's own accounts there are \
+                     never touched; use \"dedicated\" or \"burner\"",
+                    policy.item.id
                 ),
             );
         }

@@ -7,6 +7,7 @@ use ticketgate_protocol::ids::{CustomerId, DirectoryId, PsaId, TechnicianId};
 use super::tree::{At, Notes, Section, TEXT_MAX};
 use super::{directory, psa};
 use crate::config::{Customer, Technician, folded, is_anybodys};
+use crate::local::PublicKey;
 
 /// A technician as far as it could be read.
 #[derive(Debug)]
@@ -36,12 +37,13 @@ pub(super) fn technicians(file: &Section<'_>, notes: &mut Notes) -> Vec<Technici
 }
 
 fn technician(section: &Section<'_>, notes: &mut Notes) -> Option<TechnicianDraft> {
-    section.only(&["id", "name", "login", "groups", "accounts", "psa"], notes);
+    section.only(&["id", "name", "login", "groups", "accounts", "ssh_keys", "psa"], notes);
     let name = section.text("name", TEXT_MAX, notes).map(|name| name.value);
     let login = section.text("login", TEXT_MAX, notes).map(|login| login.value);
     let groups: BTreeSet<String> =
         section.texts("groups", TEXT_MAX, notes).unwrap_or_default().into_iter().map(|g| g.value).collect();
     let accounts = accounts(section, notes);
+    let ssh_keys = ssh_keys(section, notes);
     let psa = psa::names(section, notes);
     let id: TechnicianId = required_id(section, notes)?;
     Some(TechnicianDraft {
@@ -52,12 +54,24 @@ fn technician(section: &Section<'_>, notes: &mut Notes) -> Option<TechnicianDraf
             login: login.unwrap_or_else(|| id.to_string()),
             groups,
             accounts: accounts.iter().map(|(id, name)| (id.value.clone(), name.clone())).collect(),
+            ssh_keys,
             psa: psa.iter().map(|(id, name)| (id.value.clone(), name.clone())).collect(),
             id,
         },
         accounts,
         psa,
     })
+}
+
+fn ssh_keys(section: &Section<'_>, notes: &mut Notes) -> Vec<PublicKey> {
+    let mut keys = Vec::new();
+    for At { line, value } in section.texts("ssh_keys", 8192, notes).unwrap_or_default() {
+        match PublicKey::new(&value) {
+            Ok(key) => keys.push(key),
+            Err(bad) => notes.fault(line, format!("an entry of `ssh_keys` of {}: {bad}", section.name)),
+        }
+    }
+    keys
 }
 
 fn accounts(section: &Section<'_>, notes: &mut Notes) -> Vec<(At<DirectoryId>, String)> {

@@ -5,7 +5,7 @@ use ticketgate_protocol::ids::{DirectoryId, TechnicianId};
 
 use super::directory::DN_MAX;
 use super::tree::{At, Notes, Section, TEXT_MAX, list};
-use super::{dn, duration, people};
+use super::{duration, people};
 use crate::config::{DurationRule, Eligible, Policy, TicketRule, Verified};
 use crate::session::Right;
 
@@ -15,7 +15,7 @@ pub(super) struct Draft {
     pub(super) line: usize,
     pub(super) name_line: usize,
     pub(super) directory: Option<At<DirectoryId>>,
-    pub(super) rights: Vec<At<dn::Dn>>,
+    pub(super) rights: Vec<At<String>>,
     pub(super) groups: Vec<At<String>>,
     pub(super) technicians: Vec<At<TechnicianId>>,
     pub(super) approvers: Vec<At<String>>,
@@ -59,7 +59,7 @@ fn policy(section: &Section<'_>, notes: &mut Notes) -> Option<Draft> {
     }
     let directory: Option<At<DirectoryId>> = section.id("directory", notes);
     let mode = mode(section, notes);
-    let (rights, right_names) = rights(section, notes);
+    let rights = rights(section, notes);
     let duration = durations(section, notes);
     let (groups, technicians) = eligible(section, notes);
     let conditions = conditions(section, notes);
@@ -68,7 +68,6 @@ fn policy(section: &Section<'_>, notes: &mut Notes) -> Option<Draft> {
     Some(Draft {
         line: section.line,
         name_line: section.line_of("name", notes),
-        rights: right_names,
         approvers: conditions.approvers,
         asks_psa: conditions.asks_psa,
         item: Policy {
@@ -80,7 +79,7 @@ fn policy(section: &Section<'_>, notes: &mut Notes) -> Option<Draft> {
                 .map(|d| d.value.clone())
                 .or_else(|| DirectoryId::new("missing").ok())?,
             mode,
-            rights,
+            rights: rights.iter().map(|right| Right(right.value.clone())).collect(),
             duration,
             eligible: Eligible {
                 groups: groups.iter().map(|g| g.value.clone()).collect(),
@@ -90,6 +89,7 @@ fn policy(section: &Section<'_>, notes: &mut Notes) -> Option<Draft> {
             one_click,
             unmet: conditions.unmet,
         },
+        rights,
         directory,
         groups,
         technicians,
@@ -112,37 +112,21 @@ fn mode(section: &Section<'_>, notes: &mut Notes) -> Mode {
     }
 }
 
-fn rights(section: &Section<'_>, notes: &mut Notes) -> (Vec<Right>, Vec<At<dn::Dn>>) {
-    let remedy = "name at least one group by its DN";
+/// What each of them means depends on the directory: [`super::rights`].
+fn rights(section: &Section<'_>, notes: &mut Notes) -> Vec<At<String>> {
+    let remedy = "name at least one group by its DN, or on a machine something like \"sudo:ALL\"";
     if !section.has("rights") {
         notes.fault(section.line, format!("{} has no `rights`; {remedy}", section.name));
     }
     let before = notes.faults.len();
-    let Some(found) = section.texts("rights", DN_MAX, notes) else { return Default::default() };
+    let Some(found) = section.texts("rights", DN_MAX, notes) else { return Vec::new() };
     if found.is_empty() && notes.faults.len() == before {
         notes.fault(
             section.line_of("rights", notes),
             format!("`rights` of {} is empty; {remedy}", section.name),
         );
     }
-    let mut names: Vec<At<dn::Dn>> = Vec::new();
-    let mut rights = Vec::new();
-    for At { line, value } in found {
-        match dn::parse(&value) {
-            Ok(name) if names.iter().any(|n| n.value == name) => {
-                notes.fault(
-                    line,
-                    format!("an entry of `rights` of {} stands there twice; leave one out", section.name),
-                );
-            }
-            Ok(name) => {
-                names.push(At { line, value: name });
-                rights.push(Right(value));
-            }
-            Err(fault) => notes.fault(line, format!("an entry of `rights` of {} {fault}", section.name)),
-        }
-    }
-    (rights, names)
+    found
 }
 
 fn durations(section: &Section<'_>, notes: &mut Notes) -> DurationRule {

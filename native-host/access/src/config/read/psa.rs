@@ -73,7 +73,7 @@ fn psa(section: &Section<'_>, notes: &mut Notes) -> Option<Draft> {
     }
     let pages: Vec<String> = pages.into_iter().map(|host| host.value.to_lowercase()).collect();
     let secret = directory::secret(section, "secret", notes);
-    let ca_file = directory::ca_file(section, notes);
+    let ca_file = directory::active_directory::ca_file(section, notes);
     let ticket_notes = ticket_notes(section, notes);
     let closed = section.texts("closed", TEXT_MAX, notes).unwrap_or_default();
     let timeout_s = section.duration("timeout", 1, 60, notes).map_or(TIMEOUT_S, |timeout| timeout.value);

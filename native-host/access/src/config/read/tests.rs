@@ -2,11 +2,12 @@
 
 mod arbitrary;
 mod faults;
+mod machines;
 
 use ticketgate_protocol::api::Mode;
 
 use super::*;
-use crate::config::{DirectoryKind, PsaKind, SecretRef, TicketNotes, TicketRule, Verified};
+use crate::config::{ActiveDirectory, DirectoryKind, PsaKind, SecretRef, TicketNotes, TicketRule, Verified};
 
 const EXAMPLE: &str = include_str!("../../../../example.toml");
 
@@ -88,14 +89,21 @@ fn line_with(text: &str, part: &str) -> usize {
     text.lines().position(|line| line.contains(part)).unwrap_or_else(|| panic!("no line has {part:?}")) + 1
 }
 
+/// The first directory, a domain.
+fn domain(config: &Config) -> &ActiveDirectory {
+    match &config.directories.values().next().unwrap().kind {
+        DirectoryKind::ActiveDirectory(domain) => domain,
+        DirectoryKind::Local(_) => panic!("a machine"),
+    }
+}
+
 #[test]
 fn the_example_is_read_without_fault_or_warning() {
     let config = read(EXAMPLE).unwrap_or_else(|faults| panic!("{faults}"));
     assert_eq!(config.warnings, []);
     assert_eq!(config.technicians.len(), 2);
     assert_eq!(config.broker.administrators.len(), 1);
-    let (DirectoryKind::ActiveDirectory(ad), terry) =
-        (&config.directories.values().next().unwrap().kind, config.technician_by_login("terry").unwrap());
+    let (ad, terry) = (domain(&config), config.technician_by_login("terry").unwrap());
     assert_eq!(ad.password, SecretRef::File("/etc/ticketgate/acme-ad.secret".into()));
     assert_eq!(ad.dedicated_account(&terry.id), "jit-tech1");
     assert_eq!((ad.timeout_s, ad.servers.len()), (5, 2));
@@ -141,7 +149,7 @@ fn what_is_left_out_has_its_default() {
     let printers = config.policies.get(&"printers".parse().unwrap()).unwrap();
     assert_eq!(printers.duration.choices_s, [3600, 14_400]);
     assert!(!printers.ticket.required && !printers.one_click && printers.unmet.is_empty());
-    let DirectoryKind::ActiveDirectory(ad) = &config.directories.values().next().unwrap().kind;
+    let ad = domain(&config);
     assert_eq!((ad.timeout_s, ad.ca_file.as_deref()), (5, None));
 }
 
@@ -343,8 +351,7 @@ fn a_secret_is_found_by_file_variable_key_store_or_credential() {
     for (written, meant) in kept {
         let config = read(&with("{ file = \"/etc/acme.secret\" }", written))
             .unwrap_or_else(|faults| panic!("{faults}"));
-        let DirectoryKind::ActiveDirectory(ad) = &config.directories.values().next().unwrap().kind;
-        assert_eq!(ad.password, meant);
+        assert_eq!(domain(&config).password, meant);
     }
 }
 

@@ -4,7 +4,7 @@ use super::*;
 
 /// A settled world with one session of each length, in seconds, with rights `R1`, `R2`, ….
 fn with_sessions(mode: Mode, lengths: &[i64]) -> World {
-    let mut world = World::new(mode, 0, false);
+    let mut world = World::new(mode, 0, SelfEnding::None);
     for (n, seconds) in lengths.iter().enumerate() {
         world.start(&[right(&format!("R{}", n + 1))], *seconds);
     }
@@ -23,7 +23,7 @@ fn names(steps: &[Step]) -> Vec<&'static str> {
 
 #[test]
 fn a_new_account_is_prepared_while_disabled_and_opened_with_its_end_in_one_write() {
-    let mut world = World::new(Mode::Dedicated, 0, false);
+    let mut world = World::new(Mode::Dedicated, 0, SelfEnding::None);
     world.start(&[right("R1"), right("R2")], 3600);
     let steps = steps(&mut world);
     assert_eq!(names(&steps), ["directory.create", "directory.grant", "directory.grant", "directory.open"]);
@@ -66,7 +66,7 @@ fn of_two_sessions_that_end_within_a_moment_of_each_other_the_directory_has_the_
 #[test]
 fn an_end_is_written_once_however_the_measured_difference_of_the_clocks_moves() {
     for skew_ms in [0, 1_400, -1_400, 1_990, 2_010, -2_010, 2_990, 40_000] {
-        let mut world = World::new(Mode::Dedicated, skew_ms, false);
+        let mut world = World::new(Mode::Dedicated, skew_ms, SelfEnding::None);
         world.start(&[right("R1")], 3600);
         assert!(world.converge(usize::MAX));
         for look in 0..30 {
@@ -111,7 +111,7 @@ fn a_hidden_right_is_brought_to_light_and_taken() {
 
 #[test]
 fn a_short_sessions_right_does_not_wait_for_a_longer_sessions_end() {
-    let mut world = World::new(Mode::Membership, 0, true);
+    let mut world = World::new(Mode::Membership, 0, SelfEnding::All);
     world.start(&[right("R1")], 600);
     world.start(&[right("R1"), right("R2")], 60);
     assert!(world.converge(usize::MAX));
@@ -123,7 +123,7 @@ fn a_short_sessions_right_does_not_wait_for_a_longer_sessions_end() {
 #[test]
 fn a_membership_for_good_gets_its_end_where_the_forest_has_ends() {
     for mode in [Mode::Dedicated, Mode::Membership] {
-        let mut world = World::new(mode, 0, true);
+        let mut world = World::new(mode, 0, SelfEnding::All);
         world.start(&[right("R1")], 600);
         assert!(world.converge(usize::MAX));
         world.directory.account.as_mut().unwrap().rights.insert(right("R1"), None);
@@ -132,14 +132,14 @@ fn a_membership_for_good_gets_its_end_where_the_forest_has_ends() {
             "{:?}",
             steps(&mut world)
         );
-        world.directory.ends_rights = false;
+        world.directory.self_ending = SelfEnding::None;
         assert_eq!(steps(&mut world), []);
     }
 }
 
 #[test]
 fn rights_that_the_person_had_before_are_neither_given_nor_taken() {
-    let mut world = World::new(Mode::Membership, 0, false);
+    let mut world = World::new(Mode::Membership, 0, SelfEnding::None);
     world.start(&[right("R0"), right("R1")], 600);
     let given = steps(&mut world);
     assert!(
@@ -167,8 +167,9 @@ fn foreign() -> ObservedAccount {
 
 #[test]
 fn an_account_that_is_not_ours_is_never_touched_and_holds_up_no_end() {
-    let mut world = World::new(Mode::Dedicated, 0, false);
-    let observed = Observed { directory_time: start(), time_limited: false, account: Some(foreign()) };
+    let mut world = World::new(Mode::Dedicated, 0, SelfEnding::None);
+    let observed =
+        Observed { directory_time: start(), self_ending: SelfEnding::None, account: Some(foreign()) };
     let planned = |world: &World| {
         plan(&world.account, &desired(&world.account, &world.open(), world.now), &observed, world.now)
     };
@@ -184,7 +185,7 @@ fn an_account_that_is_not_ours_is_never_touched_and_holds_up_no_end() {
 
 #[test]
 fn a_person_without_an_account_gets_nothing_and_loses_nothing() {
-    let mut world = World::new(Mode::Membership, 0, false);
+    let mut world = World::new(Mode::Membership, 0, SelfEnding::None);
     world.directory.account = None;
     world.start(&[right("R1")], 600);
     let observed = world.directory.observe(world.now);
@@ -209,7 +210,7 @@ fn sessions_of_other_accounts_change_nothing() {
 
 #[test]
 fn in_its_last_moments_a_session_gets_no_right_that_the_directory_takes_at_once() {
-    let mut world = World::new(Mode::Dedicated, 1_990, true);
+    let mut world = World::new(Mode::Dedicated, 1_990, SelfEnding::All);
     world.start(&[right("R1")], 505);
     world.pass(503);
     assert!(world.converge(usize::MAX), "the directory's clock is past the right's end");

@@ -7,7 +7,7 @@ use crate::desired::*;
 pub(super) struct Model {
     pub(super) skew: TimeDelta,
     /// Whether it ends a membership by itself.
-    pub(super) ends_rights: bool,
+    pub(super) self_ending: SelfEnding,
     pub(super) account: Option<ModelAccount>,
     pub(super) made: u32,
 }
@@ -32,7 +32,7 @@ impl Model {
         self.expire(now);
         Observed {
             directory_time: floor_to_second(self.time(now)),
-            time_limited: self.ends_rights,
+            self_ending: self.self_ending,
             account: self.account.as_ref().map(|a| ObservedAccount {
                 identity: a.identity.clone(),
                 place: "CN=jit-tech1,OU=JIT".into(),
@@ -78,7 +78,7 @@ impl Model {
         match step {
             Step::Create(_) | Step::Delete => unreachable!(),
             Step::Grant { right, until } => {
-                account.rights.insert(right.clone(), until.filter(|_| self.ends_rights));
+                account.rights.insert(right.clone(), until.filter(|_| self.self_ending.ends(right)));
             }
             Step::Revoke(right) => drop(account.rights.remove(right)),
             // The directory turns the former primary group into an ordinary membership.

@@ -8,8 +8,10 @@ use super::*;
 fn holds_what_is_promised(config: &Config) {
     for directory in config.directories.values() {
         assert!(config.customers.contains_key(&directory.customer));
-        let DirectoryKind::ActiveDirectory(ad) = &directory.kind;
-        assert!(!ad.servers.is_empty() && ad.timeout_s >= 1);
+        match &directory.kind {
+            DirectoryKind::ActiveDirectory(ad) => assert!(!ad.servers.is_empty() && ad.timeout_s >= 1),
+            DirectoryKind::Local(machine) => assert!(machine.account_name.starts_with("jit-")),
+        }
     }
     for technician in config.technicians.values() {
         assert!(technician.accounts.keys().all(|id| config.directories.contains_key(id)));
@@ -23,17 +25,17 @@ fn holds_what_is_promised(config: &Config) {
         assert!(60 <= rule.default_s && rule.default_s <= rule.max_s && rule.max_s <= 86_400);
         assert!(rule.choices_s.is_sorted() && rule.choices_s.contains(&rule.default_s));
         assert!(rule.choices_s.iter().all(|choice| (60..=rule.max_s).contains(choice)));
-        let Some(DirectoryKind::ActiveDirectory(ad)) =
-            config.directories.get(&policy.directory).map(|d| &d.kind)
-        else {
-            unreachable!("the directory is there")
-        };
+        let kind = &config.directories[&policy.directory].kind;
         for technician in config.technicians.values().filter(|t| policy.eligible.admits(t)) {
             let name = match policy.mode {
-                Mode::Dedicated => ad.dedicated_account(&technician.id),
+                Mode::Dedicated => kind.dedicated_account(&technician.id),
                 _ => technician.own_account(&policy.directory).to_owned(),
             };
-            assert!(policy.mode == Mode::Burner || directory::account_name_fault(&name).is_none(), "{name}");
+            let fault = match kind {
+                DirectoryKind::ActiveDirectory(_) => directory::active_directory::account_name_fault(&name),
+                DirectoryKind::Local(_) => directory::local::account_name_fault(&name),
+            };
+            assert!(policy.mode == Mode::Burner || fault.is_none(), "{name}");
         }
     }
 }

@@ -112,7 +112,12 @@ fn every_fault_is_found_with_its_line_and_its_remedy() {
             "is a name of customer \"globex\" and, on line 16",
         ),
         // Directories.
-        ("kind = \"active_directory\"", "kind = \"entra\"", "entra", "the only kind in this release"),
+        (
+            "kind = \"active_directory\"",
+            "kind = \"entra\"",
+            "entra",
+            "write kind = \"active_directory\" or kind = \"local\"",
+        ),
         (
             "servers = [\"ldaps://dc1.acme.example\"]",
             "servers = []",

@@ -1,0 +1,87 @@
+//! `rights` of a policy: what each means depends on the kind of its directory.
+
+use std::collections::BTreeMap;
+
+use super::links::Drafts;
+use super::tree::Notes;
+use super::{directory, dn, policy};
+use crate::config::DirectoryKind;
+use crate::local::LocalRight;
+use crate::session::Right;
+
+/// A right by its meaning, whatever its spelling.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Name {
+    /// A group of Active Directory.
+    Dn(dn::Dn),
+    /// A right on a machine.
+    Local(LocalRight),
+}
+
+/// The fault completes "an entry of `rights`…".
+fn name(kind: &DirectoryKind, text: &str) -> Result<Name, String> {
+    match kind {
+        DirectoryKind::ActiveDirectory(_) => dn::parse(text).map(Name::Dn).map_err(|fault| format!(" {fault}")),
+        DirectoryKind::Local(_) => match text.parse::<LocalRight>() {
+            // A key is a person's, and comes with the person.
+            Ok(LocalRight::Key(_)) => {
+                Err(": a key is a person's; name it by `ssh_keys` of its technician, and set `login` of the directory"
+                    .into())
+            }
+            Ok(right) => Ok(Name::Local(right)),
+            Err(bad) => Err(format!(": {bad}")),
+        },
+    }
+}
+
+fn directory_of<'d>(drafts: &'d [directory::Draft], policy: &policy::Draft) -> Option<&'d directory::Draft> {
+    drafts.iter().find(|d| d.item.id == policy.item.directory)
+}
+
+/// Notes rights that do not fit their directory, or stand there twice.
+pub(super) fn fit(drafts: &Drafts, notes: &mut Notes) {
+    for policy in &drafts.policies {
+        let Some(directory) = directory_of(&drafts.directories, policy) else { continue };
+        let owner = format!("an entry of `rights` of policy \"{}\"", policy.item.id);
+        let mut names = Vec::new();
+        for right in &policy.rights {
+            match name(&directory.item.kind, &right.value) {
+                Ok(name) if names.contains(&name) => {
+                    notes.fault(right.line, format!("{owner} stands there twice; leave one out"));
+                }
+                Ok(name) => {
+                    if let (Name::Dn(group), Some(unit)) = (&name, &directory.unit)
+                        && group.domain() != unit.domain()
+                    {
+                        // Possible within a forest, and more often copied from another customer.
+                        notes.warn(
+                            right.line,
+                            format!(
+                                "a right of policy \"{}\" is in another domain than the `account_unit` of directory \"{}\"; \
+                                 check that its DC= parts are right",
+                                policy.item.id, policy.item.directory
+                            ),
+                        );
+                    }
+                    names.push(name);
+                }
+                Err(fault) => notes.fault(right.line, format!("{owner}{fault}")),
+            }
+        }
+    }
+}
+
+/// Gives rights that several policies of a directory spell differently the spelling that comes first in the file: the
+/// union of sessions' rights, and "what another session still needs", then never miss each other over a capital letter.
+pub(super) fn spell_alike(drafts: &mut Drafts) {
+    let mut first: BTreeMap<(String, Name), Right> = BTreeMap::new();
+    let Drafts { directories, policies, .. } = drafts;
+    for policy in policies {
+        let Some(directory) = directory_of(directories, policy) else { continue };
+        for right in &mut policy.item.rights {
+            let Ok(name) = name(&directory.item.kind, &right.0) else { continue };
+            let key = (policy.item.directory.to_string(), name);
+            *right = first.entry(key).or_insert_with(|| right.clone()).clone();
+        }
+    }
+}

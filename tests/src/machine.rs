@@ -1,0 +1,157 @@
+//! A machine of a test's own: what is done in it (accounts, `sudo` rules, processes) is not done outside, and nothing of it is
+//! left afterwards, also when the test is killed. Needs root. The work is done by `tests/world/machine.sh`.
+
+pub mod installed;
+pub mod network;
+pub mod remote;
+
+use std::io::{BufRead, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, bail};
+
+use crate::{Result, world};
+
+/// With this in the environment a test that cannot have a machine fails; without it, it is left out.
+const MUST: &str = "TICKETGATE_ROOT_TESTS";
+
+/// A running machine. Dropping it ends every process in it.
+#[derive(Debug)]
+pub struct Machine {
+    outer: Child,
+    /// Its first process, by its number outside.
+    first: u32,
+}
+
+impl Machine {
+    /// Starts one; none, with a word on stderr, where this process is not root and nobody insists.
+    ///
+    /// # Errors
+    /// The kernel or the container does not allow it; or not root, where somebody insists.
+    #[expect(clippy::print_stderr, reason = "a test that proves nothing says so")]
+    pub fn start(name: &str) -> Result<Option<Self>> {
+        if !rustix::process::geteuid().is_root() {
+            if std::env::var_os(MUST).is_some() {
+                bail!("a machine of a test's own needs root, and {MUST} is set");
+            }
+            eprintln!("left out: a machine of a test's own needs root");
+            return Ok(None);
+        }
+        let mut outer = Command::new("unshare");
+        outer.args([
+            "--mount",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--net",
+            "--uts",
+            "--propagation",
+            "private",
+        ]);
+        outer.arg("/bin/sh").arg(world::script("machine.sh")).arg(name);
+        outer.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut outer = outer.spawn().context("`unshare` is not there; run `cargo xtask setup`")?;
+        let mut words = BufReader::new(outer.stdout.take().context("no pipe from the machine")?).lines();
+        let mut next = || words.next().and_then(std::io::Result::ok).unwrap_or_default();
+        let first = next().parse();
+        // Whatever went wrong is on stderr already.
+        let (Ok(first), "ready") = (first, next().as_str()) else {
+            let _ = outer.kill();
+            let _ = outer.wait();
+            bail!(
+                "a machine of its own could not be started: it needs mount, PID, network and UTS namespaces, and overlayfs"
+            );
+        };
+        Ok(Some(Self { outer, first }))
+    }
+
+    /// A program in it, as its root.
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("nsenter");
+        command.arg("--target").arg(self.first.to_string());
+        command.args(["--mount", "--pid", "--net", "--uts", "--root", "--wd", "--", program]);
+        command.env_clear().envs([("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), ("LC_ALL", "C")]);
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// A program in it, as somebody who has logged on: the kernel knows who.
+    pub fn command_as(&self, user: &str, program: &str) -> Command {
+        let mut command = self.command("sh");
+        let script = "uid=$(id -u \"$1\"); echo \"$uid\" > /proc/self/loginuid; u=$1; shift; exec setpriv --reuid \"$u\" --regid \"$u\" --init-groups \"$@\"";
+        command.args(["-c", script, "sh", user, program]);
+        command
+    }
+
+    /// A shell script in it, as its root; what it prints.
+    ///
+    /// # Errors
+    /// It failed; with what it said.
+    pub fn sh(&self, script: &str) -> Result<String> {
+        let done = self.command("sh").args(["-c", script]).output()?;
+        if !done.status.success() {
+            bail!("{script}: {}: {}", done.status, String::from_utf8_lossy(&done.stderr).trim());
+        }
+        Ok(String::from_utf8_lossy(&done.stdout).trim_end().to_owned())
+    }
+
+    /// One of its files, as this process reaches it.
+    pub fn path(&self, inside: &str) -> PathBuf {
+        Path::new("/proc").join(self.first.to_string()).join("root").join(inside.trim_start_matches('/'))
+    }
+
+    /// Puts a program into it.
+    ///
+    /// # Errors
+    /// It cannot be copied.
+    pub fn install(&self, program: &Path, inside: &str) -> Result<()> {
+        std::fs::copy(program, self.path(inside))
+            .with_context(|| format!("{} is not there", program.display()))?;
+        Ok(())
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        if let Some(mut input) = self.outer.stdin.take() {
+            let _ = input.flush();
+        }
+        let _ = self.outer.kill();
+        let _ = self.outer.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::patience;
+    use std::time::Duration;
+
+    /// Processes of any machine and of this one with this word on their command line.
+    fn running(word: &str) -> usize {
+        let is = |folder: &Path| {
+            std::fs::read(folder.join("cmdline")).is_ok_and(|line| {
+                line.starts_with(b"sleep\0") && String::from_utf8_lossy(&line).contains(word)
+            })
+        };
+        std::fs::read_dir("/proc").unwrap().flatten().filter(|entry| is(&entry.path())).count()
+    }
+
+    #[test]
+    fn nothing_of_a_machine_outlives_it_also_when_its_holder_was_killed() {
+        let Some(mut machine) = Machine::start("short-lived").unwrap() else { return };
+        let word = format!("8642{}", std::process::id());
+        machine
+            .sh(&format!(
+                "useradd jit-left-over; touch /etc/left-over; setsid sleep {word} > /dev/null 2>&1 &"
+            ))
+            .unwrap();
+        patience::until("the process runs", Duration::from_secs(5), || Ok(running(&word) == 1)).unwrap();
+        // All that a killed holder does.
+        drop(machine.outer.stdin.take());
+        patience::until("the process is gone", Duration::from_secs(5), || Ok(running(&word) == 0)).unwrap();
+        assert!(!Path::new("/etc/left-over").exists());
+        assert!(!std::fs::read_to_string("/etc/passwd").unwrap().contains("jit-left-over"));
+    }
+}
