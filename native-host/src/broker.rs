@@ -7,7 +7,8 @@
 mod accounts;
 mod activation;
 pub(crate) mod aside;
-pub mod clock;
+mod behind;
+mod clock;
 mod closing;
 mod connectors;
 mod converge;

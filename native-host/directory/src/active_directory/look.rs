@@ -49,7 +49,7 @@ impl ActiveDirectory {
             None => None,
         };
         let self_ending = if domain.time_limited { SelfEnding::All } else { SelfEnding::None };
-        Ok(Observed { directory_time, self_ending, account })
+        Ok(Observed { directory_time, self_ending, account, behind: false })
     }
 
     /// Every account in the unit of JIT accounts, a rehearsal's of `check` included.

@@ -90,7 +90,9 @@ impl ActiveDirectory {
             (Step::Create(marker), None) => self.create(&work, marker).await,
             (Step::Delete | Step::Revoke(_), None) => Ok(()),
             (_, None) => Err(DirectoryError::NoSuchAccount(account.name.clone())),
-            (Step::Grant { right, until }, Some(target)) => self.grant(&work, target, right, *until).await,
+            (Step::Grant { right, until, .. }, Some(target)) => {
+                self.grant(&work, target, right, *until).await
+            }
             (Step::Revoke(right), Some(target)) => revoke(&work, target, right).await,
             (Step::ResetPrimaryGroup, Some(target)) if target.ordinary_primary_group => Ok(()),
             (Step::ResetPrimaryGroup, Some(target)) => {

@@ -72,7 +72,7 @@ impl LocalMachine {
         };
         Ok(match step {
             Step::Create(marker) => LocalStep::Create { whose: whose(marker)? },
-            Step::Grant { right, until } => LocalStep::Grant {
+            Step::Grant { right, until, .. } => LocalStep::Grant {
                 right: parsed(right)?,
                 until: until
                     .ok_or_else(|| DirectoryError::BadValue("a right on a machine needs an end".into()))?,
@@ -147,6 +147,7 @@ impl Directory for LocalMachine {
             Answer::Seen { time, account } => Ok(Observed {
                 directory_time: time,
                 self_ending: SELF_ENDING,
+                behind: false,
                 account: account.map(|seen| self.observed(&name, seen)),
             }),
             other => Err(unexpected(&other)),
@@ -205,7 +206,11 @@ impl Directory for LocalMachine {
         let mend = "Let both follow one time server: timedatectl set-ntp true.";
         let mut found = vec![finding("ok", "its own side answers".into(), "")];
         found.push(if skew.abs() > SKEW_REFUSED {
-            finding("error", format!("{clocks}; beyond {} s nothing is granted", SKEW_REFUSED.num_seconds()), mend)
+            finding(
+                "error",
+                format!("{clocks}; beyond {} s nothing is granted", SKEW_REFUSED.num_seconds()),
+                mend,
+            )
         } else if skew.abs() > SKEW_SHOWN {
             finding("warning", clocks, mend)
         } else {
