@@ -8,7 +8,7 @@ mod accounts;
 mod activation;
 pub(crate) mod aside;
 mod behind;
-mod clock;
+pub mod clock;
 mod closing;
 mod connectors;
 mod converge;
