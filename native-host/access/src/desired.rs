@@ -335,7 +335,7 @@ fn opening_plan(
     // An enabled account with the wrong end must not stay so for even one more write.
     if stays_open && !same_end(seen, end, &marker) {
         steps.push(Step::SetEnd { until: end, marker: marker.clone() });
-    } else if seen.enabled && !stays_open && !ends_by(seen.end, end) {
+    } else if seen.enabled && !stays_open && !ends_by(seen, end, &marker) {
         steps.push(Step::Close);
     }
     steps.extend(seen.rights.difference(&desired.rights).cloned().map(Step::Revoke));
@@ -444,9 +444,17 @@ fn same_end(seen: &ObservedAccount, wanted: DateTime<Utc>, marker: &Marker) -> b
         }
 }
 
-/// Whether the directory stops the account no later than wanted.
-fn ends_by(seen: DirectoryEnd, wanted: DateTime<Utc>) -> bool {
-    matches!(seen, DirectoryEnd::At(at) if at <= wanted + END_TOLERANCE)
+/// Whether the account is stopped no later than wanted: by the directory, or, where that keeps no ends, by the broker, which wrote
+/// into the note for how long it is open.
+fn ends_by(seen: &ObservedAccount, wanted: DateTime<Utc>, marker: &Marker) -> bool {
+    match seen.end {
+        DirectoryEnd::At(at) => at <= wanted + END_TOLERANCE,
+        DirectoryEnd::NotKept => {
+            let noted = seen.marker.as_ref().filter(|m| m.token == marker.token).and_then(|m| m.until);
+            noted.is_some_and(|noted| marker.until.is_some_and(|until| noted <= until))
+        }
+        DirectoryEnd::Never => false,
+    }
 }
 
 fn floor_to_second(at: DateTime<Utc>) -> DateTime<Utc> {

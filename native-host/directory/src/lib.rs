@@ -4,6 +4,7 @@
 pub mod active_directory;
 mod generate;
 pub mod local;
+mod note;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};

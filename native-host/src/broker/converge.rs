@@ -226,7 +226,13 @@ impl Broker {
                 continue;
             }
             sent.push(described(step));
-            let Err(error) = self.apply(directory, account, seen, step).await else { continue };
+            let Err(error) = self.apply(directory, account, seen, step).await else {
+                // With the account went whatever else of it could not be taken away.
+                if *step == Step::Delete {
+                    refused = None;
+                }
+                continue;
+            };
             let problem = directory_problem(&error);
             if error.is_ambiguous() {
                 tracing::warn!(step = step.name(), %error, "a step's outcome is not known; looking again");

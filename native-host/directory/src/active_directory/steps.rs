@@ -16,7 +16,8 @@ use super::filter::{FilterValue, equals};
 use super::link::{Change, Link};
 use super::look::DISABLED;
 use super::password::unicode_pwd;
-use super::{ActiveDirectory, guid, marker, parsed, sid};
+use super::{ActiveDirectory, guid, parsed, sid};
+use crate::note as marker;
 use ticketgate_credentials::Secret;
 
 use crate::{DirectoryError, generate_for};

@@ -159,6 +159,9 @@ fn where_a_directory_knows_no_ends_of_accounts_the_note_tells_them_apart_and_dis
     world.extend(0, 600);
     assert_eq!(names(&steps(&mut world)), ["directory.set_end", "directory.grant"]);
     assert!(world.converge(usize::MAX));
+    world.account.password_generation += 1;
+    assert_eq!(names(&steps(&mut world)), ["directory.open"]);
+    assert!(world.converge(usize::MAX));
     world.end(0);
     assert_eq!(names(&steps(&mut world)), ["directory.close", "directory.revoke", "directory.rotate"]);
     assert!(world.converge(usize::MAX));
