@@ -2,6 +2,7 @@
 //! ([`Directory::apply`]). Nothing here decides: the plan comes from `ticketgate-access`, the ledger is not known here.
 
 pub mod active_directory;
+mod entra;
 mod generate;
 pub mod local;
 mod note;
@@ -14,6 +15,7 @@ use ticketgate_credentials::{NoSecret, NoTrust, Secret};
 use ticketgate_protocol::api::Finding;
 
 pub use active_directory::ActiveDirectory;
+pub use entra::EntraTenant;
 pub use generate::{generate, generate_for};
 #[cfg(unix)]
 pub use local::LocalMachine;
