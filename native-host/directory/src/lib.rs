@@ -13,9 +13,9 @@ use ticketgate_credentials::{NoSecret, NoTrust, Secret};
 use ticketgate_protocol::api::Finding;
 
 pub use active_directory::ActiveDirectory;
+pub use generate::{generate, generate_for};
 #[cfg(unix)]
 pub use local::LocalMachine;
-pub use generate::{generate, generate_for};
 
 /// A directory that accounts live in. Every method is safe to repeat.
 #[async_trait]

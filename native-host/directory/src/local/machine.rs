@@ -205,7 +205,11 @@ impl Directory for LocalMachine {
         let mend = "Let both follow one time server: timedatectl set-ntp true.";
         let mut found = vec![finding("ok", "its own side answers".into(), "")];
         found.push(if skew.abs() > SKEW_REFUSED {
-            finding("error", format!("{clocks}; beyond {} s nothing is granted", SKEW_REFUSED.num_seconds()), mend)
+            finding(
+                "error",
+                format!("{clocks}; beyond {} s nothing is granted", SKEW_REFUSED.num_seconds()),
+                mend,
+            )
         } else if skew.abs() > SKEW_SHOWN {
             finding("warning", clocks, mend)
         } else {

@@ -136,7 +136,9 @@ impl Reach {
                 "Put the broker's public key into the account's authorized_keys on the machine, bound to its one command: \
                  docs/local-accounts.md."
             }
-            (_, Way::Ssh(_)) => "See that the machine is on, that sshd listens, and that the key's command is `ticketgate local serve`.",
+            (_, Way::Ssh(_)) => {
+                "See that the machine is on, that sshd listens, and that the key's command is `ticketgate local serve`."
+            }
             _ => "Run `sudo ticketgate local install`.",
         }
     }
