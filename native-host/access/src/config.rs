@@ -2,6 +2,7 @@
 
 mod local;
 mod mail;
+mod names;
 mod psa;
 mod read;
 
@@ -13,6 +14,7 @@ use ticketgate_protocol::ids::{CustomerId, DirectoryId, PolicyId, PsaId, Technic
 
 pub use self::local::{Local, Login, Machine, Processes, Ssh, key_rights};
 pub use self::mail::is_anybodys;
+pub use self::names::BURNER_LETTERS;
 pub use self::psa::{Psa, PsaKind, TicketNotes, TicketRule, Verified};
 pub(crate) use self::read::host_of;
 pub use self::read::{Fault, Faults, read};
@@ -235,15 +237,6 @@ impl Config {
 }
 
 impl DirectoryKind {
-    /// The logon name of a technician's dedicated JIT account. [`read()`] has seen to it that it is a valid one.
-    #[must_use]
-    pub fn dedicated_account(&self, technician: &TechnicianId) -> String {
-        match self {
-            Self::ActiveDirectory(domain) => domain.dedicated_account(technician),
-            Self::Local(machine) => machine.dedicated_account(technician),
-        }
-    }
-
     /// What a session grants beside its policy's rights: on a machine the technician's own SSH keys.
     #[must_use]
     pub fn personal_rights(&self, technician: &Technician) -> Vec<Right> {

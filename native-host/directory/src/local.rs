@@ -18,6 +18,8 @@ pub use far::fuzzing;
 pub use far::{FarError, Places, Swept, may_ask, serve, sweep};
 #[cfg(unix)]
 pub use machine::LocalMachine;
+#[cfg(unix)]
+pub use reach::SOCKET;
 pub use ticketgate_access::local::{
     AccountName, BadName, BadRight, GroupName, LocalRight, PublicKey, SudoCommand, Token,
 };

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
-use ticketgate_access::config::Config;
+use ticketgate_access::config::{BURNER_LETTERS, Config};
 use ticketgate_access::decide::{self, DecisionFacts, Granted};
 use ticketgate_access::session::{Account, AccountKey, Right, Session};
 use ticketgate_ledger::{Answer, Answered, Change, Guard, LedgerError, Limit, NoteChange};
 use ticketgate_protocol::api::{self, Mode, State};
-use ticketgate_protocol::ids::{DirectoryId, IdempotencyKey, TechnicianId};
+use ticketgate_protocol::ids::{IdempotencyKey, TechnicianId};
 use ticketgate_protocol::problem::{Code, Problem};
 
 use super::problems::directory_problem;
@@ -332,33 +332,24 @@ fn follow_configured_name(
     Ok(())
 }
 
-/// The logon name of a session's account; at most 20 characters, as `sAMAccountName` has it.
+/// The logon name of a session's account.
 fn account_name(config: &Config, session: &Session) -> String {
     let technician = &session.technician;
     let person = config.technicians.get(technician);
+    let kind = config.directories.get(&session.directory).map(|directory| &directory.kind);
     match session.mode {
-        Mode::Dedicated => dedicated_name(config, &session.directory, technician),
+        Mode::Dedicated => {
+            kind.map_or_else(|| format!("jit-{technician}"), |kind| kind.dedicated_account(technician))
+        }
         Mode::Burner => {
-            let owner: String = technician.as_str().chars().take(BURNER_OWNER).collect();
-            format!("jit-{owner}-{}", crate::random::letters(BURNER_LETTERS))
+            let letters = crate::random::letters(BURNER_LETTERS);
+            kind.map_or_else(|| format!("jit-{letters}"), |kind| kind.burner_account(technician, &letters))
         }
         Mode::Membership => {
             let named = person.and_then(|p| p.accounts.get(&session.directory).cloned());
             named.or_else(|| person.map(|p| p.login.clone())).unwrap_or_else(|| technician.to_string())
         }
     }
-}
-
-/// How much of the technician's id a burner account's name has.
-pub(super) const BURNER_OWNER: usize = 9;
-
-/// And how many random letters.
-pub(super) const BURNER_LETTERS: usize = 6;
-
-/// The logon name of a technician's JIT account that stays.
-pub(super) fn dedicated_name(config: &Config, directory: &DirectoryId, technician: &TechnicianId) -> String {
-    let configured = config.directories.get(directory).map(|d| d.kind.dedicated_account(technician));
-    configured.unwrap_or_else(|| format!("jit-{technician}"))
 }
 
 fn sessions_problem(config: &Config) -> Problem {

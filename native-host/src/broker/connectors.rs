@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use ticketgate_access::config::{self, DirectoryKind};
 use ticketgate_access::session::Right;
+#[cfg(unix)]
+use ticketgate_directory::LocalMachine;
 use ticketgate_directory::{ActiveDirectory, Directory, DirectoryError};
 use ticketgate_protocol::ids::DirectoryId;
 use ticketgate_psa::Psa;
@@ -16,39 +18,74 @@ use super::BuildConnectors;
 pub(super) struct Connectors {
     /// Where it is kept which server took a directory's last write.
     state: PathBuf,
-    made: Mutex<Vec<Weak<ActiveDirectory>>>,
+    domains: Kept<ActiveDirectory>,
+    #[cfg(unix)]
+    machines: Kept<LocalMachine>,
+}
+
+/// Connectors of one kind that somebody still holds.
+struct Kept<T>(Mutex<Vec<Weak<T>>>);
+
+impl<T> Default for Kept<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T> Kept<T> {
+    /// What `fits` makes of an earlier one, else a new one.
+    fn or_new(
+        &self,
+        fits: impl Fn(&Arc<T>) -> Result<Option<Arc<T>>, DirectoryError>,
+        new: impl FnOnce() -> Result<T, DirectoryError>,
+    ) -> Result<Arc<T>, String> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|connector| connector.strong_count() > 0);
+        let earlier = kept.iter().filter_map(Weak::upgrade).find_map(|earlier| fits(&earlier).transpose());
+        let connector = earlier.unwrap_or_else(|| new().map(Arc::new)).map_err(|e| e.to_string())?;
+        kept.push(Arc::downgrade(&connector));
+        Ok(connector)
+    }
 }
 
 impl Connectors {
     pub(super) fn new(state: &Path) -> Self {
-        Self { state: state.to_owned(), made: Mutex::default() }
+        Self {
+            state: state.to_owned(),
+            domains: Kept::default(),
+            #[cfg(unix)]
+            machines: Kept::default(),
+        }
     }
 
-    fn active_directory(
+    fn domain(
         &self,
         id: &DirectoryId,
         settings: &config::ActiveDirectory,
-        known_rights: BTreeSet<Right>,
-    ) -> Result<Arc<ActiveDirectory>, DirectoryError> {
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        made.retain(|connector| connector.strong_count() > 0);
-        let mut found = None;
-        for before in made.iter().filter_map(Weak::upgrade) {
-            found = before.reread(settings, known_rights.clone())?;
-            if found.is_some() {
-                break;
-            }
-        }
-        let connector = match found {
-            Some(connector) => connector,
-            None => {
+        known_rights: &BTreeSet<Right>,
+    ) -> Result<Arc<dyn Directory>, String> {
+        let connector = self.domains.or_new(
+            |earlier| Ok(earlier.reread(settings, known_rights.clone())?.map(Arc::new)),
+            || {
                 let last_write = self.state.join(format!("{id}.last-write"));
-                ActiveDirectory::remembering(settings, known_rights, &last_write)?
-            }
-        };
-        let connector = Arc::new(connector);
-        made.push(Arc::downgrade(&connector));
+                ActiveDirectory::remembering(settings, known_rights.clone(), &last_write)
+            },
+        )?;
         Ok(connector)
+    }
+
+    #[cfg(unix)]
+    fn machine(&self, settings: &config::Local) -> Result<Arc<dyn Directory>, String> {
+        let connector = self.machines.or_new(
+            |earlier| Ok(earlier.is_for(settings).then(|| Arc::clone(earlier))),
+            || Ok(LocalMachine::new(settings)),
+        )?;
+        Ok(connector)
+    }
+
+    #[cfg(not(unix))]
+    fn machine(&self, _: &config::Local) -> Result<Arc<dyn Directory>, String> {
+        Err("machines with accounts of their own are reached from Linux and macOS only".into())
     }
 }
 
@@ -58,14 +95,11 @@ impl BuildConnectors for Connectors {
         directory: &config::Directory,
         known_rights: BTreeSet<Right>,
     ) -> Result<Arc<dyn Directory>, String> {
-        match &directory.kind {
-            DirectoryKind::ActiveDirectory(settings) => {
-                let connector = self
-                    .active_directory(&directory.id, settings, known_rights)
-                    .map_err(|e| e.to_string())?;
-                Ok(crate::faults::directory(connector))
-            }
-        }
+        let connector = match &directory.kind {
+            DirectoryKind::ActiveDirectory(settings) => self.domain(&directory.id, settings, &known_rights),
+            DirectoryKind::Local(settings) => self.machine(settings),
+        }?;
+        Ok(crate::faults::directory(connector))
     }
 
     fn psa(&self, psa: &config::Psa) -> Result<Arc<dyn Psa>, String> {

@@ -14,7 +14,6 @@ use ticketgate_ledger::{Change, SqliteLedger};
 use ticketgate_protocol::api::{Finding, Mode};
 use ticketgate_protocol::ids::{DirectoryId, TechnicianId};
 
-use super::activation::dedicated_name;
 use super::connectors::Connectors;
 use super::start::{Role, StartError, bring_up, ledger_places, lock_state};
 use super::upkeep::finding;
@@ -225,12 +224,9 @@ impl Broker {
 
 /// A burner account is told by its name; every other is kept and only closed, whatever it was.
 fn mode_of(config: Option<&Config>, directory: &DirectoryId, owner: &TechnicianId, name: &str) -> Mode {
-    let dedicated = config.is_some_and(|config| dedicated_name(config, directory, owner) == name);
-    let short: String = owner.as_str().chars().take(super::activation::BURNER_OWNER).collect();
-    let burner = name.strip_prefix(&format!("jit-{short}-")).is_some_and(|rest| {
-        rest.len() == super::activation::BURNER_LETTERS && rest.bytes().all(|b| b.is_ascii_alphanumeric())
-    });
-    if burner && !dedicated { Mode::Burner } else { Mode::Dedicated }
+    let directory = config.and_then(|config| config.directories.get(directory));
+    let is_burner = directory.is_some_and(|directory| directory.kind.is_burner_account(owner, name));
+    if is_burner { Mode::Burner } else { Mode::Dedicated }
 }
 
 fn own_account(key: AccountKey, directory: &DirectoryId, person: &TechnicianId, name: &str) -> Account {

@@ -81,12 +81,6 @@ impl Reach {
         Self { way, timeout, link: Mutex::default() }
     }
 
-    /// The same by a program of the caller's, for tests.
-    #[cfg(test)]
-    pub(super) fn by_program(program: PathBuf, timeout: Duration) -> Self {
-        Self { way: Way::Child(program), timeout, link: Mutex::default() }
-    }
-
     /// Asks, on a kept link or a new one.
     ///
     /// # Errors

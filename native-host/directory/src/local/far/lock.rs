@@ -10,7 +10,7 @@ use super::{FarError, Places};
 
 const FILE: &str = "ticketgate-local.lock";
 /// More than a step with a few programs takes; less than a broker waits for an answer.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(5);
 const BETWEEN: Duration = Duration::from_millis(5);
 
 /// Holds the machine until it is dropped.
