@@ -170,7 +170,7 @@ impl Entra {
     /// # Errors
     /// It is not installed.
     pub fn through_prism(&self) -> Result<Prism> {
-        let prism = Prism::start_written("graph.yaml", permissions::DESCRIPTION, &self.upstream)?;
+        let prism = Prism::start_written("graph.yaml", &permissions::for_proxy(), &self.upstream)?;
         locked(&self.world).front = prism.url();
         Ok(prism)
     }

@@ -83,7 +83,7 @@ pub(super) fn assignments(
 fn rules_of(rules: &Rules) -> Value {
     let target = |caller: &str| {
         json!({
-            "caller": caller, "operations": ["All"], "level": "Assignment", "inheritableSettings": [],
+            "caller": caller, "operations": ["all"], "level": "Assignment", "inheritableSettings": [],
             "enforcedSettings": [],
         })
     };

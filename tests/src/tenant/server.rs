@@ -337,6 +337,7 @@ fn of_pim_groups(
         }
         ("GET", ["assignmentScheduleRequests"]) => pim::list_requests(tenant, shown, question, kind, pages),
         ("POST", ["assignmentScheduleRequests"]) => pim::request(tenant, shown, caller, question, kind),
+        ("POST", ["assignmentScheduleRequests", id, "cancel"]) => pim::cancel(tenant, question, id),
         ("GET", ["assignmentScheduleRequests", id]) => pim::get_request(tenant, shown, question, kind, id),
         ("GET", ["eligibilitySchedules", MYSELF]) => {
             schedules::eligible(tenant, shown, caller, question, kind, pages)
