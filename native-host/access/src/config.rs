@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use ticketgate_protocol::api::Mode;
 use ticketgate_protocol::ids::{CustomerId, DirectoryId, PolicyId, PsaId, TechnicianId};
 
-pub use self::entra::{Cloud, Entra, PASS_SHORTEST_S, Proof, SignIn};
+pub use self::entra::{Cloud, Entra, PASS_SHORTEST_S, Proof, ROLE_SHORTEST_S, SignIn};
 pub use self::local::{Local, Login, Machine, Processes, Ssh, key_rights};
 pub use self::mail::is_anybodys;
 pub use self::names::BURNER_LETTERS;

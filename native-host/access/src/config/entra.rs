@@ -76,6 +76,9 @@ pub enum Cloud {
 /// Least lifetime of a Temporary Access Pass, in seconds (Graph: `lifetimeInMinutes` 10 to 43 200).
 pub const PASS_SHORTEST_S: u32 = 600;
 
+/// PIM gives nothing for less, in seconds.
+pub const ROLE_SHORTEST_S: u32 = 300;
+
 impl Cloud {
     /// Where applications sign in.
     #[must_use]

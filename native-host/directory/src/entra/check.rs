@@ -102,6 +102,7 @@ impl Findings {
         // A permission, or one that holds it.
         let mut needed: Vec<&[&str]> = vec![
             &[WRITES_USERS, "Directory.ReadWrite.All"],
+            &["User-PasswordProfile.ReadWrite.All"],
             &["User.RevokeSessions.All", "Directory.ReadWrite.All"],
             &[
                 "RoleManagement.Read.Directory",
@@ -258,9 +259,7 @@ impl Findings {
             .collect();
         for id in groups {
             let what = format!("group {id}");
-            let ask = Ask::get(format!("/groups/{}", segment(&id)))
-                .option("$select", "id,displayName,groupTypes,onPremisesSyncEnabled,isAssignableToRole")
-                .in_the_background();
+            let ask = Ask::get(format!("/groups/{}", segment(&id))).in_the_background();
             let about = About { what: What::Right(&what), needs: WRITES_GROUPS, writes: false };
             let group: Group = match tenant.graph.send(&ask).await.and_then(|answer| answer.json()) {
                 Ok(group) => group,

@@ -124,9 +124,8 @@ impl EntraTenant {
             if !knows_groups && mode == Mode::Membership {
                 return Ok(Vec::new());
             }
-            let ask = Ask::get(format!("/users/{}/memberOf", segment(id)))
-                .option("$select", "id,displayName,groupTypes,onPremisesSyncEnabled")
-                .option("$top", "999");
+            // No `$select`: whether properties of groups may be named in a list of directory objects nobody documents.
+            let ask = Ask::get(format!("/users/{}/memberOf", segment(id))).option("$top", "999");
             match self.graph.list::<MemberOf>(&ask).await {
                 Ok((members, _)) => Ok(members),
                 Err(failed) if failed.is_absent() => Ok(Vec::new()),

@@ -22,6 +22,9 @@ use crate::{DirectoryError, generate_for, note};
 /// Pauses while the tenant's copies have not heard of an account that was made just now (advice of Microsoft's support).
 const REPLICATION_S: [u64; 4] = [1, 2, 4, 8];
 
+/// PIM's code for both: a time that is too short, and a removal that is too soon.
+const TOO_SHORT: &str = "ActiveDurationTooShort";
+
 /// A right, resolved.
 enum Target {
     Role(String),
@@ -223,6 +226,18 @@ impl EntraTenant {
             Err(failed)
                 if failed.code() == "PendingRoleAssignmentRequest"
                     && self.written.given_for(&account.key, right).is_some() => {}
+            // Too short, or too soon moved nearer: what is there ends later than wanted, and is taken then.
+            Err(failed) if failed.code() == TOO_SHORT => {
+                let left = u32::try_from((until - from).num_seconds()).unwrap_or(1).clamp(1, KEPT_S);
+                return Err(match failed.meaning(&about) {
+                    DirectoryError::NotYet { why, .. } if holds => {
+                        DirectoryError::NotYet { why, after_s: left }
+                    }
+                    other => DirectoryError::TenantPolicy(format!(
+                        "Entra ID gives no right for less than five minutes: {other}"
+                    )),
+                });
+            }
             Err(failed) if failed.is_without_pim() => {
                 self.learn_pim(false);
                 return Err(DirectoryError::Busy(
@@ -243,11 +258,12 @@ impl EntraTenant {
         principal: &str,
         action: Action,
     ) -> Result<(), Failed> {
+        let removes = matches!(action, Action::Remove);
         let schedule = Schedule { principal, of: target.of(), action };
         let ask = Ask::post(target.requests(), schedule.body());
-        let answer = self.when_replicated(account, &ask).await?;
+        let answer = self.when_replicated(account, &ask, Some(target)).await?;
         let request: ScheduleRequest = answer.json()?;
-        match request.became() {
+        match request.became(removes) {
             Became::Taken => Ok(()),
             Became::Refused => {
                 let status = request.status.as_ref().map_or("", super::wire::Word::as_str);
@@ -293,12 +309,14 @@ impl EntraTenant {
                 )
             }
             Target::Group(group) => {
-                let address = format!("{}/directoryObjects/{id}", self.graph.settings().graph_url);
+                // By Graph's own name, whatever address it is reached at.
+                let host = self.graph.settings().cloud.graph_host();
+                let address = format!("{host}/v1.0/directoryObjects/{id}");
                 let body = json!({ "@odata.id": address });
                 (Ask::post(format!("/groups/{}/members/$ref", segment(group)), body), WRITES_GROUPS)
             }
         };
-        let Err(failed) = self.when_replicated(account, &ask).await else { return Ok(()) };
+        let Err(failed) = self.when_replicated(account, &ask, Some(target)).await else { return Ok(()) };
         // "Already so": told by looking, since the code is the same as of other mistakes.
         let conflicts = matches!(failed.status(), 400 | 409);
         if conflicts && self.holds(id, right).await? {
@@ -322,7 +340,7 @@ impl EntraTenant {
                         Ok(())
                     }
                 }
-                Err(failed) if failed.code() == "ActiveDurationTooShort" => {
+                Err(failed) if failed.code() == TOO_SHORT => {
                     let young = self.written.given_for(&account.key, right).map_or(0, |age| age.as_secs());
                     let left = KEPT_S.saturating_sub(u32::try_from(young).unwrap_or(KEPT_S)).max(1);
                     return Err(match failed.meaning(&about) {
@@ -392,7 +410,7 @@ impl EntraTenant {
         }
         let about = About { what: What::User(&account.name), needs: WRITES_USERS, writes: true };
         let ask = Ask::patch(format!("/users/{}", segment(id)), change);
-        self.when_replicated(account, &ask).await.map_err(|failed| failed.meaning(&about))?;
+        self.when_replicated(account, &ask, None).await.map_err(|failed| failed.meaning(&about))?;
         if let Some(marker) = marker {
             self.written.keep(&account.key, Wrote::Note(marker.clone()));
         }
@@ -420,9 +438,15 @@ impl EntraTenant {
         }
     }
 
-    /// Sends a request that names an account; where that was made just now, with time for the tenant's copies to hear of it.
-    async fn when_replicated(&self, account: &Account, ask: &Ask) -> Result<super::graph::Answer, Failed> {
-        let mut pauses = REPLICATION_S.iter();
+    /// Sends a request that names an account and perhaps a role or group; where the account was made just now, with time for the
+    /// tenant's copies to hear of it.
+    async fn when_replicated(
+        &self,
+        account: &Account,
+        ask: &Ask,
+        target: Option<&Target>,
+    ) -> Result<super::graph::Answer, Failed> {
+        let (mut pauses, mut asked) = (REPLICATION_S.iter(), 0);
         loop {
             let answered = self.graph.send(ask).await;
             let unknown = answered
@@ -431,6 +455,13 @@ impl EntraTenant {
             if !unknown || self.written.made(&account.key).is_none() {
                 return answered;
             }
+            // The same answer as for a role or group that there is not.
+            if let (Some(target), 0) = (target, asked)
+                && !self.is_there(target).await?
+            {
+                return answered;
+            }
+            asked += 1;
             let Some(pause) = pauses.next() else {
                 return Err(DirectoryError::Busy(
                     "the tenant does not know the new account everywhere yet".into(),
@@ -438,6 +469,22 @@ impl EntraTenant {
                 .into());
             };
             tokio::time::sleep(Duration::from_secs(*pause)).await;
+        }
+    }
+
+    async fn is_there(&self, target: &Target) -> Result<bool, Failed> {
+        match target {
+            Target::Role(id) => {
+                let table = self.roles.usual(&self.graph).await?;
+                Ok(table.name(id).is_some())
+            }
+            Target::Group(id) => {
+                let ask = Ask::get(format!("/groups/{}", segment(id))).option("$select", "id");
+                match self.graph.send(&ask).await {
+                    Err(failed) if failed.is_absent() => Ok(false),
+                    answered => answered.map(|_| true),
+                }
+            }
         }
     }
 

@@ -114,12 +114,13 @@ pub(super) enum Became {
 }
 
 impl ScheduleRequest {
-    pub(super) fn became(&self) -> Became {
+    /// `removes`: whether it was to take the right away. What is then called revoked is done.
+    pub(super) fn became(&self, removes: bool) -> Became {
         let status = self.status.as_ref().map_or("", Word::as_str);
         let is_one_of = |words: &[&str]| words.contains(&status);
         if is_one_of(&["pendingapproval", "pendingadmindecision"]) {
             Became::Waits
-        } else if is_one_of(&["denied", "failed", "canceled", "revoked"]) {
+        } else if is_one_of(&["denied", "failed", "canceled"]) || (status == "revoked" && !removes) {
             Became::Refused
         } else {
             // Provisioned, Granted, ScheduleCreated, PendingProvisioning, PendingScheduleCreation, and what is not known yet.

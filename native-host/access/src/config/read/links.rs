@@ -6,7 +6,7 @@ use std::fmt::Display;
 use super::directory::{active_directory, entra, local};
 use super::tree::{At, Notes, likely};
 use super::{broker, directory, people, policy, psa, rights};
-use crate::config::{DirectoryKind, Machine, PASS_SHORTEST_S, SignIn, Technician, folded};
+use crate::config::{DirectoryKind, Machine, PASS_SHORTEST_S, ROLE_SHORTEST_S, SignIn, Technician, folded};
 use ticketgate_protocol::api::Mode;
 
 /// Everything that was read, section by section.
@@ -77,7 +77,7 @@ pub(super) fn check(drafts: &Drafts, notes: &mut Notes) {
     own_accounts_are_of_one_technician(drafts, notes);
     accounts_are_of_one_directory(&drafts.directories, notes);
     machines_know_the_mode(drafts, notes);
-    passes_last_long_enough(drafts, notes);
+    tenants_give_that_short(drafts, notes);
     rights::fit(drafts, notes);
 }
 
@@ -366,23 +366,23 @@ fn claim_the_same(a: &DirectoryKind, b: &DirectoryKind) -> bool {
     }
 }
 
-/// No Temporary Access Pass is so short that it ends with a shorter session.
-fn passes_last_long_enough(drafts: &Drafts, notes: &mut Notes) {
-    for policy in drafts.policies.iter().filter(|policy| policy.item.mode != Mode::Membership) {
+/// Entra ID gives no role for less than five minutes, and no pass for less than ten.
+fn tenants_give_that_short(drafts: &Drafts, notes: &mut Notes) {
+    for policy in &drafts.policies {
         let directory = drafts.directories.iter().find(|d| d.item.id == policy.item.directory);
         let Some(DirectoryKind::Entra(tenant)) = directory.map(|d| &d.item.kind) else { continue };
-        let shortest = policy.item.duration.choices_s.iter().min();
-        if tenant.sign_in != SignIn::Password && shortest.is_some_and(|shortest| *shortest < PASS_SHORTEST_S)
-        {
-            notes.fault(
-                policy.line,
-                format!(
-                    "policy \"{}\" offers less than 10 minutes, and a Temporary Access Pass of directory \"{}\" cannot be \
-                     shorter; offer 10 minutes and more, or set login = \"password\" there",
-                    policy.item.id, policy.item.directory
-                ),
-            );
-        }
+        let Some(shortest) = policy.item.duration.choices_s.iter().min() else { continue };
+        let has_pass = policy.item.mode != Mode::Membership && tenant.sign_in != SignIn::Password;
+        let fault = if has_pass && *shortest < PASS_SHORTEST_S {
+            "offers less than 10 minutes, and a Temporary Access Pass cannot be shorter; offer 10 minutes and more, or set \
+             login = \"password\" there"
+        } else if *shortest < ROLE_SHORTEST_S {
+            "offers less than 5 minutes, and Entra ID gives no right for so short a time; offer 5 minutes and more"
+        } else {
+            continue;
+        };
+        let (policy_id, directory) = (&policy.item.id, &policy.item.directory);
+        notes.fault(policy.line, format!("policy \"{policy_id}\" of directory \"{directory}\" {fault}"));
     }
 }
 

@@ -118,12 +118,16 @@ fn a_persons_own_account_is_a_user_principal_name() {
 }
 
 #[test]
-fn a_pass_that_cannot_end_with_its_session_is_refused_before_anybody_asks_for_it() {
+fn what_entra_id_gives_for_a_longer_time_only_is_refused_before_anybody_asks_for_it() {
     let pass = TENANT.replace("kind = \"entra\"", "kind = \"entra\"\nlogin = \"pass\"");
     let config = read(&pass).unwrap_or_else(|faults| panic!("{faults}"));
     assert_eq!(tenant(&config).sign_in, SignIn::Pass { once: true });
-    let faults = read(&pass.replace("default = \"1h\"", "default = \"5m\"")).unwrap_err().to_string();
+    let short = |text: &str, time: &str| text.replace("default = \"1h\"", &format!("default = \"{time}\""));
+    let faults = read(&short(&pass, "5m")).unwrap_err().to_string();
     assert!(faults.contains("offers less than 10 minutes"), "{faults}");
+    assert!(read(&short(TENANT, "5m")).is_ok());
+    let faults = read(&short(TENANT, "4m")).unwrap_err().to_string();
+    assert!(faults.contains("offers less than 5 minutes"), "{faults}");
 }
 
 #[test]
