@@ -39,6 +39,11 @@ pub(crate) fn run(data: &[u8]) {
                 };
                 assert!(active.servers.iter().all(encrypted), "{:?}", active.servers);
             }
+            DirectoryKind::Entra(tenant) => {
+                let guarded = |url: &str| url.starts_with("https://") || url.starts_with("http://");
+                assert!(guarded(&tenant.login_url) && guarded(&tenant.graph_url), "{tenant:?}");
+                assert!(!tenant.account_domain.is_empty() && tenant.timeout_s > 0);
+            }
             DirectoryKind::Local(machine) => {
                 assert!(machine.account_name.starts_with("jit-") && machine.timeout_s > 0);
                 if let Machine::Ssh(ssh) = &machine.machine {

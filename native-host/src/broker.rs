@@ -7,6 +7,7 @@
 mod accounts;
 mod activation;
 pub(crate) mod aside;
+mod behind;
 pub mod clock;
 mod closing;
 mod connectors;

@@ -151,6 +151,12 @@ codes! {
     TicketSystemDown = "ticket_system_down", 503;
     /// The machine that answers has another host key than the one that was checked.
     HostKeyRefused = "host_key_refused", 503;
+    /// The tenant has no licence for what the policy needs.
+    LicenceMissing = "licence_missing", 503;
+    /// A rule of the tenant's own forbids what the policy grants.
+    TenantPolicy = "tenant_policy", 503;
+    /// The directory asks somebody to approve the right; the request was withdrawn.
+    DirectoryWaits = "directory_waits", 503;
 }
 
 /// A refusal or failure. `detail` says what is the matter, `remedy` what the person can do.

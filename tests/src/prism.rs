@@ -38,6 +38,10 @@ pub struct Prism {
     _folder: Folder,
 }
 
+/// An answer of the server with this header does not arrive: the connection breaks instead, as when a network fails after the work
+/// was done.
+pub(crate) const LOST_ANSWER: &str = "ticketgate-lost-answer";
+
 /// What it answered, by connection. Its log has no word of what exactly was wrong.
 type Said = Arc<Mutex<Vec<Vec<u8>>>>;
 
@@ -47,12 +51,20 @@ impl Prism {
     /// # Errors
     /// It is not installed, or cannot read the description.
     pub fn start(description: &Description, upstream: &str) -> Result<Self> {
+        Self::start_written("description.json", &description.text(), upstream)
+    }
+
+    /// The same with a description as its vendor wrote it, whose kind (JSON, YAML) the file's name says.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_written(name: &str, description: &str, upstream: &str) -> Result<Self> {
         let program = world::target().join("npm/node_modules/@stoplight/prism-cli/dist/index.js");
         if !program.exists() {
             bail!("{} is not there; run `cargo xtask setup`", program.display());
         }
         let folder = Folder::new("prism")?;
-        let file = folder.write("description.json", description.text())?;
+        let file = folder.write(name, description)?;
         let mut command = Command::new("node");
         command.arg(program).arg("proxy").arg(file).arg(upstream);
         // Port 0: the system's choice, which it then tells.
@@ -158,6 +170,9 @@ fn pass(mut from: &TcpStream, to: SocketAddr, said: &Said) -> Result<()> {
     loop {
         let length = answers.read(&mut piece)?;
         let read = piece.get(..length).unwrap_or_default();
+        if read.windows(LOST_ANSWER.len()).any(|piece| piece.eq_ignore_ascii_case(LOST_ANSWER.as_bytes())) {
+            return Ok(from.shutdown(Shutdown::Both)?);
+        }
         if read.is_empty() {
             return Ok(from.shutdown(Shutdown::Write)?);
         }

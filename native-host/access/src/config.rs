@@ -1,5 +1,6 @@
 //! The checked configuration: what exists once every fault has been ruled out. Reading a file is [`mod@read`]'s work.
 
+mod entra;
 mod local;
 mod mail;
 mod names;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use ticketgate_protocol::api::Mode;
 use ticketgate_protocol::ids::{CustomerId, DirectoryId, PolicyId, PsaId, TechnicianId};
 
+pub use self::entra::{Cloud, Entra, PASS_SHORTEST_S, Proof, ROLE_SHORTEST_S, SignIn};
 pub use self::local::{Local, Login, Machine, Processes, Ssh, key_rights};
 pub use self::mail::is_anybodys;
 pub use self::names::BURNER_LETTERS;
@@ -121,13 +123,15 @@ pub struct Directory {
     pub kind: DirectoryKind,
 }
 
-/// What a directory is. A later release adds Entra ID.
+/// What a directory is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DirectoryKind {
     /// An Active Directory domain over LDAP.
     ActiveDirectory(ActiveDirectory),
     /// A machine with accounts of its own.
     Local(Local),
+    /// An Entra ID tenant over Microsoft Graph.
+    Entra(Box<Entra>),
 }
 
 /// How an Active Directory domain is reached and used.
@@ -242,7 +246,7 @@ impl DirectoryKind {
     pub fn personal_rights(&self, technician: &Technician) -> Vec<Right> {
         match self {
             Self::Local(machine) if machine.login.has_key() => key_rights(&technician.ssh_keys),
-            Self::ActiveDirectory(_) | Self::Local(_) => Vec::new(),
+            Self::ActiveDirectory(_) | Self::Local(_) | Self::Entra(_) => Vec::new(),
         }
     }
 }

@@ -23,6 +23,8 @@ pub struct Desired {
     pub rights: BTreeSet<Right>,
     /// When the directory itself has to stop it, by the broker's clock: the latest end of the live sessions.
     pub until: Option<DateTime<Utc>>,
+    /// Why each right is needed: what the session with its latest end was asked for.
+    pub whys: BTreeMap<Right, Why>,
     /// Until when each right is needed, by the broker's clock: the latest end of the live sessions that bring it. Where the
     /// directory can end a right by itself, a short session's right does not wait for a longer session's end.
     pub right_ends: BTreeMap<Right, DateTime<Utc>>,
@@ -43,10 +45,13 @@ pub fn desired(account: &Account, sessions: &[Session], now: DateTime<Utc>) -> D
     let live = || sessions.iter().filter(|s| s.account == account.key && s.is_live(now));
     let any = live().next().is_some();
     let ours = account.mode != Mode::Membership;
-    let mut right_ends = BTreeMap::new();
-    for (right, until) in live().flat_map(|s| s.rights.iter().map(|right| (right, s.until))) {
-        let end = right_ends.entry(right.clone()).or_insert(until);
-        *end = until.max(*end);
+    let mut right_ends: BTreeMap<Right, DateTime<Utc>> = BTreeMap::new();
+    let mut whys = BTreeMap::new();
+    for (right, session) in live().flat_map(|s| s.rights.iter().map(move |right| (right, s))) {
+        if right_ends.get(right).is_none_or(|end| *end < session.until) {
+            right_ends.insert(right.clone(), session.until);
+            whys.insert(right.clone(), Why::of(session));
+        }
     }
     Desired {
         present: match account.mode {
@@ -57,6 +62,7 @@ pub fn desired(account: &Account, sessions: &[Session], now: DateTime<Utc>) -> D
         enabled: ours.then_some(any),
         rights: live().flat_map(|s| s.rights.iter().cloned()).collect(),
         until: live().map(|s| s.until).max(),
+        whys,
         right_ends,
         password_generation: account.password_generation,
         standing: account.standing.iter().cloned().collect(),
@@ -81,8 +87,32 @@ fn answers_for_rights(session: &Session, now: DateTime<Utc>) -> bool {
 pub enum DirectoryEnd {
     /// It does not.
     Never,
+    /// It knows no end of accounts, so only the broker's own counts.
+    NotKept,
     /// At this time, by the directory's clock.
     At(DateTime<Utc>),
+}
+
+/// What a right was asked for, for a directory that keeps it beside the right.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Why {
+    /// The reason.
+    pub reason: String,
+    /// The ticket's number, if there is one.
+    pub ticket: Option<String>,
+    /// The ticket system, where it is known.
+    pub system: Option<String>,
+}
+
+impl Why {
+    fn of(session: &Session) -> Self {
+        let system = session.ticket.as_ref().map(|ticket| ticket.system.clone());
+        Self {
+            reason: session.reason.clone(),
+            ticket: session.ticket.as_ref().map(|ticket| ticket.number.clone()),
+            system: system.filter(|system| !system.is_empty()),
+        }
+    }
 }
 
 /// The note that a JIT account carries in the directory: whose it is, which password it has, and its end.
@@ -131,6 +161,8 @@ pub struct Observed {
     pub self_ending: SelfEnding,
     /// The account; `None` when there is none.
     pub account: Option<ObservedAccount>,
+    /// Whether the directory took in what it does not show yet: what is seen then settles nothing.
+    pub behind: bool,
 }
 
 /// An account as seen in the directory.
@@ -167,6 +199,8 @@ pub enum Step {
         right: Right,
         /// The directory's own end for it.
         until: Option<DateTime<Utc>>,
+        /// What it is for.
+        why: Why,
     },
     /// Take a right away. "Already gone" is success.
     Revoke(Right),
@@ -268,11 +302,11 @@ pub fn plan(
         (None, Some(seen)) => closing_plan(desired, seen, observed.directory_time, marker(generation, None)),
         (Some(end), Some(seen)) => {
             let marker = marker(generation, desired.until);
-            opening_plan(desired, seen, missing(&needed, observed), end, marker)
+            opening_plan(desired, seen, missing(desired, &needed, observed), end, marker)
         }
         (Some(end), None) => {
             let mut steps = vec![Step::Create(marker(0, None))];
-            steps.extend(missing(&needed, observed));
+            steps.extend(missing(desired, &needed, observed));
             steps.push(Step::Open { until: end, marker: marker(generation, desired.until) });
             steps
         }
@@ -301,7 +335,7 @@ fn opening_plan(
     // An enabled account with the wrong end must not stay so for even one more write.
     if stays_open && !same_end(seen, end, &marker) {
         steps.push(Step::SetEnd { until: end, marker: marker.clone() });
-    } else if seen.enabled && !stays_open && !ends_by(seen.end, end) {
+    } else if seen.enabled && !stays_open && !ends_by(seen, end, &marker) {
         steps.push(Step::Close);
     }
     steps.extend(seen.rights.difference(&desired.rights).cloned().map(Step::Revoke));
@@ -323,7 +357,12 @@ fn closing_plan(
     marker: Marker,
 ) -> Vec<Step> {
     let mut steps = Vec::new();
-    let stopped = matches!(seen.end, DirectoryEnd::At(at) if at <= directory_time);
+    let stopped = match seen.end {
+        DirectoryEnd::At(at) => at <= directory_time,
+        // Disabled is all that such a directory has.
+        DirectoryEnd::NotKept => true,
+        DirectoryEnd::Never => false,
+    };
     if seen.enabled || !stopped {
         steps.push(Step::Close);
     }
@@ -354,13 +393,13 @@ fn membership_plan(
         .cloned()
         .map(Step::Revoke)
         .collect();
-    steps.extend(missing(needed, observed));
+    steps.extend(missing(desired, needed, observed));
     steps
 }
 
 /// Grants of rights that are missing, or whose own end in the directory is another than wanted. Where the directory can end a
 /// right by itself, one that it holds for good is as wrong as one with another end.
-fn missing(needed: &BTreeMap<Right, DateTime<Utc>>, observed: &Observed) -> Vec<Step> {
+fn missing(desired: &Desired, needed: &BTreeMap<Right, DateTime<Utc>>, observed: &Observed) -> Vec<Step> {
     let timely = |right: &Right, end: DateTime<Utc>| {
         let self_ending = observed.self_ending.ends(right);
         let is_over = self_ending && end <= observed.directory_time;
@@ -379,7 +418,11 @@ fn missing(needed: &BTreeMap<Right, DateTime<Utc>>, observed: &Observed) -> Vec<
     needed
         .iter()
         .filter(|(right, end)| !timely(right, **end))
-        .map(|(right, end)| Step::Grant { right: right.clone(), until: Some(*end) })
+        .map(|(right, end)| Step::Grant {
+            right: right.clone(),
+            until: Some(*end),
+            why: desired.whys.get(right).cloned().unwrap_or_default(),
+        })
         .collect()
 }
 
@@ -394,12 +437,24 @@ pub const END_TOLERANCE: TimeDelta = TimeDelta::seconds(3);
 /// Whether an account's end is the wanted one: written for the same time of the broker's clock, and not moved since.
 fn same_end(seen: &ObservedAccount, wanted: DateTime<Utc>, marker: &Marker) -> bool {
     seen.marker.as_ref().is_some_and(|m| m.until == marker.until)
-        && matches!(seen.end, DirectoryEnd::At(at) if (at - wanted).abs() <= END_TOLERANCE)
+        && match seen.end {
+            DirectoryEnd::At(at) => (at - wanted).abs() <= END_TOLERANCE,
+            DirectoryEnd::NotKept => true,
+            DirectoryEnd::Never => false,
+        }
 }
 
-/// Whether the directory stops the account no later than wanted.
-fn ends_by(seen: DirectoryEnd, wanted: DateTime<Utc>) -> bool {
-    matches!(seen, DirectoryEnd::At(at) if at <= wanted + END_TOLERANCE)
+/// Whether the account is stopped no later than wanted: by the directory, or, where that keeps no ends, by the broker, which wrote
+/// into the note for how long it is open.
+fn ends_by(seen: &ObservedAccount, wanted: DateTime<Utc>, marker: &Marker) -> bool {
+    match seen.end {
+        DirectoryEnd::At(at) => at <= wanted + END_TOLERANCE,
+        DirectoryEnd::NotKept => {
+            let noted = seen.marker.as_ref().filter(|m| m.token == marker.token).and_then(|m| m.until);
+            noted.is_some_and(|noted| marker.until.is_some_and(|until| noted <= until))
+        }
+        DirectoryEnd::Never => false,
+    }
 }
 
 fn floor_to_second(at: DateTime<Utc>) -> DateTime<Utc> {

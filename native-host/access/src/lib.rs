@@ -3,6 +3,7 @@
 //!
 //! - [`config`]: the checked configuration (customers, directories, policies, technicians).
 //! - [`decide`]: may this technician have this policy now? One function for preview and enforcement.
+//! - [`entra`]: rights in an Entra ID tenant, as they are written.
 //! - [`local`]: rights on a machine with accounts of its own, as they are written.
 //! - [`ticket`]: a ticket as its system tells it.
 //! - [`session`]: the ledger's records of sessions and accounts.
@@ -11,6 +12,7 @@
 pub mod config;
 pub mod decide;
 pub mod desired;
+pub mod entra;
 pub mod local;
 pub mod session;
 pub mod ticket;

@@ -20,6 +20,14 @@ pub trait ReadSecret: Send + Sync {
     /// # Errors
     /// [`NoSecret`]
     fn read(&self, place: &SecretRef) -> Result<Secret, NoSecret>;
+
+    /// The same of more than one line: a key in text form (PEM).
+    ///
+    /// # Errors
+    /// [`NoSecret`]
+    fn read_text(&self, place: &SecretRef) -> Result<Secret, NoSecret> {
+        self.read(place)
+    }
 }
 
 /// The places that this machine offers: files, environment variables, credentials of the service manager, the key store.
@@ -28,33 +36,41 @@ pub struct MachineSecrets;
 
 /// More than any password; a wrong path must not fill the memory.
 const LONGEST: u64 = 4096;
+/// More than any key.
+const LONGEST_TEXT: u64 = 16 << 10;
 
 impl ReadSecret for MachineSecrets {
     fn read(&self, place: &SecretRef) -> Result<Secret, NoSecret> {
-        let none = |why: String| Err(NoSecret(why));
-        match place {
-            SecretRef::File(path) => {
-                guarded(Path::new(path))?;
-                first_line(Path::new(path))
-            }
-            SecretRef::Env(name) => match std::env::var(name) {
-                Ok(text) if !text.is_empty() => Ok(Secret::new(text)),
-                _ => none(format!(
-                    "the environment variable {name} is not set; set it for the broker's service"
-                )),
-            },
-            SecretRef::Credential(name) => {
-                let plain = !name.is_empty() && !name.contains(['/', '\\']) && name != "..";
-                match std::env::var_os("CREDENTIALS_DIRECTORY") {
-                    Some(folder) if plain => first_line(&Path::new(&folder).join(name)),
-                    Some(_) => none(format!("{name} is not the name of a credential")),
-                    None => none(format!(
-                        "the service manager passed no credentials; add LoadCredential={name}:/path to the broker's unit"
-                    )),
-                }
-            }
-            SecretRef::Keyring(name) => keyring::read(name).map_err(NoSecret),
+        read_by(place, first_line)
+    }
+
+    fn read_text(&self, place: &SecretRef) -> Result<Secret, NoSecret> {
+        read_by(place, whole)
+    }
+}
+
+fn read_by(place: &SecretRef, file: fn(&Path) -> Result<Secret, NoSecret>) -> Result<Secret, NoSecret> {
+    let none = |why: String| Err(NoSecret(why));
+    match place {
+        SecretRef::File(path) => {
+            guarded(Path::new(path))?;
+            file(Path::new(path))
         }
+        SecretRef::Env(name) => match std::env::var(name) {
+            Ok(text) if !text.is_empty() => Ok(Secret::new(text)),
+            _ => none(format!("the environment variable {name} is not set; set it for the broker's service")),
+        },
+        SecretRef::Credential(name) => {
+            let plain = !name.is_empty() && !name.contains(['/', '\\']) && name != "..";
+            match std::env::var_os("CREDENTIALS_DIRECTORY") {
+                Some(folder) if plain => file(&Path::new(&folder).join(name)),
+                Some(_) => none(format!("{name} is not the name of a credential")),
+                None => none(format!(
+                    "the service manager passed no credentials; add LoadCredential={name}:/path to the broker's unit"
+                )),
+            }
+        }
+        SecretRef::Keyring(name) => keyring::read(name).map_err(NoSecret),
     }
 }
 
@@ -92,6 +108,21 @@ fn first_line(path: &Path) -> Result<Secret, NoSecret> {
     Ok(Secret::new(text.to_owned()))
 }
 
+fn whole(path: &Path) -> Result<Secret, NoSecret> {
+    let shown = path.display();
+    let failed = |error: std::io::Error| NoSecret(format!("{shown}: {error}"));
+    let file = std::fs::File::open(path).map_err(failed)?;
+    let mut text = Zeroizing::new(String::new());
+    let read = file.take(LONGEST_TEXT + 1).read_to_string(&mut text).map_err(failed)?;
+    if text.trim().is_empty() {
+        return Err(NoSecret(format!("{shown} is empty")));
+    }
+    if read as u64 > LONGEST_TEXT {
+        return Err(NoSecret(format!("{shown} is larger than {} KiB", LONGEST_TEXT >> 10)));
+    }
+    Ok(Secret::new(text.to_string()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,6 +145,23 @@ mod tests {
             let file = file(text, 0o600);
             let place = SecretRef::File(file.path().display().to_string());
             assert_eq!(read(&place), Ok("p w".to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_key_is_read_with_all_its_lines_and_within_a_bound() {
+        let text = |file: &tempfile::NamedTempFile| {
+            let place = SecretRef::File(file.path().display().to_string());
+            MachineSecrets.read_text(&place).map(|s| s.expose().to_owned()).map_err(|e| e.to_string())
+        };
+        assert_eq!(text(&file("a\nb\n", 0o600)), Ok("a\nb\n".to_owned()));
+        for (content, mode, said) in [
+            ("a\nb\n".to_owned(), 0o644, "chmod 600"),
+            (" \n".to_owned(), 0o600, "is empty"),
+            ("x".repeat(20 << 10), 0o600, "larger than 16 KiB"),
+        ] {
+            let found = text(&file(&content, mode)).unwrap_err();
+            assert!(found.contains(said), "{found}");
         }
     }
 

@@ -15,7 +15,6 @@ mod guid;
 mod last_write;
 mod link;
 mod look;
-mod marker;
 mod password;
 mod server;
 mod sid;

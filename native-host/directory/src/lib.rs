@@ -2,8 +2,10 @@
 //! ([`Directory::apply`]). Nothing here decides: the plan comes from `ticketgate-access`, the ledger is not known here.
 
 pub mod active_directory;
+mod entra;
 mod generate;
 pub mod local;
+mod note;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -13,6 +15,7 @@ use ticketgate_credentials::{NoSecret, NoTrust, Secret};
 use ticketgate_protocol::api::Finding;
 
 pub use active_directory::ActiveDirectory;
+pub use entra::EntraTenant;
 pub use generate::{generate, generate_for};
 #[cfg(unix)]
 pub use local::LocalMachine;
@@ -44,6 +47,12 @@ pub trait Directory: Send + Sync {
         step: &Step,
         password: Option<&Secret>,
     ) -> Result<(), DirectoryError>;
+
+    /// What the directory itself made at the account's last `Open` for people to log on with, if it did so (a Temporary Access
+    /// Pass): handed out instead of the password, once.
+    fn take_credential(&self, _account: &Account) -> Option<Secret> {
+        None
+    }
 
     /// Every account in the place that holds JIT accounts and nothing else, with its note: the directory's own account of what
     /// was opened for whom until when. A ledger is compared with it, and a lost one is rebuilt from it.
@@ -145,6 +154,31 @@ pub enum DirectoryError {
     /// The server is busy or unavailable for now.
     #[error("the directory is busy: {0}")]
     Busy(String),
+    /// The server is busy or unavailable for now and says for how long, in seconds.
+    #[error("the directory is busy for {after_s} s: {why}")]
+    BusyFor {
+        /// What it said.
+        why: String,
+        /// When a repeat makes sense, in seconds.
+        after_s: u32,
+    },
+    /// The directory does this only later (Entra ID takes no right away in its first five minutes). It keeps nothing else.
+    #[error("the directory does this in {after_s} s at the earliest: {why}")]
+    NotYet {
+        /// What it said.
+        why: String,
+        /// When a repeat makes sense, in seconds.
+        after_s: u32,
+    },
+    /// The tenant has no licence for what the policy needs.
+    #[error("the tenant's licences do not allow this: {0}")]
+    NoLicence(String),
+    /// A rule of the tenant's own forbids it.
+    #[error("a rule of the tenant forbids this: {0}")]
+    TenantPolicy(String),
+    /// The directory took the request and waits for somebody to approve it; it was withdrawn.
+    #[error("the directory waits for an approval: {0}")]
+    Waiting(String),
     /// The server refused the change.
     #[error("the directory refused the change: {0}")]
     Refused(String),
@@ -175,9 +209,18 @@ impl DirectoryError {
         matches!(self, Self::Ambiguous(_))
     }
 
+    /// When a repeat makes sense, in seconds, where the directory says so.
+    #[must_use]
+    pub const fn retry_after_s(&self) -> Option<u32> {
+        match self {
+            Self::BusyFor { after_s, .. } | Self::NotYet { after_s, .. } => Some(*after_s),
+            _ => None,
+        }
+    }
+
     /// Whether trying again later, with nothing changed by anybody, may well succeed.
     #[must_use]
     pub const fn is_passing(&self) -> bool {
-        matches!(self, Self::Unreachable(_) | Self::Ambiguous(_) | Self::Busy(_))
+        matches!(self, Self::Unreachable(_) | Self::Ambiguous(_) | Self::Busy(_) | Self::BusyFor { .. })
     }
 }

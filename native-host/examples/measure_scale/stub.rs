@@ -95,6 +95,7 @@ impl Directory for Stub {
         self.pass().await;
         Ok(Observed {
             directory_time: Utc::now(),
+            behind: false,
             self_ending: SelfEnding::None,
             account: self.seen(account),
         })

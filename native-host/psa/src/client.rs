@@ -1,26 +1,23 @@
-//! One HTTP client for every connector: TLS with verification, no redirects (they would carry the secret elsewhere), bounds on time
-//! and size, and one meaning for each status. What is asked, and what an answer means, is the connectors'.
+//! One HTTP client for every connector: how the integration's user shows who it is, and one meaning for each status. TLS and
+//! bounds are `ticketgate-https`'s; what is asked, and what an answer means, is the connectors'.
 
-use std::error::Error as _;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use reqwest::{Method, Response, StatusCode, redirect};
+use chrono::DateTime;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use ticketgate_access::config::{self, SecretRef};
-use ticketgate_credentials::{NoSecret, NoTrust, ReadSecret, Secret, trust};
+use ticketgate_credentials::{NoSecret, ReadSecret, Secret};
+use ticketgate_https::{HttpError, failure, retry_after};
 use zeroize::Zeroizing;
 
 use crate::PsaError;
+pub(crate) use ticketgate_https::segment;
 
-/// The largest answer that is read, in bytes. A page of a hundred tickets with all their fields is about a tenth of it.
-const ANSWER_MAX: usize = 4 << 20;
-
-/// The pause where a busy server names none, and the longest that is believed, in seconds.
+/// The pause where a busy server names none, in seconds.
 const PAUSE_S: u32 = 30;
-const LONGEST_PAUSE_S: u32 = 3600;
 
 /// Talks to one ticket system as its integration's user.
 pub(crate) struct Client {
@@ -106,14 +103,7 @@ pub(crate) struct Answer {
 impl Answer {
     /// The body as JSON of this shape.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, PsaError> {
-        // The message names positions and expected types, and may quote a value: it is not repeated.
-        serde_json::from_slice(&self.body).map_err(|error| {
-            PsaError::Unreadable(format!(
-                "not of the documented shape, line {} column {}",
-                error.line(),
-                error.column()
-            ))
-        })
+        Ok(ticketgate_https::json(&self.body)?)
     }
 }
 
@@ -121,17 +111,10 @@ impl Client {
     /// # Errors
     /// [`PsaError::Certificate`] where nobody could vouch for the server.
     pub(crate) fn new(settings: &config::Psa, secrets: Box<dyn ReadSecret>) -> Result<Self, PsaError> {
-        let trusted =
-            trust(settings.ca_file.as_deref()).map_err(|NoTrust(why)| PsaError::Certificate(why))?;
-        let limit = Duration::from_secs(settings.timeout_s.into());
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured((*trusted).clone())
-            .redirect(redirect::Policy::none())
-            .user_agent(concat!("Ticketgate/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(limit)
-            .timeout(limit)
-            .build()
-            .map_err(|error| PsaError::Certificate(error.without_url().to_string()))?;
+        let http = ticketgate_https::client(
+            settings.ca_file.as_deref(),
+            Duration::from_secs(settings.timeout_s.into()),
+        )?;
         Ok(Self { http, base: settings.url.clone(), secret: settings.secret.clone(), secrets })
     }
 
@@ -182,7 +165,7 @@ impl Client {
         if let Some(error) = meaning(status, &headers) {
             return Err(error);
         }
-        Ok(Answer { headers, body: body(response).await? })
+        Ok(Answer { headers, body: ticketgate_https::body(response).await? })
     }
 
     /// The secret as a header's value that no log shows.
@@ -197,33 +180,6 @@ impl Client {
     }
 }
 
-/// A text as one segment of a path.
-pub(crate) fn segment(text: &str) -> String {
-    let mut out = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric()
-            || matches!(byte, b'-' | b'_' | b'~')
-            || (byte == b'.' && text.len() > 2)
-        {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
-}
-
-async fn body(mut response: Response) -> Result<Vec<u8>, PsaError> {
-    let mut body = Vec::new();
-    while let Some(piece) = response.chunk().await.map_err(|error| failure(&error))? {
-        if body.len() + piece.len() > ANSWER_MAX {
-            return Err(PsaError::Unreadable(format!("larger than {} MiB", ANSWER_MAX >> 20)));
-        }
-        body.extend_from_slice(&piece);
-    }
-    Ok(body)
-}
-
 /// Whether the server knows nobody by what it was shown, as opposed to somebody who may not do this.
 pub(crate) fn is_unauthorised(error: &PsaError) -> bool {
     matches!(error, PsaError::Refused(why) if why == "status 401")
@@ -235,49 +191,28 @@ fn meaning(status: StatusCode, headers: &HeaderMap) -> Option<PsaError> {
         200..=299 => return None,
         401 | 403 => PsaError::Refused(format!("status {}", status.as_u16())),
         404 | 410 => PsaError::NoSuchTicket,
-        429 | 503 => PsaError::Busy {
-            retry_after_s: retry_after(headers, DateTime::from(std::time::SystemTime::now())),
-        },
+        429 | 503 => PsaError::Busy { retry_after_s: pause_s(headers) },
         code @ 500..=599 => PsaError::Failed(code),
         300..=399 => PsaError::Unreadable("it redirects to another address; write that one as `url`".into()),
         code => PsaError::Unreadable(format!("status {code}")),
     })
 }
 
-/// Seconds, or a date.
-fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> u32 {
-    let said = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::trim);
-    let seconds = said.and_then(|said| {
-        said.parse::<i64>().ok().or_else(|| {
-            let at = DateTime::parse_from_rfc2822(said).ok()?;
-            Some((at.with_timezone(&Utc) - now).num_seconds())
-        })
-    });
-    seconds.map_or(PAUSE_S, |s| u32::try_from(s.max(1)).unwrap_or(LONGEST_PAUSE_S).min(LONGEST_PAUSE_S))
+/// In whole seconds, at least one; a usual pause where the server names none.
+fn pause_s(headers: &HeaderMap) -> u32 {
+    let said = retry_after(headers, DateTime::from(std::time::SystemTime::now()));
+    said.map_or(PAUSE_S, |pause| u32::try_from(pause.as_millis().div_ceil(1000)).unwrap_or(PAUSE_S).max(1))
 }
 
-/// Why no answer came, without the address: it may name what nobody else should read.
-fn failure(error: &reqwest::Error) -> PsaError {
-    let mut why = String::new();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        if let Some(tls) = inner.downcast_ref::<rustls::Error>() {
-            return PsaError::Certificate(tls.to_string());
+impl From<HttpError> for PsaError {
+    fn from(error: HttpError) -> Self {
+        match error {
+            HttpError::Certificate(why) => Self::Certificate(why),
+            HttpError::Unreachable(why) => Self::Unreachable(why),
+            HttpError::Ambiguous(why) => Self::Ambiguous(why),
+            HttpError::Unreadable(why) => Self::Unreadable(why),
         }
-        why = inner.to_string();
-        source = inner.source();
     }
-    if why.contains("certificate") {
-        return PsaError::Certificate(why);
-    }
-    if error.is_timeout() {
-        let late = "no answer in time".to_owned();
-        return if error.is_connect() { PsaError::Unreachable(late) } else { PsaError::Ambiguous(late) };
-    }
-    if error.is_connect() {
-        return PsaError::Unreachable(if why.is_empty() { "no connection".into() } else { why });
-    }
-    PsaError::Ambiguous(if why.is_empty() { "the connection broke".into() } else { why })
 }
 
 #[cfg(test)]
@@ -285,35 +220,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_cannot_be_left_by_what_stands_in_it() {
-        for (text, expected) in [
-            ("4711", "4711"),
-            ("T20260101.0001", "T20260101.0001"),
-            ("../x", "..%2Fx"),
-            ("a b?c#", "a%20b%3Fc%23"),
-            ("..", "%2E%2E"),
-            ("ü", "%C3%BC"),
-        ] {
-            assert_eq!(segment(text), expected);
-        }
-    }
-
-    #[test]
-    fn a_busy_server_says_for_how_long() {
-        let now = DateTime::parse_from_rfc3339("2026-01-01T00:00:00Z").unwrap().with_timezone(&Utc);
+    fn a_pause_is_of_whole_seconds_and_at_least_one() {
         for (said, expected) in [
             (None, PAUSE_S),
             (Some("7"), 7),
+            (Some("2.128"), 3),
             (Some("-5"), 1),
-            (Some("99999999999"), LONGEST_PAUSE_S),
-            (Some("Thu, 01 Jan 2026 00:01:00 GMT"), 60),
-            (Some("soon"), PAUSE_S),
+            (Some("99999999999"), 3600),
         ] {
             let mut headers = HeaderMap::new();
             if let Some(said) = said {
-                headers.insert(RETRY_AFTER, HeaderValue::from_static(said));
+                headers.insert(reqwest::header::RETRY_AFTER, HeaderValue::from_static(said));
             }
-            assert_eq!(retry_after(&headers, now), expected, "{said:?}");
+            assert_eq!(pause_s(&headers), expected, "{said:?}");
         }
     }
 }

@@ -8,7 +8,7 @@ use ticketgate_access::config::{self, DirectoryKind};
 use ticketgate_access::session::Right;
 #[cfg(unix)]
 use ticketgate_directory::LocalMachine;
-use ticketgate_directory::{ActiveDirectory, Directory, DirectoryError};
+use ticketgate_directory::{ActiveDirectory, Directory, DirectoryError, EntraTenant};
 use ticketgate_protocol::ids::DirectoryId;
 use ticketgate_psa::Psa;
 
@@ -19,6 +19,7 @@ pub(super) struct Connectors {
     /// Where it is kept which server took a directory's last write.
     state: PathBuf,
     domains: Kept<ActiveDirectory>,
+    tenants: Kept<EntraTenant>,
     #[cfg(unix)]
     machines: Kept<LocalMachine>,
 }
@@ -53,6 +54,7 @@ impl Connectors {
         Self {
             state: state.to_owned(),
             domains: Kept::default(),
+            tenants: Kept::default(),
             #[cfg(unix)]
             machines: Kept::default(),
         }
@@ -70,6 +72,18 @@ impl Connectors {
                 let last_write = self.state.join(format!("{id}.last-write"));
                 ActiveDirectory::remembering(settings, known_rights.clone(), &last_write)
             },
+        )?;
+        Ok(connector)
+    }
+
+    fn tenant(
+        &self,
+        settings: &config::Entra,
+        known_rights: &BTreeSet<Right>,
+    ) -> Result<Arc<dyn Directory>, String> {
+        let connector = self.tenants.or_new(
+            |earlier| Ok(earlier.reread(settings, known_rights)?.map(Arc::new)),
+            || EntraTenant::new(settings, known_rights),
         )?;
         Ok(connector)
     }
@@ -98,6 +112,7 @@ impl BuildConnectors for Connectors {
         let connector = match &directory.kind {
             DirectoryKind::ActiveDirectory(settings) => self.domain(&directory.id, settings, &known_rights),
             DirectoryKind::Local(settings) => self.machine(settings),
+            DirectoryKind::Entra(settings) => self.tenant(settings, &known_rights),
         }?;
         Ok(crate::faults::directory(connector))
     }

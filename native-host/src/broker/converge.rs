@@ -4,6 +4,7 @@
 //! between any two statements and called again.
 
 use std::sync::{Arc, PoisonError};
+use std::time::Instant;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ticketgate_access::desired::{ANSWERS_FOR, DirectoryEnd, END_TOLERANCE, Observed, Step, desired, plan};
@@ -13,6 +14,7 @@ use ticketgate_ledger::{Change, LedgerError, SessionFilter};
 use ticketgate_protocol::api::{EndCause, Mode, State};
 use ticketgate_protocol::problem::{Code, Problem};
 
+use super::behind::{BEHIND_MAX, behind_problem};
 use super::problems::{directory_problem, plan_problem, skew_problem};
 use super::settle::{ending, taught};
 use super::spelling::alike;
@@ -88,7 +90,9 @@ impl Broker {
         let mut last = None;
         let mut corrected = Vec::new();
         let mut passes = Vec::new();
-        for _ in 0..PASSES {
+        let mut behind_since = None;
+        let mut looks = 0;
+        while looks < PASSES {
             let trouble = |problem| trouble(problem, &sent);
             let (account, sessions, lately, now) = match self.known(key).await {
                 Ok(Some(found)) => found,
@@ -101,6 +105,17 @@ impl Broker {
             let snapshot = self.settings();
             let directory = Self::directory(&snapshot, &account.directory).map_err(trouble)?;
             let observed = directory.observe(&account).await.map_err(|e| trouble(directory_problem(&e)))?;
+            if observed.behind {
+                // What it shows is older than what it took in: nothing is given and nothing called settled by it.
+                let since = *behind_since.get_or_insert_with(Instant::now);
+                if since.elapsed() > BEHIND_MAX {
+                    return Err(trouble(behind_problem()));
+                }
+                self.close_if_over(directory.as_ref(), &account, &sessions, &observed, now, &mut sent).await;
+                continue;
+            }
+            behind_since = None;
+            looks += 1;
             let asked = asked(&observed, now, self.clock.now());
             let live = sessions.iter().any(|s| s.is_live(now));
             let stored = account;
@@ -211,7 +226,13 @@ impl Broker {
                 continue;
             }
             sent.push(described(step));
-            let Err(error) = self.apply(directory, account, seen, step).await else { continue };
+            let Err(error) = self.apply(directory, account, seen, step).await else {
+                // With the account went whatever else of it could not be taken away.
+                if *step == Step::Delete {
+                    refused = None;
+                }
+                continue;
+            };
             let problem = directory_problem(&error);
             if error.is_ambiguous() {
                 tracing::warn!(step = step.name(), %error, "a step's outcome is not known; looking again");
@@ -324,6 +345,9 @@ impl Broker {
         // Kept before the write: a write whose answer was lost may have set it.
         self.passwords.put(&account.key, marker.generation, password.clone());
         let result = directory.apply(account, seen, step, Some(&password)).await;
+        if let Some(made) = directory.take_credential(account) {
+            self.passwords.put(&account.key, marker.generation, made);
+        }
         if result.as_ref().is_err_and(|e| !e.is_ambiguous()) {
             self.passwords.forget(&account.key);
         }
@@ -350,7 +374,7 @@ pub(super) fn asked(observed: &Observed, question: DateTime<Utc>, answer: DateTi
     let (told, answer) = (observed.directory_time, answer.max(question));
     let written = observed.account.as_ref().and_then(|account| match account.end {
         DirectoryEnd::At(end) => Some(end - account.marker.as_ref()?.until?),
-        DirectoryEnd::Never => None,
+        DirectoryEnd::Never | DirectoryEnd::NotKept => None,
     });
     let by_end = written.map(|skew| told - skew).and_then(|at| {
         let possible = at.clamp(question, answer);

@@ -164,7 +164,9 @@ impl Broker {
         account.attempts = account.attempts.saturating_add(1);
         account.settled = false;
         let pause = usize::try_from(account.attempts - 1).ok().and_then(|n| PAUSES.get(n)).or(PAUSES.last());
-        account.next_try = Some(now + TimeDelta::seconds(pause.copied().unwrap_or(300)));
+        // Sooner than the directory itself names is in vain.
+        let pause = pause.copied().unwrap_or(300).max(problem.retry_after_s.unwrap_or(0).into());
+        account.next_try = Some(now + TimeDelta::seconds(pause));
         let mut change = Change { name: "ledger.retry", at: now, ..Change::default() };
         // Each doubling is a record: enough to see how long it took, too few to fill the log.
         let tell = account.attempts.is_power_of_two();

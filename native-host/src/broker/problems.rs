@@ -49,11 +49,33 @@ pub(super) fn directory_problem(error: &DirectoryError) -> Problem {
             "The directory did not answer in time.",
             "Try again in a moment; if it stays, tell an administrator.",
         ),
-        DirectoryError::Busy(_) => (Code::DirectoryDown, "The directory is busy.", "Try again in a moment."),
+        DirectoryError::Busy(_) | DirectoryError::BusyFor { .. } => {
+            (Code::DirectoryDown, "The directory is busy.", "Try again in a moment.")
+        }
         DirectoryError::Certificate(_) => (
             Code::CertificateRefused,
             "The directory's certificate cannot be trusted.",
             "Tell an administrator: `ticketgate check` says what is wrong with it.",
+        ),
+        DirectoryError::NotYet { .. } => (
+            Code::DirectoryDown,
+            "The directory does not take the right away yet: Entra ID keeps one for its first five minutes.",
+            "Nothing has to be done: the account is closed where it is a JIT account, and the right goes by itself.",
+        ),
+        DirectoryError::NoLicence(_) => (
+            Code::LicenceMissing,
+            "The tenant has no licence for rights that end by themselves, and the directory's settings demand it.",
+            "Tell an administrator: `ticketgate check` names the licence.",
+        ),
+        DirectoryError::TenantPolicy(_) => (
+            Code::TenantPolicy,
+            "The tenant's own rules forbid this.",
+            "Tell an administrator: the broker's log and `ticketgate check` name the rule.",
+        ),
+        DirectoryError::Waiting(_) => (
+            Code::DirectoryWaits,
+            "The directory asks somebody to approve this right, so it was not given.",
+            "Tell an administrator: the tenant's settings of this right ask for an approval even of administrators.",
         ),
         DirectoryError::HostKey(_) => (
             Code::HostKeyRefused,
@@ -86,7 +108,11 @@ pub(super) fn directory_problem(error: &DirectoryError) -> Problem {
             "Tell an administrator: the broker's log says why.",
         ),
     };
-    Problem::new(code, detail).remedy(remedy)
+    let problem = Problem::new(code, detail).remedy(remedy);
+    match error.retry_after_s() {
+        Some(seconds) => problem.retry_after(seconds),
+        None => problem,
+    }
 }
 
 /// Why there is no word of a ticket system that could be used. `system` is what the system is called on screens.

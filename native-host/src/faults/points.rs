@@ -138,6 +138,10 @@ impl Directory for Pointed<dyn Directory> {
         pass("directory.rehearse", rehearsal).await.unwrap_or_else(|error| vec![not_checked(&error)])
     }
 
+    fn take_credential(&self, account: &Account) -> Option<Secret> {
+        self.0.take_credential(account)
+    }
+
     fn has_passwords(&self) -> bool {
         self.0.has_passwords()
     }

@@ -14,7 +14,7 @@ const MODULES: [(&str, &[&str]); 3] =
     [("broker", &["relay", "cli"]), ("relay", &["cli"]), ("cli", &["relay"])];
 
 /// A crate's folder and the crates that it must not depend on.
-const CRATES: [(&str, &[&str]); 7] = [
+const CRATES: [(&str, &[&str]); 8] = [
     ("protocol", &["ticketgate-access", "ticketgate-ledger", "ticketgate-directory", "ticketgate", "tokio"]),
     (
         "native-host/access",
@@ -37,6 +37,10 @@ const CRATES: [(&str, &[&str]); 7] = [
             "tokio",
             "async-trait",
         ],
+    ),
+    (
+        "native-host/https",
+        &["ticketgate-access", "ticketgate-ledger", "ticketgate-directory", "ticketgate-psa", "ticketgate"],
     ),
     ("native-host/ledger", &["ticketgate-directory", "ticketgate-psa", "ticketgate"]),
     ("native-host/directory", &["ticketgate-ledger", "ticketgate-psa", "ticketgate"]),

@@ -17,6 +17,7 @@ impl DirectoryKind {
         match self {
             Self::ActiveDirectory(domain) => domain.dedicated_account(technician),
             Self::Local(machine) => machine.dedicated_account(technician),
+            Self::Entra(tenant) => tenant.dedicated_account(technician),
         }
     }
 
@@ -41,11 +42,15 @@ impl DirectoryKind {
     fn around_letters(&self, technician: &TechnicianId) -> (String, String) {
         let owner = technician.as_str().chars().take(BURNER_OWNER);
         let owner: String = match self {
-            Self::ActiveDirectory(_) => owner.collect(),
+            Self::ActiveDirectory(_) | Self::Entra(_) => owner.collect(),
             // A machine's names have no dots.
             Self::Local(_) => owner.map(|c| if c == '.' { '-' } else { c }).collect(),
         };
-        (format!("jit-{owner}-"), String::new())
+        let after = match self {
+            Self::ActiveDirectory(_) | Self::Local(_) => String::new(),
+            Self::Entra(tenant) => format!("@{}", tenant.account_domain),
+        };
+        (format!("jit-{owner}-"), after)
     }
 }
 

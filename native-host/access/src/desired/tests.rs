@@ -95,9 +95,13 @@ fn tolerance() -> TimeDelta {
 
 impl World {
     fn new(mode: Mode, skew_ms: i64, self_ending: SelfEnding) -> Self {
+        Self::of(mode, skew_ms, self_ending, true)
+    }
+
+    fn of(mode: Mode, skew_ms: i64, self_ending: SelfEnding, keeps_ends: bool) -> Self {
         let mut account = account(mode);
         let mut directory =
-            Model { skew: TimeDelta::milliseconds(skew_ms), self_ending, account: None, made: 0 };
+            Model { skew: TimeDelta::milliseconds(skew_ms), self_ending, keeps_ends, account: None, made: 0 };
         let own: BTreeSet<_> = [right("Staff"), right("R0")].into();
         if mode == Mode::Membership {
             // The person has one right that policies grant as well, and one that none knows.
@@ -105,7 +109,7 @@ impl World {
             directory.account = Some(ModelAccount {
                 identity: "guid-person".into(),
                 enabled: true,
-                end: DirectoryEnd::Never,
+                end: directory.kept(DirectoryEnd::Never),
                 rights: own.iter().map(|right| (right.clone(), None)).collect(),
                 marker: None,
                 hidden: None,
@@ -248,7 +252,14 @@ impl World {
                 assert_eq!(seen.enabled, self.live().next().is_some());
                 assert!(self.account.mode != Mode::Burner || seen.enabled, "a burner account was left");
                 assert_eq!(seen.marker.as_ref().unwrap().generation, self.account.password_generation);
-                if let Some(until) = self.live().map(|s| s.until).max() {
+                let latest = self.live().map(|s| s.until).max();
+                if latest.is_some() && seen.end == DirectoryEnd::NotKept {
+                    assert_eq!(
+                        seen.marker.as_ref().unwrap().until,
+                        latest,
+                        "{seen:?} has another session's end"
+                    );
+                } else if let Some(until) = latest {
                     let early = until + self.directory.skew - tolerance();
                     assert!(
                         matches!(seen.end, DirectoryEnd::At(end) if end >= early),
@@ -283,7 +294,7 @@ impl World {
         if self.account.mode == Mode::Membership {
             let seen = self.directory.account.as_ref().expect("a person's account is never deleted");
             assert!(
-                seen.enabled && seen.end == DirectoryEnd::Never,
+                seen.enabled && seen.end == self.directory.kept(DirectoryEnd::Never),
                 "a person's account is only given rights"
             );
             assert!(
@@ -293,9 +304,9 @@ impl World {
             return;
         }
         let Some(seen) = self.directory.account.as_ref().filter(|_| !self.tampered) else { return };
-        let by = self.promised + self.directory.skew + tolerance();
+        let by = self.promised + tolerance();
         assert!(
-            !seen.enabled || matches!(seen.end, DirectoryEnd::At(end) if end <= by),
+            !seen.enabled || seen.stops_by(by, self.directory.skew),
             "enabled without a promised end: {seen:?}"
         );
     }
@@ -309,12 +320,8 @@ impl World {
         };
         if seen.enabled {
             let latest = self.live().map(|s| s.until).max();
-            let latest =
-                latest.expect("enabled, and no session needs it") + self.directory.skew + tolerance();
-            assert!(
-                matches!(seen.end, DirectoryEnd::At(end) if end <= latest),
-                "{seen:?} goes on after {latest}"
-            );
+            let latest = latest.expect("enabled, and no session needs it") + tolerance();
+            assert!(seen.stops_by(latest, self.directory.skew), "{seen:?} goes on after {latest}");
         }
     }
 
@@ -336,6 +343,7 @@ impl World {
     fn tamper(&mut self, how: &Tampering) {
         let identity_is_known = self.account.identity.is_some();
         let mode = self.account.mode;
+        let never = self.directory.kept(DirectoryEnd::Never);
         let Some(seen) = &mut self.directory.account else { return };
         match how {
             Tampering::Give(right) => {
@@ -347,7 +355,7 @@ impl World {
             _ if mode == Mode::Membership => return,
             Tampering::Take(right) => drop(seen.rights.remove(right)),
             Tampering::Hide(right) => seen.hidden = Some(right.clone()),
-            Tampering::EnableForEver => (seen.enabled, seen.end) = (true, DirectoryEnd::Never),
+            Tampering::EnableForEver => (seen.enabled, seen.end) = (true, never),
             Tampering::Disable => seen.enabled = false,
             Tampering::NoMarker if identity_is_known => seen.marker = None,
             Tampering::NoMarker => return,
@@ -429,9 +437,10 @@ proptest! {
             SelfEnding::All,
             SelfEnding::Beginning(&["CN=R0,", "CN=R1,"]),
         ]),
+        keeps_ends: bool,
         events in prop::collection::vec(event(), 1..30),
     ) {
-        let mut world = World::new(mode, skew_ms, self_ending);
+        let mut world = World::of(mode, skew_ms, self_ending, keeps_ends);
         for event in &events {
             match event {
                 Event::Start(rights, seconds) => world.start(rights, *seconds),

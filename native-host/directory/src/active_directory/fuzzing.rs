@@ -17,7 +17,8 @@ use super::dn::{Dn, escape_rdn_value};
 use super::domain::{self, Domain};
 use super::filter::{self, FilterValue};
 use super::link::{Change, Link};
-use super::{ActiveDirectory, clock, guid, marker, sid};
+use super::{ActiveDirectory, clock, guid, sid};
+use crate::note as marker;
 use ticketgate_credentials::MachineSecrets;
 
 use crate::DirectoryError;

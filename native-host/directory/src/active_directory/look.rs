@@ -14,7 +14,8 @@ use super::domain::{self, DOMAIN_USERS, Domain};
 use super::entry::Entry;
 use super::filter::{FilterValue, equals};
 use super::link::Link;
-use super::{ActiveDirectory, guid, marker, sid};
+use super::{ActiveDirectory, guid, sid};
+use crate::note as marker;
 use crate::{DirectoryError, ListedAccount, Listing};
 
 /// `ACCOUNTDISABLE` of `userAccountControl` (MS-ADTS 2.2.16).
@@ -49,7 +50,7 @@ impl ActiveDirectory {
             None => None,
         };
         let self_ending = if domain.time_limited { SelfEnding::All } else { SelfEnding::None };
-        Ok(Observed { directory_time, self_ending, account })
+        Ok(Observed { directory_time, self_ending, account, behind: false })
     }
 
     /// Every account in the unit of JIT accounts, a rehearsal's of `check` included.

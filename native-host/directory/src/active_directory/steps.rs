@@ -16,7 +16,8 @@ use super::filter::{FilterValue, equals};
 use super::link::{Change, Link};
 use super::look::DISABLED;
 use super::password::unicode_pwd;
-use super::{ActiveDirectory, guid, marker, parsed, sid};
+use super::{ActiveDirectory, guid, parsed, sid};
+use crate::note as marker;
 use ticketgate_credentials::Secret;
 
 use crate::{DirectoryError, generate_for};
@@ -90,7 +91,9 @@ impl ActiveDirectory {
             (Step::Create(marker), None) => self.create(&work, marker).await,
             (Step::Delete | Step::Revoke(_), None) => Ok(()),
             (_, None) => Err(DirectoryError::NoSuchAccount(account.name.clone())),
-            (Step::Grant { right, until }, Some(target)) => self.grant(&work, target, right, *until).await,
+            (Step::Grant { right, until, .. }, Some(target)) => {
+                self.grant(&work, target, right, *until).await
+            }
             (Step::Revoke(right), Some(target)) => revoke(&work, target, right).await,
             (Step::ResetPrimaryGroup, Some(target)) if target.ordinary_primary_group => Ok(()),
             (Step::ResetPrimaryGroup, Some(target)) => {

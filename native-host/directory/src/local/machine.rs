@@ -75,7 +75,7 @@ impl LocalMachine {
         };
         Ok(match step {
             Step::Create(marker) => LocalStep::Create { whose: whose(marker)? },
-            Step::Grant { right, until } => LocalStep::Grant {
+            Step::Grant { right, until, .. } => LocalStep::Grant {
                 right: parsed(right)?,
                 until: until
                     .ok_or_else(|| DirectoryError::BadValue("a right on a machine needs an end".into()))?,
@@ -150,6 +150,7 @@ impl Directory for LocalMachine {
             Answer::Seen { time, account } => Ok(Observed {
                 directory_time: time,
                 self_ending: SELF_ENDING,
+                behind: false,
                 account: account.map(|seen| self.observed(&name, seen)),
             }),
             other => Err(unexpected(&other)),

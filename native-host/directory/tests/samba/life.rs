@@ -85,7 +85,11 @@ fn every_step_can_be_repeated() {
     let password = ticketgate_directory::generate().unwrap();
     for step in [
         Step::Create(marker(0, None)),
-        Step::Grant { right: right.clone(), until: Some(until) },
+        Step::Grant {
+            right: right.clone(),
+            until: Some(until),
+            why: ticketgate_access::desired::Why::default(),
+        },
         Step::Open { until, marker: marker(1, Some(until)) },
         Step::SetEnd { until, marker: marker(1, Some(until)) },
         Step::ResetPrimaryGroup,
@@ -230,7 +234,7 @@ fn every_step(world: &World) -> Vec<Step> {
         Step::Create(marker(0, None)),
         Step::Open { until, marker: marker(1, Some(until)) },
         Step::SetEnd { until, marker: marker(1, Some(until)) },
-        Step::Grant { right: right.clone(), until: None },
+        Step::Grant { right: right.clone(), until: None, why: ticketgate_access::desired::Why::default() },
         Step::Revoke(right),
         Step::ResetPrimaryGroup,
         Step::Close,
@@ -303,7 +307,7 @@ fn a_persons_account_of_the_same_name_is_shown_and_never_touched() {
     for step in [
         Step::Create(marker(0, None)),
         Step::Open { until, marker: marker(1, Some(until)) },
-        Step::Grant { right: right.clone(), until: None },
+        Step::Grant { right: right.clone(), until: None, why: ticketgate_access::desired::Why::default() },
         Step::Revoke(right),
         Step::Close,
         Step::Rotate(marker(1, None)),

@@ -42,7 +42,14 @@ fn a_right_is_answered_in_the_configured_spelling() {
     let me = account("jit-tech1", Mode::Burner);
     world.step(&me, &Step::Create(marker(0, None)));
     for right in &known {
-        world.step(&me, &Step::Grant { right: right.clone(), until: None });
+        world.step(
+            &me,
+            &Step::Grant {
+                right: right.clone(),
+                until: None,
+                why: ticketgate_access::desired::Why::default(),
+            },
+        );
     }
     assert_eq!(world.seen(&me).rights, known);
 }
@@ -61,7 +68,11 @@ fn accounts_and_units_with_odd_names_work() {
                 .unwrap_or_else(|e| panic!("{name}: {e}"));
         };
         apply(Step::Create(marker(0, None)));
-        apply(Step::Grant { right: Right(ad.group("brackets").into()), until: None });
+        apply(Step::Grant {
+            right: Right(ad.group("brackets").into()),
+            until: None,
+            why: ticketgate_access::desired::Why::default(),
+        });
         let seen = runtime.block_on(directory.observe(&me)).unwrap().account.unwrap();
         assert_eq!(seen.display_name, format!("ACME\\{name}"));
         assert_eq!(seen.rights.len(), 1, "{name}");
@@ -75,7 +86,17 @@ fn a_right_that_is_no_name_or_is_not_there_is_told_apart() {
     let world = World::new(Options::default());
     let me = account("jit-tech1", Mode::Burner);
     world.step(&me, &Step::Create(marker(0, None)));
-    let grant = |right: String| world.try_step(&me, &Step::Grant { right: Right(right), until: None }, None);
+    let grant = |right: String| {
+        world.try_step(
+            &me,
+            &Step::Grant {
+                right: Right(right),
+                until: None,
+                why: ticketgate_access::desired::Why::default(),
+            },
+            None,
+        )
+    };
     let missing = format!("CN=Nobody Made This,{}", world.ad.base());
     assert!(matches!(grant(missing.clone()), Err(DirectoryError::NoSuchRight(_))));
     assert!(matches!(grant("Domain Admins".into()), Err(DirectoryError::BadValue(_))));

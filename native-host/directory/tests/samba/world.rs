@@ -93,7 +93,14 @@ impl World {
 
     pub fn grant(&self, account: &Account, group: &str) {
         let right = Right(self.ad.group(group).to_owned());
-        self.step(account, &Step::Grant { right, until: Some(self.in_(3600)) });
+        self.step(
+            account,
+            &Step::Grant {
+                right,
+                until: Some(self.in_(3600)),
+                why: ticketgate_access::desired::Why::default(),
+            },
+        );
     }
 
     pub fn open(&self, account: &Account, seconds: i64) -> Secret {

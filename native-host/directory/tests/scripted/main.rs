@@ -66,7 +66,11 @@ fn account() -> Account {
 async fn grant(directory: &ActiveDirectory, minutes: i64) -> Result<(), DirectoryError> {
     let until = directory.time().await? + TimeDelta::minutes(minutes);
     let seen = directory.observe(&account()).await?;
-    let step = Step::Grant { right: Right(GROUP.into()), until: Some(until) };
+    let step = Step::Grant {
+        right: Right(GROUP.into()),
+        until: Some(until),
+        why: ticketgate_access::desired::Why::default(),
+    };
     directory.apply(&account(), &seen, &step, None).await
 }
 

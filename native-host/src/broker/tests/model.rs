@@ -185,7 +185,7 @@ impl Directory for Model {
         };
         // As a domain controller tells it, in whole seconds.
         let directory_time = self.now().trunc_subsecs(0);
-        Ok(Observed { directory_time, self_ending: SelfEnding::None, account: seen })
+        Ok(Observed { directory_time, self_ending: SelfEnding::None, account: seen, behind: false })
     }
 
     async fn apply(

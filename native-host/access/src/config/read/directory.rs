@@ -1,6 +1,7 @@
 //! `[[directory]]`: how a customer's directory is reached and used, and where its secret is kept.
 
 pub(super) mod active_directory;
+pub(super) mod entra;
 pub(super) mod local;
 
 use ticketgate_protocol::ids::CustomerId;
@@ -38,22 +39,27 @@ fn directory(section: &Section<'_>, notes: &mut Notes) -> Option<Draft> {
         );
     }
     let customer: Option<At<CustomerId>> = section.id("customer", notes);
-    let remedy = "write kind = \"active_directory\" or kind = \"local\"";
+    let remedy = "write kind = \"active_directory\", kind = \"local\" or kind = \"entra\"";
     let kind = section.required_text("kind", TEXT_MAX, remedy, notes);
-    let is_local = kind.as_ref().is_some_and(|kind| kind.value == "local");
-    if let Some(At { line, value }) = kind
-        && !is_local
-        && value != "active_directory"
+    let word = kind.as_ref().map_or("", |kind| kind.value.as_str());
+    if let Some(At { line, value }) = &kind
+        && !["active_directory", "local", "entra"].contains(&value.as_str())
     {
-        notes.fault(line, format!("`kind` of {} is not known; {remedy}", section.name));
+        notes.fault(*line, format!("`kind` of {} is not known; {remedy}", section.name));
     }
-    let own: &[&str] = if is_local { &local::KEYS } else { &active_directory::KEYS };
+    let own: &[&str] = match word {
+        "local" => &local::KEYS,
+        "entra" => &entra::KEYS,
+        _ => &active_directory::KEYS,
+    };
     section.only(&[&KEYS, own].concat(), notes);
-    let (unit, kind) = if is_local {
-        (None, DirectoryKind::Local(local::read(section, notes)))
-    } else {
-        let (unit, settings) = active_directory::read(section, notes);
-        (unit, DirectoryKind::ActiveDirectory(settings))
+    let (unit, kind) = match word {
+        "local" => (None, DirectoryKind::Local(local::read(section, notes))),
+        "entra" => (None, DirectoryKind::Entra(Box::new(entra::read(section, notes)?))),
+        _ => {
+            let (unit, settings) = active_directory::read(section, notes);
+            (unit, DirectoryKind::ActiveDirectory(settings))
+        }
     };
     let id = people::required_id(section, notes)?;
     Some(Draft {

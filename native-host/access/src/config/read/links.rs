@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
-use super::directory::{active_directory, local};
+use super::directory::{active_directory, entra, local};
 use super::tree::{At, Notes, likely};
 use super::{broker, directory, people, policy, psa, rights};
-use crate::config::{DirectoryKind, Machine, Technician, folded};
+use crate::config::{DirectoryKind, Machine, PASS_SHORTEST_S, ROLE_SHORTEST_S, SignIn, Technician, folded};
 use ticketgate_protocol::api::Mode;
 
 /// Everything that was read, section by section.
@@ -77,6 +77,7 @@ pub(super) fn check(drafts: &Drafts, notes: &mut Notes) {
     own_accounts_are_of_one_technician(drafts, notes);
     accounts_are_of_one_directory(&drafts.directories, notes);
     machines_know_the_mode(drafts, notes);
+    tenants_give_that_short(drafts, notes);
     rights::fit(drafts, notes);
 }
 
@@ -318,6 +319,7 @@ fn account_name_fault(kind: &DirectoryKind, name: &str) -> Option<&'static str> 
     match kind {
         DirectoryKind::ActiveDirectory(_) => active_directory::account_name_fault(name),
         DirectoryKind::Local(_) => local::account_name_fault(name),
+        DirectoryKind::Entra(_) => entra::account_name_fault(name),
     }
 }
 
@@ -355,7 +357,32 @@ fn claim_the_same(a: &DirectoryKind, b: &DirectoryKind) -> bool {
             };
             one_machine && a.account_name == b.account_name
         }
+        (DirectoryKind::Entra(a), DirectoryKind::Entra(b)) => {
+            a.tenant == b.tenant
+                && a.account_domain == b.account_domain
+                && a.account_name.eq_ignore_ascii_case(&b.account_name)
+        }
         _ => false,
+    }
+}
+
+/// Entra ID gives no role for less than five minutes, and no pass for less than ten.
+fn tenants_give_that_short(drafts: &Drafts, notes: &mut Notes) {
+    for policy in &drafts.policies {
+        let directory = drafts.directories.iter().find(|d| d.item.id == policy.item.directory);
+        let Some(DirectoryKind::Entra(tenant)) = directory.map(|d| &d.item.kind) else { continue };
+        let Some(shortest) = policy.item.duration.choices_s.iter().min() else { continue };
+        let has_pass = policy.item.mode != Mode::Membership && tenant.sign_in != SignIn::Password;
+        let fault = if has_pass && *shortest < PASS_SHORTEST_S {
+            "offers less than 10 minutes, and a Temporary Access Pass cannot be shorter; offer 10 minutes and more, or set \
+             login = \"password\" there"
+        } else if *shortest < ROLE_SHORTEST_S {
+            "offers less than 5 minutes, and Entra ID gives no right for so short a time; offer 5 minutes and more"
+        } else {
+            continue;
+        };
+        let (policy_id, directory) = (&policy.item.id, &policy.item.directory);
+        notes.fault(policy.line, format!("policy \"{policy_id}\" of directory \"{directory}\" {fault}"));
     }
 }
 

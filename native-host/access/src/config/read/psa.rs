@@ -129,7 +129,7 @@ fn url(section: &Section<'_>, notes: &mut Notes) -> Option<String> {
 }
 
 /// What is wrong with an API's base address. It is never repeated: it may hold a password.
-fn fault_of(url: &str) -> Option<&'static str> {
+pub(super) fn fault_of(url: &str) -> Option<&'static str> {
     let Some(found) = host(url) else { return Some("has no proper host") };
     if url.contains(['?', '#', ' ', '\\']) {
         return Some("holds more than scheme, host, port and path");

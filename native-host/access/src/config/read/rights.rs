@@ -6,6 +6,7 @@ use super::links::Drafts;
 use super::tree::Notes;
 use super::{directory, dn, policy};
 use crate::config::DirectoryKind;
+use crate::entra::EntraRight;
 use crate::local::LocalRight;
 use crate::session::Right;
 
@@ -16,12 +17,15 @@ enum Name {
     Dn(dn::Dn),
     /// A right on a machine.
     Local(LocalRight),
+    /// A right in a tenant.
+    Entra(EntraRight),
 }
 
 /// The fault completes "an entry of `rights`…".
 fn name(kind: &DirectoryKind, text: &str) -> Result<Name, String> {
     match kind {
         DirectoryKind::ActiveDirectory(_) => dn::parse(text).map(Name::Dn).map_err(|fault| format!(" {fault}")),
+        DirectoryKind::Entra(_) => text.parse().map(Name::Entra).map_err(|bad: crate::entra::BadRight| format!(": {bad}")),
         DirectoryKind::Local(_) => match text.parse::<LocalRight>() {
             // A key is a person's, and comes with the person.
             Ok(LocalRight::Key(_)) => {

@@ -3,6 +3,7 @@
 mod arbitrary;
 mod faults;
 mod machines;
+mod tenants;
 
 use ticketgate_protocol::api::Mode;
 
@@ -93,7 +94,7 @@ fn line_with(text: &str, part: &str) -> usize {
 fn domain(config: &Config) -> &ActiveDirectory {
     match &config.directories.values().next().unwrap().kind {
         DirectoryKind::ActiveDirectory(domain) => domain,
-        DirectoryKind::Local(_) => panic!("a machine"),
+        other => panic!("{other:?}"),
     }
 }
 

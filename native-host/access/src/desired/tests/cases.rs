@@ -151,6 +151,41 @@ fn rights_that_the_person_had_before_are_neither_given_nor_taken() {
     assert_eq!(steps(&mut world), [Step::Revoke(right("R1"))]);
 }
 
+#[test]
+fn where_a_directory_knows_no_ends_of_accounts_the_note_tells_them_apart_and_disabled_is_closed() {
+    let mut world = World::of(Mode::Dedicated, 0, SelfEnding::All, false);
+    world.start(&[right("R1")], 3600);
+    assert!(world.converge(usize::MAX));
+    world.extend(0, 600);
+    assert_eq!(names(&steps(&mut world)), ["directory.set_end", "directory.grant"]);
+    assert!(world.converge(usize::MAX));
+    world.account.password_generation += 1;
+    assert_eq!(names(&steps(&mut world)), ["directory.open"]);
+    assert!(world.converge(usize::MAX));
+    world.end(0);
+    assert_eq!(names(&steps(&mut world)), ["directory.close", "directory.revoke", "directory.rotate"]);
+    assert!(world.converge(usize::MAX));
+    assert_eq!(steps(&mut world), []);
+    // Nothing but the broker stops one that somebody enabled, so it does not wait for its password.
+    world.start(&[right("R1")], 3600);
+    world.tamper(&Tampering::EnableForEver);
+    assert_eq!(names(&steps(&mut world)), ["directory.close", "directory.grant", "directory.open"]);
+}
+
+#[test]
+fn a_right_is_given_for_what_the_session_that_ends_last_was_asked_for() {
+    let mut world = World::new(Mode::Dedicated, 0, SelfEnding::All);
+    for (seconds, reason) in [(600, "mailbox"), (3600, "printer"), (60, "disk")] {
+        world.start(&[right("R1")], seconds);
+        world.sessions.last_mut().unwrap().reason = reason.into();
+    }
+    let given = steps(&mut world).into_iter().find_map(|step| match step {
+        Step::Grant { why, .. } => Some(why.reason),
+        _ => None,
+    });
+    assert_eq!(given.as_deref(), Some("printer"));
+}
+
 fn foreign() -> ObservedAccount {
     ObservedAccount {
         identity: "guid-of-somebody".into(),
@@ -168,8 +203,12 @@ fn foreign() -> ObservedAccount {
 #[test]
 fn an_account_that_is_not_ours_is_never_touched_and_holds_up_no_end() {
     let mut world = World::new(Mode::Dedicated, 0, SelfEnding::None);
-    let observed =
-        Observed { directory_time: start(), self_ending: SelfEnding::None, account: Some(foreign()) };
+    let observed = Observed {
+        directory_time: start(),
+        self_ending: SelfEnding::None,
+        account: Some(foreign()),
+        behind: false,
+    };
     let planned = |world: &World| {
         plan(&world.account, &desired(&world.account, &world.open(), world.now), &observed, world.now)
     };

@@ -8,6 +8,8 @@ pub(super) struct Model {
     pub(super) skew: TimeDelta,
     /// Whether it ends a membership by itself.
     pub(super) self_ending: SelfEnding,
+    /// Whether it knows an end of accounts.
+    pub(super) keeps_ends: bool,
     pub(super) account: Option<ModelAccount>,
     pub(super) made: u32,
 }
@@ -23,7 +25,25 @@ pub(super) struct ModelAccount {
     pub(super) hidden: Option<Right>,
 }
 
+impl ModelAccount {
+    /// Whether the directory stops it by then (broker's clock), or, where it knows no ends, its note says that the broker does.
+    pub(super) fn stops_by(&self, latest: DateTime<Utc>, skew: TimeDelta) -> bool {
+        match self.end {
+            DirectoryEnd::At(end) => end <= latest + skew,
+            DirectoryEnd::NotKept => {
+                self.marker.as_ref().and_then(|m| m.until).is_some_and(|until| until <= latest)
+            }
+            DirectoryEnd::Never => false,
+        }
+    }
+}
+
 impl Model {
+    /// An end as this directory has it.
+    pub(super) fn kept(&self, end: DirectoryEnd) -> DirectoryEnd {
+        if self.keeps_ends { end } else { DirectoryEnd::NotKept }
+    }
+
     pub(super) fn time(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         now + self.skew
     }
@@ -44,6 +64,7 @@ impl Model {
                 marker: a.marker.clone(),
                 ordinary_primary_group: a.hidden.is_none(),
             }),
+            behind: false,
         }
     }
 
@@ -56,14 +77,14 @@ impl Model {
     }
 
     pub(super) fn apply(&mut self, step: &Step, now: DateTime<Utc>) {
-        let past = self.time(now) - TimeDelta::days(1);
+        let past = self.kept(DirectoryEnd::At(self.time(now) - TimeDelta::days(1)));
         if let Step::Create(marker) = step {
             assert!(self.account.is_none(), "an account is made where one is");
             self.made += 1;
             self.account = Some(ModelAccount {
                 identity: format!("guid-{}", self.made),
                 enabled: false,
-                end: DirectoryEnd::At(past),
+                end: past,
                 rights: BTreeMap::new(),
                 marker: Some(marker.clone()),
                 hidden: None,
@@ -74,10 +95,12 @@ impl Model {
             self.account = None;
             return;
         }
+        let keeps_ends = self.keeps_ends;
+        let at = |until| if keeps_ends { DirectoryEnd::At(until) } else { DirectoryEnd::NotKept };
         let account = self.account.as_mut().expect("a step on an account that is not there");
         match step {
             Step::Create(_) | Step::Delete => unreachable!(),
-            Step::Grant { right, until } => {
+            Step::Grant { right, until, .. } => {
                 account.rights.insert(right.clone(), until.filter(|_| self.self_ending.ends(right)));
             }
             Step::Revoke(right) => drop(account.rights.remove(right)),
@@ -86,13 +109,12 @@ impl Model {
                 account.rights.extend(account.hidden.take().map(|right| (right, None)));
             }
             Step::Open { until, marker } => {
-                (account.enabled, account.end, account.marker) =
-                    (true, DirectoryEnd::At(*until), Some(marker.clone()));
+                (account.enabled, account.end, account.marker) = (true, at(*until), Some(marker.clone()));
             }
             Step::SetEnd { until, marker } => {
-                (account.end, account.marker) = (DirectoryEnd::At(*until), Some(marker.clone()));
+                (account.end, account.marker) = (at(*until), Some(marker.clone()));
             }
-            Step::Close => (account.enabled, account.end) = (false, DirectoryEnd::At(past)),
+            Step::Close => (account.enabled, account.end) = (false, past),
             Step::Rotate(marker) => account.marker = Some(marker.clone()),
         }
     }

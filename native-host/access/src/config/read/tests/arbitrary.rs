@@ -11,6 +11,9 @@ fn holds_what_is_promised(config: &Config) {
         match &directory.kind {
             DirectoryKind::ActiveDirectory(ad) => assert!(!ad.servers.is_empty() && ad.timeout_s >= 1),
             DirectoryKind::Local(machine) => assert!(machine.account_name.starts_with("jit-")),
+            DirectoryKind::Entra(tenant) => {
+                assert!(!tenant.account_domain.is_empty() && tenant.timeout_s >= 1)
+            }
         }
     }
     for technician in config.technicians.values() {
@@ -34,6 +37,7 @@ fn holds_what_is_promised(config: &Config) {
             let fault = match kind {
                 DirectoryKind::ActiveDirectory(_) => directory::active_directory::account_name_fault(&name),
                 DirectoryKind::Local(_) => directory::local::account_name_fault(&name),
+                DirectoryKind::Entra(_) => directory::entra::account_name_fault(&name),
             };
             assert!(policy.mode == Mode::Burner || fault.is_none(), "{name}");
         }

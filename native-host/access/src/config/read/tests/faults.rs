@@ -114,9 +114,9 @@ fn every_fault_is_found_with_its_line_and_its_remedy() {
         // Directories.
         (
             "kind = \"active_directory\"",
-            "kind = \"entra\"",
-            "entra",
-            "write kind = \"active_directory\" or kind = \"local\"",
+            "kind = \"okta\"",
+            "okta",
+            "write kind = \"active_directory\", kind = \"local\" or kind = \"entra\"",
         ),
         (
             "servers = [\"ldaps://dc1.acme.example\"]",

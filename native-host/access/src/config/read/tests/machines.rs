@@ -32,7 +32,7 @@ eligible = { technicians = ["tech1"] }
 fn machine(config: &Config, id: &str) -> Local {
     match &config.directories[&id.parse().unwrap()].kind {
         DirectoryKind::Local(machine) => machine.clone(),
-        DirectoryKind::ActiveDirectory(_) => panic!("a domain"),
+        other => panic!("{other:?}"),
     }
 }
 

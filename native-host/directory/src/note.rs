@@ -1,4 +1,4 @@
-//! The note of a JIT account as it stands in the account's `description`.
+//! The note of a JIT account as it stands in Active Directory (`description`) and in Entra ID (`extensionAttribute15`).
 //!
 //! `ticketgate token=… owner=… gen=… until=…`, readable by an administrator and by [`parse`]. `until` is `-` on a closed account.
 
@@ -7,7 +7,7 @@ use ticketgate_access::desired::Marker;
 
 use crate::DirectoryError;
 
-/// An account's `description` may have this many characters (MS-ADA1 2.152, `rangeUpper`).
+/// Both fields may have this many characters (MS-ADA1 2.152, `rangeUpper`; Graph: onPremisesExtensionAttributes).
 const LONGEST: usize = 1024;
 const SIGN: &str = "ticketgate";
 

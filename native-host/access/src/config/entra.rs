@@ -1,0 +1,112 @@
+//! Entra ID tenants (`[[directory]]` of kind `entra`).
+
+use ticketgate_protocol::ids::TechnicianId;
+
+use super::SecretRef;
+use crate::entra::ObjectId;
+
+/// How a tenant is reached and used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entra {
+    /// The tenant.
+    pub tenant: ObjectId,
+    /// The application that the broker signs in as.
+    pub client_id: ObjectId,
+    /// By what it shows who it is.
+    pub proof: Proof,
+    /// The verified domain in which JIT accounts are named.
+    pub account_domain: String,
+    /// How a dedicated account is named, without domain; `{technician}` stands for the id.
+    pub account_name: String,
+    /// By what people sign in to a JIT account.
+    pub sign_in: SignIn,
+    /// Whether rights that do not end by themselves are refused, instead of given and taken by the broker alone.
+    pub pim_only: bool,
+    /// Where the tenant is.
+    pub cloud: Cloud,
+    /// The address at which the application signs in, without the tenant.
+    pub login_url: String,
+    /// The address of Microsoft Graph, with its version.
+    pub graph_url: String,
+    /// A file of certificates (PEM) that vouch for both; the system's own where there is none.
+    pub ca_file: Option<String>,
+    /// Seconds until an operation counts as failed.
+    pub timeout_s: u32,
+}
+
+/// By what the application shows who it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// A certificate that is registered with it.
+    Certificate {
+        /// The file of the certificate (PEM).
+        certificate: String,
+        /// Where its private key is kept (RSA, PEM).
+        key: SecretRef,
+    },
+    /// A secret that both know.
+    Secret(SecretRef),
+}
+
+/// By what people sign in to a JIT account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignIn {
+    /// A password for the session.
+    Password,
+    /// A Temporary Access Pass that ends no later than the session.
+    Pass {
+        /// Whether it can be used one time only.
+        once: bool,
+    },
+}
+
+/// Which of Microsoft's clouds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cloud {
+    /// The one for all.
+    Global,
+    /// US Government L4 (GCC High).
+    UsGov,
+    /// US Government L5 (DoD).
+    UsDod,
+    /// China, operated by 21Vianet.
+    China,
+}
+
+/// Least lifetime of a Temporary Access Pass, in seconds (Graph: `lifetimeInMinutes` 10 to 43 200).
+pub const PASS_SHORTEST_S: u32 = 600;
+
+/// PIM gives nothing for less, in seconds.
+pub const ROLE_SHORTEST_S: u32 = 300;
+
+impl Cloud {
+    /// Where applications sign in.
+    #[must_use]
+    pub const fn login_url(self) -> &'static str {
+        match self {
+            Self::Global => "https://login.microsoftonline.com",
+            Self::UsGov | Self::UsDod => "https://login.microsoftonline.us",
+            Self::China => "https://login.chinacloudapi.cn",
+        }
+    }
+
+    /// Microsoft Graph's host, which is also what a token is asked for.
+    #[must_use]
+    pub const fn graph_host(self) -> &'static str {
+        match self {
+            Self::Global => "https://graph.microsoft.com",
+            Self::UsGov => "https://graph.microsoft.us",
+            Self::UsDod => "https://dod-graph.microsoft.us",
+            Self::China => "https://microsoftgraph.chinacloudapi.cn",
+        }
+    }
+}
+
+impl Entra {
+    /// The user principal name of a technician's dedicated JIT account. [`crate::config::read`] has seen to it that it is a valid one.
+    #[must_use]
+    pub fn dedicated_account(&self, technician: &TechnicianId) -> String {
+        let name = self.account_name.replace("{technician}", technician.as_str());
+        format!("{name}@{}", self.account_domain)
+    }
+}

@@ -1,0 +1,323 @@
+//! One tenant's Microsoft Graph: requests with the application's token, through the tenant's gate, with bounds on time and size.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use reqwest::Method;
+use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use ticketgate_access::config::Entra;
+use ticketgate_credentials::{ReadSecret, Secret};
+use ticketgate_https::{HttpError, retry_after, segment, server_time};
+use tokio::time::Instant;
+
+use super::failure::{Failed, GraphError, unanswered};
+use super::throttle::Gate;
+use super::tokens::Tokens;
+use super::wire::{ErrorBody, Page};
+use crate::DirectoryError;
+
+/// For how long a busy tenant is waited for before the caller is told.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Pages of one list at most: a hundred thousand accounts are nobody's JIT accounts.
+const PAGES_MAX: usize = 100;
+
+/// Longest text of a server in a log.
+const SAID_MAX: usize = 400;
+
+/// A tenant's Graph.
+pub(super) struct Graph {
+    http: reqwest::Client,
+    settings: Entra,
+    secrets: Arc<dyn ReadSecret>,
+    tokens: Tokens,
+    gate: Gate,
+    /// What the server's clock said last, and when.
+    clock: Mutex<Option<(DateTime<Utc>, Instant)>>,
+}
+
+/// A request.
+#[derive(Debug, Clone)]
+pub(super) struct Ask {
+    method: Method,
+    path: String,
+    body: Option<Value>,
+    /// Whether a person waits for it.
+    waited_for: bool,
+}
+
+impl Ask {
+    fn new(method: Method, path: String) -> Self {
+        Self { method, path, body: None, waited_for: true }
+    }
+
+    /// `path` is appended to Graph's address; what is variable in it goes through [`segment`].
+    pub(super) fn get(path: impl Into<String>) -> Self {
+        Self::new(Method::GET, path.into())
+    }
+
+    pub(super) fn post(path: impl Into<String>, body: Value) -> Self {
+        Self { body: Some(body), ..Self::new(Method::POST, path.into()) }
+    }
+
+    /// Without a body.
+    pub(super) fn call(path: impl Into<String>) -> Self {
+        Self::new(Method::POST, path.into())
+    }
+
+    pub(super) fn patch(path: impl Into<String>, body: Value) -> Self {
+        Self { body: Some(body), ..Self::new(Method::PATCH, path.into()) }
+    }
+
+    pub(super) fn delete(path: impl Into<String>) -> Self {
+        Self::new(Method::DELETE, path.into())
+    }
+
+    /// With an option of the query; blanks become `%20`, which every reader of OData takes.
+    pub(super) fn option(mut self, name: &str, value: &str) -> Self {
+        let before = if self.path.contains('?') { '&' } else { '?' };
+        self.path.push_str(&format!("{before}{name}={}", segment(value)));
+        self
+    }
+
+    /// Nobody waits for it.
+    pub(super) fn in_the_background(mut self) -> Self {
+        self.waited_for = false;
+        self
+    }
+
+    fn reads(&self) -> bool {
+        self.method == Method::GET
+    }
+}
+
+/// `principalId eq '…'`; a quote in a text is doubled (OData 4.01, ABNF `string`).
+pub(super) fn equals(field: &str, value: &str) -> String {
+    format!("{field} eq {}", quoted(value))
+}
+
+pub(super) fn quoted(value: &str) -> String {
+    format!("'{}'", value.replace('\'', "''"))
+}
+
+/// An answer with a status of success.
+pub(super) struct Answer {
+    pub(super) time: Option<DateTime<Utc>>,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, Failed> {
+        Ok(ticketgate_https::json(&self.body)?)
+    }
+}
+
+impl Graph {
+    /// # Errors
+    /// [`DirectoryError::Certificate`] where nobody could vouch for the server.
+    pub(super) fn new(settings: &Entra, secrets: Arc<dyn ReadSecret>) -> Result<Self, DirectoryError> {
+        let limit = Duration::from_secs(settings.timeout_s.into());
+        let http = ticketgate_https::client(settings.ca_file.as_deref(), limit).map_err(unanswered)?;
+        Ok(Self {
+            http,
+            settings: settings.clone(),
+            secrets,
+            tokens: Tokens::default(),
+            gate: Gate::new(),
+            clock: Mutex::default(),
+        })
+    }
+
+    pub(super) const fn settings(&self) -> &Entra {
+        &self.settings
+    }
+
+    pub(super) fn secrets(&self) -> &dyn ReadSecret {
+        self.secrets.as_ref()
+    }
+
+    /// The application's token.
+    ///
+    /// # Errors
+    /// [`DirectoryError`]
+    pub(super) async fn token(&self) -> Result<Secret, DirectoryError> {
+        self.tokens.get(&self.http, &self.settings, self.secrets.as_ref()).await
+    }
+
+    /// The tenant's time now, by its last answer.
+    pub(super) fn now(&self) -> Option<DateTime<Utc>> {
+        let (told, at) = (*self.clock.lock().unwrap_or_else(PoisonError::into_inner))?;
+        Some(told + TimeDelta::from_std(at.elapsed()).ok()?)
+    }
+
+    /// Asks, and answers what came with a status of success.
+    ///
+    /// A busy tenant is waited for, a token that it does not take is replaced, and a request that did not go out is sent once
+    /// more. Nothing that may have been done is done again.
+    ///
+    /// # Errors
+    /// [`Failed`]
+    pub(super) async fn send(&self, ask: &Ask) -> Result<Answer, Failed> {
+        let give_up = Instant::now() + PATIENCE;
+        let (mut new_token, mut new_connection) = (false, false);
+        loop {
+            let token = self.token().await?;
+            let left = give_up.saturating_duration_since(Instant::now());
+            let seat = self.gate.pass(left).await.map_err(busy_for)?;
+            let response = self.request(ask, &token).send().await;
+            drop(seat);
+            let response = match response {
+                Ok(response) => response,
+                Err(error) => match ticketgate_https::failure(&error) {
+                    HttpError::Unreachable(_) if !new_connection => {
+                        new_connection = true;
+                        continue;
+                    }
+                    HttpError::Ambiguous(_) if ask.reads() && !new_connection => {
+                        new_connection = true;
+                        continue;
+                    }
+                    HttpError::Ambiguous(why) if ask.reads() => {
+                        return Err(DirectoryError::Unreachable(why).into());
+                    }
+                    failure => return Err(failure.into()),
+                },
+            };
+            let (status, headers) = (response.status().as_u16(), response.headers().clone());
+            let time = self.keep_time(&headers);
+            if status == 401 && !new_token {
+                new_token = true;
+                self.tokens.forget(&token).await;
+                continue;
+            }
+            if status == 429 || status == 503 {
+                let pause = self.gate.close(retry_after(
+                    &headers,
+                    time.unwrap_or_else(|| std::time::SystemTime::now().into()),
+                ));
+                if Instant::now() + pause <= give_up {
+                    continue;
+                }
+                let error = refusal(status, &headers, response, Some(pause)).await;
+                return Err(Failed::Graph(error));
+            }
+            self.gate.answered();
+            if !(200..300).contains(&status) {
+                return Err(Failed::Graph(refusal(status, &headers, response, None).await));
+            }
+            return Ok(Answer { time, body: ticketgate_https::body(response).await? });
+        }
+    }
+
+    /// Every page of a list.
+    ///
+    /// # Errors
+    /// [`Failed`]; also where the next page is somewhere else: the token must not go there.
+    pub(super) async fn list<T: DeserializeOwned>(
+        &self,
+        ask: &Ask,
+    ) -> Result<(Vec<T>, Option<DateTime<Utc>>), Failed> {
+        let answer = self.send(ask).await?;
+        let page: Page<T> = answer.json()?;
+        let (mut found, mut next) = (page.value, page.next);
+        for _ in 1..PAGES_MAX {
+            let Some(link) = next else { return Ok((found, answer.time)) };
+            let inside = link.strip_prefix(&self.settings.graph_url).filter(|rest| rest.starts_with('/'));
+            let path = inside.ok_or_else(|| {
+                DirectoryError::Refused("the next page of a list is at another address than Graph's".into())
+            })?;
+            let page: Page<T> = self.send(&Ask { path: path.to_owned(), ..ask.clone() }).await?.json()?;
+            found.extend(page.value);
+            next = page.next;
+        }
+        match next {
+            None => Ok((found, answer.time)),
+            Some(_) => Err(DirectoryError::Refused("a list has no end".into()).into()),
+        }
+    }
+
+    fn request(&self, ask: &Ask, token: &Secret) -> reqwest::RequestBuilder {
+        let address = format!("{}{}", self.settings.graph_url, ask.path);
+        // To Graph, inside TLS.
+        let mut request = self.http.request(ask.method.clone(), address).bearer_auth(token.expose());
+        if let Some(id) = request_id() {
+            request = request.header("client-request-id", id);
+        }
+        if ask.waited_for {
+            request = request.header("x-ms-throttle-priority", "high");
+        }
+        match &ask.body {
+            Some(body) => request.json(body),
+            // Some servers in between want to be told that nothing comes.
+            None if ask.method == Method::POST => request.header("content-length", "0"),
+            None => request,
+        }
+    }
+
+    fn keep_time(&self, headers: &HeaderMap) -> Option<DateTime<Utc>> {
+        let time = server_time(headers)?;
+        *self.clock.lock().unwrap_or_else(PoisonError::into_inner) = Some((time, Instant::now()));
+        Some(time)
+    }
+}
+
+/// By which Microsoft's support finds a request; none where the system gives no randomness.
+fn request_id() -> Option<String> {
+    let mut bytes = [0_u8; 16];
+    getrandom::fill(&mut bytes).ok()?;
+    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let part = |from: usize, to: usize| digits.get(from..to);
+    Some([part(0, 8)?, part(8, 12)?, part(12, 16)?, part(16, 20)?, part(20, 32)?].join("-"))
+}
+
+fn busy_for(left: Duration) -> DirectoryError {
+    DirectoryError::BusyFor { why: "the tenant asked to be left alone".into(), after_s: seconds(left) }
+}
+
+/// In whole seconds, at least one.
+fn seconds(pause: Duration) -> u32 {
+    u32::try_from(pause.as_millis().div_ceil(1000)).unwrap_or(u32::MAX).max(1)
+}
+
+async fn refusal(
+    status: u16,
+    headers: &HeaderMap,
+    response: reqwest::Response,
+    pause: Option<Duration>,
+) -> GraphError {
+    let text =
+        |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let body = ticketgate_https::body(response).await.unwrap_or_default();
+    let said = ticketgate_https::json::<ErrorBody>(&body).ok().map(|body| body.error);
+    let inner =
+        said.as_ref().and_then(|said| said.inner.as_ref()?.get("request-id")?.as_str().map(str::to_owned));
+    let mut message = said.as_ref().map(|said| said.message.clone()).unwrap_or_else(|| folded(&body));
+    if text(WWW_AUTHENTICATE.as_str()).contains("insufficient_claims") {
+        message.push_str(" insufficient_claims");
+    }
+    let request =
+        Some(text("request-id")).filter(|id| !id.is_empty()).or(inner).unwrap_or_else(|| "unknown".into());
+    let error = GraphError {
+        status,
+        code: said.map(|said| said.code).unwrap_or_default(),
+        message: message.chars().take(SAID_MAX).collect(),
+        request,
+        after_s: pause.map(seconds),
+    };
+    tracing::debug!(
+        status,
+        code = error.code,
+        message = error.message,
+        request = error.request,
+        "Graph refused a request"
+    );
+    error
+}
+
+/// A body that is none of Graph's, in one line.
+fn folded(body: &[u8]) -> String {
+    String::from_utf8_lossy(body).split_whitespace().collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,174 @@
+//! Directory roles by name: the policies name them as people do, Graph by id. Read once and kept for a day.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use ticketgate_access::entra::RoleName;
+use tokio::time::Instant;
+
+use super::failure::{About, What};
+use super::graph::{Ask, Graph};
+use super::wire::RoleDefinition;
+use crate::DirectoryError;
+
+/// How long names are kept, and how long at least before a name that is not among them is asked for again.
+const KEPT: Duration = Duration::from_secs(86_400);
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// The names of a tenant's roles.
+#[derive(Default)]
+pub(super) struct Roles(Mutex<Option<(Arc<Table>, Instant)>>);
+
+/// Names and ids.
+#[derive(Default)]
+pub(super) struct Table {
+    by_name: HashMap<String, String>,
+    names: HashMap<String, String>,
+}
+
+impl Table {
+    fn new(roles: Vec<RoleDefinition>) -> Self {
+        let mut table = Self::default();
+        for role in roles {
+            let id = role.id.to_lowercase();
+            if let Some(name) = role.display_name {
+                table.by_name.insert(folded(&name), id.clone());
+                table.names.insert(id, name);
+            }
+        }
+        table
+    }
+
+    /// The id of a role.
+    pub(super) fn id(&self, role: &RoleName) -> Option<String> {
+        match role {
+            RoleName::Id(id) => Some(id.to_string()),
+            RoleName::Name(name) => self.by_name.get(name).cloned(),
+        }
+    }
+
+    /// The name of the role with this id.
+    pub(super) fn name(&self, id: &str) -> Option<&str> {
+        self.names.get(id).map(String::as_str)
+    }
+
+    /// Names that somebody may have meant.
+    pub(super) fn near(&self, name: &str) -> Vec<&str> {
+        let words: Vec<&str> =
+            name.split(' ').filter(|word| word.len() > 3 && !"administrator".starts_with(*word)).collect();
+        let mut near: Vec<&str> = self
+            .names
+            .values()
+            .map(String::as_str)
+            .filter(|known| words.iter().any(|word| folded(known).contains(word)))
+            .collect();
+        near.sort_unstable();
+        near.truncate(4);
+        near
+    }
+}
+
+/// A name as it is compared.
+fn folded(name: &str) -> String {
+    name.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
+}
+
+impl Roles {
+    /// What is known already.
+    pub(super) fn known(&self) -> Option<Arc<Table>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|(table, _)| Arc::clone(table))
+    }
+
+    /// The names, asked for where they are not known or too old for the purpose.
+    ///
+    /// # Errors
+    /// [`DirectoryError`]
+    pub(super) async fn table(
+        &self,
+        graph: &Graph,
+        no_older: Duration,
+    ) -> Result<Arc<Table>, DirectoryError> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((table, _)) = kept.filter(|(_, at)| at.elapsed() < no_older) {
+            return Ok(table);
+        }
+        let about = About { what: What::Tenant, needs: "RoleManagement.Read.Directory", writes: false };
+        let ask = Ask::get("/roleManagement/directory/roleDefinitions").option("$select", "id,displayName");
+        let (roles, _) = graph.list(&ask).await.map_err(|failed| failed.meaning(&about))?;
+        let table = Arc::new(Table::new(roles));
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((Arc::clone(&table), Instant::now()));
+        Ok(table)
+    }
+
+    /// The id of a role.
+    ///
+    /// # Errors
+    /// [`DirectoryError::NoSuchRight`] with the names that come near.
+    pub(super) async fn id(&self, graph: &Graph, role: &RoleName) -> Result<String, DirectoryError> {
+        if let RoleName::Id(id) = role {
+            return Ok(id.to_string());
+        }
+        let found = self.table(graph, KEPT).await?.id(role);
+        if let Some(id) = found {
+            return Ok(id);
+        }
+        let table = self.table(graph, AGAIN).await?;
+        table.id(role).ok_or_else(|| DirectoryError::NoSuchRight(no_role(&table, role)))
+    }
+
+    /// The names that observing needs.
+    ///
+    /// # Errors
+    /// [`DirectoryError`]
+    pub(super) async fn usual(&self, graph: &Graph) -> Result<Arc<Table>, DirectoryError> {
+        self.table(graph, KEPT).await
+    }
+}
+
+/// That there is no such role, and which there are.
+pub(super) fn no_role(table: &Table, role: &RoleName) -> String {
+    let name = match role {
+        RoleName::Id(id) => return format!("the tenant has no role with the id {id}"),
+        RoleName::Name(name) => name,
+    };
+    match table.near(name).as_slice() {
+        [] => format!("the tenant has no role \"{name}\""),
+        near => format!("the tenant has no role \"{name}\"; it has {}", near.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ticketgate_access::entra::EntraRight;
+
+    #[test]
+    fn a_role_is_found_by_its_name_however_it_is_written_and_near_names_are_told() {
+        let role = |id: &str, name: &str| RoleDefinition { id: id.into(), display_name: Some(name.into()) };
+        let table = Table::new(vec![
+            role("29232CDF-9323-42fd-ade2-1d097af3e4de", "Exchange Administrator"),
+            role("31392ffb-586c-42d1-9346-e59415a2cc4e", "Exchange Recipient Administrator"),
+            role("62e90394-69f5-4237-9190-012177145e10", "Global Administrator"),
+        ]);
+        let name = |text: &str| match text.parse() {
+            Ok(EntraRight::Role(name)) => name,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(
+            table.id(&name("role:exchange  ADMINISTRATOR")).as_deref(),
+            Some("29232cdf-9323-42fd-ade2-1d097af3e4de")
+        );
+        assert_eq!(table.name("62e90394-69f5-4237-9190-012177145e10"), Some("Global Administrator"));
+        let missing = name("role:Exchange Admin");
+        assert_eq!(table.id(&missing), None);
+        assert_eq!(
+            no_role(&table, &missing),
+            "the tenant has no role \"exchange admin\"; it has Exchange Administrator, Exchange Recipient Administrator"
+        );
+        assert_eq!(
+            no_role(&table, &name("role:Teams Administrator")),
+            "the tenant has no role \"teams administrator\""
+        );
+    }
+}

@@ -1,0 +1,129 @@
+//! How much is asked of a tenant at once, and for how long it is left alone when it says so: all of its requests wait, those of
+//! other tenants do not.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
+
+/// Requests under way at once.
+const AT_ONCE: usize = 8;
+
+/// Pauses where a busy server names none; the last one goes on.
+const PAUSES_S: [u64; 6] = [1, 2, 4, 8, 16, 30];
+
+/// The way to one tenant.
+pub(super) struct Gate {
+    closed: Mutex<Closed>,
+    seats: Semaphore,
+}
+
+#[derive(Default)]
+struct Closed {
+    until: Option<Instant>,
+    /// How often in a row the server was busy without saying for how long.
+    times: usize,
+}
+
+impl Gate {
+    pub(super) fn new() -> Self {
+        Self { closed: Mutex::default(), seats: Semaphore::new(AT_ONCE) }
+    }
+
+    /// Waits until the next request may go, at most for `patience`.
+    ///
+    /// # Errors
+    /// How long it would have to wait on.
+    pub(super) async fn pass(&self, patience: Duration) -> Result<Option<SemaphorePermit<'_>>, Duration> {
+        let give_up = Instant::now() + patience;
+        // Nobody closes the seats, so there always is one some day.
+        let seat = self.seats.acquire().await.ok();
+        loop {
+            let Some(until) = self.state().until.filter(|until| *until > Instant::now()) else {
+                return Ok(seat);
+            };
+            if until > give_up {
+                return Err(until - Instant::now());
+            }
+            tokio::time::sleep_until(until).await;
+        }
+    }
+
+    /// The server is busy: nothing goes for so long, or for a growing pause where it named none.
+    pub(super) fn close(&self, named: Option<Duration>) -> Duration {
+        let mut closed = self.state();
+        let pause = named.unwrap_or_else(|| {
+            let pause = PAUSES_S.get(closed.times).or(PAUSES_S.last()).copied().unwrap_or(30);
+            closed.times += 1;
+            Duration::from_secs(pause) + scattered()
+        });
+        let until = Instant::now() + pause;
+        closed.until = Some(closed.until.map_or(until, |known| known.max(until)));
+        pause
+    }
+
+    /// It answered.
+    pub(super) fn answered(&self) {
+        self.state().times = 0;
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, Closed> {
+        self.closed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Up to half a second, so that those who wait do not all come back at once.
+fn scattered() -> Duration {
+    let mut byte = [0_u8; 1];
+    // Without randomness they come back at once.
+    let _ = getrandom::fill(&mut byte);
+    Duration::from_millis(u64::from(byte[0]) * 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn everything_waits_as_long_as_the_server_says_to_the_fraction() {
+        let gate = Gate::new();
+        let before = Instant::now();
+        assert_eq!(gate.close(Some(Duration::from_millis(2128))), Duration::from_millis(2128));
+        // A shorter pause that comes later does not open it.
+        gate.close(Some(Duration::from_millis(10)));
+        assert!(gate.pass(Duration::from_secs(10)).await.is_ok());
+        assert!(before.elapsed() >= Duration::from_millis(2128), "{:?}", before.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_cannot_wait_that_long_is_told_at_once_for_how_long() {
+        let gate = Gate::new();
+        gate.close(Some(Duration::from_secs(60)));
+        let before = Instant::now();
+        let left = gate.pass(Duration::from_secs(10)).await.err().unwrap();
+        assert!(left > Duration::from_secs(59) && before.elapsed() < Duration::from_secs(1), "{left:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pauses_that_nobody_named_grow_until_an_answer_comes() {
+        let gate = Gate::new();
+        let seconds: Vec<u64> = (0..7).map(|_| gate.close(None).as_secs()).collect();
+        assert_eq!(seconds, [1, 2, 4, 8, 16, 30, 30]);
+        gate.answered();
+        assert_eq!(gate.close(None).as_secs(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_than_eight_requests_are_under_way() {
+        let gate = Gate::new();
+        let mut seats = Vec::new();
+        for _ in 0..AT_ONCE {
+            seats.push(gate.pass(Duration::from_secs(1)).await.unwrap());
+        }
+        let ninth = tokio::time::timeout(Duration::from_secs(5), gate.pass(Duration::from_secs(1))).await;
+        assert!(ninth.is_err());
+        seats.pop();
+        assert!(gate.pass(Duration::from_secs(1)).await.is_ok());
+    }
+}

@@ -1,0 +1,284 @@
+//! What Microsoft Graph says and is told, for the calls that the connector makes; the names are Graph's. Words of lists are read
+//! without regard to case (Microsoft's own answers differ from its description in it) and sent as the description has them.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value, json};
+use ticketgate_access::desired::Why;
+
+/// A page of a list.
+#[derive(Debug, Deserialize)]
+pub(super) struct Page<T> {
+    pub(super) value: Vec<T>,
+    #[serde(rename = "@odata.nextLink")]
+    pub(super) next: Option<String>,
+}
+
+/// `user`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct User {
+    pub(super) id: String,
+    #[serde(default)]
+    pub(super) user_principal_name: String,
+    pub(super) account_enabled: Option<bool>,
+    pub(super) on_premises_extension_attributes: Option<ExtensionAttributes>,
+}
+
+/// `onPremisesExtensionAttributes`, as far as it is ours.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(super) struct ExtensionAttributes {
+    #[serde(rename = "extensionAttribute15")]
+    pub(super) note: Option<String>,
+}
+
+/// What is asked for of a user.
+pub(super) const USER_FIELDS: &str = "id,userPrincipalName,accountEnabled,onPremisesExtensionAttributes";
+
+/// `unifiedRoleAssignmentScheduleInstance`: a role that somebody holds, with its end.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct HeldRole {
+    pub(super) principal_id: String,
+    pub(super) role_definition_id: String,
+    pub(super) directory_scope_id: Option<String>,
+    pub(super) end_date_time: Option<DateTime<Utc>>,
+    /// `Group` where it comes by a group, so that it cannot be taken from the account.
+    pub(super) member_type: Option<Word>,
+}
+
+/// `privilegedAccessGroupAssignmentScheduleInstance`: a group that somebody is in, with its end.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct HeldGroup {
+    pub(super) group_id: Option<String>,
+    pub(super) access_id: Option<Word>,
+    pub(super) end_date_time: Option<DateTime<Utc>>,
+}
+
+/// `unifiedRoleAssignment`: a role that somebody holds, for good.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RoleAssignment {
+    pub(super) id: String,
+    pub(super) role_definition_id: Option<String>,
+    pub(super) directory_scope_id: Option<String>,
+}
+
+/// `unifiedRoleDefinition`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RoleDefinition {
+    pub(super) id: String,
+    pub(super) display_name: Option<String>,
+}
+
+/// `directoryObject` of a list of memberships.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct MemberOf {
+    #[serde(rename = "@odata.type")]
+    pub(super) kind: Option<String>,
+    #[serde(default)]
+    pub(super) id: String,
+    pub(super) group_types: Option<Vec<String>>,
+    pub(super) on_premises_sync_enabled: Option<bool>,
+}
+
+impl MemberOf {
+    /// Whether it is a group whose members somebody names: not one that a rule or another directory fills.
+    pub(super) fn is_given(&self) -> bool {
+        let is_group = self.kind.as_deref().is_none_or(|kind| kind.ends_with(".group"));
+        let by_rule = self.group_types.iter().flatten().any(|t| t.eq_ignore_ascii_case("DynamicMembership"));
+        is_group && !self.id.is_empty() && !by_rule && self.on_premises_sync_enabled != Some(true)
+    }
+}
+
+/// `unifiedRoleAssignmentScheduleRequest` and `privilegedAccessGroupAssignmentScheduleRequest`, as an answer.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct ScheduleRequest {
+    #[serde(default)]
+    pub(super) id: String,
+    pub(super) status: Option<Word>,
+}
+
+/// What becomes of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Became {
+    /// It is done, or will be; the next look tells.
+    Taken,
+    /// Somebody has to approve it.
+    Waits,
+    /// It was refused.
+    Refused,
+}
+
+impl ScheduleRequest {
+    /// `removes`: whether it was to take the right away. What is then called revoked is done.
+    pub(super) fn became(&self, removes: bool) -> Became {
+        let status = self.status.as_ref().map_or("", Word::as_str);
+        let is_one_of = |words: &[&str]| words.contains(&status);
+        if is_one_of(&["pendingapproval", "pendingadmindecision"]) {
+            Became::Waits
+        } else if is_one_of(&["denied", "failed", "canceled"]) || (status == "revoked" && !removes) {
+            Became::Refused
+        } else {
+            // Provisioned, Granted, ScheduleCreated, PendingProvisioning, PendingScheduleCreation, and what is not known yet.
+            Became::Taken
+        }
+    }
+}
+
+/// `temporaryAccessPassAuthenticationMethod`.
+#[derive(Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Pass {
+    pub(super) id: String,
+    pub(super) temporary_access_pass: Option<String>,
+    pub(super) start_date_time: Option<DateTime<Utc>>,
+    pub(super) lifetime_in_minutes: Option<i64>,
+    pub(super) method_usability_reason: Option<Word>,
+}
+
+/// `temporaryAccessPassAuthenticationMethodConfiguration`: what the tenant allows of passes.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PassPolicy {
+    pub(super) state: Option<Word>,
+    pub(super) is_usable_once: Option<bool>,
+    pub(super) minimum_lifetime_in_minutes: Option<i64>,
+    pub(super) maximum_lifetime_in_minutes: Option<i64>,
+}
+
+/// `organization`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Organization {
+    pub(super) display_name: Option<String>,
+    #[serde(default)]
+    pub(super) verified_domains: Vec<VerifiedDomain>,
+}
+
+/// `verifiedDomain`.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct VerifiedDomain {
+    pub(super) name: Option<String>,
+}
+
+/// `group`, as far as `check` asks.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Group {
+    pub(super) display_name: Option<String>,
+    pub(super) group_types: Option<Vec<String>>,
+    pub(super) on_premises_sync_enabled: Option<bool>,
+    pub(super) is_assignable_to_role: Option<bool>,
+}
+
+/// `ODataError`.
+#[derive(Debug, Deserialize)]
+pub(super) struct ErrorBody {
+    pub(super) error: ErrorSaid,
+}
+
+/// What stands in it.
+#[derive(Debug, Deserialize)]
+pub(super) struct ErrorSaid {
+    #[serde(default)]
+    pub(super) code: String,
+    #[serde(default)]
+    pub(super) message: String,
+    #[serde(alias = "innererror", rename = "innerError")]
+    pub(super) inner: Option<Value>,
+}
+
+/// A word of a list that Microsoft may lengthen, in lower case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Word(String);
+
+impl Word {
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Word {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(String::deserialize(deserializer)?.to_lowercase()))
+    }
+}
+
+/// A request about a right that ends by itself.
+pub(super) struct Schedule<'a> {
+    /// Who gets or loses it.
+    pub(super) principal: &'a str,
+    /// Which.
+    pub(super) of: Of<'a>,
+    /// What is asked for.
+    pub(super) action: Action,
+}
+
+/// A role or a group.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Of<'a> {
+    /// By the id of its definition, in the whole directory.
+    Role(&'a str),
+    /// By its id, as a member.
+    Group(&'a str),
+}
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub(super) enum Action {
+    /// To give it from now until then.
+    Assign { from: DateTime<Utc>, until: DateTime<Utc>, why: Why },
+    /// To move its end.
+    Update { from: DateTime<Utc>, until: DateTime<Utc>, why: Why },
+    /// To take it.
+    Remove,
+}
+
+/// A time as Graph takes it, in whole seconds.
+pub(super) fn time(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+impl Schedule<'_> {
+    /// The body of the request.
+    pub(super) fn body(&self) -> Value {
+        let mut body = Map::new();
+        let mut put = |name: &str, value: Value| drop(body.insert(name.into(), value));
+        put("principalId", json!(self.principal));
+        match self.of {
+            Of::Role(id) => {
+                put("roleDefinitionId", json!(id));
+                put("directoryScopeId", json!("/"));
+            }
+            Of::Group(id) => {
+                put("groupId", json!(id));
+                put("accessId", json!("member"));
+            }
+        }
+        match &self.action {
+            Action::Remove => {
+                put("action", json!("adminRemove"));
+                put("justification", json!("The session is over."));
+            }
+            Action::Assign { from, until, why } | Action::Update { from, until, why } => {
+                let assigns = matches!(self.action, Action::Assign { .. });
+                put("action", json!(if assigns { "adminAssign" } else { "adminUpdate" }));
+                put("justification", json!(why.reason));
+                let expiration = json!({ "type": "afterDateTime", "endDateTime": time(*until) });
+                put("scheduleInfo", json!({ "startDateTime": time(*from), "expiration": expiration }));
+                if let Some(number) = &why.ticket {
+                    let system = why.system.as_deref().unwrap_or("Ticketgate");
+                    put("ticketInfo", json!({ "ticketNumber": number, "ticketSystem": system }));
+                }
+            }
+        }
+        Value::Object(body)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,97 @@
+//! What takes time in a tenant: copies that have not heard of a write, provisioning, five minutes of PIM, and being asked to wait.
+
+use std::time::{Duration, Instant};
+
+use ticketgate_directory::DirectoryError;
+
+use crate::world::{ROLE, Scene, World};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_tenant_shows_late_is_waited_for_and_what_is_over_is_closed_all_the_same() {
+    let world = World::new();
+    copies(world.scene("copies", &[ROLE])).await;
+    provisioning(world.scene("provisioning", &[ROLE])).await;
+    five_minutes(world.scene("young", &[ROLE])).await;
+    busy(&world).await;
+    lost(world.scene("lost", &[ROLE])).await;
+    world.is_as_described();
+}
+
+async fn copies(mut of: Scene) {
+    of.tenant.lag(100, Duration::from_secs(3));
+    of.start(&[ROLE], 60);
+    assert_eq!(of.converge().await.unwrap(), ["directory.create", "directory.grant", "directory.open"]);
+    of.holds(&["role:Exchange Administrator"]);
+    assert!(of.signs_in());
+    // The end follows at once: a look that shows nothing yet must not settle it.
+    of.pass(301);
+    of.end();
+    assert_eq!(of.converge().await.unwrap(), ["directory.close", "directory.revoke", "directory.rotate"]);
+    of.tenant.show_all();
+    of.holds(&[]);
+    assert!(!of.user().enabled && !of.signs_in());
+}
+
+async fn provisioning(mut of: Scene) {
+    of.tenant.provisioning(Duration::from_secs(3));
+    of.start(&[ROLE], 60);
+    assert_eq!(of.converge().await.unwrap(), ["directory.create", "directory.grant", "directory.open"]);
+    of.holds(&["role:Exchange Administrator"]);
+}
+
+async fn five_minutes(mut of: Scene) {
+    of.start(&[ROLE], 60);
+    of.converge().await.unwrap();
+    of.end();
+    let error = of.converge().await.unwrap_err();
+    let DirectoryError::NotYet { after_s, .. } = error else { panic!("{error:?}") };
+    assert!((250..=300).contains(&after_s), "{after_s}");
+    // All else was done: nobody can sign in, and what was signed in is asked again.
+    let user = of.user();
+    assert!(!user.enabled && user.sessions_revoked.is_some() && !of.signs_in());
+    of.holds(&["role:Exchange Administrator"]);
+    of.pass(u64::from(after_s));
+    assert_eq!(of.converge().await.unwrap(), ["directory.revoke"]);
+    of.holds(&[]);
+}
+
+async fn busy(world: &World) {
+    let (mut of, mut other) = (world.scene("busy", &[ROLE]), world.scene("quiet", &[ROLE]));
+    of.start(&[ROLE], 60);
+    of.tenant.throttle(2, Some("1.128"));
+    let begun = Instant::now();
+    of.converge().await.unwrap();
+    assert!(begun.elapsed() >= Duration::from_millis(2256), "{:?}", begun.elapsed());
+    // Longer than anybody waits: told with its time, and the other tenant is not held up.
+    of.tenant.throttle(1, Some("47.5"));
+    of.account.password_generation += 1;
+    let begun = Instant::now();
+    let error = of.converge().await.unwrap_err();
+    assert!(matches!(error, DirectoryError::BusyFor { after_s: 48, .. }), "{error:?}");
+    let error = of.converge().await.unwrap_err();
+    assert!(matches!(error, DirectoryError::BusyFor { after_s: 45..=48, .. }), "{error:?}");
+    other.start(&[ROLE], 60);
+    other.converge().await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+}
+
+/// The work was done and the answer did not arrive, at each write of an activation in turn.
+async fn lost(mut of: Scene) {
+    for nth in 1..=3 {
+        of.start(&[ROLE], 60);
+        of.tenant.lose_answer(nth + 2);
+        let mut done = of.converge().await;
+        for _ in 0..3 {
+            if matches!(&done, Err(error) if error.is_passing()) {
+                done = of.converge().await;
+            }
+        }
+        done.unwrap();
+        of.holds(&["role:Exchange Administrator"]);
+        assert_eq!(of.tenant.users().len(), 1, "{nth}");
+        of.pass(400);
+        of.end();
+        of.converge().await.unwrap();
+        of.holds(&[]);
+    }
+}
