@@ -46,7 +46,7 @@ pub(crate) fn run(data: &[u8]) {
             assert_eq!(sent_on(&wish), Some(wish));
         }
         Method::CopyPassword(wish) => {
-            let wish = PasswordWanted { renew: wish.renew, once: false };
+            let wish = PasswordWanted { renew: wish.renew, once: false, directory: wish.directory.clone() };
             assert_eq!(sent_on(&wish), Some(wish));
         }
         Method::Hello(_) | Method::Overview | Method::End(_) | Method::Diagnose => {}

@@ -327,6 +327,39 @@ pub struct Session {
     pub passwordless: bool,
     /// Grows with every change, so that a late event never replaces a newer one.
     pub version: u64,
+    /// What it has in each directory, where it grants in several: all or nothing. Empty for one directory: then the fields above
+    /// say it all. With parts, `directory`, `mode`, `account` and `rights` are the first part's, `state` and `ended_at` are the
+    /// whole's, `trouble` is that of the first part that has any, and `passwordless` says that no part has a password.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Part>,
+}
+
+/// What a session has in one of its directories.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromJson, ToTree)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Part {
+    /// In which directory; no two parts of a session are in the same.
+    pub directory: DirectoryId,
+    /// How the account is used.
+    pub mode: Mode,
+    /// The account to log on with there, once it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// The rights it brings there, by their short names.
+    pub rights: Vec<String>,
+    /// Where it stands. The session is active only when every part is.
+    pub state: State,
+    /// When it was verified as taken away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<DateTime<Utc>>,
+    /// What last went wrong with it, while it is being retried or after it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<Trouble>,
+    /// Whether the broker still holds its password for copying.
+    pub password_held: bool,
+    /// Whether it comes without a password.
+    #[serde(default)]
+    pub passwordless: bool,
 }
 
 /// What last went wrong with a session.
@@ -343,7 +376,7 @@ pub struct Trouble {
 }
 
 /// `POST /v1/sessions/{id}/password`: who asks how.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PasswordWanted {
@@ -353,6 +386,9 @@ pub struct PasswordWanted {
     /// The broker forgets it afterwards: what was shown in a terminal is not shown again.
     #[serde(default)]
     pub once: bool,
+    /// In which of the session's directories. Needed where more than one of its parts has a password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<DirectoryId>,
 }
 
 /// `GET /v1/events` sends these as server-sent events; the relay passes them on.

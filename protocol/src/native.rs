@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::api;
-use crate::ids::{IdempotencyKey, SessionId};
+use crate::ids::{DirectoryId, IdempotencyKey, SessionId};
 use crate::problem::Problem;
 use crate::tree::{FromJson, ToTree};
 
@@ -141,6 +141,9 @@ pub struct CopyPassword {
     /// Sets a new password first.
     #[serde(default)]
     pub renew: bool,
+    /// In which of the session's directories. Needed where more than one of its parts has a password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<DirectoryId>,
 }
 
 /// Answer to `activate`.

@@ -444,11 +444,19 @@ async fn a_password_shown_once_is_not_shown_again() {
     let world = World::new().await;
     let session = world.activate("domain", "k1").await;
     let caller = world.caller("tech1");
-    let once = PasswordWanted { renew: false, once: true };
+    let once = PasswordWanted { renew: false, once: true, ..PasswordWanted::default() };
     world.broker.password(&caller, &session.id, once).await.unwrap();
     assert_eq!(world.broker.password(&caller, &session.id, once).await.unwrap_err().code, Code::PasswordGone);
     assert!(!world.session(&session).await.password_held);
-    world.broker.password(&caller, &session.id, PasswordWanted { renew: true, once: true }).await.unwrap();
+    world
+        .broker
+        .password(
+            &caller,
+            &session.id,
+            PasswordWanted { renew: true, once: true, ..PasswordWanted::default() },
+        )
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

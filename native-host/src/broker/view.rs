@@ -70,6 +70,7 @@ impl Broker {
             passwordless: session.mode == api::Mode::Membership
                 || directory.is_some_and(|d| !d.has_passwords()),
             version: session.version,
+            parts: Vec::new(),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 use ticketgate_protocol::api::{Activate, Mode, PasswordWanted, Session, State};
-use ticketgate_protocol::ids::{IdempotencyKey, SessionId};
+use ticketgate_protocol::ids::{DirectoryId, IdempotencyKey, SessionId};
 use ticketgate_protocol::native::{
     Activated, Clipboard, CopyPassword, Diagnosis, Hello, Method, Request, Welcome,
 };
@@ -91,7 +91,8 @@ async fn activate(desk: &Desk, wish: &Activate, key: &IdempotencyKey) -> Result<
 
 /// What becomes of a session's password. Never an error: the session is there whatever the clipboard does.
 async fn clipboard_of(desk: &Desk, session: &Session) -> Clipboard {
-    if session.mode == Mode::Membership || session.passwordless {
+    let of_part = session.parts.iter().filter(|part| !part.passwordless).count();
+    if session.passwordless || (session.parts.is_empty() && session.mode == Mode::Membership) {
         return Clipboard::NotNeeded;
     }
     if session.state != State::Active {
@@ -100,21 +101,31 @@ async fn clipboard_of(desk: &Desk, session: &Session) -> Clipboard {
                 .remedy("Press Copy password once it is."),
         };
     }
-    within(PASSWORD_LIMIT, to_clipboard(desk, &session.id, false))
+    if of_part > 1 {
+        let detail = format!("This session has {of_part} passwords, one for each of its accounts.");
+        let problem = Problem::new(Code::WrongState, detail).remedy("Copy the one that you need.");
+        return Clipboard::Unavailable { problem };
+    }
+    within(PASSWORD_LIMIT, to_clipboard(desk, &session.id, None, false))
         .await
         .unwrap_or_else(|problem| Clipboard::Unavailable { problem })
 }
 
 async fn copy(desk: &Desk, wish: &CopyPassword) -> Result<Clipboard, Problem> {
-    match to_clipboard(desk, &wish.session, wish.renew).await {
+    match to_clipboard(desk, &wish.session, wish.directory.clone(), wish.renew).await {
         Err(problem) if problem.code == Code::NoPassword => Ok(Clipboard::NotNeeded),
         Err(problem) if problem.code == Code::NoClipboard => Ok(Clipboard::Unavailable { problem }),
         other => other,
     }
 }
 
-async fn to_clipboard(desk: &Desk, session: &SessionId, renew: bool) -> Result<Clipboard, Problem> {
-    let over = desk.client.password(session, PasswordWanted { renew, once: false }).await?;
+async fn to_clipboard(
+    desk: &Desk,
+    session: &SessionId,
+    directory: Option<DirectoryId>,
+    renew: bool,
+) -> Result<Clipboard, Problem> {
+    let over = desk.client.password(session, PasswordWanted { renew, once: false, directory }).await?;
     let clears_at = desk.clipboard.put(&over).await.map_err(|why| why.problem(session))?;
     Ok(Clipboard::Copied { clears_at })
 }

@@ -141,7 +141,7 @@ impl Worker {
     pub(super) fn copy_password(&mut self, session: &SessionId, now: DateTime<Utc>, out: &mut Vec<Effect>) {
         let Some(found) = self.last.sessions.get(session) else { return };
         let renew = !found.password_held;
-        let method = Method::CopyPassword(CopyPassword { session: session.clone(), renew });
+        let method = Method::CopyPassword(CopyPassword { session: session.clone(), renew, directory: None });
         self.act(session, method, now, out);
     }
 

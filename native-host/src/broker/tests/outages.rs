@@ -141,7 +141,7 @@ async fn whichever_write_fails_nothing_stays_and_nothing_is_reported_wrongly() {
             let granted = world.try_activate(policy, "k1", 7200).await;
             let key = IdempotencyKey::new("k2").unwrap();
             let _ = world.broker.extend(&world.caller("tech1"), &key, &running.id, 600).await;
-            let renew = PasswordWanted { renew: true, once: false };
+            let renew = PasswordWanted { renew: true, once: false, ..PasswordWanted::default() };
             let _ = world.broker.password(&world.caller("tech1"), &running.id, renew).await;
             if let Ok(session) = &granted {
                 let key = IdempotencyKey::new("k3").unwrap();

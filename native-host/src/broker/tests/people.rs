@@ -20,7 +20,7 @@ async fn reaching_for_anothers_session_is_recorded_and_tells_nothing() {
     let session = world.activate("domain", "k1").await;
     let other = world.caller("tech2");
     let nowhere = ticketgate_protocol::ids::SessionId::new("s-none").unwrap();
-    let wish = PasswordWanted { renew: true, once: true };
+    let wish = PasswordWanted { renew: true, once: true, ..PasswordWanted::default() };
     for n in 0..30 {
         let mut told = Vec::new();
         for id in [&session.id, &nowhere] {
@@ -47,7 +47,7 @@ async fn a_flood_of_good_requests_is_bounded_too_and_an_end_never_is() {
     let world = World::new().await;
     let session = world.activate("domain", "k1").await;
     let caller = world.caller("tech1");
-    let renew = PasswordWanted { renew: true, once: false };
+    let renew = PasswordWanted { renew: true, once: false, ..PasswordWanted::default() };
     let mut refused = 0;
     for n in 0..15 {
         let extended = world.broker.extend(&caller, &key(&format!("x{n}")), &session.id, 10).await;

@@ -13,7 +13,11 @@ async fn after_a_restart_a_session_goes_on_with_a_new_password_on_request() {
     assert_eq!(gone.code, Code::PasswordGone);
     let over = world
         .broker
-        .password(&caller, &session.id, PasswordWanted { renew: true, once: false })
+        .password(
+            &caller,
+            &session.id,
+            PasswordWanted { renew: true, once: false, ..PasswordWanted::default() },
+        )
         .await
         .unwrap();
     assert_eq!(world.directory.passwords.lock().unwrap().get("jit-tech1"), Some(&*over.password));
