@@ -61,7 +61,7 @@ pub(crate) fn run(data: &[u8]) {
         }
     }
     for (id, policy) in &config.policies {
-        assert!(*id == policy.id && config.customer_of(policy).is_some() && !policy.rights.is_empty());
+        assert!(*id == policy.id && config.customer_of(policy).is_some() && !policy.grants.is_empty());
         let bounds = &policy.duration;
         assert!(60 <= bounds.default_s && bounds.default_s <= bounds.max_s && bounds.max_s <= 86_400);
         assert!(

@@ -262,6 +262,7 @@ fn session(id: &str, owner: &str, state: State) -> Session {
         requested_at: at(0),
         from: at(1),
         until: at(3_601),
+        whole: None,
         latest_end: at(7_201),
         active_at: Some(at(2)),
         end_cause: None,

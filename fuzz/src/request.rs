@@ -108,7 +108,7 @@ fn decided(wish: &Activate) {
                     policy.eligible.admits(who) && policy.unmet.is_empty(),
                     "granted to whom it is not for"
                 );
-                assert_eq!(granted.rights, policy.rights);
+                assert_eq!(granted.grants, policy.grants);
                 assert!(granted.until > now && granted.until <= granted.latest_end);
                 assert!(granted.latest_end <= now + TimeDelta::seconds(policy.duration.max_s.into()));
                 assert_eq!(text::line(&granted.reason, REASON_MAX).as_ref(), Ok(&granted.reason));

@@ -24,6 +24,7 @@ mod lookup;
 mod lost;
 mod notes;
 mod on_record;
+mod parts;
 mod password;
 mod people;
 mod problems;
@@ -43,7 +44,7 @@ mod tickets;
 mod upkeep;
 mod view;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -81,6 +82,10 @@ pub struct Broker {
     /// is gone.
     reload: tokio::sync::RwLock<()>,
     locks: AccountLocks,
+    /// By the session's id: whether a part was the last is found by one at a time.
+    wholes: AccountLocks,
+    /// Parts being granted for which nothing was sent to their directory yet.
+    untouched: Mutex<HashSet<SessionId>>,
     /// One extension at a time of an account: one that fails is undone to the end before it, which must not be another's.
     extending: AccountLocks,
     ends: Ends,
@@ -114,6 +119,8 @@ impl Broker {
             remembered: Remembered::default(),
             reload: tokio::sync::RwLock::default(),
             locks: AccountLocks::default(),
+            wholes: AccountLocks::default(),
+            untouched: Mutex::default(),
             extending: AccountLocks::default(),
             ends: Ends::default(),
             events: Events::default(),
@@ -175,7 +182,7 @@ impl Broker {
 
     /// Writes to the ledger and tells every open browser of the technicians concerned.
     async fn commit(&self, change: Change) -> Result<(), LedgerError> {
-        let changed: Vec<_> = change.sessions.iter().map(|s| s.id.clone()).collect();
+        let changed: BTreeSet<_> = change.sessions.iter().map(|s| s.of().clone()).collect();
         let (name, on_record) = (change.name, !change.audit.is_empty());
         let has_note = !change.notes.new.is_empty();
         let is_active = change.sessions.iter().any(|session| session.state == State::Active);

@@ -36,7 +36,7 @@ pub struct Config {
     pub customers: BTreeMap<CustomerId, Customer>,
     /// Directories by id. Each belongs to a customer that exists.
     pub directories: BTreeMap<DirectoryId, Directory>,
-    /// Policies by id. Each names a directory that exists.
+    /// Policies by id. Each names directories that exist.
     pub policies: BTreeMap<PolicyId, Policy>,
     /// Hosts of ticket systems (kept for a later release, so that one file serves both).
     pub hosts: Vec<String>,
@@ -173,12 +173,8 @@ pub struct Policy {
     pub id: PolicyId,
     /// The name as people say it.
     pub name: String,
-    /// Where its rights are.
-    pub directory: DirectoryId,
-    /// How accounts are used.
-    pub mode: Mode,
-    /// What it grants; never empty.
-    pub rights: Vec<Right>,
+    /// What it grants: never empty, in directories of one customer, in each once. All of it is given, or nothing.
+    pub grants: Vec<Grant>,
     /// For how long.
     pub duration: DurationRule,
     /// For whom.
@@ -189,6 +185,17 @@ pub struct Policy {
     pub one_click: bool,
     /// Conditions that this release cannot enforce (`approval`, `passkey`, `ticket.end_when_closed`): a policy that has one is refused.
     pub unmet: Vec<String>,
+}
+
+/// What a policy grants in one directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// Where its rights are.
+    pub directory: DirectoryId,
+    /// How accounts are used there.
+    pub mode: Mode,
+    /// What it grants; never empty.
+    pub rights: Vec<Right>,
 }
 
 /// Durations in seconds: `60 ≤ default ≤ max ≤ 86 400`, choices ascending within.
@@ -227,10 +234,16 @@ impl Config {
         self.customers.values().filter(written_so).map(|c| &c.id).collect()
     }
 
-    /// The customer that a policy belongs to, by its directory.
+    /// The customer that a policy belongs to, by its directories.
     #[must_use]
     pub fn customer_of(&self, policy: &Policy) -> Option<&Customer> {
-        self.directories.get(&policy.directory).and_then(|d| self.customers.get(&d.customer))
+        let directory = self.directories.get(&policy.grants.first()?.directory)?;
+        self.customers.get(&directory.customer)
+    }
+
+    /// What policies grant in one directory.
+    pub fn grants_in<'c>(&'c self, directory: &'c DirectoryId) -> impl Iterator<Item = &'c Grant> {
+        self.policies.values().flat_map(|p| &p.grants).filter(move |grant| grant.directory == *directory)
     }
 
     /// The technician whose login this is.

@@ -8,15 +8,15 @@
 pub mod ticket;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use ticketgate_protocol::api::{Activate, Mode, State};
-use ticketgate_protocol::ids::{CustomerId, DirectoryId, PolicyId, TechnicianId};
+use ticketgate_protocol::api::{Activate, State};
+use ticketgate_protocol::ids::{CustomerId, PolicyId, TechnicianId};
 use ticketgate_protocol::problem::{Code, Problem};
 use ticketgate_protocol::text::{self, BadText, REASON_MAX};
 use ticketgate_protocol::ticket::Ticket;
 
 use self::ticket::TicketCheck;
-use crate::config::{Config, Customer, DirectoryKind, DurationRule, Policy, Technician, folded};
-use crate::session::{Right, Session};
+use crate::config::{Config, Customer, DirectoryKind, DurationRule, Grant, Policy, Technician, folded};
+use crate::session::Session;
 
 /// The shortest session that can be asked for, in seconds: less is over before a person has logged on.
 pub const SHORTEST_S: u32 = 5;
@@ -42,12 +42,8 @@ pub struct Granted {
     pub customer: CustomerId,
     /// The customer's name now.
     pub customer_name: String,
-    /// In which directory.
-    pub directory: DirectoryId,
-    /// How the account is used.
-    pub mode: Mode,
-    /// What; never empty.
-    pub rights: Vec<Right>,
+    /// What and where; never empty, in each directory once.
+    pub grants: Vec<Grant>,
     /// For how long, in seconds.
     pub duration_s: u32,
     /// When the clock starts: now.
@@ -105,9 +101,7 @@ pub fn decide(
         policy_name: policy.name.clone(),
         customer: customer.id.clone(),
         customer_name: customer.name.clone(),
-        directory: policy.directory.clone(),
-        mode: policy.mode,
-        rights: rights_for(config, policy, technician),
+        grants: grants_for(config, policy, technician),
         duration_s,
         from: facts.now,
         until: after(facts.now, duration_s)?,
@@ -119,26 +113,31 @@ pub fn decide(
 }
 
 /// What a policy gives a technician: its rights, and on a machine the person's own SSH keys.
-fn rights_for(config: &Config, policy: &Policy, technician: &Technician) -> Vec<Right> {
-    let directory = config.directories.get(&policy.directory);
-    let personal = directory.map(|d| d.kind.personal_rights(technician)).unwrap_or_default();
-    policy.rights.iter().cloned().chain(personal).collect()
+fn grants_for(config: &Config, policy: &Policy, technician: &Technician) -> Vec<Grant> {
+    let with_own = |grant: &Grant| {
+        let directory = config.directories.get(&grant.directory);
+        let personal = directory.map(|d| d.kind.personal_rights(technician)).unwrap_or_default();
+        Grant { rights: grant.rights.iter().cloned().chain(personal).collect(), ..grant.clone() }
+    };
+    policy.grants.iter().map(with_own).collect()
 }
 
 /// A machine that takes nothing but keys is of no use to somebody who has none.
 fn can_log_on(config: &Config, policy: &Policy, technician: &Technician) -> Result<(), Problem> {
-    let Some(DirectoryKind::Local(machine)) = config.directories.get(&policy.directory).map(|d| &d.kind)
-    else {
-        return Ok(());
-    };
-    if machine.login.has_password() || !technician.ssh_keys.is_empty() {
-        return Ok(());
+    for grant in &policy.grants {
+        let Some(DirectoryKind::Local(machine)) = config.directories.get(&grant.directory).map(|d| &d.kind)
+        else {
+            continue;
+        };
+        if !machine.login.has_password() && technician.ssh_keys.is_empty() {
+            return Err(Problem::new(
+                Code::NotEligible,
+                format!("{} takes SSH keys only, and none of yours is known.", machine.machine_name()),
+            )
+            .remedy("Ask an administrator to add your public key (`ssh_keys`)."));
+        }
     }
-    Err(Problem::new(
-        Code::NotEligible,
-        format!("{} takes SSH keys only, and none of yours is known.", machine.machine_name()),
-    )
-    .remedy("Ask an administrator to add your public key (`ssh_keys`)."))
+    Ok(())
 }
 
 /// What an extension may give.
@@ -151,7 +150,7 @@ pub struct Extended {
 }
 
 /// Decides on an extension and answers the new end. A wish beyond the latest end gets the latest end: the answer says
-/// which it is. The policy is asked again: whoever may no longer use it does not extend it, and a maximum that was
+/// which it is. `parts` are all parts of the session, and become longer together. The policy is asked again: whoever may no longer use it does not extend it, and a maximum that was
 /// lowered meanwhile counts.
 ///
 /// # Errors
@@ -159,7 +158,7 @@ pub struct Extended {
 /// (gone meanwhile), [`Code::NotEligible`], [`Code::BadConfiguration`], [`Code::AtMaximum`], or those of [`ticket::check_of`].
 pub fn decide_extension(
     config: &Config,
-    session: &Session,
+    parts: &[Session],
     by_s: i64,
     now: DateTime<Utc>,
 ) -> Result<Extended, Problem> {
@@ -170,18 +169,19 @@ pub fn decide_extension(
         )
         .remedy("Choose a duration within these limits."));
     }
-    if session.state != State::Active || now >= session.until {
+    let over = |session: &Session| session.state != State::Active || now >= session.until;
+    let Some(session) = parts.first().filter(|_| !parts.iter().any(over)) else {
         return Err(Problem::new(
             Code::WrongState,
             "Only a session that is active can be extended, and this one is not.",
         )
         .remedy("Activate the policy again."));
-    }
+    };
     let technician = known_technician(config, &session.technician)?;
     let policy = config
         .policies
         .get(&session.policy)
-        .filter(|policy| policy.directory == session.directory && policy.mode == session.mode)
+        .filter(|policy| parts.iter().all(|part| policy.grants.iter().any(|grant| is_of(part, grant))))
         .ok_or_else(|| {
             Problem::new(
                 Code::UnknownPolicy,
@@ -190,8 +190,11 @@ pub fn decide_extension(
             .remedy("Choose another policy, or ask an administrator.")
         })?;
     may_use(policy, technician)?;
-    let allowed = rights_for(config, policy, technician);
-    if !session.rights.iter().all(|right| allowed.contains(right)) {
+    let granted = grants_for(config, policy, technician);
+    let allowed = |part: &Session| {
+        granted.iter().any(|g| is_of(part, g) && part.rights.iter().all(|right| g.rights.contains(right)))
+    };
+    if !parts.iter().all(allowed) {
         return Err(Problem::new(
             Code::NotEligible,
             "The policy was changed and no longer grants all that this session has.",
@@ -210,6 +213,11 @@ pub fn decide_extension(
     }
     let ticket_check = ticket::check_of(config, policy, &technician.id, session.ticket.as_ref())?;
     Ok(Extended { until, ticket_check })
+}
+
+/// Whether a part came of this grant, whatever its rights were then.
+fn is_of(part: &Session, grant: &Grant) -> bool {
+    part.directory == grant.directory && part.mode == grant.mode
 }
 
 /// The policies that a technician can be offered: eligible, and without a condition that this release cannot enforce

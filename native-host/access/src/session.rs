@@ -63,11 +63,15 @@ pub struct Account {
     pub version: u64,
 }
 
-/// A session in the ledger.
+/// A session in the ledger, or where it grants in several directories one part of it: each part is a row of its own, with its own
+/// account and state, and none is left alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
-    /// Its id.
+    /// Its id, or its part's.
     pub id: SessionId,
+    /// The session that this is a part of: the id of its first part, which names it too. `None`: it has no other part.
+    #[serde(default)]
+    pub whole: Option<SessionId>,
     /// Where it stands.
     pub state: State,
     /// Who holds it.
@@ -111,6 +115,12 @@ pub struct Session {
 }
 
 impl Session {
+    /// The id by which people know the session.
+    #[must_use]
+    pub fn of(&self) -> &SessionId {
+        self.whole.as_ref().unwrap_or(&self.id)
+    }
+
     /// Whether the directory should hold this session's rights at `now`: being granted or granted, and not over.
     #[must_use]
     pub fn is_live(&self, now: DateTime<Utc>) -> bool {
@@ -123,3 +133,24 @@ impl Session {
         matches!(self.state, State::Activating | State::Active | State::Ending)
     }
 }
+
+/// Where a session stands, by its parts. Active only when every part is; while one is left of what is ending or over, it is ending.
+#[must_use]
+pub fn state_of(parts: &[Session]) -> State {
+    let has = |state: State| parts.iter().any(|part| part.state == state);
+    let is_over = |part: &Session| !part.is_open();
+    match parts {
+        [] => State::Unknown,
+        [only] => only.state,
+        _ if parts.iter().all(is_over) => {
+            // Of what was never begun whole no part is said to have run to its end.
+            parts.iter().map(|part| part.state).find(|state| *state == State::Failed).unwrap_or(State::Ended)
+        }
+        _ if has(State::Ending) || parts.iter().any(is_over) => State::Ending,
+        _ if has(State::Activating) => State::Activating,
+        _ => State::Active,
+    }
+}
+
+#[cfg(test)]
+mod tests;

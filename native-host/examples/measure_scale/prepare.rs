@@ -89,6 +89,7 @@ impl Prepared {
             requested_at: from,
             from,
             until: self.until(number),
+            whole: None,
             latest_end: self.until(number) + TimeDelta::hours(3),
             active_at: Some(from),
             end_cause: None,

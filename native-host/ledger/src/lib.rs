@@ -54,6 +54,13 @@ pub trait Ledger: Send + Sync {
     /// [`LedgerError::Unavailable`]
     async fn account(&self, key: &AccountKey) -> Result<Option<(Account, Vec<Session>)>, LedgerError>;
 
+    /// Every part of a session, in the order in which they were made, each with its account, read in one transaction. One for a
+    /// session in one directory; none where there is no such session. `whole` is [`Session::of`].
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`]
+    async fn parts(&self, whole: &SessionId) -> Result<Vec<(Session, Account)>, LedgerError>;
+
     /// Every account that the ledger knows.
     ///
     /// # Errors
@@ -259,7 +266,7 @@ pub struct Guard {
     pub technician: TechnicianId,
     /// Requests in a minute, an hour, a day; this one is counted by the write.
     pub rate: Option<RateLimits>,
-    /// Sessions that may be open at once, the new one included.
+    /// Sessions that may be open at once, the new one included. The parts of one count as one.
     pub sessions_at_once: Option<u32>,
 }
 

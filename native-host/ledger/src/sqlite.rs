@@ -209,6 +209,11 @@ impl Ledger for SqliteLedger {
         on_thread(&self.reader, move |connection| query::account(connection, &key)).await
     }
 
+    async fn parts(&self, whole: &SessionId) -> Result<Vec<(Session, Account)>, LedgerError> {
+        let whole = whole.clone();
+        on_thread(&self.reader, move |connection| query::parts(connection, &whole)).await
+    }
+
     async fn accounts(&self) -> Result<Vec<Account>, LedgerError> {
         on_thread(&self.reader, |connection| query::accounts(connection)).await
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
-use ticketgate_access::config::{BURNER_LETTERS, Config};
+use ticketgate_access::config::{BURNER_LETTERS, Config, Grant};
 use ticketgate_access::decide::{self, DecisionFacts, Granted};
 use ticketgate_access::session::{Account, AccountKey, Right, Session};
 use ticketgate_ledger::{Answer, Answered, Change, Guard, LedgerError, Limit, NoteChange};
@@ -13,6 +13,7 @@ use ticketgate_protocol::api::{self, Mode, State};
 use ticketgate_protocol::ids::{IdempotencyKey, TechnicianId};
 use ticketgate_protocol::problem::{Code, Problem};
 
+use super::parts::lock_all;
 use super::problems::directory_problem;
 use super::service::{TRIES, fingerprint};
 use super::tickets::Asked;
@@ -50,21 +51,22 @@ impl Broker {
                 return self.answer_again(&answered, fingerprint).await;
             }
             let snapshot = self.settings();
-            let (session, asked) = match self.decided(&snapshot, &technician, request).await? {
+            let (parts, asked) = match self.decided(&snapshot, &technician, request).await? {
                 Ok(decided) => decided,
                 Err(problem) => return Err(self.refuse(&snapshot, &technician, request, problem).await),
             };
+            let Some(first) = parts.first() else { break };
             let answer = Answer {
                 technician: technician.clone(),
                 key: key.clone(),
                 request: fingerprint,
-                session: session.id.clone(),
+                session: first.id.clone(),
             };
-            match self.begin(&snapshot, &session, &asked, answer, request).await? {
+            match self.begin(&snapshot, &parts, &asked, answer, request).await? {
                 Try::Done => {
-                    tracing::info!(session = %session.id, technician = %technician, policy = %session.policy, "activating");
-                    let problem = self.converge_after(&session.account, begun.elapsed()).await;
-                    let session = self.outcome(&session.id).await?;
+                    tracing::info!(session = %first.id, technician = %technician, policy = %first.policy, "activating");
+                    let problem = self.grant_all(&parts, begun.elapsed()).await;
+                    let session = self.outcome(&first.id).await?;
                     // Given up, though even that cannot be recorded now: it is not under way any more.
                     return match problem {
                         Some(problem)
@@ -82,7 +84,7 @@ impl Broker {
         Err(ledger_problem(&LedgerError::Conflict(String::new())))
     }
 
-    /// The session that a wish comes to, or why it is refused. Where a ticket system has to be asked, its time starts after that.
+    /// The parts of the session that a wish comes to, or why it is refused. Where a ticket system has to be asked, its time starts after that.
     ///
     /// # Errors
     /// No configuration; too many requests, which are on record already.
@@ -91,24 +93,26 @@ impl Broker {
         snapshot: &Arc<Snapshot>,
         technician: &TechnicianId,
         request: &api::Activate,
-    ) -> Result<Result<(Session, Asked), Problem>, Problem> {
+    ) -> Result<Result<(Vec<Session>, Asked), Problem>, Problem> {
         let config = Self::config(snapshot)?;
         let decide = |now| {
             let granted = decide::decide(config, technician, request, DecisionFacts { now })?;
-            Ok((new_session(technician, &granted, now), granted.ticket_check))
+            Ok((new_parts(technician, &granted, now), granted.ticket_check))
         };
-        let (session, check) = match decide(self.clock.now()) {
+        let (parts, check) = match decide(self.clock.now()) {
             Ok(decided) => decided,
             Err(problem) => return Ok(Err(problem)),
         };
-        let Some(check) = check else { return Ok(Ok((session, Asked::Nobody))) };
+        let Some(check) = check else { return Ok(Ok((parts, Asked::Nobody))) };
         self.may_ask(config, &check).await?;
-        self.look_ahead(snapshot, session);
+        for part in parts {
+            self.look_ahead(snapshot, part);
+        }
         let asked = match self.ask(snapshot, &check).await {
             Ok(asked) => asked,
             Err(problem) => return Ok(Err(problem)),
         };
-        Ok(decide(self.clock.now()).map(|(session, _)| (session, asked)))
+        Ok(decide(self.clock.now()).map(|(parts, _)| (parts, asked)))
     }
 
     /// Looks at the account while a ticket system is being asked, so that the connection is there when it is needed. What is seen
@@ -131,51 +135,57 @@ impl Broker {
         });
     }
 
-    /// Makes the session durable, with its end, before anything is granted.
+    /// Makes the session durable, all parts of it with their end, before anything is granted.
     async fn begin(
         &self,
         snapshot: &Arc<Snapshot>,
-        session: &Session,
+        parts: &[Session],
         asked: &Asked,
         answer: Answer,
         request: &api::Activate,
     ) -> Result<Try, Problem> {
         let config = Self::config(snapshot)?;
-        let lock = self.locks.of(&session.account);
-        let _one_at_a_time = lock.lock().await;
-        let known = self.ledger.account(&session.account).await.map_err(|e| ledger_problem(&e))?;
-        let (mut account, others) = known.unwrap_or_else(|| (new_account(config, session), Vec::new()));
-        if !others.iter().any(|s| s.is_live(session.requested_at)) {
-            account.password_generation += 1;
+        let Some(first) = parts.first() else { return Ok(Try::Again) };
+        let keys: Vec<_> = parts.iter().map(|part| part.account.clone()).collect();
+        let _one_at_a_time = lock_all(&self.locks, &keys).await;
+        let mut beginning = Vec::new();
+        let mut beside = Vec::new();
+        for part in parts {
+            let known = self.ledger.account(&part.account).await.map_err(|e| ledger_problem(&e))?;
+            let (mut account, others) = known.unwrap_or_else(|| (new_account(config, part), Vec::new()));
+            if !others.iter().any(|s| s.is_live(part.requested_at)) {
+                account.password_generation += 1;
+            }
+            if let Err(problem) = self.fit_to_person(snapshot, &mut account, &others, part).await {
+                return Err(self.refuse(snapshot, &part.technician, request, problem).await);
+            }
+            account.settled = false;
+            beginning.push((part.clone(), account));
+            beside.push(others);
         }
-        if let Err(problem) = self.fit_to_person(snapshot, &mut account, &others, session).await {
-            return Err(self.refuse(snapshot, &session.technician, request, problem).await);
-        }
-        account.settled = false;
         let _no_reload = self.reload.read().await;
         // Another configuration, or a clock that was followed back meanwhile: by it the end would come too late.
-        if !Arc::ptr_eq(snapshot, &self.settings()) || self.clock.now() < session.requested_at {
+        if !Arc::ptr_eq(snapshot, &self.settings()) || self.clock.now() < first.requested_at {
             return Ok(Try::Again);
         }
-        let (remembered, open) =
-            (account.clone(), [others.as_slice(), std::slice::from_ref(session)].concat());
+        let technician = &first.technician;
+        let record = records::about_whole(
+            &beginning,
+            "activation.requested",
+            technician.as_str(),
+            "ok",
+            asked.details(),
+        );
         let change = Change {
             name: "ledger.session_begin",
-            at: session.requested_at,
-            sessions: vec![session.clone()],
-            audit: vec![records::about(
-                session,
-                Some(&account),
-                "activation.requested",
-                session.technician.as_str(),
-                "ok",
-                asked.details(),
-            )],
-            accounts: vec![account],
+            at: first.requested_at,
+            sessions: parts.to_vec(),
+            audit: record.into_iter().collect(),
+            accounts: beginning.iter().map(|(_, account)| account.clone()).collect(),
             widens: true,
             follows_clock: false,
             guard: Some(Guard {
-                technician: session.technician.clone(),
+                technician: technician.clone(),
                 rate: Some(config.broker.rate),
                 sessions_at_once: Some(config.broker.sessions_at_once),
             }),
@@ -183,30 +193,38 @@ impl Broker {
             withdraws: None,
             notes: NoteChange::default(),
         };
-        match self.commit(change).await {
+        self.untouched(parts);
+        let written = self.commit(change).await;
+        if written.is_err() {
+            self.touched(parts);
+        }
+        match written {
             Ok(()) => {
                 // Due at its end from now on, whatever becomes of the activation, and of the ledger.
-                self.remembered.keep(&remembered, &open);
-                self.ends.at_latest(&session.account, session.until);
+                for ((part, account), others) in beginning.iter().zip(&beside) {
+                    let open = [others.as_slice(), std::slice::from_ref(part)].concat();
+                    self.remembered.keep(account, &open);
+                    self.ends.at_latest(&part.account, part.until);
+                }
                 Ok(Try::Done)
             }
             Err(LedgerError::Conflict(_)) => Ok(Try::Again),
             Err(LedgerError::Seen(answered)) => Ok(Try::Before(answered)),
             Err(LedgerError::TooMany { limit: Limit::Sessions, .. }) => {
                 let problem = sessions_problem(config);
-                let actor = session.technician.as_str();
+                let actor = technician.as_str();
                 let record =
-                    records::refused("activation.refused", actor, request, Some(&session.customer), &problem);
-                self.audit_refusal(record, &session.technician).await?;
+                    records::refused("activation.refused", actor, request, Some(&first.customer), &problem);
+                self.audit_refusal(record, technician).await?;
                 Err(problem)
             }
             Err(LedgerError::TooMany { limit, retry_after_s }) => {
-                Err(self.flooded(&session.technician, limit, retry_after_s).await)
+                Err(self.flooded(technician, limit, retry_after_s).await)
             }
             Err(error) => {
                 // Where it may have been written all the same, nobody waits for it.
-                if !matches!(self.ledger.session(&session.id).await, Ok(None)) {
-                    self.abandon(std::slice::from_ref(session));
+                if !matches!(self.ledger.session(&first.id).await, Ok(None)) {
+                    self.abandon(parts);
                 }
                 Err(ledger_problem(&error))
             }
@@ -252,31 +270,38 @@ impl Broker {
     }
 }
 
-fn new_session(technician: &TechnicianId, granted: &Granted, now: DateTime<Utc>) -> Session {
-    let id = crate::random::session_id(now);
-    Session {
-        account: AccountKey::of(&granted.directory, granted.mode, technician, &id),
-        id,
-        state: State::Activating,
-        technician: technician.clone(),
-        customer: granted.customer.clone(),
-        directory: granted.directory.clone(),
-        policy: granted.policy.clone(),
-        policy_name: granted.policy_name.clone(),
-        mode: granted.mode,
-        rights: granted.rights.clone(),
-        reason: granted.reason.clone(),
-        ticket: granted.ticket.clone(),
-        requested_at: now,
-        from: now,
-        until: granted.until,
-        latest_end: granted.latest_end,
-        active_at: None,
-        end_cause: None,
-        ended_at: None,
-        trouble: None,
-        version: 0,
-    }
+/// A session as it begins: a row for each directory, all of them named by the first where there are several.
+fn new_parts(technician: &TechnicianId, granted: &Granted, now: DateTime<Utc>) -> Vec<Session> {
+    let first = crate::random::session_id(now);
+    let whole = (granted.grants.len() > 1).then(|| first.clone());
+    let part = |(at, grant): (usize, &Grant)| {
+        let id = if at == 0 { first.clone() } else { crate::random::session_id(now) };
+        Session {
+            account: AccountKey::of(&grant.directory, grant.mode, technician, &id),
+            id,
+            whole: whole.clone(),
+            state: State::Activating,
+            technician: technician.clone(),
+            customer: granted.customer.clone(),
+            directory: grant.directory.clone(),
+            policy: granted.policy.clone(),
+            policy_name: granted.policy_name.clone(),
+            mode: grant.mode,
+            rights: grant.rights.clone(),
+            reason: granted.reason.clone(),
+            ticket: granted.ticket.clone(),
+            requested_at: now,
+            from: now,
+            until: granted.until,
+            latest_end: granted.latest_end,
+            active_at: None,
+            end_cause: None,
+            ended_at: None,
+            trouble: None,
+            version: 0,
+        }
+    };
+    granted.grants.iter().enumerate().map(part).collect()
 }
 
 fn new_account(config: &Config, session: &Session) -> Account {

@@ -13,7 +13,7 @@ use futures_util::stream::FuturesUnordered;
 use serde_json::json;
 use ticketgate_access::config::{self, Config};
 use ticketgate_access::decide::ticket::{asked_number, is_same_number, system_of};
-use ticketgate_access::session::{Account, Session};
+use ticketgate_access::session::{Account, Session, state_of};
 use ticketgate_ledger::{Change, LedgerError, SessionFilter};
 use ticketgate_protocol::api::{EndCause, Notice, State};
 use ticketgate_protocol::ids::{PsaId, SessionId};
@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::converge::UNRECORDED_PAUSE;
+use super::parts::{accounts_of, rows_of};
 use super::service::TRIES;
 use super::{Broker, Snapshot, records};
 
@@ -204,6 +205,9 @@ impl Broker {
             let ticket = session.ticket.as_ref().filter(|_| asks && session.end_cause.is_none());
             ticket.is_some_and(|ticket| system_of(config, ticket).is_ok_and(|psa| psa.id == *id))
         });
+        // A session in several directories is asked about once.
+        let mut wholes = BTreeSet::new();
+        sessions.retain(|session| wholes.insert(session.of().clone()));
         Ok(sessions)
     }
 
@@ -269,38 +273,41 @@ impl Broker {
     /// written now is found again by the next look.
     async fn shorten(self: &Arc<Self>, psa: &PsaId, session: &Session, status: &str) {
         for _ in 0..TRIES {
-            let Ok(Some(session)) = self.ledger.session(&session.id).await else { return };
-            let Ok(Some((account, _))) = self.ledger.account(&session.account).await else { return };
+            let Ok(parts) = self.ledger.parts(session.of()).await else { return };
             let now = self.clock.now();
-            let until = session.until.min(now + LAST);
-            if session.state != State::Active || session.end_cause.is_some() || until == session.until {
+            let Some(before) = parts.iter().map(|(part, _)| part.until).min() else { return };
+            let until = before.min(now + LAST);
+            let told = parts.iter().any(|(part, _)| part.end_cause.is_some());
+            if state_of(&rows_of(&parts)) != State::Active || told || until == before {
                 return;
             }
             let more = records::details([
                 ("psa", json!(psa)),
                 ("ticket_status", json!(records::printable(status))),
-                ("until_before", json!(session.until)),
+                ("until_before", json!(before)),
             ]);
-            let shorter = Session { until, end_cause: Some(EndCause::TicketClosed), ..session };
+            let shorter = |(part, account): (Session, Account)| {
+                let part = Session { until, end_cause: Some(EndCause::TicketClosed), ..part };
+                (part, Account { settled: false, ..account })
+            };
+            let shorter: Vec<_> = parts.into_iter().map(shorter).collect();
+            let record = records::about_whole(&shorter, "session.ticket_closed", "broker", "ok", more);
+            let keys = accounts_of(&shorter);
+            let (sessions, accounts) = shorter.into_iter().unzip();
             let change = Change {
                 name: "ledger.ticket_closed",
                 at: now,
-                audit: vec![records::about(
-                    &shorter,
-                    Some(&account),
-                    "session.ticket_closed",
-                    "broker",
-                    "ok",
-                    more,
-                )],
-                accounts: vec![Account { settled: false, ..account.clone() }],
-                sessions: vec![shorter],
+                audit: record.into_iter().collect(),
+                accounts,
+                sessions,
                 ..Change::default()
             };
             match self.commit(change).await {
                 Ok(()) => {
-                    tracing::info!(%psa, status, account = %account.key.0, "a ticket was closed; its session ends");
-                    self.ends.at_latest(&account.key, now);
+                    tracing::info!(%psa, status, accounts = ?keys, "a ticket was closed; its session ends");
+                    for key in &keys {
+                        self.ends.at_latest(key, now);
+                    }
                     return;
                 }
                 Err(LedgerError::Conflict(_)) => {}

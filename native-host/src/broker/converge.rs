@@ -16,7 +16,7 @@ use ticketgate_protocol::problem::{Code, Problem};
 
 use super::behind::{BEHIND_MAX, behind_problem};
 use super::problems::{directory_problem, plan_problem, skew_problem};
-use super::settle::{ending, taught};
+use super::settle::taught;
 use super::spelling::alike;
 use super::{Broker, ledger_problem};
 
@@ -190,6 +190,7 @@ impl Broker {
             } else {
                 account
             };
+            self.touched(&sessions);
             match self.carry_out(directory.as_ref(), &account, &observed, &steps, &mut sent).await {
                 Carried::Whole => passes.push(Pass::Steps(steps.iter().map(described).collect())),
                 Carried::Unknown(problem) => last = Some(problem),
@@ -315,10 +316,9 @@ impl Broker {
             if due.is_empty() {
                 return Ok((Some(account), sessions));
             }
-            let change = ending(account, &sessions, &due, cause, "broker", now);
-            match self.commit(Change { name: "ledger.session_due", ..change }).await {
-                Ok(()) => self.given_up(&due),
-                Err(LedgerError::Conflict(_)) => {}
+            let change = self.ending_whole(account, &sessions, &due, cause, "broker", now).await?;
+            match self.commit_ending(Change { name: "ledger.session_due", ..change }, key).await {
+                Ok(()) | Err(LedgerError::Conflict(_)) => {}
                 Err(error) => return Err(error),
             }
         }

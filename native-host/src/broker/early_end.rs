@@ -1,16 +1,17 @@
 //! Early ends: one session, or everything of a technician or at a customer.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::json;
 use ticketgate_access::session::Session;
 use ticketgate_ledger::{Answer, Change, LedgerError, SessionFilter};
-use ticketgate_protocol::api::{self, EndCause, State};
+use ticketgate_protocol::api::{self, EndCause};
 use ticketgate_protocol::ids::{IdempotencyKey, SessionId};
 use ticketgate_protocol::problem::{Code, Problem};
 
+use super::parts::{accounts_of, goes_on};
 use super::service::{TRIES, fingerprint};
-use super::settle::ending;
 use super::{Broker, Caller, ledger_problem, records};
 
 impl Broker {
@@ -30,19 +31,20 @@ impl Broker {
                 return again;
             }
             let session = self.visible(caller, id).await?;
-            if !matches!(session.state, State::Activating | State::Active) {
+            let parts = self.parts(&session).await?;
+            let Some(session) = parts.iter().map(|(part, _)| part).find(|part| goes_on(part)) else {
                 // Ending what is ending or over is no mistake: say where it stands.
-                return self.seen(id).await;
-            }
+                return self.seen(session.of()).await;
+            };
             let own = caller.technician.as_ref() == Some(&session.technician);
             let cause = if own { EndCause::Technician } else { EndCause::Administrator };
             if self
-                .mark_ending(&session, cause, &caller.actor(), self.answer(caller, key, fingerprint, id))
+                .mark_ending(session, cause, &caller.actor(), self.answer(caller, key, fingerprint, id))
                 .await?
             {
                 // What cannot be taken away now stays `ending` and is retried; that is the answer then, not an error.
-                self.converge_patiently(&session.account).await;
-                return self.seen(id).await;
+                self.converge_patiently(&accounts_of(&parts)).await;
+                return self.seen(session.of()).await;
             }
         }
         Err(ledger_problem(&LedgerError::Conflict(String::new())))
@@ -90,7 +92,9 @@ impl Broker {
         let own = which.technician.is_some() && which.technician == caller.technician;
         let cause = if own { EndCause::Technician } else { EndCause::Administrator };
         let mut work = tokio::task::JoinSet::new();
-        let ids: Vec<_> = sessions.iter().map(|s| s.id.clone()).collect();
+        let mut ids: Vec<_> = sessions.iter().map(|s| s.of().clone()).collect();
+        let mut told = BTreeSet::new();
+        ids.retain(|id| told.insert(id.clone()));
         let mut failed = None;
         for session in sessions {
             // One that cannot be braked does not save the others.
@@ -99,7 +103,7 @@ impl Broker {
                 continue;
             }
             let broker = Arc::clone(self);
-            work.spawn(async move { broker.converge_patiently(&session.account).await });
+            work.spawn(async move { broker.converge_patiently(&[session.account]).await });
         }
         work.join_all().await;
         if let Some(problem) = failed {
@@ -116,8 +120,7 @@ impl Broker {
     async fn brake(&self, id: &SessionId, cause: EndCause, actor: &str) -> Result<(), Problem> {
         for _ in 0..TRIES {
             let session = self.ledger.session(id).await.map_err(|e| ledger_problem(&e))?;
-            let Some(session) = session.filter(|s| matches!(s.state, State::Activating | State::Active))
-            else {
+            let Some(session) = session.filter(goes_on) else {
                 return Ok(());
             };
             if self.mark_ending(&session, cause, actor, None).await? {
@@ -140,9 +143,10 @@ impl Broker {
         else {
             return Ok(false);
         };
-        let change =
-            ending(account, &sessions, std::slice::from_ref(session), cause, actor, self.clock.now());
-        match self.commit(Change { answers, ..change }).await {
+        let (key, going, now) = (account.key.clone(), std::slice::from_ref(session), self.clock.now());
+        let change = self.ending_whole(account, &sessions, going, cause, actor, now).await;
+        let change = change.map_err(|e| ledger_problem(&e))?;
+        match self.commit_ending(Change { answers, ..change }, &key).await {
             Ok(()) => Ok(true),
             Err(LedgerError::Conflict(_) | LedgerError::Seen(_)) => Ok(false),
             Err(error) => Err(ledger_problem(&error)),

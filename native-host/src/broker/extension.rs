@@ -13,6 +13,7 @@ use ticketgate_protocol::ids::{IdempotencyKey, SessionId, TechnicianId};
 use ticketgate_protocol::problem::{Code, Problem};
 
 use super::notes::Told;
+use super::parts::{accounts_of, lock_all, rows_of};
 use super::service::{TRIES, fingerprint};
 use super::tickets::Asked;
 use super::{Broker, Caller, Snapshot, ledger_problem, records};
@@ -31,29 +32,25 @@ impl Broker {
     ) -> Result<api::Session, Problem> {
         let begun = Instant::now();
         let fingerprint = fingerprint("extend", &(id, by_s));
-        let (session, _) = self.own(caller, id).await?;
-        let lock = self.extending.of(&session.account);
-        let _one_at_a_time = lock.lock().await;
+        let keys = accounts_of(&self.own(caller, id).await?);
+        let _one_at_a_time = lock_all(&self.extending, &keys).await;
         for _ in 0..TRIES {
             if let Some(again) = self.repeated(caller, key, fingerprint).await? {
                 return again;
             }
-            let (session, account) = self.own(caller, id).await?;
+            let parts = self.own(caller, id).await?;
+            let Some((session, _)) = parts.first() else { break };
             let snapshot = self.settings();
-            let (until, asked) = match self.longer(&snapshot, &session, by_s).await? {
+            let (until, asked) = match self.longer(&snapshot, &rows_of(&parts), by_s).await? {
                 Ok(longer) => longer,
                 Err(problem) => {
                     let more = records::details([("code", json!(problem.code)), ("by_s", json!(by_s))]);
                     let actor = caller.actor();
-                    let record = records::about(
-                        &session,
-                        Some(&account),
-                        "session.extension_refused",
-                        &actor,
-                        "refused",
-                        more,
-                    );
-                    self.audit_refusal(record, &session.technician).await?;
+                    let record =
+                        records::about_whole(&parts, "session.extension_refused", &actor, "refused", more);
+                    if let Some(record) = record {
+                        self.audit_refusal(record, &session.technician).await?;
+                    }
                     return Err(problem);
                 }
             };
@@ -61,22 +58,23 @@ impl Broker {
             let mut more = records::details([("by_s", json!(by_s)), ("until_before", json!(before))]);
             more.extend(asked.details());
             // One whose ticket was closed goes on: it is open again.
-            let longer = Session { until, end_cause: None, ..session.clone() };
-            let note = self.note(&longer, Told::Longer(before), self.clock.now());
+            let longer: Vec<_> = parts
+                .iter()
+                .map(|(part, account)| {
+                    let part = Session { until, end_cause: None, ..part.clone() };
+                    (part, Account { settled: false, ..account.clone() })
+                })
+                .collect();
+            let note = self.note(&rows_of(&longer), Told::Longer(before), self.clock.now());
             let noted = note.as_ref().map(|note| note.mark.clone());
             let change = Change {
                 name: "ledger.session_extended",
                 at: self.clock.now(),
-                audit: vec![records::about(
-                    &longer,
-                    Some(&account),
-                    "session.extended",
-                    &caller.actor(),
-                    "ok",
-                    more,
-                )],
-                sessions: vec![longer],
-                accounts: vec![Account { settled: false, ..account.clone() }],
+                audit: records::about_whole(&longer, "session.extended", &caller.actor(), "ok", more)
+                    .into_iter()
+                    .collect(),
+                sessions: rows_of(&longer),
+                accounts: longer.into_iter().map(|(_, account)| account).collect(),
                 answers: self.answer(caller, key, fingerprint, id),
                 notes: NoteChange { new: note.into_iter().collect(), ..NoteChange::default() },
                 guard: self.counted(&session.technician),
@@ -93,12 +91,12 @@ impl Broker {
                 }
                 Err(error) => return Err(ledger_problem(&error)),
             }
-            if let Some(problem) = self.converge_after(&account.key, begun.elapsed()).await {
+            if let Some(problem) = self.converge_after(&keys, begun.elapsed()).await {
                 let request = caller.technician.clone().map(|technician| (technician, key.clone()));
-                self.shorten_again(id, until, before, request, noted).await;
+                self.shorten_again(session.of(), until, before, request, noted).await;
                 return Err(problem);
             }
-            return self.seen(id).await;
+            return self.seen(session.of()).await;
         }
         Err(ledger_problem(&LedgerError::Conflict(String::new())))
     }
@@ -111,32 +109,34 @@ impl Broker {
     async fn longer(
         &self,
         snapshot: &Snapshot,
-        session: &Session,
+        parts: &[Session],
         by_s: i64,
     ) -> Result<Result<(DateTime<Utc>, Asked), Problem>, Problem> {
         let config = Self::config(snapshot)?;
-        let decide = || decide::decide_extension(config, session, by_s, self.clock.now());
+        let decide = || decide::decide_extension(config, parts, by_s, self.clock.now());
         let extended = match decide() {
             Ok(extended) => extended,
             Err(problem) => return Ok(Err(problem)),
         };
-        let closing = session.end_cause == Some(EndCause::TicketClosed);
+        let closing = parts.iter().find(|part| part.end_cause == Some(EndCause::TicketClosed));
         let Some(check) = extended.ticket_check else {
-            return Ok(if closing { Err(is_closed(session)) } else { Ok((extended.until, Asked::Nobody)) });
+            return Ok(closing.map_or(Ok((extended.until, Asked::Nobody)), |closed| Err(is_closed(closed))));
         };
         self.may_ask(config, &check).await?;
         let asked = match self.ask(snapshot, &check).await {
             Ok(asked) => asked,
             Err(problem) => return Ok(Err(problem)),
         };
-        if closing && !matches!(asked, Asked::Verified { .. }) {
-            return Ok(Err(is_closed(session)));
+        if let Some(closed) = closing
+            && !matches!(asked, Asked::Verified { .. })
+        {
+            return Ok(Err(is_closed(closed)));
         }
         // It may have come to its end meanwhile.
         Ok(decide().map(|extended| (extended.until, asked)))
     }
 
-    /// The directory did not take the later end: nobody may be shown one that it does not keep.
+    /// A directory did not take the later end: no part keeps it, since nobody may be shown one that it does not keep.
     async fn shorten_again(
         self: &Arc<Self>,
         id: &SessionId,
@@ -146,35 +146,35 @@ impl Broker {
         noted: Option<String>,
     ) {
         for _ in 0..TRIES {
-            let Ok(Some(session)) = self.ledger.session(id).await else { break };
-            if session.until != until || session.state != State::Active {
+            let Ok(parts) = self.ledger.parts(id).await else { break };
+            if parts.iter().any(|(part, _)| part.until != until || part.state != State::Active) {
                 return;
             }
-            let Ok(Some((account, _))) = self.ledger.account(&session.account).await else { break };
-            let shorter = Session { until: before, ..session };
+            let keys = accounts_of(&parts);
+            let shorter = |(part, account): (Session, Account)| {
+                (Session { until: before, ..part }, Account { settled: false, ..account })
+            };
+            let shorter: Vec<_> = parts.into_iter().map(shorter).collect();
+            let none = records::Details::new();
+            let record = records::about_whole(&shorter, "session.extension_failed", "broker", "failed", none);
+            let (sessions, accounts) = shorter.into_iter().unzip();
             let change = Change {
                 name: "ledger.extension_undone",
                 at: self.clock.now(),
-                audit: vec![records::about(
-                    &shorter,
-                    Some(&account),
-                    "session.extension_failed",
-                    "broker",
-                    "failed",
-                    records::Details::new(),
-                )],
-                accounts: vec![Account { settled: false, ..account.clone() }],
-                sessions: vec![shorter],
+                audit: record.into_iter().collect(),
+                accounts,
+                sessions,
                 withdraws: request.clone(),
                 notes: NoteChange { withdrawn: noted.clone().into_iter().collect(), ..NoteChange::default() },
                 ..Change::default()
             };
             match self.commit(change).await {
                 Ok(()) => {
-                    return self.ends.at_latest(
-                        &account.key,
-                        before.min(self.clock.now() + chrono::TimeDelta::seconds(1)),
-                    );
+                    let soon = before.min(self.clock.now() + chrono::TimeDelta::seconds(1));
+                    for key in &keys {
+                        self.ends.at_latest(key, soon);
+                    }
+                    return;
                 }
                 Err(LedgerError::Conflict(_)) => {}
                 Err(_) => break,

@@ -12,7 +12,7 @@ use ticketgate_protocol::api::{EndCause, State};
 use ticketgate_protocol::problem::Problem;
 
 use super::converge::{PASSES, PAUSES, Trouble, UNRECORDED_PAUSE, asked, next_due};
-use super::settle::ending;
+use super::settle::over;
 use super::spelling::alike;
 use super::{Broker, records};
 
@@ -109,8 +109,9 @@ impl Broker {
         for _ in 0..PASSES {
             let Some((account, sessions)) = self.ledger.account(key).await? else { return Ok(false) };
             let now = self.clock.now();
-            let mut given_up: Vec<_> =
-                sessions.iter().filter(|s| s.state == State::Activating).cloned().collect();
+            let is_given_up =
+                |s: &&Session| s.state == State::Activating || (!trouble.attempted && self.never_began(s));
+            let mut given_up: Vec<_> = sessions.iter().filter(is_given_up).cloned().collect();
             if given_up.is_empty() {
                 return Ok(false);
             }
@@ -119,31 +120,37 @@ impl Broker {
             for session in &mut given_up {
                 session.trouble = Some(trouble.problem.clone());
             }
+            let cause = EndCause::GrantFailed;
             let mut change =
-                ending(account.clone(), &sessions, &given_up, EndCause::GrantFailed, "broker", now);
+                self.ending_whole(account.clone(), &sessions, &given_up, cause, "broker", now).await?;
+            let _one_of_its_parts_at_a_time = self.whole_locks(&given_up).await;
             if !trouble.attempted {
-                // Nothing was sent to the directory: nothing has to be taken back.
-                change.audit.clear();
-                for session in &mut change.sessions {
+                // Nothing was sent to the directory: nothing has to be taken back there.
+                if change.sessions.iter().all(|session| session.account == *key) {
+                    change.audit.clear();
+                }
+                for at in 0..given_up.len() {
+                    let Some(session) = change.sessions.get_mut(at) else { continue };
                     session.state = State::Failed;
                     session.ended_at = Some(now);
-                    change.audit.push(records::about(
-                        session,
-                        Some(&account),
-                        "activation.failed",
-                        "broker",
-                        "failed",
-                        records::Details::new(),
-                    ));
+                    let session = session.clone();
+                    let mut parts = self.parts_with(&session, &account).await?;
+                    for (part, _) in &mut parts {
+                        // As this very change leaves them.
+                        if let Some(changed) = change.sessions.iter().find(|s| s.id == part.id) {
+                            *part = changed.clone();
+                        }
+                    }
+                    change.audit.extend(over(&session, &account, &parts, now));
                 }
             }
             for record in &mut change.audit {
                 record.details.insert("code", json!(trouble.problem.code));
                 record.details.insert("steps", json!(trouble.sent));
             }
-            match self.commit(Change { name: "ledger.activation_given_up", ..change }).await {
+            match self.commit_ending(Change { name: "ledger.activation_given_up", ..change }, key).await {
                 Ok(()) => {
-                    self.given_up(&given_up);
+                    self.touched(&given_up);
                     return Ok(trouble.attempted);
                 }
                 Err(LedgerError::Conflict(_)) => {}

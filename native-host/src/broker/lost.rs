@@ -176,11 +176,8 @@ impl Broker {
         let mut findings = Vec::new();
         let Some(config) = &snapshot.config else { return findings };
         for (id, directory) in &snapshot.directories {
-            let lent = |policy: &&ticketgate_access::config::Policy| {
-                policy.directory == *id && policy.mode == Mode::Membership
-            };
-            let lent: Vec<_> =
-                config.policies.values().filter(lent).flat_map(|policy| &policy.rights).collect();
+            let lent = config.grants_in(id).filter(|grant| grant.mode == Mode::Membership);
+            let lent: Vec<_> = lent.flat_map(|grant| &grant.rights).collect();
             if lent.is_empty() {
                 continue;
             }

@@ -37,18 +37,19 @@ pub(super) enum Told {
 }
 
 impl Broker {
-    /// The note about a session as it stands after the commit that this joins. None where the session has no ticket, no configured
+    /// The note about a session, all parts of it, as it stands after the commit that this joins. None where the session has no ticket, no configured
     /// system is known to have it, or that gets no notes.
-    pub(super) fn note(&self, session: &Session, told: Told, now: DateTime<Utc>) -> Option<NewNote> {
+    pub(super) fn note(&self, parts: &[Session], told: Told, now: DateTime<Utc>) -> Option<NewNote> {
+        let session = parts.first()?;
         let snapshot = self.settings();
         let config = snapshot.config.as_ref()?;
         let ticket = session.ticket.as_ref()?;
         let psa = system_of(config, ticket).ok().filter(|psa| psa.notes != TicketNotes::Off)?;
-        let mark = mark(&session.id, told, session.version);
+        let mark = mark(session.of(), told, session.version);
         let (due, lines) = match told {
-            Told::Start => (now, start(&snapshot, session)),
-            Told::Longer(before) => (now + UNDONE_WITHIN, longer(&snapshot, session, before)),
-            Told::End => (now, end(&snapshot, session, now)),
+            Told::Start => (now, start(&snapshot, session, parts)),
+            Told::Longer(before) => (now + UNDONE_WITHIN, longer(&snapshot, session, parts, before)),
+            Told::End => (now, end(&snapshot, session, parts, now)),
         };
         let text = lines.into_iter().chain([String::new(), mark.clone()]).collect::<Vec<_>>().join("\n");
         Some(NewNote {
@@ -72,25 +73,25 @@ pub(super) fn mark(id: &SessionId, told: Told, version: u64) -> String {
     }
 }
 
-fn start(snapshot: &Snapshot, session: &Session) -> Vec<String> {
+fn start(snapshot: &Snapshot, session: &Session, parts: &[Session]) -> Vec<String> {
     let mut lines = vec!["Administrator rights were given for this ticket.".to_owned()];
-    lines.extend(who_and_what(snapshot, session));
+    lines.extend(who_and_what(snapshot, session, parts));
     lines.push(format!("From: {}", clock(session.from)));
     lines.push(until(session));
     lines
 }
 
-fn longer(snapshot: &Snapshot, session: &Session, before: DateTime<Utc>) -> Vec<String> {
+fn longer(snapshot: &Snapshot, session: &Session, parts: &[Session], before: DateTime<Utc>) -> Vec<String> {
     let mut lines = vec!["Administrator rights for this ticket were extended.".to_owned()];
-    lines.extend(who_and_what(snapshot, session));
+    lines.extend(who_and_what(snapshot, session, parts));
     lines.push(until(session));
     lines.push(format!("Before: until {}", clock(before)));
     lines
 }
 
-fn end(snapshot: &Snapshot, session: &Session, now: DateTime<Utc>) -> Vec<String> {
+fn end(snapshot: &Snapshot, session: &Session, parts: &[Session], now: DateTime<Utc>) -> Vec<String> {
     let mut lines = vec!["Administrator rights for this ticket were taken away.".to_owned()];
-    lines.extend(who_and_what(snapshot, session));
+    lines.extend(who_and_what(snapshot, session, parts));
     lines.push(format!("From: {}", clock(session.from)));
     lines.push(format!("Ended: {} (after {})", clock(now), length(now - session.from)));
     lines.push(format!("Why: {}", cause(session.end_cause)));
@@ -103,17 +104,22 @@ fn end(snapshot: &Snapshot, session: &Session, now: DateTime<Utc>) -> Vec<String
     lines
 }
 
-fn who_and_what(snapshot: &Snapshot, session: &Session) -> Vec<String> {
+fn who_and_what(snapshot: &Snapshot, session: &Session, parts: &[Session]) -> Vec<String> {
     let customer = snapshot.config.as_ref().and_then(|c| c.customers.get(&session.customer));
-    let directory = snapshot.directories.get(&session.directory);
-    let mut rights: Vec<_> = session
-        .rights
-        .iter()
-        .take(RIGHTS)
-        .map(|right| name(&directory.map_or_else(|| right.0.clone(), |d| d.right_name(right))))
-        .collect();
-    if session.rights.len() > RIGHTS {
-        rights.push(format!("{} more", session.rights.len() - RIGHTS));
+    let mut rights = Vec::new();
+    for part in parts {
+        let directory = snapshot.directories.get(&part.directory);
+        // Two directories can have a right of one name.
+        let place = if parts.len() > 1 { format!(" in {}", part.directory) } else { String::new() };
+        rights.extend(part.rights.iter().map(|right| {
+            let right = directory.map_or_else(|| right.0.clone(), |d| d.right_name(right));
+            format!("{}{place}", name(&right))
+        }));
+    }
+    if rights.len() > RIGHTS {
+        let more = rights.len() - RIGHTS;
+        rights.truncate(RIGHTS);
+        rights.push(format!("{more} more"));
     }
     vec![
         format!("Who: {}", session.technician),

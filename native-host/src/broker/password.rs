@@ -2,28 +2,31 @@
 
 use std::sync::Arc;
 
-use ticketgate_access::session::{Account, Session};
+use ticketgate_access::session::{Account, Session, state_of};
 use ticketgate_ledger::{Change, LedgerError};
 use ticketgate_protocol::api::{self, Mode, State};
-use ticketgate_protocol::ids::SessionId;
+use ticketgate_protocol::ids::{DirectoryId, SessionId};
 use ticketgate_protocol::problem::{Code, Problem};
 
+use super::parts::rows_of;
 use super::service::wrong_state;
-use super::{Broker, Caller, ledger_problem, records};
+use super::{Broker, Caller, Snapshot, ledger_problem, records};
 use crate::handover::PasswordHandOver;
 
 impl Broker {
     /// Hands over the password of an open session, or sets a new one first.
     ///
     /// # Errors
-    /// Not this technician's session; not open; no password in this mode; no longer held; directory or ledger down.
+    /// Not this technician's session; none or several of its parts are meant; not open; no password in this mode; no longer held; directory or ledger down.
     pub async fn password(
         self: &Arc<Self>,
         caller: &Caller,
         id: &SessionId,
         wish: api::PasswordWanted,
     ) -> Result<PasswordHandOver, Problem> {
-        let (session, account) = self.own(caller, id).await?;
+        let (parts, snapshot) = (self.own(caller, id).await?, self.settings());
+        let state = state_of(&rows_of(&parts));
+        let (session, account) = named_part(&snapshot, parts, wish.directory.as_ref())?;
         if session.mode == Mode::Membership {
             return Err(Problem::new(
                 Code::NoPassword,
@@ -31,10 +34,9 @@ impl Broker {
             )
             .remedy("Log on with your own password."));
         }
-        if session.state != State::Active {
-            return Err(wrong_state(session.state));
+        if state != State::Active {
+            return Err(wrong_state(state));
         }
-        let snapshot = self.settings();
         if !Self::directory(&snapshot, &session.directory)?.has_passwords() {
             return Err(Problem::new(
                 Code::NoPassword,
@@ -107,9 +109,40 @@ impl Broker {
             }
             Err(error) => return Err(ledger_problem(&error)),
         }
-        match self.converge_patiently(&account.key).await {
+        match self.converge_patiently(&[account.key.clone()]).await {
             Some(problem) => Err(problem),
             None => Ok(account),
         }
     }
+}
+
+/// The part whose password is meant: that of the directory named, else the only one that has any.
+fn named_part(
+    snapshot: &Snapshot,
+    mut parts: Vec<(Session, Account)>,
+    directory: Option<&DirectoryId>,
+) -> Result<(Session, Account), Problem> {
+    if let Some(directory) = directory {
+        let found = parts.into_iter().find(|(part, _)| part.directory == *directory);
+        return found.ok_or_else(|| {
+            Problem::new(Code::MalformedRequest, "This session grants nothing in that directory.")
+                .remedy("`ticketgate sessions` lists where it does.")
+        });
+    }
+    let has_password = |part: &Session| {
+        let directory = snapshot.directories.get(&part.directory);
+        part.mode != Mode::Membership && directory.is_none_or(|directory| directory.has_passwords())
+    };
+    let with: Vec<_> = parts.iter().map(|(part, _)| part).filter(|part| has_password(part)).collect();
+    let meant = match with.as_slice() {
+        // It is said of the first why there is none.
+        [] => 0,
+        [only] => parts.iter().position(|(part, _)| part.id == only.id).unwrap_or(0),
+        several => {
+            let names: Vec<_> = several.iter().map(|part| part.directory.as_str()).collect();
+            let detail = format!("This session has several passwords: in {}.", names.join(", "));
+            return Err(Problem::new(Code::MalformedRequest, detail).remedy("Name the directory."));
+        }
+    };
+    Ok(parts.swap_remove(meant))
 }

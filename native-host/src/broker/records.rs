@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use ticketgate_access::session::{Account, Session};
 use ticketgate_ledger::NewAudit;
 use ticketgate_protocol::api::Activate;
-use ticketgate_protocol::ids::CustomerId;
+use ticketgate_protocol::ids::{CustomerId, SessionId};
 use ticketgate_protocol::problem::Problem;
 
 /// Details of a record.
@@ -38,7 +38,7 @@ pub(super) fn about(
     more: Details,
 ) -> NewAudit {
     let mut all = details([
-        ("session", json!(session.id)),
+        ("session", json!(session.of())),
         ("technician", json!(session.technician)),
         ("policy", json!(session.policy)),
         ("directory", json!(session.directory)),
@@ -56,6 +56,41 @@ pub(super) fn about(
     }
     all.extend(more);
     record(Some(&session.customer), action, actor, outcome, all)
+}
+
+/// A record about a whole session: by its first part, with all parts where it has several.
+pub(super) fn about_whole(
+    parts: &[(Session, Account)],
+    action: &'static str,
+    actor: &str,
+    outcome: &'static str,
+    more: Details,
+) -> Option<NewAudit> {
+    let (session, account) = parts.first()?;
+    let mut record = about(session, Some(account), action, actor, outcome, more);
+    if parts.len() > 1 {
+        record.details.insert("parts", named(parts));
+    }
+    Some(record)
+}
+
+/// Puts the parts of a session into the records about it.
+pub(super) fn name_parts(audit: &mut [NewAudit], whole: &SessionId, parts: &[(Session, Account)]) {
+    for record in audit.iter_mut().filter(|record| record.details.get("session") == Some(&json!(whole))) {
+        record.details.insert("parts", named(parts));
+    }
+}
+
+fn named(parts: &[(Session, Account)]) -> Value {
+    let one = |(part, account): &(Session, Account)| {
+        json!({
+            "directory": part.directory,
+            "mode": part.mode,
+            "rights": part.rights,
+            "account": account.display_name.as_ref().unwrap_or(&account.name),
+        })
+    };
+    parts.iter().map(one).collect()
 }
 
 /// A refused wish, with what was asked for as far as it was well formed.

@@ -88,6 +88,7 @@ impl Remembered {
             requested_at: from,
             from,
             until,
+            whole: None,
             latest_end: until,
             active_at: None,
             end_cause: None,

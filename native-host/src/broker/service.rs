@@ -1,6 +1,6 @@
 //! What a caller can ask for: each is a decision, one durable write, and then [`Broker::converge`].
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,16 +9,17 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use ticketgate_access::config::{Config, Policy, Verified};
 use ticketgate_access::decide::{self, DecisionFacts};
-use ticketgate_access::session::{Account, AccountKey, Session};
+use ticketgate_access::session::{Account, AccountKey, Session, state_of};
 use ticketgate_ledger::{Answer, Answered, SessionFilter};
 use ticketgate_protocol::api::{self, EndCause, State};
 use ticketgate_protocol::ids::{IdempotencyKey, SessionId};
 use ticketgate_protocol::problem::{Code, Problem};
 
+use super::parts::{accounts_of, in_time, rows_of};
 use super::{Broker, Caller, Snapshot, ledger_problem, lookup, may_see, records};
 
 /// How long a caller waits for a directory; the work goes on without the caller.
-const PATIENCE: Duration = Duration::from_secs(25);
+pub(super) const PATIENCE: Duration = Duration::from_secs(25);
 
 /// How often a decision is made again because another request changed the same rows.
 pub(super) const TRIES: usize = 5;
@@ -108,7 +109,16 @@ impl Broker {
         let mut shown = Vec::new();
         // Each account once, however many sessions share it.
         let mut accounts: HashMap<AccountKey, Option<Account>> = HashMap::new();
+        let mut wholes = HashSet::new();
         for session in self.ledger.sessions(filter).await.map_err(|e| ledger_problem(&e))? {
+            if let Some(whole) = &session.whole {
+                // Every part of it, also those that the filter leaves out; and only once.
+                if wholes.insert(whole.clone()) {
+                    let parts = self.ledger.parts(whole).await.map_err(|e| ledger_problem(&e))?;
+                    shown.extend(self.show_whole(&snapshot, &parts));
+                }
+                continue;
+            }
             if !accounts.contains_key(&session.account) {
                 let found = self.ledger.account(&session.account).await.map_err(|e| ledger_problem(&e))?;
                 accounts.insert(session.account.clone(), found.map(|(account, _)| account));
@@ -132,31 +142,18 @@ impl Broker {
     }
 
     /// Converges and waits for it, but not for ever: the work goes on when the caller has gone.
-    pub(super) async fn converge_patiently(self: &Arc<Self>, key: &AccountKey) -> Option<Problem> {
-        self.converge_after(key, Duration::ZERO).await
+    pub(super) async fn converge_patiently(self: &Arc<Self>, keys: &[AccountKey]) -> Option<Problem> {
+        self.converge_after(keys, Duration::ZERO).await
     }
 
     /// The same for a caller who has waited already.
     pub(super) async fn converge_after(
         self: &Arc<Self>,
-        key: &AccountKey,
+        keys: &[AccountKey],
         waited: Duration,
     ) -> Option<Problem> {
-        let (broker, key) = (Arc::clone(self), key.clone());
-        let work = tokio::spawn(async move { broker.converge(&key).await });
-        match tokio::time::timeout(PATIENCE.saturating_sub(waited), work).await {
-            Ok(Ok(Ok(()))) => None,
-            Ok(Ok(Err(problem))) => Some(problem),
-            Ok(Err(_)) => Some(fault()),
-            Err(_) => Some(
-                Problem::new(
-                    Code::TimedOut,
-                    "The directory has not answered yet; the broker goes on trying.",
-                )
-                .remedy("Look at your sessions in a moment.")
-                .retry_after(5),
-            ),
-        }
+        let (broker, keys) = (Arc::clone(self), keys.to_vec());
+        in_time(async move { broker.converge_all(&keys).await }, waited).await
     }
 
     /// What became of an activation.
@@ -184,10 +181,11 @@ impl Broker {
         else {
             return Err(unknown_session());
         };
-        if session.state == State::Activating {
-            self.converge_patiently(&session.account).await;
+        let parts = self.parts(&session).await?;
+        if state_of(&rows_of(&parts)) == State::Activating {
+            self.converge_patiently(&accounts_of(&parts)).await;
         }
-        self.outcome(&session.id).await
+        self.outcome(session.of()).await
     }
 
     pub(super) async fn repeated(
@@ -241,15 +239,18 @@ impl Broker {
         problem
     }
 
-    /// A session of the caller's own, with its account.
-    pub(super) async fn own(&self, caller: &Caller, id: &SessionId) -> Result<(Session, Account), Problem> {
+    /// The parts of a session of the caller's own, each with its account. Never none.
+    pub(super) async fn own(
+        &self,
+        caller: &Caller,
+        id: &SessionId,
+    ) -> Result<Vec<(Session, Account)>, Problem> {
         let technician = caller.technician()?;
         let session = self.ledger.session(id).await.map_err(|e| ledger_problem(&e))?;
         let Some(session) = session.filter(|s| s.technician == *technician) else {
             return Err(self.refuse_others(caller, id).await);
         };
-        let account = self.ledger.account(&session.account).await.map_err(|e| ledger_problem(&e))?;
-        account.map(|(account, _)| (session, account)).ok_or_else(unknown_session)
+        self.parts(&session).await
     }
 
     /// Once nothing is open, a wall clock that was set back can be followed again.
@@ -269,21 +270,37 @@ impl Broker {
 }
 
 fn show_policy(snapshot: &Snapshot, config: &Config, policy: &Policy) -> Option<api::Policy> {
-    let promises = snapshot.directories.get(&policy.directory)?.promises(policy.mode);
+    let (end_guarantee, end_limits) = promised(snapshot, policy)?;
+    let mode = policy.grants.first()?.mode;
     Some(api::Policy {
         id: policy.id.clone(),
         name: policy.name.clone(),
         customer: config.customer_of(policy)?.id.clone(),
-        mode: policy.mode,
+        mode,
         default_s: policy.duration.default_s,
         max_s: policy.duration.max_s,
         choices_s: policy.duration.choices_s.clone(),
         ticket_required: policy.ticket.required,
         ticket_verified: policy.ticket.verified != Verified::Never,
         one_click: policy.one_click,
-        end_guarantee: promises.guarantee,
-        end_limits: promises.limits,
+        end_guarantee,
+        end_limits,
     })
+}
+
+/// What the policy's directories end by themselves, and what an end does not stop. Of several each is named, since they differ.
+fn promised(snapshot: &Snapshot, policy: &Policy) -> Option<(String, String)> {
+    let mut all = Vec::new();
+    for grant in &policy.grants {
+        let promises = snapshot.directories.get(&grant.directory)?.promises(grant.mode);
+        all.push((&grant.directory, promises.guarantee, promises.limits));
+    }
+    if let [(_, guarantee, limits)] = all.as_slice() {
+        return Some((guarantee.clone(), limits.clone()));
+    }
+    let guarantees: Vec<_> = all.iter().map(|(directory, said, _)| format!("{directory}: {said}")).collect();
+    let limits: Vec<_> = all.iter().map(|(directory, _, said)| format!("{directory}: {said}")).collect();
+    Some((guarantees.join(" "), limits.join(" ")))
 }
 
 pub(super) fn fingerprint(method: &str, request: &impl Serialize) -> [u8; 32] {

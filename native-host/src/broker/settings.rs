@@ -130,11 +130,7 @@ impl Broker {
         let config = config::read(text).map_err(|faults| faults.to_string())?;
         let mut directories = BTreeMap::new();
         for (id, directory) in &config.directories {
-            let rights = config
-                .policies
-                .values()
-                .filter(|p| p.directory == *id)
-                .flat_map(|p| p.rights.iter().cloned());
+            let rights = config.grants_in(id).flat_map(|grant| grant.rights.iter().cloned());
             let connector = self
                 .build
                 .directory(directory, rights.collect())

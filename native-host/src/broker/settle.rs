@@ -4,11 +4,12 @@
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use ticketgate_access::desired::{Observed, is_ours};
-use ticketgate_access::session::{Account, Session};
+use ticketgate_access::session::{Account, Session, state_of};
 use ticketgate_ledger::{Change, LedgerError, NewAudit};
 use ticketgate_protocol::api::{EndCause, Mode, State};
 
 use super::notes::Told;
+use super::parts::rows_of;
 use super::{Broker, records};
 
 impl Broker {
@@ -29,11 +30,12 @@ impl Broker {
         let mut put_right = steps;
         if closed {
             let live: Vec<_> = sessions.iter().filter(|s| s.is_live(now)).cloned().collect();
-            change = ending(account.clone(), sessions, &live, EndCause::Administrator, "directory", now);
+            let why = EndCause::Administrator;
+            change = self.ending_whole(account.clone(), sessions, &live, why, "directory", now).await?;
             put_right = &[];
         }
         change.audit.insert(0, self.about_account(account, sessions, "account.differs", put_right));
-        self.commit(Change { name: "ledger.account_differs", ..change }).await?;
+        self.commit_ending(Change { name: "ledger.account_differs", ..change }, &account.key).await?;
         unsettled.version += 1;
         Ok(unsettled)
     }
@@ -100,59 +102,45 @@ impl Broker {
         if !corrected.is_empty() {
             change.audit.push(self.about_account(account, sessions, "account.corrected", corrected));
         }
-        for session in sessions {
-            let mut session = session.clone();
-            match session.state {
-                State::Activating if session.is_live(now) => {
-                    change.name = "ledger.session_active";
-                    session.state = State::Active;
-                    session.active_at = Some(now);
+        let moves =
+            |s: &&Session| s.state == State::Ending || (s.state == State::Activating && s.is_live(now));
+        let moving: Vec<_> = sessions.iter().filter(moves).cloned().collect();
+        let _one_of_its_parts_at_a_time = self.whole_locks(&moving).await;
+        for mut session in moving {
+            if session.state == State::Activating {
+                change.name = "ledger.session_active";
+                session.state = State::Active;
+                session.active_at = Some(now);
+                session.trouble = None;
+                let parts = self.parts_with(&session, account).await?;
+                let is_whole = state_of(&rows_of(&parts)) == State::Active;
+                let more = records::details([
+                    ("directory_end", json!(observed.account.as_ref().map(|a| format!("{:?}", a.end)))),
+                    ("guarantee", json!(self.guarantee(account))),
+                ]);
+                let record = if is_whole {
+                    change.notes.new.extend(self.note(&rows_of(&parts), Told::Start, now));
+                    records::about_whole(&parts, "activation.granted", "broker", "ok", more)
+                } else {
+                    Some(records::about(&session, Some(account), "part.granted", "broker", "ok", more))
+                };
+                change.audit.extend(record);
+            } else {
+                change.name = "ledger.session_ended";
+                let failed = session.end_cause == Some(EndCause::GrantFailed);
+                session.state = if failed { State::Failed } else { State::Ended };
+                session.ended_at = Some(now);
+                if !failed {
                     session.trouble = None;
-                    change.notes.new.extend(self.note(&session, Told::Start, now));
-                    let more = records::details([
-                        ("directory_end", json!(observed.account.as_ref().map(|a| format!("{:?}", a.end)))),
-                        ("guarantee", json!(self.guarantee(account))),
-                    ]);
-                    change.audit.push(records::about(
-                        &session,
-                        Some(account),
-                        "activation.granted",
-                        "broker",
-                        "ok",
-                        more,
-                    ));
                 }
-                State::Ending => {
-                    change.name = "ledger.session_ended";
-                    let failed = session.end_cause == Some(EndCause::GrantFailed);
-                    session.state = if failed { State::Failed } else { State::Ended };
-                    session.ended_at = Some(now);
-                    if !failed {
-                        session.trouble = None;
-                    }
-                    // What never began is not said to be over.
-                    if session.active_at.is_some() {
-                        change.notes.new.extend(self.note(&session, Told::End, now));
-                    }
-                    let more = records::details([
-                        ("cause", json!(session.end_cause)),
-                        ("held_s", json!(session.active_at.map(|from| (now - from).num_seconds()))),
-                        ("late_ms", json!((now - session.until).num_milliseconds().max(0))),
-                        ("code", json!(session.trouble.as_ref().map(|p| p.code))),
-                    ]);
-                    let (action, outcome) =
-                        if failed { ("activation.failed", "failed") } else { ("session.ended", "ok") };
-                    change.audit.push(records::about(
-                        &session,
-                        Some(account),
-                        action,
-                        "broker",
-                        outcome,
-                        more,
-                    ));
+                let parts = self.parts_with(&session, account).await?;
+                // What never began is not said to be over.
+                if is_over(&parts) && parts.iter().all(|(part, _)| part.active_at.is_some()) {
+                    change.notes.new.extend(self.note(&rows_of(&parts), Told::End, now));
                 }
-                _ => continue,
+                change.audit.extend(over(&session, account, &parts, now));
             }
+            self.touched(std::slice::from_ref(&session));
             change.sessions.push(session);
         }
         if taught || !account.settled || account.attempts > 0 || !change.sessions.is_empty() {
@@ -163,6 +151,35 @@ impl Broker {
         }
         self.commit(change).await
     }
+}
+
+/// Whether no part of a session is left.
+fn is_over(parts: &[(Session, Account)]) -> bool {
+    !parts.iter().any(|(part, _)| part.is_open())
+}
+
+/// The record of a part that is over: the whole session's where it was the last.
+pub(super) fn over(
+    part: &Session,
+    account: &Account,
+    parts: &[(Session, Account)],
+    now: DateTime<Utc>,
+) -> Option<NewAudit> {
+    let code = parts.iter().find_map(|(part, _)| part.trouble.as_ref()).or(part.trouble.as_ref());
+    let began = parts.iter().map(|(part, _)| part.active_at).max().flatten();
+    let more = records::details([
+        ("cause", json!(part.end_cause)),
+        ("held_s", json!(began.map(|from| (now - from).num_seconds()))),
+        ("late_ms", json!((now - part.until).num_milliseconds().max(0))),
+        ("code", json!(code.map(|problem| problem.code))),
+    ]);
+    let failed = parts.iter().any(|(part, _)| part.state == State::Failed);
+    let outcome = if failed { "failed" } else { "ok" };
+    if !is_over(parts) {
+        return Some(records::about(part, Some(account), "part.ended", "broker", outcome, more));
+    }
+    let action = if failed { "activation.failed" } else { "session.ended" };
+    records::about_whole(parts, action, "broker", outcome, more)
 }
 
 /// The account with what the directory teaches about it: its identity and its full name.
@@ -182,7 +199,7 @@ pub(super) fn taught(account: &Account, live: bool, observed: &Observed) -> Acco
     known
 }
 
-/// The change that marks `going` as ending. When no session is left, the password becomes another one.
+/// The change that marks `going` as ending in their own directory ([`Broker::ending_whole`] takes their other parts along). When no session is left, the password becomes another one.
 pub(super) fn ending(
     mut account: Account,
     sessions: &[Session],

@@ -10,6 +10,7 @@ mod names;
 mod notes;
 mod outages;
 mod padded;
+mod parts;
 mod people;
 mod refusals;
 mod restarts;
@@ -445,7 +446,7 @@ async fn a_password_shown_once_is_not_shown_again() {
     let session = world.activate("domain", "k1").await;
     let caller = world.caller("tech1");
     let once = PasswordWanted { renew: false, once: true, ..PasswordWanted::default() };
-    world.broker.password(&caller, &session.id, once).await.unwrap();
+    world.broker.password(&caller, &session.id, once.clone()).await.unwrap();
     assert_eq!(world.broker.password(&caller, &session.id, once).await.unwrap_err().code, Code::PasswordGone);
     assert!(!world.session(&session).await.password_held);
     world

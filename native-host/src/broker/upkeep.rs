@@ -13,7 +13,7 @@ use ticketgate_protocol::api::{EndCause, Finding, Mode, State};
 use ticketgate_protocol::ids::DirectoryId;
 use ticketgate_protocol::problem::{Code, Problem};
 
-use super::settle::ending;
+use super::parts::goes_on;
 use super::{Broker, Caller, ledger_problem, records};
 
 /// How often every account is compared with the directory though nothing is due: finds rights that somebody added by hand.
@@ -56,8 +56,19 @@ impl Broker {
             else {
                 continue;
             };
-            let change = ending(account, &sessions, std::slice::from_ref(&session), cause, "broker", now);
-            match self.commit(Change { name: "ledger.recovered", ..change }).await {
+            // What another part of its session took along is ending already.
+            let Some(session) = sessions.iter().find(|s| s.id == session.id && goes_on(s)).cloned() else {
+                continue;
+            };
+            let going = std::slice::from_ref(&session);
+            let change = self.ending_whole(account.clone(), &sessions, going, cause, "broker", now).await;
+            let written = match change {
+                Ok(change) => {
+                    self.commit_ending(Change { name: "ledger.recovered", ..change }, &account.key).await
+                }
+                Err(error) => Err(error),
+            };
+            match written {
                 Ok(()) | Err(LedgerError::Conflict(_)) => {}
                 // A full disk must not keep rights: what is given up or over is taken away, and recorded when it can be.
                 Err(error) => {
@@ -307,9 +318,9 @@ impl Broker {
 /// The rights that policies of a directory grant, each once.
 fn used_rights(config: &Config, directory: &DirectoryId) -> Vec<RightUse> {
     let mut uses = BTreeMap::new();
-    for policy in config.policies.values().filter(|policy| policy.directory == *directory) {
-        for right in &policy.rights {
-            *uses.entry(right.clone()).or_insert(false) |= policy.mode == Mode::Dedicated;
+    for grant in config.grants_in(directory) {
+        for right in &grant.rights {
+            *uses.entry(right.clone()).or_insert(false) |= grant.mode == Mode::Dedicated;
         }
     }
     uses.into_iter().map(|(right, outlives_an_hour)| RightUse { right, outlives_an_hour }).collect()

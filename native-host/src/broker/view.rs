@@ -1,10 +1,11 @@
 //! Sessions as people see them: names instead of ids' rows, and whether the password can still be had.
 
-use ticketgate_access::session::{Account, Session};
+use ticketgate_access::session::{Account, Session, state_of};
 use ticketgate_ledger::LedgerError;
 use ticketgate_protocol::api;
 use ticketgate_protocol::ids::SessionId;
 
+use super::parts::rows_of;
 use super::{Broker, Snapshot};
 
 impl Broker {
@@ -19,7 +20,14 @@ impl Broker {
         id: &SessionId,
         written: &[Account],
     ) -> Result<Option<api::Session>, LedgerError> {
-        let Some(session) = self.ledger.session(id).await? else { return Ok(None) };
+        let session = match self.ledger.session(id).await? {
+            Some(session) if session.whole.is_none() => session,
+            // Also where the row that it is named by was lost: what is left of it is shown.
+            known => {
+                let parts = self.ledger.parts(known.as_ref().map_or(id, Session::of)).await?;
+                return Ok(self.show_whole(&self.settings(), &parts));
+            }
+        };
         let account = match written.iter().find(|account| account.key == session.account) {
             Some(account) => Some(account.clone()),
             None => self.ledger.account(&session.account).await?.map(|(account, _)| account),
@@ -72,5 +80,51 @@ impl Broker {
             version: session.version,
             parts: Vec::new(),
         }
+    }
+
+    /// All parts of a session as people see them: by the first, and each for itself. Nothing where there is none.
+    pub(super) fn show_whole(
+        &self,
+        snapshot: &Snapshot,
+        parts: &[(Session, Account)],
+    ) -> Option<api::Session> {
+        let (first, _) = parts.first()?;
+        let rows = rows_of(parts);
+        let shown: Vec<_> =
+            parts.iter().map(|(part, account)| self.show(snapshot, part, Some(account))).collect();
+        let mut whole = shown.first()?.clone();
+        whole.id = first.of().clone();
+        whole.state = state_of(&rows);
+        if rows.iter().any(|part| part.active_at.is_none()) {
+            whole.from = None;
+        }
+        let is_over = !rows.iter().any(Session::is_open);
+        whole.ended_at = rows.iter().filter_map(|part| part.ended_at).max().filter(|_| is_over);
+        whole.end_cause = rows.iter().find_map(|part| part.end_cause);
+        whole.trouble = shown.iter().find_map(|part| {
+            let mut trouble = part.trouble.clone()?;
+            trouble.problem.detail = format!("{}: {}", part.directory, trouble.problem.detail);
+            Some(trouble)
+        });
+        whole.password_held = shown.iter().any(|part| part.password_held);
+        whole.passwordless = shown.iter().all(|part| part.passwordless);
+        // Each grows, so their sum does with every change of any.
+        whole.version = rows.iter().map(|part| part.version).sum();
+        whole.parts = shown.into_iter().map(part).collect();
+        Some(whole)
+    }
+}
+
+fn part(shown: api::Session) -> api::Part {
+    api::Part {
+        directory: shown.directory,
+        mode: shown.mode,
+        account: shown.account,
+        rights: shown.rights,
+        state: shown.state,
+        ended_at: shown.ended_at,
+        trouble: shown.trouble,
+        password_held: shown.password_held,
+        passwordless: shown.passwordless,
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use ticketgate_protocol::ids::{CustomerId, PolicyId, PsaId, SessionId, TechnicianId};
+use ticketgate_protocol::ids::{CustomerId, DirectoryId, PolicyId, PsaId, SessionId, TechnicianId};
 
 use crate::places::{CONFIG_VARIABLE, SOCKET_VARIABLE, STATE_VARIABLE, Surroundings};
 
@@ -179,6 +179,9 @@ pub(super) struct Password {
     /// Sets a new password first; the old one then stops working.
     #[arg(long)]
     pub(super) new: bool,
+    /// In which directory, where the session has passwords in several.
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(super) directory: Option<DirectoryId>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -98,8 +98,9 @@ pub(super) async fn list(terminal: &mut Terminal<'_>, which: Sessions) -> anyhow
 pub(super) async fn password(terminal: &mut Terminal<'_>, which: Password) -> anyhow::Result<ExitCode> {
     let client = terminal.client()?;
     let id = find(&client, &which.session).await?;
-    let over =
-        client.password(&id, api::PasswordWanted { renew: which.new, once: true, directory: None }).await?;
+    let over = client
+        .password(&id, api::PasswordWanted { renew: which.new, once: true, directory: which.directory })
+        .await?;
     // To the terminal of the person who asked: the one place where a password is ever shown.
     if terminal.json {
         serde_json::to_writer(&mut terminal.out, &over)?;

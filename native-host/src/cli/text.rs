@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Local, TimeDelta, Utc};
 use ticketgate_protocol::api::{
-    AuditRecord, AuditVerdict, BrokerInfo, EndCause, Finding, Overview, Preview, Session, State,
+    AuditRecord, AuditVerdict, BrokerInfo, EndCause, Finding, Overview, Part, Preview, Session, State,
 };
 use ticketgate_protocol::problem::Problem;
 use ticketgate_protocol::ticket::Ticket;
@@ -31,12 +31,14 @@ pub(super) fn sessions(sessions: &[Session]) -> String {
 }
 
 pub(super) fn session(session: &Session) -> String {
-    let account = session.account.as_deref().map(|a| format!(" as {a}")).unwrap_or_default();
+    let alone = session.account.as_deref().filter(|_| session.parts.is_empty());
+    let account = alone.map(|a| format!(" as {a}")).unwrap_or_default();
     let mut lines = vec![
         format!("{}  {}", session.id, state(session)),
         format!("  {} · {}{account}", session.customer_name, session.policy_name),
         format!("  {}", session.reason),
     ];
+    lines.extend(session.parts.iter().map(part));
     if let Some(trouble) = &session.trouble {
         let next = trouble
             .next_try
@@ -45,6 +47,20 @@ pub(super) fn session(session: &Session) -> String {
         lines.push(format!("  {}{next}", trouble.problem));
     }
     lines.join("\n")
+}
+
+/// A part of a session in several directories: where, as whom, what, and where it stands when that is not plain.
+fn part(part: &Part) -> String {
+    let account = part.account.as_deref().map(|a| format!(" as {a}")).unwrap_or_default();
+    let state = match part.state {
+        State::Active => "active",
+        State::Ending => "ENDING: not verified as taken away yet",
+        State::Ended => "ended",
+        State::Failed => "failed: nothing is granted",
+        State::Activating => "activating",
+        _ => "in a state that this version does not know",
+    };
+    format!("  - {}{account} ({}): {state}", part.directory, part.rights.join(", "))
 }
 
 fn state(session: &Session) -> String {
@@ -70,7 +86,9 @@ fn state(session: &Session) -> String {
 pub(super) fn activated(shown: &Session) -> String {
     let mut text = session(shown);
     if shown.state == State::Active && has_password(shown) {
-        text.push_str(&format!("\n  Password: ticketgate password {}", shown.id));
+        let several = shown.parts.iter().filter(|part| !part.passwordless).count() > 1;
+        let which = if several { " --directory DIRECTORY" } else { "" };
+        text.push_str(&format!("\n  Password: ticketgate password {}{which}", shown.id));
     }
     text
 }

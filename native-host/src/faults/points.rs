@@ -177,6 +177,10 @@ impl Ledger for Pointed<dyn Ledger> {
         self.0.account(key).await
     }
 
+    async fn parts(&self, whole: &SessionId) -> Result<Vec<(Session, Account)>, LedgerError> {
+        self.0.parts(whole).await
+    }
+
     async fn accounts(&self) -> Result<Vec<Account>, LedgerError> {
         self.0.accounts().await
     }

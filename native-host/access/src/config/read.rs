@@ -5,6 +5,7 @@ mod broker;
 mod directory;
 mod dn;
 mod duration;
+mod grant;
 mod links;
 mod people;
 mod policy;

@@ -3,11 +3,12 @@
 use std::sync::LazyLock;
 
 use proptest::prelude::*;
+use ticketgate_protocol::api::Mode;
 use ticketgate_protocol::ids::SessionId;
 
 use super::*;
 use crate::config;
-use crate::session::AccountKey;
+use crate::session::{AccountKey, Right};
 
 const FILE: &str = r#"
 [[technician]]
@@ -108,7 +109,7 @@ fn extended(
     by_s: i64,
     now: DateTime<Utc>,
 ) -> Result<DateTime<Utc>, Problem> {
-    decide_extension(config, session, by_s, now).map(|extended| extended.until)
+    decide_extension(config, std::slice::from_ref(session), by_s, now).map(|extended| extended.until)
 }
 
 fn refusal(who: &str, wish: &Activate) -> Code {
@@ -122,8 +123,9 @@ fn what_is_granted_is_all_that_the_session_needs() {
     let granted = ask("tech1", &wish).unwrap();
     assert_eq!(granted.policy_name, "Domain Admin");
     assert_eq!((granted.customer.as_str(), granted.customer_name.as_str()), ("acme", "Acme Corp"));
-    assert_eq!((granted.directory.as_str(), granted.mode), ("acme-ad", Mode::Dedicated));
-    assert_eq!(granted.rights, [Right("CN=Domain Admins,CN=Users,DC=acme,DC=example".into())]);
+    let [grant] = granted.grants.as_slice() else { panic!("{granted:?}") };
+    assert_eq!((grant.directory.as_str(), grant.mode), ("acme-ad", Mode::Dedicated));
+    assert_eq!(grant.rights, [Right("CN=Domain Admins,CN=Users,DC=acme,DC=example".into())]);
     assert_eq!((granted.duration_s, granted.from), (1800, now()));
     assert_eq!(granted.until, now() + TimeDelta::minutes(30));
     assert_eq!(granted.latest_end, now() + TimeDelta::hours(4));
@@ -232,18 +234,20 @@ fn session(config: &Config) -> Session {
     let granted =
         decide(config, &technician("tech1"), &wish("acme", "acme-admin", 3600), DecisionFacts { now: now() });
     let granted = granted.unwrap();
+    let grant = granted.grants[0].clone();
     let id: SessionId = "s-1".parse().unwrap();
     Session {
-        account: AccountKey::of(&granted.directory, granted.mode, &technician("tech1"), &id),
+        account: AccountKey::of(&grant.directory, grant.mode, &technician("tech1"), &id),
         id,
+        whole: None,
         state: State::Active,
         technician: technician("tech1"),
         customer: granted.customer,
-        directory: granted.directory,
+        directory: grant.directory,
         policy: granted.policy,
         policy_name: granted.policy_name,
-        mode: granted.mode,
-        rights: granted.rights,
+        mode: grant.mode,
+        rights: grant.rights,
         reason: granted.reason,
         ticket: granted.ticket,
         requested_at: now(),
@@ -266,7 +270,7 @@ fn an_extension_moves_the_end_and_stops_at_the_maximum() {
     assert_eq!(extended(&config, &session, 1800, later), Ok(now() + TimeDelta::minutes(90)));
     assert_eq!(extended(&config, &session, 86_400, later), Ok(now() + TimeDelta::hours(4)));
     session.until = session.latest_end;
-    assert_eq!(decide_extension(&config, &session, 1, later).unwrap_err().code, Code::AtMaximum);
+    assert_eq!(decide_extension(&config, &[session], 1, later).unwrap_err().code, Code::AtMaximum);
 }
 
 #[test]
@@ -274,7 +278,7 @@ fn an_extension_asks_the_policy_again() {
     let (config, later) = (configuration(), now() + TimeDelta::minutes(50));
     let active = session(&config);
     let code = |config: &Config, session: &Session, by_s, at| {
-        decide_extension(config, session, by_s, at).unwrap_err().code
+        decide_extension(config, std::slice::from_ref(session), by_s, at).unwrap_err().code
     };
     for by_s in [i64::MIN, -1, 0, 86_401, i64::MAX] {
         assert_eq!(code(&config, &active, by_s, later), Code::BadDuration, "{by_s}");
@@ -339,7 +343,7 @@ proptest! {
             let policy = config.policies.get(&granted.policy).unwrap();
             prop_assert!(is_eligible(&config, &technician(who), policy) && policy.unmet.is_empty());
             prop_assert_eq!(Some(&config.customer_of(policy).unwrap().id), wish.customer.as_ref());
-            prop_assert_eq!(&granted.rights, &policy.rights);
+            prop_assert_eq!(&granted.grants, &policy.grants);
             prop_assert_eq!((granted.until - now()).num_seconds(), wish.duration_s);
             prop_assert!(now() < granted.until && granted.until <= granted.latest_end);
             prop_assert_eq!((granted.latest_end - now()).num_seconds(), i64::from(policy.duration.max_s));

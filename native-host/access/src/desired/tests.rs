@@ -64,6 +64,7 @@ fn session(
         requested_at: from,
         from,
         until,
+        whole: None,
         latest_end: until + TimeDelta::hours(24),
         active_at: None,
         end_cause: None,

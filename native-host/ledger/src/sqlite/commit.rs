@@ -1,13 +1,15 @@
 //! The ledger's writes: one change, or the signed checkpoints. Each is one transaction that takes SQLite's write lock
 //! before it reads, so that what it decides on cannot change under it.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use ed25519_dalek::{Signer, SigningKey};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use serde_json::Value;
 use ticketgate_access::session::{Account, Session};
 use ticketgate_protocol::api::State;
-use ticketgate_protocol::ids::CustomerId;
+use ticketgate_protocol::ids::{CustomerId, SessionId};
 
 use super::query;
 use super::rows::{integer, json, time, time_text, word};
@@ -158,11 +160,12 @@ fn check_sessions(transaction: &Transaction<'_>, guard: &Guard, change: &Change)
     if new == 0 {
         return Ok(());
     }
-    let mut open = query::open_sessions(transaction, &guard.technician)?;
-    // Those that this very change ends or reopens count as they will stand.
-    open.retain(|id| !change.sessions.iter().any(|session| session.id.as_str() == id));
-    let changed = change.sessions.iter().filter(of_change).count();
-    if open.len() + changed > usize::try_from(most).unwrap_or(usize::MAX) {
+    let open = query::open_sessions(transaction, &guard.technician)?;
+    // Those that this very change ends or reopens count as they will stand. The parts of a session count as one.
+    let unchanged = open.iter().filter(|(id, _)| !change.sessions.iter().any(|s| s.id.as_str() == id));
+    let changed = change.sessions.iter().filter(of_change).map(|session| session.of().as_str());
+    let count = unchanged.map(|(_, whole)| whole.as_str()).chain(changed).collect::<BTreeSet<_>>().len();
+    if count > usize::try_from(most).unwrap_or(usize::MAX) {
         return Err(LedgerError::TooMany { limit: Limit::Sessions, retry_after_s: 0 });
     }
     Ok(())
@@ -290,17 +293,19 @@ fn put_session(transaction: &Transaction<'_>, session: &Session) -> Result<(), L
         session.ended_at.map(time_text).transpose()?,
         session.trouble.as_ref().map(json).transpose()?,
         version,
+        session.whole.as_ref().map(SessionId::as_str),
     ];
     let sql = if version == 0 {
         r#"INSERT INTO sessions (id, state, technician, customer, directory, policy, policy_name, mode, account, rights,
-             reason, ticket, requested_at, "from", until, latest_end, active_at, end_cause, ended_at, trouble, version)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21 + 1)
+             reason, ticket, requested_at, "from", until, latest_end, active_at, end_cause, ended_at, trouble, version, whole)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21 + 1,
+             ?22)
          ON CONFLICT (id) DO NOTHING"#
     } else {
         r#"UPDATE sessions SET state = ?2, technician = ?3, customer = ?4, directory = ?5, policy = ?6, policy_name = ?7,
              mode = ?8, account = ?9, rights = ?10, reason = ?11, ticket = ?12, requested_at = ?13, "from" = ?14,
              until = ?15, latest_end = ?16, active_at = ?17, end_cause = ?18, ended_at = ?19, trouble = ?20,
-             version = ?21 + 1
+             version = ?21 + 1, whole = ?22
          WHERE id = ?1 AND version = ?21"#
     };
     if run(transaction, sql, parameters)? == 1 {

@@ -21,8 +21,12 @@ use crate::{LedgerError, failure, key};
 const APPLICATION_ID: i32 = 0x546b_4774;
 
 /// Each brings the schema from the version of its index to the next. Only ever append.
-const MIGRATIONS: [&str; 3] =
-    [include_str!("schema.sql"), include_str!("schema-2.sql"), include_str!("schema-3.sql")];
+const MIGRATIONS: [&str; 4] = [
+    include_str!("schema.sql"),
+    include_str!("schema-2.sql"),
+    include_str!("schema-3.sql"),
+    include_str!("schema-4.sql"),
+];
 
 /// The version from which on a ledger has a seal.
 const SEALED: usize = 2;

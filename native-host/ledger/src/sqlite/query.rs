@@ -64,6 +64,23 @@ pub(super) fn account(
     Ok(Some((account, sessions)))
 }
 
+pub(super) fn parts(
+    connection: &mut Connection,
+    whole: &SessionId,
+) -> Result<Vec<(Session, Account)>, LedgerError> {
+    let snapshot = connection.transaction().map_err(failure::database)?;
+    let sql = format!(
+        "SELECT {SESSION} FROM sessions WHERE whole = ?1 OR (id = ?1 AND whole IS NULL) ORDER BY rowid"
+    );
+    let mut parts = Vec::new();
+    for session in all(&snapshot, &sql, [whole.as_str()], rows::session)? {
+        let sql = format!("SELECT {ACCOUNT} FROM accounts WHERE key = ?1");
+        let account = all(&snapshot, &sql, [&session.account.0], rows::account)?.pop();
+        parts.extend(account.map(|account| (session, account)));
+    }
+    Ok(parts)
+}
+
 pub(super) fn accounts(connection: &Connection) -> Result<Vec<Account>, LedgerError> {
     all(connection, &format!("SELECT {ACCOUNT} FROM accounts ORDER BY key"), [], rows::account)
 }
@@ -95,13 +112,14 @@ pub(super) fn open_by_directory(connection: &Connection) -> Result<BTreeMap<Dire
     Ok(all(connection, &sql, [], rows::counted)?.into_iter().collect())
 }
 
-/// Ids of the technician's sessions that are not over.
+/// The technician's rows that are not over: their ids, and those of the sessions that they are parts of.
 pub(super) fn open_sessions(
     connection: &Connection,
     technician: &TechnicianId,
-) -> Result<Vec<String>, LedgerError> {
-    let sql = format!("SELECT id FROM sessions WHERE technician = ?1 AND {OPEN}");
-    all(connection, &sql, [technician.as_str()], |row| row.get(0).map_err(failure::database))
+) -> Result<Vec<(String, String)>, LedgerError> {
+    let sql = format!("SELECT id, coalesce(whole, id) FROM sessions WHERE technician = ?1 AND {OPEN}");
+    let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    all(connection, &sql, [technician.as_str()], |row| read(row).map_err(failure::database))
 }
 
 pub(super) fn answered(

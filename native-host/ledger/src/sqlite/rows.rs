@@ -9,12 +9,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use ticketgate_access::session::{Account, AccountKey, Session};
-use ticketgate_protocol::ids::DirectoryId;
+use ticketgate_protocol::ids::{DirectoryId, SessionId};
 
 use crate::{LedgerError, Mark, NewNote, NoteQueue, Standing, WaitingNote, failure};
 
 /// Columns of a session in the order of [`session`].
-pub(super) const SESSION: &str = r#"id, state, technician, customer, directory, policy, policy_name, mode, account, rights, reason, ticket, requested_at, "from", until, latest_end, active_at, end_cause, ended_at, trouble, version"#;
+pub(super) const SESSION: &str = r#"id, state, technician, customer, directory, policy, policy_name, mode, account, rights, reason, ticket, requested_at, "from", until, latest_end, active_at, end_cause, ended_at, trouble, version, whole"#;
 
 /// Columns of an account in the order of [`account`].
 pub(super) const ACCOUNT: &str = "key, directory, mode, technician, name, identity, display_name, token, password_generation, standing, settled, attempts, next_try, version";
@@ -87,6 +87,10 @@ pub(super) fn session(row: &Row<'_>) -> Result<Session, LedgerError> {
         ended_at: cell.optional_time(18)?,
         trouble: cell.optional_json(19)?,
         version: cell.number(20)?,
+        whole: cell
+            .get::<Option<String>>(21)?
+            .map(|id| SessionId::try_from(id).map_err(|error| failure::unreadable("an id", error)))
+            .transpose()?,
     })
 }
 

@@ -94,8 +94,14 @@ fn read(copy: &Path) -> Result<Salvage, LedgerError> {
     };
     let accounts = format!("SELECT {ACCOUNT} FROM accounts NOT INDEXED ORDER BY rowid");
     // A state that cannot be read is not known to be over.
+    let columns = if connection.prepare("SELECT whole FROM sessions").is_ok() {
+        SESSION.to_owned()
+    } else {
+        // Of a release before it had one.
+        SESSION.replace(", whole", ", NULL")
+    };
     let sessions = format!(
-        "SELECT {SESSION} FROM sessions NOT INDEXED
+        "SELECT {columns} FROM sessions NOT INDEXED
          WHERE (state IN ('ended', 'denied', 'lapsed', 'failed')) IS NOT TRUE ORDER BY rowid"
     );
     let all_accounts =

@@ -5,6 +5,7 @@ mod crashes;
 mod interleavings;
 mod notes;
 mod opening;
+mod parts;
 mod places;
 mod salvaging;
 mod tampering;
@@ -130,6 +131,7 @@ fn session(id: &str, owner: &str) -> Session {
         requested_at: at(0),
         from: at(1),
         until: at(3_601),
+        whole: None,
         latest_end: at(7_201),
         active_at: None,
         end_cause: None,

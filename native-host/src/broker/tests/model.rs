@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use async_trait::async_trait;
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
@@ -43,6 +43,8 @@ pub(super) struct Model {
     pub(super) looks: AtomicU32,
     pub(super) mood: Mutex<Mood>,
     pub(super) skew: Mutex<TimeDelta>,
+    /// The directory `acme-two`, where a test has a second one.
+    pub(super) second: OnceLock<Arc<Model>>,
     clock: Arc<TestClock>,
 }
 
@@ -55,6 +57,7 @@ impl Model {
             looks: AtomicU32::new(0),
             mood: Mutex::new(Mood::Well),
             skew: Mutex::new(TimeDelta::zero()),
+            second: OnceLock::new(),
             clock,
         })
     }
@@ -257,8 +260,9 @@ impl One {
 }
 
 impl BuildConnectors for One {
-    fn directory(&self, _: &config::Directory, _: BTreeSet<Right>) -> Result<Arc<dyn Directory>, String> {
-        Ok(self.directory.clone())
+    fn directory(&self, of: &config::Directory, _: BTreeSet<Right>) -> Result<Arc<dyn Directory>, String> {
+        let second = self.directory.second.get().filter(|_| of.id.as_str() == "acme-two");
+        Ok(second.unwrap_or(&self.directory).clone())
     }
 
     fn psa(&self, psa: &config::Psa) -> Result<Arc<dyn Psa>, String> {
@@ -376,6 +380,14 @@ impl ticketgate_ledger::Ledger for Refusing {
         self.read()?;
         self.inner.account(key).await
     }
+    async fn parts(
+        &self,
+        whole: &ticketgate_protocol::ids::SessionId,
+    ) -> Result<Vec<(ticketgate_access::session::Session, Account)>, ticketgate_ledger::LedgerError> {
+        self.read()?;
+        self.inner.parts(whole).await
+    }
+
     async fn accounts(&self) -> Result<Vec<Account>, ticketgate_ledger::LedgerError> {
         self.inner.accounts().await
     }

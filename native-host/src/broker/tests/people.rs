@@ -26,7 +26,7 @@ async fn reaching_for_anothers_session_is_recorded_and_tells_nothing() {
         for id in [&session.id, &nowhere] {
             told.push(world.broker.end(&other, &key(&format!("e{n}")), id).await.unwrap_err());
             told.push(world.broker.extend(&other, &key(&format!("x{n}")), id, 60).await.unwrap_err());
-            told.push(world.broker.password(&other, id, wish).await.unwrap_err());
+            told.push(world.broker.password(&other, id, wish.clone()).await.unwrap_err());
         }
         assert!(told.iter().all(|p| *p == told[0]), "{told:?}");
     }
@@ -51,7 +51,7 @@ async fn a_flood_of_good_requests_is_bounded_too_and_an_end_never_is() {
     let mut refused = 0;
     for n in 0..15 {
         let extended = world.broker.extend(&caller, &key(&format!("x{n}")), &session.id, 10).await;
-        let renewed = world.broker.password(&caller, &session.id, renew).await;
+        let renewed = world.broker.password(&caller, &session.id, renew.clone()).await;
         refused += usize::from(extended.is_err_and(|p| p.code == Code::RateLimited));
         refused += usize::from(renewed.is_err_and(|p| p.code == Code::RateLimited));
     }

@@ -1,21 +1,18 @@
-//! `[[policy]]`: rights, durations, people and conditions.
+//! `[[policy]]`: durations, people and conditions; what it grants is in `grant.rs`.
 
-use ticketgate_protocol::api::Mode;
-use ticketgate_protocol::ids::{DirectoryId, TechnicianId};
+use ticketgate_protocol::ids::TechnicianId;
 
-use super::directory::DN_MAX;
 use super::tree::{At, Notes, Section, TEXT_MAX, list};
-use super::{duration, people};
+use super::{duration, grant, people};
 use crate::config::{DurationRule, Eligible, Policy, TicketRule, Verified};
-use crate::session::Right;
 
 /// A policy as far as it could be read.
 #[derive(Debug)]
 pub(super) struct Draft {
     pub(super) line: usize,
     pub(super) name_line: usize,
-    pub(super) directory: Option<At<DirectoryId>>,
-    pub(super) rights: Vec<At<String>>,
+    /// What is checked later of each of the item's grants.
+    pub(super) granted: Vec<grant::Draft>,
     pub(super) groups: Vec<At<String>>,
     pub(super) technicians: Vec<At<TechnicianId>>,
     pub(super) approvers: Vec<At<String>>,
@@ -41,6 +38,7 @@ fn policy(section: &Section<'_>, notes: &mut Notes) -> Option<Draft> {
             "directory",
             "mode",
             "rights",
+            "grant",
             "duration",
             "eligible",
             "ticket",
@@ -51,15 +49,7 @@ fn policy(section: &Section<'_>, notes: &mut Notes) -> Option<Draft> {
         notes,
     );
     let name = section.text("name", TEXT_MAX, notes).map(|name| name.value);
-    if !section.has("directory") {
-        notes.fault(
-            section.line,
-            format!("{} has no `directory`; name where its rights are by the directory's id", section.name),
-        );
-    }
-    let directory: Option<At<DirectoryId>> = section.id("directory", notes);
-    let mode = mode(section, notes);
-    let rights = rights(section, notes);
+    let (grants, granted) = grant::read(section, notes);
     let duration = durations(section, notes);
     let (groups, technicians) = eligible(section, notes);
     let conditions = conditions(section, notes);
@@ -73,13 +63,7 @@ fn policy(section: &Section<'_>, notes: &mut Notes) -> Option<Draft> {
         item: Policy {
             name: name.unwrap_or_else(|| ToString::to_string(&id)),
             id,
-            // A missing directory is a fault already: this stand-in never leaves the reader.
-            directory: directory
-                .as_ref()
-                .map(|d| d.value.clone())
-                .or_else(|| DirectoryId::new("missing").ok())?,
-            mode,
-            rights: rights.iter().map(|right| Right(right.value.clone())).collect(),
+            grants,
             duration,
             eligible: Eligible {
                 groups: groups.iter().map(|g| g.value.clone()).collect(),
@@ -89,44 +73,10 @@ fn policy(section: &Section<'_>, notes: &mut Notes) -> Option<Draft> {
             one_click,
             unmet: conditions.unmet,
         },
-        rights,
-        directory,
+        granted,
         groups,
         technicians,
     })
-}
-
-fn mode(section: &Section<'_>, notes: &mut Notes) -> Mode {
-    let Some(At { line, value }) = section.text("mode", TEXT_MAX, notes) else { return Mode::Dedicated };
-    match value.as_str() {
-        "dedicated" => Mode::Dedicated,
-        "burner" => Mode::Burner,
-        "membership" => Mode::Membership,
-        _ => {
-            notes.fault(
-                line,
-                format!("`mode` of {} must be \"dedicated\", \"burner\" or \"membership\"", section.name),
-            );
-            Mode::Dedicated
-        }
-    }
-}
-
-/// What each of them means depends on the directory: [`super::rights`].
-fn rights(section: &Section<'_>, notes: &mut Notes) -> Vec<At<String>> {
-    let remedy = "name at least one group by its DN, or on a machine something like \"sudo:ALL\"";
-    if !section.has("rights") {
-        notes.fault(section.line, format!("{} has no `rights`; {remedy}", section.name));
-    }
-    let before = notes.faults.len();
-    let Some(found) = section.texts("rights", DN_MAX, notes) else { return Vec::new() };
-    if found.is_empty() && notes.faults.len() == before {
-        notes.fault(
-            section.line_of("rights", notes),
-            format!("`rights` of {} is empty; {remedy}", section.name),
-        );
-    }
-    found
 }
 
 fn durations(section: &Section<'_>, notes: &mut Notes) -> DurationRule {

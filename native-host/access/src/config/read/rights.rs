@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use ticketgate_protocol::ids::PolicyId;
+
 use super::links::Drafts;
 use super::tree::Notes;
-use super::{directory, dn, policy};
-use crate::config::DirectoryKind;
+use super::{directory, dn, grant};
+use crate::config::{DirectoryKind, Grant};
 use crate::entra::EntraRight;
 use crate::local::LocalRight;
 use crate::session::Right;
@@ -38,39 +40,45 @@ fn name(kind: &DirectoryKind, text: &str) -> Result<Name, String> {
     }
 }
 
-fn directory_of<'d>(drafts: &'d [directory::Draft], policy: &policy::Draft) -> Option<&'d directory::Draft> {
-    drafts.iter().find(|d| d.item.id == policy.item.directory)
+fn directory_of<'d>(drafts: &'d [directory::Draft], grant: &Grant) -> Option<&'d directory::Draft> {
+    drafts.iter().find(|d| d.item.id == grant.directory)
 }
 
 /// Notes rights that do not fit their directory, or stand there twice.
 pub(super) fn fit(drafts: &Drafts, notes: &mut Notes) {
     for policy in &drafts.policies {
-        let Some(directory) = directory_of(&drafts.directories, policy) else { continue };
-        let owner = format!("an entry of `rights` of policy \"{}\"", policy.item.id);
-        let mut names = Vec::new();
-        for right in &policy.rights {
-            match name(&directory.item.kind, &right.value) {
-                Ok(name) if names.contains(&name) => {
-                    notes.fault(right.line, format!("{owner} stands there twice; leave one out"));
-                }
-                Ok(name) => {
-                    if let (Name::Dn(group), Some(unit)) = (&name, &directory.unit)
-                        && group.domain() != unit.domain()
-                    {
-                        // Possible within a forest, and more often copied from another customer.
-                        notes.warn(
-                            right.line,
-                            format!(
-                                "a right of policy \"{}\" is in another domain than the `account_unit` of directory \"{}\"; \
-                                 check that its DC= parts are right",
-                                policy.item.id, policy.item.directory
-                            ),
-                        );
-                    }
-                    names.push(name);
-                }
-                Err(fault) => notes.fault(right.line, format!("{owner}{fault}")),
+        for (grant, draft) in policy.item.grants.iter().zip(&policy.granted) {
+            let Some(directory) = directory_of(&drafts.directories, grant) else { continue };
+            fit_directory(directory, &policy.item.id, draft, notes);
+        }
+    }
+}
+
+fn fit_directory(directory: &directory::Draft, policy: &PolicyId, grant: &grant::Draft, notes: &mut Notes) {
+    let owner = format!("an entry of `rights` of policy \"{policy}\"");
+    let mut names = Vec::new();
+    for right in &grant.rights {
+        match name(&directory.item.kind, &right.value) {
+            Ok(name) if names.contains(&name) => {
+                notes.fault(right.line, format!("{owner} stands there twice; leave one out"));
             }
+            Ok(name) => {
+                if let (Name::Dn(group), Some(unit)) = (&name, &directory.unit)
+                    && group.domain() != unit.domain()
+                {
+                    // Possible within a forest, and more often copied from another customer.
+                    notes.warn(
+                        right.line,
+                        format!(
+                            "a right of policy \"{policy}\" is in another domain than the `account_unit` of directory \"{}\"; \
+                             check that its DC= parts are right",
+                            directory.item.id
+                        ),
+                    );
+                }
+                names.push(name);
+            }
+            Err(fault) => notes.fault(right.line, format!("{owner}{fault}")),
         }
     }
 }
@@ -80,11 +88,11 @@ pub(super) fn fit(drafts: &Drafts, notes: &mut Notes) {
 pub(super) fn spell_alike(drafts: &mut Drafts) {
     let mut first: BTreeMap<(String, Name), Right> = BTreeMap::new();
     let Drafts { directories, policies, .. } = drafts;
-    for policy in policies {
-        let Some(directory) = directory_of(directories, policy) else { continue };
-        for right in &mut policy.item.rights {
+    for grant in policies.iter_mut().flat_map(|policy| &mut policy.item.grants) {
+        let Some(directory) = directory_of(directories, grant) else { continue };
+        for right in &mut grant.rights {
             let Ok(name) = name(&directory.item.kind, &right.0) else { continue };
-            let key = (policy.item.directory.to_string(), name);
+            let key = (grant.directory.to_string(), name);
             *right = first.entry(key).or_insert_with(|| right.clone()).clone();
         }
     }

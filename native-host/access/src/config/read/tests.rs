@@ -2,6 +2,7 @@
 
 mod arbitrary;
 mod faults;
+mod grants;
 mod machines;
 mod tenants;
 
@@ -110,7 +111,10 @@ fn the_example_is_read_without_fault_or_warning() {
     assert_eq!((ad.timeout_s, ad.servers.len()), (5, 2));
     assert_eq!(terry.own_account(config.directories.keys().next().unwrap()), "t.tech");
     let policy = config.policies.get(&"acme-domain-admin".parse().unwrap()).unwrap();
-    assert_eq!((policy.mode, policy.one_click, policy.ticket.required), (Mode::Dedicated, true, true));
+    assert_eq!(
+        (policy.grants[0].mode, policy.one_click, policy.ticket.required),
+        (Mode::Dedicated, true, true)
+    );
     assert_eq!(
         policy.duration,
         crate::config::DurationRule { default_s: 3600, max_s: 14_400, choices_s: vec![1800, 3600, 14_400] }
@@ -235,7 +239,7 @@ fn two_directories_never_claim_one_account() {
 fn one_right_in_two_spellings_is_one_right() {
     let text = with("CN=Printers,DC=acme,DC=example", "cn=domain admins,CN=Users,DC=ACME,dc=example");
     let config = read(&text).unwrap_or_else(|faults| panic!("{faults}"));
-    let rights: Vec<_> = config.policies.values().map(|policy| &policy.rights).collect();
+    let rights: Vec<_> = config.policies.values().map(|policy| &policy.grants[0].rights).collect();
     assert_eq!(rights[0], rights[1]);
     assert_eq!(rights[0][0].0, "CN=Domain Admins,CN=Users,DC=acme,DC=example");
 }

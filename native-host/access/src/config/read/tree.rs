@@ -269,6 +269,26 @@ impl<'a> Section<'a> {
         sections
     }
 
+    /// The tables of a list inside this one: `grant = [{ … }, { … }]`.
+    pub(super) fn tables_in(&self, key: &str, notes: &mut Notes) -> Vec<Section<'a>> {
+        let Some((line, value)) = self.get(key, notes) else { return Vec::new() };
+        let remedy = format!("`{key}` of {} must be a list of tables: [{{ key = value, … }}, … ]", self.name);
+        let name = format!("an entry of `{key}` of {}", self.name);
+        let Some(array) = value.as_array() else {
+            notes.fault(line, remedy);
+            return Vec::new();
+        };
+        let mut sections = Vec::new();
+        for value in array.iter() {
+            let line = notes.line_of(value.span().start);
+            match value.get_ref() {
+                DeValue::Table(table) => sections.push(Section { name: name.clone(), line, table }),
+                _ => notes.fault(line, remedy.clone()),
+            }
+        }
+        sections
+    }
+
     /// Every key with its line and value, for tables whose keys are names (`accounts`).
     pub(super) fn entries(&self, max: usize, notes: &mut Notes) -> Vec<(At<String>, String)> {
         let mut found = Vec::new();

@@ -105,7 +105,9 @@ fn a_ledger_of_the_release_without_notes_keeps_everything_and_takes_them() {
         ledger.commit(note(Some("acme"), 2)).await.unwrap();
         ledger.sessions(Default::default()).await.unwrap()
     });
-    place.stranger().execute_batch("DROP TABLE notes; PRAGMA user_version = 2").unwrap();
+    place.stranger().execute_batch(
+            "DROP INDEX sessions_by_whole; ALTER TABLE sessions DROP COLUMN whole; DROP TABLE notes; PRAGMA user_version = 2",
+        ).unwrap();
     runtime().block_on(async {
         let ledger = place.open();
         assert_eq!(ledger.sessions(Default::default()).await.unwrap(), before);

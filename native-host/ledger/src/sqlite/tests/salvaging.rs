@@ -120,7 +120,7 @@ fn damage_is_found_without_touching_anything() {
 }
 
 /// A ledger with two open sessions, closed.
-fn two_open() -> Place {
+pub(super) fn two_open() -> Place {
     let place = Place::new();
     let ledger = place.open();
     for n in ["1", "2"] {

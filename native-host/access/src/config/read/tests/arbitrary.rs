@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::config::Grant;
 
 /// What the rest of the product takes for granted about a configuration that was read.
 fn holds_what_is_promised(config: &Config) {
@@ -22,24 +23,30 @@ fn holds_what_is_promised(config: &Config) {
     assert!(config.broker.administrators.iter().all(|id| config.technicians.contains_key(id)));
     for policy in config.policies.values() {
         assert!(config.customer_of(policy).is_some());
-        assert!(!policy.rights.is_empty());
+        assert!(!policy.grants.is_empty() && policy.grants.iter().all(|grant| !grant.rights.is_empty()));
+        let owner = |grant: &Grant| &config.directories[&grant.directory].customer;
+        assert!(policy.grants.iter().all(|grant| owner(grant) == owner(&policy.grants[0])));
         assert!(!policy.eligible.groups.is_empty() || !policy.eligible.technicians.is_empty());
         let rule = &policy.duration;
         assert!(60 <= rule.default_s && rule.default_s <= rule.max_s && rule.max_s <= 86_400);
         assert!(rule.choices_s.is_sorted() && rule.choices_s.contains(&rule.default_s));
         assert!(rule.choices_s.iter().all(|choice| (60..=rule.max_s).contains(choice)));
-        let kind = &config.directories[&policy.directory].kind;
-        for technician in config.technicians.values().filter(|t| policy.eligible.admits(t)) {
-            let name = match policy.mode {
-                Mode::Dedicated => kind.dedicated_account(&technician.id),
-                _ => technician.own_account(&policy.directory).to_owned(),
-            };
-            let fault = match kind {
-                DirectoryKind::ActiveDirectory(_) => directory::active_directory::account_name_fault(&name),
-                DirectoryKind::Local(_) => directory::local::account_name_fault(&name),
-                DirectoryKind::Entra(_) => directory::entra::account_name_fault(&name),
-            };
-            assert!(policy.mode == Mode::Burner || fault.is_none(), "{name}");
+        for grant in &policy.grants {
+            let kind = &config.directories[&grant.directory].kind;
+            for technician in config.technicians.values().filter(|t| policy.eligible.admits(t)) {
+                let name = match grant.mode {
+                    Mode::Dedicated => kind.dedicated_account(&technician.id),
+                    _ => technician.own_account(&grant.directory).to_owned(),
+                };
+                let fault = match kind {
+                    DirectoryKind::ActiveDirectory(_) => {
+                        directory::active_directory::account_name_fault(&name)
+                    }
+                    DirectoryKind::Local(_) => directory::local::account_name_fault(&name),
+                    DirectoryKind::Entra(_) => directory::entra::account_name_fault(&name),
+                };
+                assert!(grant.mode == Mode::Burner || fault.is_none(), "{name}");
+            }
         }
     }
 }
