@@ -298,11 +298,15 @@ impl Broker {
         let counted = self.ledger.open_by_directory().await.map_err(|e| ledger_problem(&e))?;
         let open = usize::try_from(counted.values().sum::<u64>()).unwrap_or(usize::MAX);
         let named = SessionFilter { open: true, limit: Some(NAMED), ..SessionFilter::default() };
-        let named = self.ledger.sessions(named).await.map_err(|e| ledger_problem(&e))?;
+        let mut named = self.ledger.sessions(named).await.map_err(|e| ledger_problem(&e))?;
+        // Of a session in several directories each part is a row, and it is one session.
+        let (rows, mut wholes) = (named.len(), HashSet::new());
+        named.retain(|session| wholes.insert(session.of().clone()));
+        let open = open.saturating_sub(rows - named.len());
         let details = records::details([
             ("version", env!("CARGO_PKG_VERSION").into()),
             ("open", open.into()),
-            ("open_sessions", named.iter().map(|s| s.id.to_string()).collect::<Vec<_>>().into()),
+            ("open_sessions", named.iter().map(|s| s.of().to_string()).collect::<Vec<_>>().into()),
         ]);
         let change = Change {
             name: "ledger.life",

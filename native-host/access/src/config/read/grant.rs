@@ -4,8 +4,10 @@ use ticketgate_protocol::api::Mode;
 use ticketgate_protocol::ids::DirectoryId;
 
 use super::directory::DN_MAX;
+use super::links::Drafts;
 use super::tree::{At, Notes, Section, TEXT_MAX};
-use crate::config::Grant;
+use super::{directory, policy};
+use crate::config::{DirectoryKind, Grant, PASS_SHORTEST_S, ROLE_SHORTEST_S, SignIn};
 use crate::session::Right;
 
 /// The keys of one grant.
@@ -114,4 +116,89 @@ fn rights(section: &Section<'_>, notes: &mut Notes) -> Vec<At<String>> {
         );
     }
     found
+}
+
+/// Notes grants that do not fit one another, or what their directories can do.
+pub(super) fn fit(drafts: &Drafts, notes: &mut Notes) {
+    are_of_one_customer(drafts, notes);
+    machines_know_the_mode(drafts, notes);
+    tenants_give_that_short(drafts, notes);
+}
+
+/// The directory of a grant, where it exists.
+pub(super) fn directory_of<'d>(drafts: &'d Drafts, grant: &Grant) -> Option<&'d directory::Draft> {
+    drafts.directories.iter().find(|d| d.item.id == grant.directory)
+}
+
+/// One session works for one customer, and has one account in a directory.
+fn are_of_one_customer(drafts: &Drafts, notes: &mut Notes) {
+    for policy in &drafts.policies {
+        let id = &policy.item.id;
+        let mut owner: Option<&directory::Draft> = None;
+        for (at, (grant, draft)) in policy.item.grants.iter().zip(&policy.granted).enumerate() {
+            let line = draft.directory.as_ref().map_or(draft.line, |named| named.line);
+            if policy.item.grants.iter().take(at).any(|other| other.directory == grant.directory) {
+                notes.fault(
+                    line,
+                    format!(
+                        "policy \"{id}\" grants in directory \"{}\" twice; put all of its rights there into one entry of `grant`",
+                        grant.directory
+                    ),
+                );
+            }
+            let Some(directory) = directory_of(drafts, grant) else { continue };
+            let first = *owner.get_or_insert(directory);
+            if first.item.customer != directory.item.customer {
+                notes.fault(
+                    line,
+                    format!(
+                        "policy \"{id}\" grants in directory \"{}\" of customer \"{}\" and in directory \"{}\" of customer \"{}\"; \
+                         make a policy for each customer",
+                        first.item.id, first.item.customer, directory.item.id, directory.item.customer
+                    ),
+                );
+            }
+        }
+    }
+}
+
+/// Entra ID gives no role for less than five minutes, and no pass for less than ten.
+fn tenants_give_that_short(drafts: &Drafts, notes: &mut Notes) {
+    for (policy, grant) in grants(drafts) {
+        let Some(DirectoryKind::Entra(tenant)) = directory_of(drafts, grant).map(|d| &d.item.kind) else {
+            continue;
+        };
+        let Some(shortest) = policy.item.duration.choices_s.iter().min() else { continue };
+        let has_pass = grant.mode != Mode::Membership && tenant.sign_in != SignIn::Password;
+        let fault = if has_pass && *shortest < PASS_SHORTEST_S {
+            "offers less than 10 minutes, and a Temporary Access Pass cannot be shorter; offer 10 minutes and more, or set \
+             login = \"password\" there"
+        } else if *shortest < ROLE_SHORTEST_S {
+            "offers less than 5 minutes, and Entra ID gives no right for so short a time; offer 5 minutes and more"
+        } else {
+            continue;
+        };
+        let (policy_id, directory) = (&policy.item.id, &grant.directory);
+        notes.fault(policy.line, format!("policy \"{policy_id}\" of directory \"{directory}\" {fault}"));
+    }
+}
+
+/// A machine's own side touches no account but those it made.
+fn machines_know_the_mode(drafts: &Drafts, notes: &mut Notes) {
+    for (policy, grant) in grants(drafts).filter(|(_, grant)| grant.mode == Mode::Membership) {
+        if directory_of(drafts, grant).is_some_and(|d| matches!(d.item.kind, DirectoryKind::Local(_))) {
+            notes.fault(
+                policy.line,
+                format!(
+                    "policy \"{}\" has mode = \"membership\", which a machine does not know: people's own accounts there are \
+                     never touched; use \"dedicated\" or \"burner\"",
+                    policy.item.id
+                ),
+            );
+        }
+    }
+}
+
+fn grants(drafts: &Drafts) -> impl Iterator<Item = (&policy::Draft, &Grant)> {
+    drafts.policies.iter().flat_map(|policy| policy.item.grants.iter().map(move |grant| (policy, grant)))
 }

@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 use super::directory::{active_directory, entra, local};
 use super::tree::{At, Notes, likely};
-use super::{broker, directory, people, policy, psa, rights};
+use super::{broker, directory, grant, people, policy, psa, rights};
 use crate::config::{
     DirectoryKind, Grant, Machine, PASS_SHORTEST_S, ROLE_SHORTEST_S, SignIn, Technician, folded,
 };
@@ -78,9 +78,7 @@ pub(super) fn check(drafts: &Drafts, notes: &mut Notes) {
     account_names_fit(drafts, notes);
     own_accounts_are_of_one_technician(drafts, notes);
     accounts_are_of_one_directory(&drafts.directories, notes);
-    grants_are_of_one_customer(drafts, notes);
-    machines_know_the_mode(drafts, notes);
-    tenants_give_that_short(drafts, notes);
+    grant::fit(drafts, notes);
     rights::fit(drafts, notes);
 }
 
@@ -222,7 +220,7 @@ fn logins_are_of_one_technician(technicians: &[people::TechnicianDraft], notes: 
 fn policy_names_are_told_apart(drafts: &Drafts, notes: &mut Notes) {
     let mut seen: BTreeMap<(String, String), &policy::Draft> = BTreeMap::new();
     for policy in &drafts.policies {
-        let first = policy.item.grants.first().and_then(|grant| directory_of(drafts, grant));
+        let first = policy.item.grants.first().and_then(|grant| grant::directory_of(drafts, grant));
         let Some(directory) = first else { continue };
         let key = (directory.item.customer.to_string(), folded(&policy.item.name));
         let Some(first) = seen.get(&key) else {
@@ -366,81 +364,4 @@ fn claim_the_same(a: &DirectoryKind, b: &DirectoryKind) -> bool {
         }
         _ => false,
     }
-}
-
-fn directory_of<'d>(drafts: &'d Drafts, grant: &Grant) -> Option<&'d directory::Draft> {
-    drafts.directories.iter().find(|d| d.item.id == grant.directory)
-}
-
-/// One session works for one customer, and has one account in a directory.
-fn grants_are_of_one_customer(drafts: &Drafts, notes: &mut Notes) {
-    for policy in &drafts.policies {
-        let id = &policy.item.id;
-        let mut owner: Option<&directory::Draft> = None;
-        for (at, (grant, draft)) in policy.item.grants.iter().zip(&policy.granted).enumerate() {
-            let line = draft.directory.as_ref().map_or(draft.line, |named| named.line);
-            if policy.item.grants.iter().take(at).any(|other| other.directory == grant.directory) {
-                notes.fault(
-                    line,
-                    format!(
-                        "policy \"{id}\" grants in directory \"{}\" twice; put all of its rights there into one entry of `grant`",
-                        grant.directory
-                    ),
-                );
-            }
-            let Some(directory) = directory_of(drafts, grant) else { continue };
-            let first = *owner.get_or_insert(directory);
-            if first.item.customer != directory.item.customer {
-                notes.fault(
-                    line,
-                    format!(
-                        "policy \"{id}\" grants in directory \"{}\" of customer \"{}\" and in directory \"{}\" of customer \"{}\"; \
-                         make a policy for each customer",
-                        first.item.id, first.item.customer, directory.item.id, directory.item.customer
-                    ),
-                );
-            }
-        }
-    }
-}
-
-/// Entra ID gives no role for less than five minutes, and no pass for less than ten.
-fn tenants_give_that_short(drafts: &Drafts, notes: &mut Notes) {
-    for (policy, grant) in grants(drafts) {
-        let Some(DirectoryKind::Entra(tenant)) = directory_of(drafts, grant).map(|d| &d.item.kind) else {
-            continue;
-        };
-        let Some(shortest) = policy.item.duration.choices_s.iter().min() else { continue };
-        let has_pass = grant.mode != Mode::Membership && tenant.sign_in != SignIn::Password;
-        let fault = if has_pass && *shortest < PASS_SHORTEST_S {
-            "offers less than 10 minutes, and a Temporary Access Pass cannot be shorter; offer 10 minutes and more, or set \
-             login = \"password\" there"
-        } else if *shortest < ROLE_SHORTEST_S {
-            "offers less than 5 minutes, and Entra ID gives no right for so short a time; offer 5 minutes and more"
-        } else {
-            continue;
-        };
-        let (policy_id, directory) = (&policy.item.id, &grant.directory);
-        notes.fault(policy.line, format!("policy \"{policy_id}\" of directory \"{directory}\" {fault}"));
-    }
-}
-
-/// A machine's own side touches no account but those it made.
-fn machines_know_the_mode(drafts: &Drafts, notes: &mut Notes) {
-    for (policy, grant) in grants(drafts).filter(|(_, grant)| grant.mode == Mode::Membership) {
-        if directory_of(drafts, grant).is_some_and(|d| matches!(d.item.kind, DirectoryKind::Local(_))) {
-            notes.fault(
-                policy.line,
-                format!(
-                    "policy \"{}\" has mode = \"membership\", which a machine does not know: people's own accounts there are \
-                     never touched; use \"dedicated\" or \"burner\"",
-                    policy.item.id
-                ),
-            );
-        }
-    }
-}
-
-fn grants(drafts: &Drafts) -> impl Iterator<Item = (&policy::Draft, &Grant)> {
-    drafts.policies.iter().flat_map(|policy| policy.item.grants.iter().map(move |grant| (policy, grant)))
 }
