@@ -68,9 +68,9 @@ fn one_activation_opens_an_account_in_each_domain_and_one_end_closes_both() -> O
 
 #[test]
 fn where_one_domain_is_away_nothing_is_left_in_the_other() -> Outcome {
-    let (ad, second, configuration) = two_domains()?;
+    let (ad, mut second, configuration) = two_domains()?;
     let product = Product::start(&configuration)?;
-    drop(second);
+    second.crash()?;
     let refused = product.cli(&["activate", "acme-both", "--reason", "#4711 Outlook"])?;
     assert!(!refused.succeeded() && refused.stderr.contains("[directory_down]"), "{refused:?}");
     assert!(refused.stderr.contains("acme-two: "), "it is said where: {refused:?}");
@@ -79,6 +79,15 @@ fn where_one_domain_is_away_nothing_is_left_in_the_other() -> Outcome {
     assert!(left.as_ref().is_none_or(|account| account.groups.is_empty()), "{left:?}");
     let all = product.cli_json(&["sessions", "--past"])?;
     assert_eq!((all.as_array().map(Vec::len), &all[0]["state"]), (Some(1), &json!("failed")), "{all}");
+    second.restart()?;
+    let id = product.granted(&wish("acme-both"))?;
+    second.crash()?;
+    let ending = product.cli(&["end", &id, "--json"])?.json()?;
+    assert_eq!((ending["state"].as_str(), states(&ending)), (Some("ending"), vec!["ended", "ending"]));
+    assert!(ad.open_accounts()?.is_empty(), "the one that answers does not wait for the other");
+    second.restart()?;
+    product.session_becomes(&id, "ended")?;
+    assert!(second.open_accounts()?.is_empty());
     Ok(())
 }
 

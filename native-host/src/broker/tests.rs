@@ -108,6 +108,8 @@ impl World {
             writes: AtomicBool::new(false),
             times: AtomicU32::new(u32::MAX),
             readable: AtomicU32::new(u32::MAX),
+            dies_after: AtomicU32::new(u32::MAX),
+            died: AtomicBool::new(false),
         });
         let one = One { directory: directory.clone(), psa: psa.clone() };
         let broker = Broker::new(refusing.clone(), clock.clone(), Arc::new(one));

@@ -333,6 +333,9 @@ pub(super) struct Refusing {
     pub(super) times: AtomicU32,
     /// Nothing of accounts and sessions can be read either, once so many reads were answered.
     pub(super) readable: AtomicU32,
+    /// The broker goes no further than its next write after so many; it is there where `writes` says so.
+    pub(super) dies_after: AtomicU32,
+    pub(super) died: AtomicBool,
 }
 
 impl Refusing {
@@ -346,6 +349,14 @@ impl Refusing {
 #[async_trait]
 impl ticketgate_ledger::Ledger for Refusing {
     async fn commit(&self, change: ticketgate_ledger::Change) -> Result<(), ticketgate_ledger::LedgerError> {
+        let left = |n: u32| if n == u32::MAX { Some(n) } else { n.checked_sub(1) };
+        if self.dies_after.fetch_update(Ordering::SeqCst, Ordering::SeqCst, left).is_err() {
+            // The process is no more: at most this one write is still there.
+            if !self.died.swap(true, Ordering::SeqCst) && self.writes.load(Ordering::SeqCst) {
+                self.inner.commit(change).await?;
+            }
+            return std::future::pending().await;
+        }
         if (self.name == "*" || self.name.split(' ').any(|name| name == change.name))
             && self.refuses.load(Ordering::SeqCst)
             && self.refused.load(Ordering::SeqCst) < self.times.load(Ordering::SeqCst)

@@ -399,3 +399,51 @@ async fn a_closed_ticket_ends_every_part_and_is_told_once_with_all_rights() {
         assert!(rights.contains(" in acme-ad") && rights.contains(" in acme-two"), "{rights}");
     }
 }
+
+#[tokio::test]
+async fn whichever_write_is_a_brokers_last_no_part_is_left_alone() {
+    let mut deaths = 0;
+    for (writes, is_there) in (0..12).flat_map(|n| [(n, false), (n, true)]) {
+        let at = format!("{writes} {is_there}");
+        let world = two().await;
+        world.refusing.writes.store(is_there, Ordering::SeqCst);
+        world.refusing.dies_after.store(writes, Ordering::SeqCst);
+        let died = |world: &World| world.refusing.died.load(Ordering::SeqCst);
+        let work = world.activating("both");
+        world.until(&at, || {}, async |world| work.is_finished() || died(world)).await;
+        let mut ending = None;
+        if work.is_finished() {
+            let session = work.await.unwrap().unwrap();
+            let (broker, caller, id) = (Arc::clone(&world.broker), world.caller("tech1"), session.id);
+            let key = IdempotencyKey::new("k2").unwrap();
+            let end = tokio::spawn(async move { broker.end(&caller, &key, &id).await });
+            world.until(&at, || {}, async |world| end.is_finished() || died(world)).await;
+            ending = Some(end);
+        }
+        deaths += u32::from(died(&world));
+        let ended = ending.is_some_and(|end| end.is_finished());
+        // What was under way at the directories comes to its next write, and no further.
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        let world = world.restarted().await;
+        world.broker.load_settings(&second(&configuration())).await.unwrap();
+        let settled = async |world: &World| {
+            let all = world.broker.list(Default::default()).await.unwrap();
+            all.iter().all(|s| !matches!(s.state, State::Activating | State::Ending))
+                && world.ledger.accounts().await.unwrap().iter().all(|account| account.settled)
+        };
+        world.until(&at, || world.clock.pass(5), settled).await;
+        let all = world.broker.list(Default::default()).await.unwrap();
+        match all.as_slice() {
+            [session] if session.state == State::Active => {
+                assert!(!ended, "{at}");
+                world.both_open();
+            }
+            _ => world.both_closed(),
+        }
+        assert!(
+            all.len() <= 1 && all.iter().all(|s| states(s).iter().all(|state| *state == s.state)),
+            "{at}: {all:?}"
+        );
+    }
+    assert!(deaths >= 10, "the writes of an activation and an end were met: {deaths}");
+}

@@ -6,9 +6,7 @@ use std::fmt::Display;
 use super::directory::{active_directory, entra, local};
 use super::tree::{At, Notes, likely};
 use super::{broker, directory, grant, people, policy, psa, rights};
-use crate::config::{
-    DirectoryKind, Grant, Machine, PASS_SHORTEST_S, ROLE_SHORTEST_S, SignIn, Technician, folded,
-};
+use crate::config::{DirectoryKind, Machine, Technician, folded};
 use ticketgate_protocol::api::Mode;
 
 /// Everything that was read, section by section.
