@@ -45,7 +45,7 @@ fn session_meeting(site: &mut Installed, fault: &str) -> ticketgate_tests::Resul
 
 #[test]
 fn a_broker_killed_at_any_point_of_a_session_leaves_nothing_once_the_next_one_came() -> Outcome {
-    let Some(mut site) = here(HERE)? else { return Ok(()) };
+    let mut site = here(HERE)?;
     site.kill_broker()?;
     for point in POINTS {
         for when in ["before", "after"] {
@@ -58,7 +58,7 @@ fn a_broker_killed_at_any_point_of_a_session_leaves_nothing_once_the_next_one_ca
 
 #[test]
 fn a_lost_answer_or_a_refusal_at_any_step_leaves_nothing_half_granted() -> Outcome {
-    let Some(mut site) = here(HERE)? else { return Ok(()) };
+    let mut site = here(HERE)?;
     site.kill_broker()?;
     for point in POINTS.iter().filter(|point| point.starts_with("directory.")) {
         for fault in ["timeout-applied", "timeout-not-applied", "error"] {

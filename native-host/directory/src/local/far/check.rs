@@ -296,7 +296,7 @@ mod tests {
                     s.write(
                         "etc/ssh/sshd_config.d/ticketgate.conf",
                         "AuthorizedKeysFile .ssh/authorized_keys",
-                    )
+                    );
                 },
                 "error: the SSH server does not read",
             ),
