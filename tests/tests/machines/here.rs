@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use ticketgate_tests::Outcome;
 use ticketgate_tests::machine::Machine;
 use ticketgate_tests::machine::installed::{HERE, Installed};
-use ticketgate_tests::patience::until;
+use ticketgate_tests::patience::{until, wait_for};
 
 use crate::account::{TECH1, drop_ins, exists, groups, here, is_root, nothing_is_open};
 
@@ -92,6 +92,33 @@ fn a_killed_broker_leaves_a_session_as_it_is_to_the_next_one_and_its_end_to_the_
     assert!(!is_root(&site.machine, TECH1, &session.password)?);
     site.cli_json(&["end", &session.id])?;
     nothing_is_open(&site.machine)?;
+    Ok(())
+}
+
+#[test]
+fn where_people_log_on_by_key_there_is_no_password_and_sudo_asks_for_none() -> Outcome {
+    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
+    let by_key = HERE.replace("machine = \"here\"", "machine = \"here\"\nlogin = \"ssh_key\"");
+    let site =
+        here(&by_key.replace("login = \"root\"", &format!("login = \"root\"\nssh_keys = [\"{key}\"]")))?;
+    let session = site.activate("all")?;
+    assert_eq!((session.password.as_str(), &session.session["passwordless"]), ("", &json!(true)));
+    let refused = site.cli(&["password", &session.id])?;
+    assert!(refused.stderr.contains("[no_password]"), "{refused:?}");
+    assert!(is_root(&site.machine, TECH1, "")?);
+    assert!(site.machine.sh("getent shadow jit-tech1")?.starts_with("jit-tech1:*:"));
+    let file = site.machine.sh("cat /etc/ssh/ticketgate-keys/jit-tech1")?;
+    assert!(file.contains("expiry-time=\"20") && file.contains(key), "{file}");
+    site.cli_json(&["end", &session.id])?;
+    assert!(!is_root(&site.machine, TECH1, "")?);
+    nothing_is_open(&site.machine)?;
+    // Whoever has no key has no way in, and is told before anything is made.
+    site.configure(&by_key)?;
+    let refused = wait_for("the configuration to be read", Duration::from_secs(10), || {
+        let refused = site.cli(&["activate", "docker", "--reason", "#4711 nginx"])?;
+        Ok((!refused.succeeded()).then_some(refused))
+    })?;
+    assert!(refused.stderr.contains("key"), "{refused:?}");
     Ok(())
 }
 
