@@ -125,7 +125,7 @@ fn where_people_log_on_by_key_there_is_no_password_and_sudo_asks_for_none() -> O
 #[test]
 fn a_session_whose_broker_is_dead_ends_by_the_machine_itself() -> Outcome {
     let mut site = here(HERE)?;
-    let asked = ["activate", "all", "--for", "8s", "--reason", "#4711 nginx does not answer"];
+    let asked = ["activate", "all", "--for", "6s", "--reason", "#4711 nginx does not answer"];
     let session = site.cli_json(&asked)?;
     let end = session["expires_at"].as_str().unwrap().parse::<DateTime<Utc>>()?;
     let password = site.cli_json(&["password", session["id"].as_str().unwrap()])?;
