@@ -110,6 +110,7 @@ async fn groups(world: &World) {
     assert_eq!(of.held()[0].end, Some(SystemTime::from(of.sessions[0].until)));
     // Put into another group by hand, without PIM: that goes, and what the session needs stays.
     of.tenant.give(of.name(), &other);
+    of.pass(301);
     assert_eq!(of.converge().await.unwrap(), ["directory.revoke"]);
     of.holds(&[&right]);
     of.pass(600);
@@ -216,6 +217,7 @@ async fn by_hand(mut of: Scene) {
     of.start(&[ROLE], 60);
     of.converge().await.unwrap();
     of.tenant.give(of.name(), "Global Administrator");
+    of.pass(301);
     assert_eq!(of.converge().await.unwrap(), ["directory.revoke"]);
     of.holds(&["role:Exchange Administrator"]);
     // Made permanent: it gets its end back.
