@@ -3,12 +3,14 @@
 
 mod asking;
 mod documented;
+mod provider;
 mod scenes;
 mod signing_in;
 mod table;
 
 use asking::App;
 use ticketgate_tests::Outcome;
+use ticketgate_tests::oidc::OpenIdProvider;
 use ticketgate_tests::tenant::Entra;
 
 #[test]
@@ -40,4 +42,11 @@ fn a_token_is_for_the_app_that_shows_a_fresh_assertion_of_its_own() -> Outcome {
     let app = App::sign_in(&entra, &acme, asking::address(&entra.login_url())?)?;
     assert_eq!(app.get("/users")?.status, 404);
     Ok(signing_in::play(&entra)?)
+}
+
+#[test]
+fn an_openid_provider_of_others_gives_tokens_for_what_our_sign_in_sends_and_for_nothing_else() -> Outcome {
+    let provider = OpenIdProvider::start()?;
+    provider::play(&provider)?;
+    Ok(())
 }
