@@ -4,6 +4,7 @@
 
 mod asking;
 mod documented;
+mod persons;
 mod provider;
 mod scenes;
 mod signing_in;
@@ -28,6 +29,7 @@ fn every_answer_of_the_stand_in_is_as_microsoft_describes_it() -> Outcome {
 fn a_tenant_is_as_difficult_as_it_is_told_to_be() -> Outcome {
     let entra = Entra::start()?;
     let graph = entra.through_prism()?;
+    persons::play(&entra, graph.address())?;
     scenes::play(&entra, graph.address())?;
     assert!(entra.strange().is_empty(), "{:#?}", entra.strange());
     let violations = graph.violations()?;
@@ -42,7 +44,8 @@ fn a_token_is_for_the_app_that_shows_a_fresh_assertion_of_its_own() -> Outcome {
     // Without the proxy there is no Graph.
     let app = App::sign_in(&entra, &acme, asking::address(&entra.login_url())?)?;
     assert_eq!(app.get("/users")?.status, 404);
-    Ok(signing_in::play(&entra)?)
+    signing_in::play(&entra)?;
+    Ok(persons::late(&entra)?)
 }
 
 #[test]
