@@ -32,6 +32,7 @@ mod organisation;
 mod passes;
 mod people;
 mod permissions;
+mod persons;
 mod pim;
 mod policies;
 mod question;
@@ -98,6 +99,20 @@ pub const CONSENTS: [&str; 17] = [
     "UserAuthMethod-TAP.ReadWrite.All",
 ];
 
+/// What an administrator consents to on behalf of the technicians who sign in themselves.
+pub const DELEGATED: [&str; 10] = [
+    "DelegatedAdminRelationship.Read.All",
+    "PrivilegedAssignmentSchedule.ReadWrite.AzureADGroup",
+    "PrivilegedEligibilitySchedule.Read.AzureADGroup",
+    "RoleAssignmentSchedule.Read.Directory",
+    "RoleAssignmentSchedule.ReadWrite.Directory",
+    "RoleEligibilitySchedule.Read.Directory",
+    "RoleManagement.Read.Directory",
+    "RoleManagementPolicy.Read.Directory",
+    "User.Read",
+    "User.Read.All",
+];
+
 /// The stand-in's server with all its tenants. Dropping it ends it.
 #[derive(Debug)]
 pub struct Entra {
@@ -130,6 +145,9 @@ impl Entra {
             journal: Vec::new(),
             tokens: HashMap::new(),
             seen_assertions: HashSet::new(),
+            codes: HashMap::new(),
+            refresh: HashMap::new(),
+            devices: HashMap::new(),
             front: String::new(),
             login: String::new(),
             prefix: prefix.clone(),
@@ -156,6 +174,7 @@ impl Entra {
         tenant.registered.certificates.push((pair.thumbprint()?, pair.public_key()?));
         tenant.registered.secret = format!("{}~{}", &random_id()[..4], random_id());
         tenant.consents = CONSENTS.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+        tenant.delegated = DELEGATED.iter().map(|name| (*name).to_owned()).collect();
         let (id, client) = (tenant.id.clone(), tenant.client.clone());
         let secret = tenant.registered.secret.clone();
         let mut world = locked(&self.world);

@@ -211,6 +211,34 @@ impl Tenant {
         text
     }
 
+    /// The id of the client that people sign in to: `http://localhost` is its address, the port does not count, the path does.
+    pub fn public_client(&self) -> String {
+        self.with(|tenant| tenant.public_client.clone())
+    }
+
+    /// Who sits at the browser from now on and agrees to all that an administrator agreed to; `None`: somebody who cancels.
+    pub fn person(&self, user: Option<&str>) {
+        self.with(|tenant| tenant.told.person = user.map(str::to_owned));
+    }
+
+    /// Whether a refresh token is not enough any more (`interaction_required`).
+    pub fn interaction(&self, required: bool) {
+        self.with(|tenant| tenant.told.interaction = required);
+    }
+
+    /// Takes delegated consents away.
+    pub fn delegated_without(&self, permissions: &[&str]) {
+        self.with(|tenant| tenant.delegated.retain(|name| !permissions.contains(&name.as_str())));
+    }
+
+    /// What is done at the address that a device shows, to this code: this user agrees, or somebody declines. Whether there is such a code.
+    pub fn answer_device(&self, user_code: &str, user: Option<&str>) -> bool {
+        let mut world = locked(&self.world);
+        let user = user.and_then(|user| Some(world.tenants.get(self.place)?.state.user(user)?.id.clone()));
+        let device = world.devices.values_mut().find(|device| device.user_code == user_code);
+        device.map(|device| device.answer = Some(user)).is_some()
+    }
+
     /// Everything that this tenant was asked so far, in order.
     pub fn asked(&self) -> Vec<Asked> {
         locked(&self.world).journal.iter().filter(|asked| asked.tenant == self.name).cloned().collect()
@@ -218,7 +246,7 @@ impl Tenant {
 
     /// The same of Graph alone as lines, as `PATCH /users/{user-id} 204`.
     pub fn lines(&self) -> Vec<String> {
-        let graph = self.asked().into_iter().filter(|asked| !asked.template.ends_with("/token"));
+        let graph = self.asked().into_iter().filter(|asked| !asked.template.starts_with("/{tenant}"));
         graph.map(|asked| asked.line()).collect()
     }
 
