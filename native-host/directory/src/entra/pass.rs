@@ -51,8 +51,13 @@ pub(super) async fn issue(
         let answer = match graph.send(&Ask::post(passes(id), body)).await {
             Ok(answer) => answer,
             Err(failed) if failed.status() == 400 => {
-                let refused = failed.meaning(&about(id));
-                return Err(DirectoryError::TenantPolicy(format!("{refused}; {}", allowed(graph).await)));
+                let allowed = allowed(graph).await;
+                return Err(match failed.meaning(&about(id)) {
+                    DirectoryError::TenantPolicy(why) => {
+                        DirectoryError::TenantPolicy(format!("{why}; {allowed}"))
+                    }
+                    other => other,
+                });
             }
             Err(failed) => return Err(failed.meaning(&about(id))),
         };
