@@ -52,6 +52,7 @@ pub use state::PassPolicy;
 
 use crate::Result;
 use crate::prism::Prism;
+use anyhow::ensure;
 use chrono::Duration;
 use listener::Listener;
 use organisation::Organisation;
@@ -119,6 +120,8 @@ pub struct Entra {
     world: Arc<Mutex<World>>,
     /// Where Graph is in truth: the proxy's alone.
     upstream: String,
+    /// Thumbprint and public key of what each app has registered at first.
+    registered: (String, Vec<u8>),
     _listener: Listener,
 }
 
@@ -137,8 +140,10 @@ impl Entra {
     /// Starts one without tenants, on a free port of loopback.
     ///
     /// # Errors
-    /// No port is free.
+    /// No port is free, or there is no certificate: openssl is not installed.
     pub fn start() -> Result<Self> {
+        let pair = Pair::registered()?;
+        let registered = (pair.thumbprint()?, pair.public_key()?);
         let prefix = format!("/up-{}", random_id());
         let world = World {
             tenants: Vec::new(),
@@ -157,27 +162,28 @@ impl Entra {
         let listener = Listener::start(Arc::clone(&world))?;
         let login = format!("http://{}", listener.address());
         locked(&world).login.clone_from(&login);
-        Ok(Self { world, upstream: format!("{login}{prefix}"), _listener: listener })
+        Ok(Self { world, upstream: format!("{login}{prefix}"), registered, _listener: listener })
     }
 
     /// A new tenant `NAME.onmicrosoft.com` with PIM, the built-in roles, no users, and an app that has every permission and a directory
     /// role, the certificate of [`Pair::registered`] and a secret.
     ///
     /// # Errors
-    /// There is no certificate: openssl is not installed.
+    /// There is one of this name already.
     pub fn tenant(&self, name: &str) -> Result<Tenant> {
         let roles =
             ROLES.map(|(id, name)| Role { id: id.to_owned(), name: name.to_owned(), object: random_id() });
         let state = State { roles: roles.to_vec(), ..State::default() };
         let mut tenant = Organisation::new(random_id(), name, random_id(), state);
-        let pair = Pair::registered()?;
-        tenant.registered.certificates.push((pair.thumbprint()?, pair.public_key()?));
+        tenant.registered.certificates.push(self.registered.clone());
         tenant.registered.secret = format!("{}~{}", &random_id()[..4], random_id());
         tenant.consents = CONSENTS.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
         tenant.delegated = DELEGATED.iter().map(|name| (*name).to_owned()).collect();
         let (id, client) = (tenant.id.clone(), tenant.client.clone());
         let secret = tenant.registered.secret.clone();
         let mut world = locked(&self.world);
+        // The journal goes by the name.
+        ensure!(world.tenants.iter().all(|known| known.name != name), "there is a tenant {name} already");
         world.tenants.push(tenant);
         let place = world.tenants.len() - 1;
         drop(world);

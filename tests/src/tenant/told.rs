@@ -175,6 +175,11 @@ impl Tenant {
         locked(&self.world).tokens.retain(|_, token| token.tenant != self.place);
     }
 
+    /// The app's next tokens are good for so many seconds only.
+    pub fn token_lasts(&self, seconds: u32) {
+        self.with(|tenant| tenant.told.token_lasts_s = Some(seconds.into()));
+    }
+
     /// Every token is met with a challenge (401, `insufficient_claims`) that only one answers that was asked for with `claims`.
     pub fn challenge(&self, claims: &str) {
         self.with(|tenant| tenant.told.challenge = Some(claims.to_owned()));
