@@ -63,7 +63,8 @@ impl Tenant {
         self.with(Organisation::show_all);
     }
 
-    /// The next `requests` requests are refused with 429 and this `Retry-After`, as `"2.128"`, a date, or none.
+    /// The next `requests` requests are refused with 429 and this `Retry-After`, as `"2.128"`, or none. Microsoft describes a number: with a
+    /// date, the proxy says 500 instead.
     pub fn throttle(&self, requests: u32, retry_after: Option<&str>) {
         let told = (requests > 0).then(|| (requests, retry_after.map(str::to_owned)));
         self.with(|tenant| tenant.told.throttle = told);

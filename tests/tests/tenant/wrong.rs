@@ -47,7 +47,9 @@ pub(crate) fn play(entra: &Entra, graph: &Prism) -> Result<()> {
     }
     assert_eq!(ask(graph.address(), "GET", "/users", &[], &[])?.status, 401, "without a token");
     assert_eq!(tenant.asked().len(), before, "nothing of it came through");
-    // The other side: a name that is a number.
+    // The other side: a time to wait that is no number, and a name that is a number.
+    tenant.throttle(1, Some("Thu, 26 Nov 2026 14:00:00 GMT"));
+    app.expect(500, "GET", &format!("/users/{user}"), &Value::Null)?;
     tenant.edit(&user, &json!({"displayName": 5}));
     app.expect(500, "GET", &format!("/users/{user}"), &Value::Null)?;
     let violations = graph.violations()?;
