@@ -18,8 +18,16 @@
 //! # Ok(()) }
 //! ```
 //!
-//! What is not Microsoft's word, for want of a source: the status of a validated request (`Granted`), the code for an assertion that
-//! is used twice (50027), a 404 for a principal or role that PIM does not know, and that a later `adminUpdate` moves the end.
+//! What is not Microsoft's word, for want of a source:
+//! - PIM: the status of a request that is only validated (`Granted`), a 404 for a principal or role that is not there, that `adminUpdate`
+//!   moves the end of an assignment and that a disabled account can be assigned a role.
+//! - Passes: the words of their refusals, and that a disabled account can get one ([`Tenant::passes_while_disabled`]).
+//! - Sign-in: the numbers for an assertion that is used twice (50027), for an unknown code (9002313) and for a device that was declined
+//!   (65004).
+//! - Lag: what was written is shown all at once after its time. Microsoft's copies can differ from one request to the next.
+//!
+//! What comes from others' reports: PIM's 403 (microsoftgraph/microsoft-graph-docs-contrib issue 17), and `ActiveDurationTooShort` also for
+//! a wanted time under five minutes (DanielChronlund/DCToolbox issue 50).
 
 mod answer;
 mod assertion;
