@@ -42,6 +42,8 @@ pub(super) struct Told {
     pub(super) challenge: Option<String>,
     /// Who sits at the browser; `None`: somebody who cancels.
     pub(super) person: Option<String>,
+    /// How long the app's tokens are good, where it is not an hour.
+    pub(super) token_lasts_s: Option<i64>,
     /// A refresh token is not enough: the person has to come.
     pub(super) interaction: bool,
 }

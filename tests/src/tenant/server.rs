@@ -1,6 +1,6 @@
 //! The server: who asks, what is journalled, what goes wrong on purpose, and which part answers.
 
-use super::answer::{Answer, Answered, OWN_REFUSAL, Pages, not_found, own_refusal, refusal};
+use super::answer::{Answer, Answered, OWN_REFUSAL, Pages, own_refusal, refusal};
 use super::caller::Caller;
 use super::journal::{Arrived, Asked};
 use super::organisation::Organisation;
@@ -130,7 +130,7 @@ impl World {
         let now = self.sign_in_now();
         let (answer, delay) = match token.cloned() {
             Some(token) => {
-                let base = if self.front.is_empty() { String::new() } else { self.front.clone() };
+                let base = self.front.clone();
                 match self.tenants.get_mut(token.tenant) {
                     Some(tenant) => {
                         asked.tenant.clone_from(&tenant.name);
@@ -379,9 +379,5 @@ fn of_pim_groups(
 
 /// What is described and not played here. A client that needs it finds out at once.
 fn not_served(question: &Question) -> Answer {
-    let plain = question.path.join("/");
-    match question.path.iter().any(|segment| segment.is_empty()) {
-        true => not_found(&plain),
-        false => own_refusal(format!("{} /{plain} is not played", question.method)),
-    }
+    own_refusal(format!("{} /{} is not played", question.method, question.path.join("/")))
 }

@@ -91,12 +91,13 @@ fn for_app(world: &mut World, place: usize, answers_challenge: bool) -> Answer {
     let Some(tenant) = world.tenants.get(place) else { return Answer::new(500, json!({})) };
     let caller = Caller { user: None, permissions: tenant.consents.clone() };
     let text = written(tenant, &caller, now);
-    let until = now + Duration::seconds(LIFETIME_S);
+    let lifetime_s = tenant.told.token_lasts_s.unwrap_or(LIFETIME_S);
+    let until = now + Duration::seconds(lifetime_s);
     world.tokens.insert(text.clone(), Token { tenant: place, caller, until, answers_challenge });
     Answer::ok(json!({
         "token_type": "Bearer",
-        "expires_in": LIFETIME_S,
-        "ext_expires_in": LIFETIME_S,
+        "expires_in": lifetime_s,
+        "ext_expires_in": lifetime_s,
         "access_token": text,
     }))
 }

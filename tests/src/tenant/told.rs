@@ -63,7 +63,8 @@ impl Tenant {
         self.with(Organisation::show_all);
     }
 
-    /// The next `requests` requests are refused with 429 and this `Retry-After`, as `"2.128"`, a date, or none.
+    /// The next `requests` requests are refused with 429 and this `Retry-After`, as `"2.128"`, or none. Microsoft describes a number: with a
+    /// date, the proxy says 500 instead.
     pub fn throttle(&self, requests: u32, retry_after: Option<&str>) {
         let told = (requests > 0).then(|| (requests, retry_after.map(str::to_owned)));
         self.with(|tenant| tenant.told.throttle = told);
@@ -173,6 +174,11 @@ impl Tenant {
     /// No token that was given out is good any more.
     pub fn forget_tokens(&self) {
         locked(&self.world).tokens.retain(|_, token| token.tenant != self.place);
+    }
+
+    /// The app's next tokens are good for so many seconds only.
+    pub fn token_lasts(&self, seconds: u32) {
+        self.with(|tenant| tenant.told.token_lasts_s = Some(seconds.into()));
     }
 
     /// Every token is met with a challenge (401, `insufficient_claims`) that only one answers that was asked for with `claims`.

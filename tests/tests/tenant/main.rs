@@ -9,6 +9,7 @@ mod provider;
 mod scenes;
 mod signing_in;
 mod table;
+mod wrong;
 
 use asking::App;
 use ticketgate_tests::Outcome;
@@ -22,7 +23,8 @@ fn every_answer_of_the_stand_in_is_as_microsoft_describes_it() -> Outcome {
     table::play(&entra, graph.address())?;
     let violations = graph.violations()?;
     assert!(violations.is_empty(), "{violations:#?}");
-    Ok(documented::play(&entra, graph.address())?)
+    documented::play(&entra, graph.address())?;
+    Ok(wrong::play(&entra, &graph)?)
 }
 
 #[test]

@@ -13,6 +13,9 @@ pub(crate) fn play(entra: &Entra) -> Result<()> {
     let body = answer.json()?;
     assert_eq!(body["token_type"], "Bearer");
     assert_eq!(body["expires_in"], 3599);
+    acme.token_lasts(300);
+    let short = token(entra, &acme, &good_form(entra, &acme)?)?.json()?;
+    assert_eq!(short["expires_in"], 300);
     // A second time, the same assertion is worth nothing.
     refused(&token(entra, &acme, &good)?, 401, "invalid_client", 50027)?;
     assertions(entra, &acme)?;
