@@ -33,7 +33,7 @@ fn passes(id: &str) -> String {
 /// Makes a pass that ends by itself no later than `until` (the tenant's clock). One that the account had is replaced.
 ///
 /// # Errors
-/// [`DirectoryError::BadValue`] where no pass can be that short; [`DirectoryError::TenantPolicy`] with what the tenant allows.
+/// [`DirectoryError::TooShort`] where no pass can be that short; [`DirectoryError::TenantPolicy`] with what the tenant allows.
 pub(super) async fn issue(
     graph: &Graph,
     id: &str,
@@ -81,7 +81,7 @@ pub(super) async fn issue(
             .map(Secret::new)
             .ok_or_else(|| DirectoryError::Refused("the tenant made a pass and did not tell it".into()));
     }
-    Err(DirectoryError::BadValue(format!(
+    Err(DirectoryError::TooShort(format!(
         "a Temporary Access Pass lasts at least {SHORTEST} minutes, and the session ends sooner"
     )))
 }

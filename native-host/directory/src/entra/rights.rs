@@ -94,7 +94,7 @@ impl EntraTenant {
                     DirectoryError::NotYet { why, .. } if holds => {
                         DirectoryError::NotYet { why, after_s: left }
                     }
-                    other => DirectoryError::TenantPolicy(format!(
+                    other => DirectoryError::TooShort(format!(
                         "Entra ID gives no right for less than five minutes: {other}"
                     )),
                 });

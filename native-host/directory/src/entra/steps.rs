@@ -30,7 +30,11 @@ impl EntraTenant {
         if account.mode == Mode::Membership && !matches!(step, Step::Grant { .. } | Step::Revoke(_)) {
             return Err(DirectoryError::BadValue(format!("{} on a person's own account", step.name())));
         }
-        let id = self.target(account, seen).await?;
+        let id = match step {
+            // Whether the name is taken is what the request itself tells.
+            Step::Create(_) if seen.account.is_none() => None,
+            _ => self.target(account, seen).await?,
+        };
         match (step, id) {
             // Made by an earlier attempt whose answer was lost; the plan goes on from what it is like.
             (Step::Create(_), Some(_)) | (Step::Delete | Step::Revoke(_), None) => Ok(()),
@@ -141,7 +145,7 @@ impl EntraTenant {
                     }
                     tokio::time::sleep(Duration::from_secs(*pause)).await;
                 }
-                Err(DirectoryError::BadValue(format!(
+                Err(DirectoryError::Misconfigured(format!(
                     "{}; `account_domain` has to be a verified domain of the tenant, and the name free, also in its recycle bin",
                     failed.meaning(&about)
                 )))

@@ -9,6 +9,8 @@ use ticketgate_tests::tenant::{Pair, Tenant};
 use crate::world::{EXCHANGE, ROLE, Scene, World};
 
 type Meant = fn(&DirectoryError) -> bool;
+type Refusal = (&'static str, fn(&Tenant), Meant);
+type SignIn<'c> = (&'c str, Box<dyn Fn(&mut Settings)>, Meant);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_refusal_has_its_meaning_and_leaves_nothing_half_granted() {
@@ -40,7 +42,7 @@ async fn nothing_is_left(of: &mut Scene, n: usize) {
     of.holds(&[]);
 }
 
-fn refusals() -> Vec<(&'static str, fn(&Tenant), Meant)> {
+fn refusals() -> Vec<Refusal> {
     use DirectoryError as E;
     vec![
         ("role:Exchange Admin", |_| {}, |e| matches!(e, E::NoSuchRight(w) if w.contains(EXCHANGE))),
@@ -76,7 +78,7 @@ fn refusals() -> Vec<(&'static str, fn(&Tenant), Meant)> {
                 t.consent_without(&[
                     "RoleAssignmentSchedule.ReadWrite.Directory",
                     "RoleManagement.ReadWrite.Directory",
-                ])
+                ]);
             },
             |e| matches!(e, E::NotDelegated(w) if w.contains("RoleAssignmentSchedule")),
         ),
@@ -98,11 +100,11 @@ async fn sign_ins(world: &World) {
         };
     };
     let nowhere = "9f4c6d1e-0000-4000-8000-00000000dead";
-    let cases: Vec<(&str, Box<dyn Fn(&mut Settings)>, Meant)> = vec![
+    let cases: Vec<SignIn<'_>> = vec![
         (
             "wrong-tenant",
             Box::new(|s| s.tenant = nowhere.parse().unwrap()),
-            |e| matches!(e, E::BadValue(w) if w.contains("there is no tenant")),
+            |e| matches!(e, E::Misconfigured(w) if w.contains("there is no tenant")),
         ),
         (
             "wrong-app",
