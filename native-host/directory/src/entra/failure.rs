@@ -10,6 +10,8 @@ use crate::DirectoryError;
 pub(super) struct GraphError {
     pub(super) status: u16,
     pub(super) code: String,
+    /// Whether it says in its details that the name is another object's (`ObjectConflict`).
+    pub(super) name_taken: bool,
     /// For logs and administrators only.
     pub(super) message: String,
     /// `request-id`: Microsoft's support asks for it.
@@ -100,6 +102,11 @@ impl Failed {
             Self::Graph(error) => error.status,
             Self::Other(_) => 0,
         }
+    }
+
+    /// Whether the name is another object's.
+    pub(super) const fn is_name_taken(&self) -> bool {
+        matches!(self, Self::Graph(error) if error.name_taken)
     }
 
     /// Whether it was about something that is not there.
@@ -256,6 +263,7 @@ mod tests {
             status,
             code: code.into(),
             message: message.into(),
+            name_taken: false,
             request: "r-1".into(),
             after_s: (status == 429).then_some(3),
         };

@@ -151,18 +151,22 @@ impl EntraTenant {
             held.add(self.right_of_role(&role).await?, end);
         }
         let timed = timed?;
+        // Of a person's own groups only those that policies name are anybody's business here.
+        let counts =
+            |right: &Right| mode != Mode::Membership || self.known.values().any(|known| known == right);
         for group in members?.into_iter().filter(MemberOf::is_given) {
             let right = self.right_of_group(&group.id);
-            // Whose members are nobody's business here are a person's own groups.
-            if mode == Mode::Membership && !self.known.values().any(|known| *known == right) {
-                continue;
+            if counts(&right) {
+                held.add(right, None);
             }
-            held.add(right, None);
         }
         for group in timed {
             let member = group.access_id.as_ref().is_none_or(|access| access.as_str() == "member");
             if let (true, Some(id), Some(end)) = (member, group.group_id, group.end_date_time) {
-                held.add(self.right_of_group(&id), Some(end));
+                let right = self.right_of_group(&id);
+                if counts(&right) {
+                    held.add(right, Some(end));
+                }
             }
         }
         Ok(held)

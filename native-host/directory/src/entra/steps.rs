@@ -143,6 +143,9 @@ impl EntraTenant {
                         self.written.keep(&account.key, Wrote::Made(user.id));
                         return Ok(());
                     }
+                    if !failed.is_name_taken() {
+                        break;
+                    }
                     tokio::time::sleep(Duration::from_secs(*pause)).await;
                 }
                 Err(DirectoryError::Misconfigured(format!(

@@ -24,6 +24,7 @@ async fn every_refusal_has_its_meaning_and_leaves_nothing_half_granted() {
         assert!(meant(&error), "{n}: {error:?}");
         nothing_is_left(&mut of, n).await;
     }
+    elsewhere(&world).await;
     passing(&world).await;
     world.is_as_described();
 }
@@ -161,6 +162,16 @@ async fn sign_ins(world: &World) {
             }
         }
     }
+}
+
+/// Accounts are to be named in a domain that is not the tenant's.
+async fn elsewhere(world: &World) {
+    let mut of = world.scene("domain", &[ROLE]);
+    of.account.name = "jit-tech1@elsewhere.example".into();
+    of.start(&[ROLE], 60);
+    let error = of.converge().await.unwrap_err();
+    assert!(matches!(&error, DirectoryError::Misconfigured(w) if w.contains("verified domain")), "{error:?}");
+    assert!(of.tenant.users().is_empty());
 }
 
 /// What passes is tried again by itself, or said to be passing.
