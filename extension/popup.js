@@ -34,10 +34,6 @@ function connect(next = chrome.runtime.connect({ name: "popup" })) {
   // The worker was stopped or replaced while the popup is open: it starts again with the new connection.
   port.onDisconnect.addListener(() => setTimeout(connect, 250));
 }
-if (begun.gone) connect();
-else connect(begun.port);
-if (begun.view) draw(/** @type {View} */ (begun.view));
-
 /** @param {import("./view.js").Intent} intent */
 function send(intent) {
   try {
@@ -121,7 +117,9 @@ function jobCard(job) {
     h("p", { class: works ? "sub" : "" }, words(job.text)),
     stepList(job.steps),
     (job.retry || job.dismiss) &&
-      h("div", { class: "row" }, intentButton(job.retry, "first"), intentButton(job.dismiss)),
+      (job.change_first
+        ? h("div", { class: "row" }, intentButton(job.dismiss, "first"), intentButton(job.retry))
+        : h("div", { class: "row" }, intentButton(job.retry, "first"), intentButton(job.dismiss))),
   );
 }
 
@@ -402,3 +400,8 @@ function reportCard(report) {
     ),
   );
 }
+
+// Last, when every name above has its value: a view may have come before this file was read.
+if (begun.gone) connect();
+else connect(begun.port);
+if (begun.view) draw(/** @type {View} */ (begun.view));

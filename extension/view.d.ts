@@ -37,6 +37,7 @@ export type JobView = {
   steps: Step[];
   retry: Button | null;
   dismiss: Button | null;
+  change_first: boolean;
 };
 
 export type FormView = {

@@ -5,6 +5,8 @@ mod arguments;
 mod audit;
 mod broker;
 mod customers;
+#[cfg(target_os = "linux")]
+mod local;
 mod removal;
 mod rules;
 mod secret;
@@ -92,6 +94,11 @@ fn run(arguments: Arguments, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     if matches!(command, Command::ClipboardHolder) {
         return Ok(crate::clipboard::holder_main());
     }
+    // The machine's own side knows no broker, and starts without a home.
+    #[cfg(target_os = "linux")]
+    if let Command::Local(what) = &command {
+        return local::run(out, &around, what);
+    }
     let places = Places::find(&around)?;
     let mut terminal = Terminal { out, json: arguments.json, around, places };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build()?;
@@ -99,7 +106,7 @@ fn run(arguments: Arguments, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         Command::Broker(how) => broker::run(&runtime, &terminal, &how),
         Command::Sweep => runtime.block_on(broker::sweep(&mut terminal)),
         Command::Recover(how) => runtime.block_on(broker::recover(&mut terminal, &how)),
-        Command::Check => runtime.block_on(broker::check(&mut terminal)),
+        Command::Check(how) => runtime.block_on(broker::check(&mut terminal, &how)),
         Command::Status => runtime.block_on(sessions::status(&mut terminal)),
         Command::Activate(wish) => runtime.block_on(sessions::activate(&mut terminal, wish)),
         Command::Extend(which) => runtime.block_on(sessions::extend(&mut terminal, which)),
@@ -118,6 +125,8 @@ fn run(arguments: Arguments, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
             crate::doctor::command(terminal.out, &terminal.around, &terminal.places, &how, json)
         }
         Command::ClipboardHolder => Ok(ExitCode::SUCCESS),
+        #[cfg(target_os = "linux")]
+        Command::Local(_) => Ok(ExitCode::SUCCESS),
     }
 }
 

@@ -237,12 +237,12 @@ impl Client {
         self.get(&query.path).await
     }
 
-    /// `GET /v1/check`: the configuration against the directories.
+    /// `GET /v1/check`: the configuration against the directories; to `rehearse`, `POST`.
     ///
     /// # Errors
     /// As [`Client::broker`].
-    pub async fn check(&self) -> Result<Vec<Finding>, Problem> {
-        self.get("/v1/check").await
+    pub async fn check(&self, rehearse: bool) -> Result<Vec<Finding>, Problem> {
+        if rehearse { self.post("/v1/check", None::<&()>, None).await } else { self.get("/v1/check").await }
     }
 
     /// `POST /v1/sweep`: converges everything now, and answers what was found and done.

@@ -3,6 +3,8 @@
 
 pub mod browsers;
 mod entry;
+#[cfg(target_os = "linux")]
+pub mod local;
 pub mod manifest;
 mod receipt;
 pub(crate) mod registry;
@@ -126,7 +128,7 @@ pub fn command(out: &mut dyn Write, around: &Surroundings, how: &Options) -> any
     report(
         out,
         &steps,
-        how,
+        how.dry_run,
         "No browser of this user was found. Name one with --browser, or use --scope system.",
     )?;
     for id in how.extension_ids.iter().filter(|id| !origin::serves(id, around)) {
@@ -155,13 +157,13 @@ pub fn uninstall_command(
         writeln!(out, "{}", units::how_to_disable(how.scope))?;
     }
     let steps = uninstall(around, how)?;
-    report(out, &steps, how, "Nothing is installed.")?;
+    report(out, &steps, how.dry_run, "Nothing is installed.")?;
     Ok(if steps.iter().any(|s| s.done == Done::Left) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn report(out: &mut dyn Write, steps: &[Step], how: &Options, nothing: &str) -> std::io::Result<()> {
+fn report(out: &mut dyn Write, steps: &[Step], dry_run: bool, nothing: &str) -> std::io::Result<()> {
     for step in steps {
-        let word = match (step.done, how.dry_run) {
+        let word = match (step.done, dry_run) {
             (Done::Written, false) => "written",
             (Done::Written, true) => "would be written",
             (Done::Removed, false) => "removed",
@@ -172,9 +174,9 @@ fn report(out: &mut dyn Write, steps: &[Step], how: &Options, nothing: &str) -> 
         };
         writeln!(out, "{}: {} {word}", step.what, step.path.display())?;
     }
-    if steps.is_empty() {
+    if steps.is_empty() && !nothing.is_empty() {
         writeln!(out, "{nothing}")?;
-    } else if steps.iter().all(|s| matches!(s.done, Done::Unchanged | Done::Absent)) {
+    } else if !steps.is_empty() && steps.iter().all(|s| matches!(s.done, Done::Unchanged | Done::Absent)) {
         writeln!(out, "Nothing to do.")?;
     }
     Ok(())

@@ -67,7 +67,12 @@ pub struct SambaAd {
     options: Options,
     address: Ipv4Addr,
     facts: Value,
+    /// What servers before this one noted, on the same data.
+    noted_before: Vec<audit::Record>,
 }
+
+/// So many of the records of ended servers are kept.
+const NOTED_MAX: usize = 5_000;
 
 impl SambaAd {
     /// Starts one and returns when it answers.
@@ -89,7 +94,7 @@ impl SambaAd {
         folder.write("etc/smb.conf", configuration(folder.path(), &options, address))?;
         folder.write("clock", "+0\n")?;
         let server = serve(&folder, &options)?;
-        let mut ad = Self { server, folder, options, address, facts };
+        let mut ad = Self { server, folder, options, address, facts, noted_before: Vec::new() };
         ad.wait_until_it_answers()?;
         ad.write_secrets()?;
         Ok(ad)
@@ -260,11 +265,15 @@ impl SambaAd {
     /// It does not start.
     pub fn restart(&mut self) -> Result<()> {
         self.crash()?;
+        if self.options.audit {
+            self.noted_before = self.audit()?;
+            self.noted_before.drain(..self.noted_before.len().saturating_sub(NOTED_MAX));
+        }
         self.server = serve(&self.folder, &self.options)?;
         self.wait_until_it_answers()
     }
 
-    /// What the server noted about changes and logons since it started, oldest first.
+    /// What the server noted about changes and logons, oldest first; of servers that were killed, the last that they noted.
     ///
     /// # Errors
     /// Auditing was not asked for.
@@ -272,7 +281,9 @@ impl SambaAd {
         if !self.options.audit {
             bail!("start the directory with audit");
         }
-        Ok(audit::records(&self.server.log()))
+        let mut noted = self.noted_before.clone();
+        noted.extend(audit::records(&self.server.log()));
+        Ok(noted)
     }
 
     /// The server's log, for a failing test.

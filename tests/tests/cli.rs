@@ -152,12 +152,22 @@ fn the_audit_log_is_shown_checked_and_exported_whole() -> Outcome {
 fn check_is_content_with_the_world_of_the_tests() -> Outcome {
     let ad = SambaAd::start(Options::default())?;
     let product = Product::start(&Configuration::standard(&ad))?;
-    let said = product.cli(&["--json", "check"])?;
-    let findings = said.json()?;
-    let wrong: Vec<_> =
-        findings.as_array().into_iter().flatten().filter(|one| one["level"] != "ok").collect();
-    assert!(wrong.is_empty(), "{wrong:?}");
-    assert!(ad.look()?.accounts_below(ad.account_unit())?.is_empty(), "nothing of its rehearsal stays");
+    for (how, rehearsed) in [(["check"].as_slice(), false), (&["check", "--rehearse"], true)] {
+        let findings = product.cli_json(how)?;
+        let all = findings.as_array().map(Vec::as_slice).unwrap_or_default();
+        let wrong: Vec<_> = all.iter().filter(|one| one["level"] != "ok").collect();
+        assert!(wrong.is_empty(), "{wrong:?}");
+        let tells = |one: &Value| one["text"].as_str().is_some_and(|text| text.contains("(rehearsed with"));
+        assert_eq!(all.iter().any(tells), rehearsed, "{findings}");
+        assert!(ad.look()?.accounts_below(ad.account_unit())?.is_empty(), "nothing stays");
+    }
+    let records = product.audit()?;
+    let how: Vec<_> = records
+        .iter()
+        .filter(|one| one["action"] == "broker.checked")
+        .map(|one| &one["details"]["rehearsed"])
+        .collect();
+    assert_eq!(how, [false, true]);
     Ok(())
 }
 

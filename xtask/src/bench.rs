@@ -71,7 +71,7 @@ const MEASURED: [&str; 4] = ["ticketgate", "ticketgate-ledger", "ticketgate-test
 /// What the WASM core may weigh at most, in KB, with the rules of all systems in it.
 const CORE_KB: f64 = 400.0;
 
-const BENCHES: [Bench; 10] = [
+const BENCHES: [Bench; 11] = [
     Bench {
         name: "size",
         what: "what the browser loads: the WASM core beside the extension's JavaScript",
@@ -91,6 +91,11 @@ const BENCHES: [Bench; 10] = [
         name: "activation",
         what: "activation and end at the broker's API beside bare LDAP and samba-tool, on a private domain controller",
         how: How::Example { example: "measure_activation", needs: Needs::World },
+    },
+    Bench {
+        name: "local",
+        what: "activation and end on Linux machines, here and by SSH, beside the same by a script with the machine's own tools",
+        how: How::Example { example: "measure_local", needs: Needs::World },
     },
     Bench {
         name: "tickets",

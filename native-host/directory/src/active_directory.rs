@@ -212,6 +212,10 @@ impl Directory for ActiveDirectory {
         check::check(self, rights).await
     }
 
+    async fn rehearse(&self) -> Vec<Finding> {
+        check::rehearse(self).await
+    }
+
     fn promises(&self, mode: Mode) -> Promises {
         // Until a server said that the forest takes memberships away by itself: no.
         let time_limited = self.domain.get().is_some_and(|domain| domain.time_limited);

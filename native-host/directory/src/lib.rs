@@ -61,10 +61,15 @@ pub trait Directory: Send + Sync {
     /// [`DirectoryError`]
     async fn list(&self) -> Result<Listing, DirectoryError>;
 
-    /// Tries everything that sessions with these rights will need: certificate, bind, clock, the unit, each right's existence and
-    /// whether the service account may write it. An account of its own, never enabled, is made and deleted for it; nothing else is
-    /// changed. Never fails: what is wrong is a finding.
+    /// Looks for everything that sessions with these rights will need: certificate, bind, clock, the unit, each right's existence
+    /// and whether the service account may write it. Changes nothing. Never fails: what is wrong is a finding.
     async fn check(&self, rights: &[RightUse]) -> Vec<Finding>;
+
+    /// Does what sessions do, except opening, to an account of its own that is deleted at once, where only doing it tells whether
+    /// it may be done. Never fails: what is wrong is a finding.
+    async fn rehearse(&self) -> Vec<Finding> {
+        Vec::new()
+    }
 
     /// What the directory ends by itself when no broker runs, and what an end does not stop: two plain sentences.
     fn promises(&self, mode: ticketgate_protocol::api::Mode) -> Promises;

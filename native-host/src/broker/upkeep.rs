@@ -197,16 +197,17 @@ impl Broker {
         findings
     }
 
-    /// Tries everything that sessions will need. A directory rehearses with an account that is never enabled, so a check is
-    /// on record and counts as a request.
+    /// Looks for everything that sessions will need, changing nothing; with `rehearse`, directories also try with an account that
+    /// is never enabled. It is on record and counts as a request.
     ///
     /// # Errors
     /// Neither a technician nor an administrator; too many requests; ledger down.
-    pub async fn check(&self, caller: &Caller) -> Result<Vec<Finding>, Problem> {
+    pub async fn check(&self, caller: &Caller, rehearse: bool) -> Result<Vec<Finding>, Problem> {
         if !caller.administrator {
             caller.technician()?;
         }
-        let record = records::record(None, "broker.checked", &caller.actor(), "ok", records::Details::new());
+        let how = records::details([("rehearsed", rehearse.into())]);
+        let record = records::record(None, "broker.checked", &caller.actor(), "ok", how);
         self.record_request(caller, record).await?;
         let snapshot = self.settings();
         let mut findings: Vec<_> = self
@@ -222,7 +223,11 @@ impl Broker {
         let Some(config) = &snapshot.config else { return Ok(findings) };
         for (id, directory) in &snapshot.directories {
             let rights = used_rights(config, id);
-            findings.extend(directory.check(&rights).await.into_iter().map(|mut finding| {
+            let mut found = directory.check(&rights).await;
+            if rehearse {
+                found.extend(directory.rehearse().await);
+            }
+            findings.extend(found.into_iter().map(|mut finding| {
                 if !finding.subject.contains(id.as_str()) {
                     finding.subject = format!("{id}: {}", finding.subject);
                 }

@@ -68,14 +68,18 @@ pub(super) enum Command {
     /// Checks, lists and tries the rules by which ticket pages are recognised.
     #[command(subcommand)]
     Rules(Rules),
-    /// Tries the configuration and every directory, with an account of its own that is never enabled and deleted at once.
-    Check,
+    /// Looks through the configuration, every directory and every ticket system for what sessions will need; changes nothing.
+    Check(Check),
     /// Takes away whatever is over; for a timer of the operating system when no broker runs.
     Sweep,
     /// After a lost or damaged ledger: finds what it opened by the notes in the directories, and ends it. Stop the broker first.
     Recover(Recover),
     /// Runs the broker.
     Broker(Broker),
+    /// The accounts of this machine itself: makes it ready for sessions, and ends what is over. Needs root.
+    #[cfg(target_os = "linux")]
+    #[command(subcommand)]
+    Local(Local),
     /// Makes browsers find this program.
     Install(crate::install::Options),
     /// Ends what is open, then takes back what `install` did.
@@ -85,6 +89,21 @@ pub(super) enum Command {
     /// Keeps a copied password in the clipboard until its time is over.
     #[command(hide = true)]
     ClipboardHolder,
+}
+
+#[cfg(target_os = "linux")]
+#[derive(Debug, Subcommand)]
+pub(super) enum Local {
+    /// Puts in place what sessions on this machine need, and says how a broker elsewhere gets in.
+    Install(crate::install::local::Options),
+    /// Closes the accounts that are over; for a timer of the machine. Needs no broker.
+    Sweep {
+        /// Goes on for ever, with this time between two; for machines without systemd and cron.
+        #[arg(long, value_name = "TIME", value_parser = seconds)]
+        every: Option<i64>,
+    },
+    /// Answers a broker's requests on standard input and output; for a socket of systemd, and as the one command of an SSH key.
+    Serve,
 }
 
 #[derive(Debug, Args)]
@@ -272,6 +291,13 @@ pub(super) struct Uninstall {
     /// Leaves open sessions to the directory, which ends them at their time.
     #[arg(long)]
     pub(super) leave_sessions: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    /// Also tries it in each directory, with an account of its own that is never enabled and deleted at once.
+    #[arg(long)]
+    pub(super) rehearse: bool,
 }
 
 #[derive(Debug, Args)]

@@ -6,14 +6,14 @@ use ticketgate_protocol::api::Finding;
 use tokio::runtime::Runtime;
 use tracing_subscriber::EnvFilter;
 
-use super::arguments::{Broker, Recover};
+use super::arguments::{Broker, Check, Recover};
 use super::{Terminal, text};
 use crate::broker::{self, Role, Serving, StartError};
 use crate::rules::Reading;
 
 /// Serves until the operating system says stop.
 pub(super) fn run(runtime: &Runtime, terminal: &Terminal<'_>, how: &Broker) -> anyhow::Result<ExitCode> {
-    log_to_stderr();
+    log_to_stderr("info");
     runtime.block_on(async {
         let started = broker::start(&terminal.places, Role::Serve).await?;
         let serving = Serving {
@@ -43,7 +43,7 @@ pub(super) async fn recover(terminal: &mut Terminal<'_>, how: &Recover) -> anyho
 }
 
 /// Reads the configuration file as it is now, and asks the broker about the directories.
-pub(super) async fn check(terminal: &mut Terminal<'_>) -> anyhow::Result<ExitCode> {
+pub(super) async fn check(terminal: &mut Terminal<'_>, how: &Check) -> anyhow::Result<ExitCode> {
     let path = terminal.places.config.clone();
     let mut findings = Vec::new();
     let mut rules = Vec::new();
@@ -75,7 +75,7 @@ pub(super) async fn check(terminal: &mut Terminal<'_>) -> anyhow::Result<ExitCod
     let is_sound = findings.iter().all(|f| f.level != "error");
     findings.extend(rules);
     if is_sound {
-        findings.extend(terminal.client()?.check().await?);
+        findings.extend(terminal.client()?.check(how.rehearse).await?);
     }
     report(terminal, &findings)
 }
@@ -91,8 +91,8 @@ pub(super) fn finding(level: &str, subject: &str, text: &str) -> Finding {
 }
 
 /// The log goes to standard error; `TICKETGATE_LOG` chooses how much (`debug`, `ticketgate=trace`).
-fn log_to_stderr() {
-    let filter = EnvFilter::try_from_env("TICKETGATE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+pub(super) fn log_to_stderr(usual: &str) {
+    let filter = EnvFilter::try_from_env("TICKETGATE_LOG").unwrap_or_else(|_| EnvFilter::new(usual));
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

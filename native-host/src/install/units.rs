@@ -13,7 +13,7 @@ const SWEEP_SYSTEM: &str = include_str!("../../systemd/ticketgate-sweep.system.s
 const TIMER: &str = include_str!("../../systemd/ticketgate-sweep.timer");
 
 /// What stands in the shipped units for the binary.
-const BINARY: &str = "/usr/bin/ticketgate";
+pub(super) const BINARY: &str = "/usr/bin/ticketgate";
 
 /// The units' files and contents.
 pub(super) fn files(
@@ -39,7 +39,7 @@ pub(super) fn files(
 }
 
 /// A path as `ExecStart=` takes it: quoted, with `%` and `$` doubled (systemd.service(5), systemd.unit(5)).
-fn escaped(path: &Path) -> String {
+pub(super) fn escaped(path: &Path) -> String {
     let path = path.to_string_lossy();
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.' | '+');
     if path.chars().all(plain) {

@@ -181,3 +181,15 @@ fn copy_name_puts_the_accounts_name_into_the_persons_clipboard() -> Outcome {
     })?;
     Ok(())
 }
+
+#[test]
+fn a_popup_whose_view_comes_before_its_drawing_code_draws_it() -> Outcome {
+    let desk = Desk::open_with(&overview(&json!([session("1a", 3480, &json!({}))])))?;
+    let popup = desk.browser.open_popup()?;
+    popup.wait_for_control("image", " left")?;
+    // The file once more, while `connect.js` has a view already: what a quick worker beside a slow style sheet does.
+    popup.eval("document.getElementById('main').replaceChildren()")?;
+    popup.eval("import('./popup.js?later').then(() => true)")?;
+    popup.wait_for_control("image", " left")?;
+    Ok(())
+}

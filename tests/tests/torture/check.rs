@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use ticketgate_tests::patience::LIMIT;
+use ticketgate_tests::samba::audit::{Change, Record};
 use ticketgate_tests::witness::{self, Ledger, Session};
 
 use crate::history::{Ask, Event};
@@ -17,6 +18,8 @@ const PATIENCE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE_S: u32 = 400;
 /// An end so near could come between two looks.
 const SOON: Duration = Duration::from_secs(4);
+/// So many of the server's own records of an account that does not settle are shown.
+const CHANGES_SHOWN: usize = 60;
 
 impl Scene<'_> {
     /// Settles and looks. `was_open`: sessions were, before the event.
@@ -87,9 +90,10 @@ impl Scene<'_> {
     }
 
     /// What the directory says of the rights of these sessions, from either side: whom the group lists, and which groups the
-    /// account lists. A server whose database is damaged tells one thing here and another there.
+    /// account lists. A server whose database is damaged tells one thing here and another there; its own records of the changes
+    /// say how it came to that.
     fn both_sides(&mut self, sessions: &[&Session]) -> Result<Vec<String>> {
-        self.stage.look(|look, _| {
+        let mut said = self.stage.look(|look, _| {
             let mut said = Vec::new();
             for session in sessions {
                 let account = look.account(&session.account)?;
@@ -99,7 +103,19 @@ impl Scene<'_> {
                 }
             }
             Ok(said)
-        })
+        })?;
+        let names: Vec<_> = sessions.iter().flat_map(|one| one.rights.iter().chain([&one.account])).collect();
+        let is_about = |change: &Change| {
+            let text = change.raw.to_string();
+            names.iter().any(|name| text.contains(name.as_str()))
+        };
+        let noted = self.stage.ad.audit()?.into_iter().filter_map(|record| match record {
+            Record::Change(change) if is_about(&change) => Some(format!("{} {}", change.at, change.raw)),
+            _ => None,
+        });
+        let noted: Vec<_> = noted.collect();
+        said.extend(noted.into_iter().rev().take(CHANGES_SHOWN).rev());
+        Ok(said)
     }
 
     fn directory_is_as_the_model(&mut self) -> Result<()> {

@@ -50,7 +50,7 @@ pub(crate) struct Scene<'a> {
 
 impl Stage {
     pub(crate) fn new() -> Result<Self> {
-        let ad = SambaAd::start(Options { movable_clock: true, ..Options::default() })?;
+        let ad = SambaAd::start(Options { movable_clock: true, audit: true, ..Options::default() })?;
         let proxy = Proxy::start(SocketAddr::from((ad.address(), LDAPS)))?;
         let users = users();
         let mut look = ad.look()?;

@@ -301,6 +301,7 @@ fn job_view(job: &Job) -> JobView {
             steps: Vec::new(),
             retry: None,
             dismiss: None,
+            change_first: false,
         },
         Some(Failure { problem, .. }) => JobView {
             tone: Tone::Red,
@@ -319,6 +320,7 @@ fn job_view(job: &Job) -> JobView {
                 disabled: None,
                 busy: false,
             }),
+            change_first: trouble::stays(problem),
         },
     }
 }

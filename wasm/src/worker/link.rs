@@ -1,15 +1,23 @@
 //! The native port: handshake, requests with time limits and keys, reconnecting. Decides when the port is open;
 //! knows nothing of sessions or screens.
 
+mod lost;
+pub(super) mod request;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use ticketgate_protocol::ids::IdempotencyKey;
-use ticketgate_protocol::native::{EndSession, ExtendSession, Hello, Method, Request, Welcome};
+use ticketgate_protocol::native::{Hello, Method, Request, Welcome};
 use ticketgate_protocol::problem::{Code, Problem};
-use ticketgate_protocol::tree::{FromJson, Json, ToTree, Value};
+use ticketgate_protocol::tree::{FromJson, Json, Value};
 use ticketgate_protocol::{HOST_NAME, PROTOCOL, PROTOCOL_MIN, api};
 
-use super::{Effect, Soonest};
+use super::Effect;
+use super::times::Soonest;
+use request::{Frame, Pending, limit_s, read_frame};
 use ticketgate_recognise::letters;
+
+pub(super) use lost::{Lost, Stop};
+pub(super) use request::Saved;
 
 /// Pauses before the first attempts to connect again, in seconds; then one attempt every [`LATER_S`].
 pub(super) const PAUSES_S: [i64; 5] = [1, 2, 5, 15, 30];
@@ -19,49 +27,6 @@ pub(super) const LATER_S: i64 = 60;
 const IDLE_S: i64 = 30;
 /// A port that lived this long was a good one: the pauses start from the first again.
 const PROVEN_S: i64 = 10;
-
-/// How long an answer may take, in seconds. What changes something waits longer than the relay does, so that the relay's
-/// own answer, which knows more, comes first.
-fn limit_s(method: &Method) -> i64 {
-    match method {
-        Method::Activate(_) => 40,
-        Method::End(_) => 20,
-        Method::Extend(_) => 15,
-        // The broker gives a ticket system eight seconds.
-        Method::CopyPassword(_) | Method::Ticket(_) => 12,
-        _ => 5,
-    }
-}
-
-/// Why no more attempts are made until the person asks for one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Stop {
-    /// The browser finds no host manifest.
-    NotInstalled,
-    /// The host manifest does not list this extension.
-    Forbidden,
-    /// The host itself does not serve this extension; the problem says who can change that.
-    Refused(Problem),
-    /// Extension and host share no protocol; the problem says which side to update.
-    Mismatch(Problem),
-}
-
-/// Why the port was lost; it is tried again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Lost {
-    /// The host's process ended.
-    Exited,
-    /// The host sent something that is not a frame, or too much.
-    Garbled,
-    /// The browser could not start the host.
-    NotStarted,
-    /// The host did not answer the greeting.
-    Silent,
-    /// The host refused the greeting.
-    Refused(Problem),
-    /// A text that this version does not know.
-    Other,
-}
 
 /// Where the port stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -89,94 +54,6 @@ pub(super) enum State {
     },
     /// Not tried again by itself.
     Stopped(Stop),
-}
-
-/// A request without its answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Pending {
-    id: String,
-    key: Option<IdempotencyKey>,
-    method: Method,
-    deadline: DateTime<Utc>,
-    asked_at: DateTime<Utc>,
-    sent: bool,
-}
-
-impl Pending {
-    fn answered(self, result: Result<Value<'_>, Problem>) -> Outcome<'_> {
-        Outcome::Answered { method: Box::new(self.method), key: self.key, asked_at: self.asked_at, result }
-    }
-}
-
-/// A request as it is saved.
-#[derive(Debug, Clone, PartialEq, Eq, FromJson, ToTree)]
-pub(super) struct Saved {
-    pub(super) key: Option<IdempotencyKey>,
-    pub(super) change: Change,
-    pub(super) deadline: DateTime<Utc>,
-    asked_at: DateTime<Utc>,
-}
-
-/// A method that changes something.
-#[derive(Debug, Clone, PartialEq, Eq, FromJson, ToTree)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Change {
-    Activate(Box<api::Activate>),
-    Extend(ExtendSession),
-    End(EndSession),
-}
-
-impl Saved {
-    /// `None` for what changes nothing.
-    pub(super) fn of(
-        method: &Method,
-        key: Option<&IdempotencyKey>,
-        deadline: DateTime<Utc>,
-        asked_at: DateTime<Utc>,
-    ) -> Option<Self> {
-        let change = match method.clone() {
-            Method::Activate(params) => Change::Activate(Box::new(params)),
-            Method::Extend(params) => Change::Extend(params),
-            Method::End(params) => Change::End(params),
-            _ => return None,
-        };
-        Some(Self { key: key.cloned(), change, deadline, asked_at })
-    }
-}
-
-impl From<Change> for Method {
-    fn from(change: Change) -> Self {
-        match change {
-            Change::Activate(params) => Self::Activate(*params),
-            Change::Extend(params) => Self::Extend(params),
-            Change::End(params) => Self::End(params),
-        }
-    }
-}
-
-/// A frame from the relay ([`ticketgate_protocol::native::Frame`]) with the method's answer not yet read.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Frame<'j> {
-    /// A request was carried out.
-    Ok { id: String, ok: Value<'j> },
-    /// A request was refused or failed.
-    Error { id: String, error: Problem },
-    /// Something happened.
-    Event(api::Event),
-}
-
-/// A frame as its type; a golden test holds this to the protocol's own reading.
-pub(super) fn read_frame<'j>(json: &'j Json<'j>) -> Option<Frame<'j>> {
-    let frame = json.value();
-    if frame.get("event").is_some() {
-        return api::Event::from_value(frame).ok().map(Frame::Event);
-    }
-    let id = frame.get("id")?.as_text()?.into_owned();
-    if let Some(ok) = frame.get("ok") {
-        return Some(Frame::Ok { id, ok });
-    }
-    let error = FromJson::from_value(frame.get("error")?).ok()?;
-    Some(Frame::Error { id, error })
 }
 
 /// What came of the port.
@@ -538,41 +415,5 @@ impl Link {
             soonest.add(pending.deadline);
         }
         soonest.0
-    }
-}
-
-impl Stop {
-    /// The same as a problem.
-    #[must_use]
-    pub(super) fn problem(&self) -> Problem {
-        match self {
-            Self::NotInstalled => Problem::new(
-                Code::BrokerUnreachable,
-                "The Ticketgate program is not installed on this computer.",
-            )
-            .remedy("Install it, then run: ticketgate install"),
-            Self::Forbidden => Problem::new(
-                Code::OriginRefused,
-                "The Ticketgate program on this computer does not serve this extension.",
-            )
-            .remedy("Run: ticketgate install"),
-            Self::Refused(problem) | Self::Mismatch(problem) => problem.clone(),
-        }
-    }
-}
-
-impl Lost {
-    /// The same as a problem.
-    #[must_use]
-    pub(super) fn problem(&self) -> Problem {
-        let detail = match self {
-            Self::Exited => "The Ticketgate program on this computer stopped.",
-            Self::Garbled => "The Ticketgate program on this computer sent something that cannot be read.",
-            Self::NotStarted => "The browser could not start the Ticketgate program.",
-            Self::Silent => "The Ticketgate program on this computer does not answer.",
-            Self::Refused(problem) => return problem.clone(),
-            Self::Other => "The connection to the Ticketgate program was lost.",
-        };
-        Problem::new(Code::BrokerUnreachable, detail).remedy("If it stays so, run: ticketgate doctor")
     }
 }

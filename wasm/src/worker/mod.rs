@@ -21,6 +21,7 @@ mod link;
 mod lookup;
 mod marks;
 mod memory;
+mod overview;
 mod pages;
 pub mod remaining;
 mod rules;
@@ -28,11 +29,12 @@ mod sessions;
 mod shelf;
 mod show;
 mod sites;
+mod times;
 mod trouble;
 pub mod view;
 mod warnings;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use ticketgate_protocol::api::{Activate, Event, Overview, Session};
 use ticketgate_protocol::native::{Activated, Method};
 use ticketgate_protocol::page::Facts;
@@ -60,16 +62,8 @@ use warnings::Warnings;
 use crate::reason::Template;
 use ticketgate_recognise::Recognition;
 
-/// Pauses before the overview is asked for again after a refusal, in seconds.
-const AGAIN_S: [i64; 5] = [1, 2, 5, 15, 30];
-/// How old an overview may be while a ticket is open, in minutes. A session begun elsewhere is found by the next one, so
-/// this is shorter than the first warning's five.
-const FRESH_MIN: i64 = 4;
 /// How long a document may take to say what it shows, in milliseconds.
 const READ_MS: i64 = 800;
-/// The shortest alarm that the browser keeps, in seconds.
-const ALARM_MIN_S: i64 = 30;
-
 /// What the state machine takes from the browser besides events.
 pub trait Surroundings {
     /// A new random key (a UUID).
@@ -137,22 +131,6 @@ struct Shown {
     lasting: Tree,
     memory: Tree,
     registered: Option<Vec<String>>,
-}
-
-/// The earliest of several times.
-#[derive(Debug, Clone, Copy, Default)]
-struct Soonest(Option<DateTime<Utc>>);
-
-impl Soonest {
-    fn add(&mut self, at: DateTime<Utc>) {
-        self.0 = Some(self.0.map_or(at, |so_far| so_far.min(at)));
-    }
-
-    fn hear(&mut self, at: Option<DateTime<Utc>>) {
-        if let Some(at) = at {
-            self.add(at);
-        }
-    }
 }
 
 /// The state machine.
@@ -366,37 +344,6 @@ impl Worker {
         self.last.warnings.over(session, !self.popups.is_empty(), out);
     }
 
-    fn heard_overview(
-        &mut self,
-        mut overview: Overview,
-        asked_at: DateTime<Utc>,
-        now: DateTime<Utc>,
-        out: &mut Vec<Effect>,
-    ) {
-        self.last.clock.hear(overview.now, asked_at, now);
-        self.overview_problem = None;
-        self.overview_failures = 0;
-        self.curious = false;
-        let broker_now = self.broker_now(now);
-        for over in self.last.sessions.hear_all(overview.sessions.clone(), asked_at, now, broker_now) {
-            self.is_over(&over, out);
-        }
-        self.memory.forget_customers_but(&overview);
-        self.last.lookups.forget_outages();
-        if let Some(form) = &mut self.last.form
-            && form.fill_anew(&overview, &self.memory)
-        {
-            // A click on what stood there before is under way, perhaps.
-            form.serial = self.next_serial;
-            self.next_serial += 1;
-        }
-        let Overview { rules, .. } = &mut overview;
-        self.hear_broker_rules(std::mem::take(rules), out);
-        self.last.overview = Some(Overview { sessions: Vec::new(), ..overview });
-        self.choose_template();
-        self.last.overview_at = Some(now);
-    }
-
     /// The broker's clock.
     fn broker_now(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         now + self.last.clock.ahead()
@@ -412,18 +359,6 @@ impl Worker {
     #[must_use]
     pub fn recognised_ticket(&self, tab: i32) -> Option<&Ticket> {
         self.last.pages.ticket_of(tab).map(|(_, _, found)| &found.ticket)
-    }
-
-    fn overview_is_old(&self, now: DateTime<Utc>) -> bool {
-        self.last.overview_at.is_none_or(|at| now - at >= TimeDelta::minutes(FRESH_MIN) || at > now)
-    }
-
-    /// Whether an open ticket is worth a look at the broker from time to time.
-    fn keeps_looking(&self) -> bool {
-        self.last.pages.any_ticket()
-            && self.overview_problem.is_none()
-            && !matches!(self.link.state(), link::State::Stopped(_))
-            && !self.link.tried_often()
     }
 
     /// Whether something needs the port.
@@ -456,111 +391,6 @@ impl Worker {
         if self.update_waits && !self.needs_port() && !self.link.is_busy() {
             out.push(Effect::Reload {});
         }
-    }
-
-    fn gives_up_curiosity(&self) -> bool {
-        match self.link.state() {
-            link::State::Stopped(_) => true,
-            link::State::Waiting { .. } => self.link.tried_often(),
-            link::State::Open { .. } => self.overview_failures >= AGAIN_S.len(),
-            _ => false,
-        }
-    }
-
-    fn settle_overview(&mut self, now: DateTime<Utc>, out: &mut Vec<Effect>) {
-        if self.keeps_looking() && self.overview_is_old(now) {
-            self.curious = true;
-        }
-        if !self.link.is_open() || self.link.is_asking("overview") {
-            return;
-        }
-        // A session whose end has come and went by without a word: ask.
-        let broker_now = self.broker_now(now);
-        let overdue =
-            self.last.sessions.soonest().is_some_and(|s| s.expires_at + TimeDelta::seconds(3) <= broker_now);
-        let patient = self.overview_asked.is_some_and(|at| now - at < TimeDelta::seconds(5));
-        let due = self.overview_due.is_some_and(|at| at <= now)
-            || (overdue && !patient)
-            || (self.curious && self.overview_due.is_none() && !patient);
-        if due {
-            self.overview_due = None;
-            self.overview_asked = Some(now);
-            self.link.ask(Method::Overview, None, now, out);
-        }
-    }
-
-    fn overview_failed(&mut self, problem: Problem, now: DateTime<Utc>) {
-        let pause = AGAIN_S.get(self.overview_failures).copied().unwrap_or(link::LATER_S);
-        self.overview_failures += 1;
-        self.overview_problem = Some(problem);
-        self.overview_due = Some(now + TimeDelta::seconds(pause));
-    }
-
-    fn settle_times(&mut self, now: DateTime<Utc>, out: &mut Vec<Effect>) {
-        let offset = self.last.clock.ahead();
-        let broker_now = now + offset;
-        let needed = self.needs_port();
-        let mut important = Soonest::default();
-        for s in self.last.sessions.iter() {
-            if s.state == ticketgate_protocol::api::State::Active && s.expires_at > broker_now {
-                important.add(now + remaining::until_change(s.expires_at, broker_now));
-            }
-        }
-        if let Some(at) = self.last.overview_at.filter(|_| !self.curious && self.keeps_looking()) {
-            important.add(at + TimeDelta::minutes(FRESH_MIN));
-        }
-        important.hear(self.link.next(needed));
-        important.hear(self.last.warnings.next(&self.last.sessions).map(|at| at - offset));
-        if self.link.is_open() {
-            if !self.link.is_asking("overview") {
-                important.hear(self.overview_due);
-            }
-            if let Some(s) = self.last.sessions.soonest() {
-                let overdue = s.expires_at - offset + TimeDelta::seconds(3);
-                important.add(overdue.max(now + TimeDelta::seconds(5)));
-            }
-        }
-        important.hear(self.last.job.as_ref().and_then(Job::until));
-        let mut fine = important;
-        fine.hear(self.last.sessions.next());
-        fine.hear(self.last.lookups.next());
-        for asked in self.asked.values() {
-            fine.add(asked.until);
-        }
-        for doing in self.doing.values() {
-            fine.hear(doing.next(now));
-        }
-        if !self.popups.is_empty() {
-            fine.add(now + self.next_second(now));
-        }
-        let (important, fine) = (important.0, fine.0);
-        // Timers are for a living worker; the one alarm wakes a stopped one.
-        let timer = fine.map(|at| at.max(now + TimeDelta::milliseconds(1)));
-        if timer != self.shown.timer {
-            let after = timer
-                .map(|at| u32::try_from((at - now).num_milliseconds()).unwrap_or(u32::MAX).min(86_400_000));
-            out.push(Effect::Timer { after });
-            self.shown.timer = timer;
-        }
-        let alarm = important.map(|at| at.max(now + TimeDelta::seconds(ALARM_MIN_S)));
-        // An alarm that goes off a little early does no harm; setting it again every second would.
-        let keeps = match (self.shown.alarm, alarm) {
-            (Some(set), Some(wanted)) => set > now && set <= wanted,
-            (None, None) => true,
-            _ => false,
-        };
-        if !keeps {
-            out.push(Effect::Alarm { at: alarm.map(|at| at.timestamp_millis()) });
-            self.shown.alarm = alarm;
-        }
-    }
-
-    /// To the next full second of the soonest session, so that a popup's clock and the badge move together.
-    fn next_second(&self, now: DateTime<Utc>) -> TimeDelta {
-        let broker_now = self.broker_now(now);
-        let until = self.last.sessions.soonest().map_or(broker_now, |s| s.expires_at);
-        let part = (until - broker_now).num_milliseconds().rem_euclid(1000);
-        TimeDelta::milliseconds(if part == 0 { 1000 } else { part })
     }
 
     fn settle_saved(&mut self, out: &mut Vec<Effect>) {

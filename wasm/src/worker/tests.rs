@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use ticketgate_protocol::EXTENSION_ID;
 use ticketgate_protocol::native::Method;
 use ticketgate_protocol::page::{ChipState, ChipView, ToPage};
+use ticketgate_protocol::problem::Code;
 
 use super::view::View;
 use super::*;
@@ -154,8 +155,9 @@ impl Play {
 
     fn refuse(&mut self, method: &str, code: &str) -> &mut Self {
         let id = self.last_sent(method).unwrap().id.clone();
+        let status = serde_json::from_value::<Code>(json!(code)).unwrap().status();
         self.frame(
-            &json!({"id": id, "error": {"code": code, "status": 500, "detail": "It is so.", "remedy": ""}}),
+            &json!({"id": id, "error": {"code": code, "status": status, "detail": "It is so.", "remedy": ""}}),
         )
     }
 

@@ -124,6 +124,12 @@ pub(super) fn of_problem(problem: &Problem) -> Trouble {
     Trouble { tone, title: title.into(), text: problem.detail.clone(), steps, button: retry() }
 }
 
+/// Whether the same wish meets the same answer, as far as can be told: what is wrong is the wish, not the moment.
+pub(super) fn stays(problem: &Problem) -> bool {
+    let passes = matches!(problem.code, Code::RateLimited | Code::TooManySessions);
+    matches!(problem.status, 400..=499) && !passes
+}
+
 /// What to do after a failed activation.
 pub(super) fn steps_after(problem: &Problem) -> Vec<Step> {
     let command = match problem.code {

@@ -164,6 +164,8 @@ pub struct JobView {
     pub retry: Option<Button>,
     /// Back to the form.
     pub dismiss: Option<Button>,
+    /// Nothing but another wish can succeed: `dismiss` comes first.
+    pub change_first: bool,
 }
 
 /// The form.

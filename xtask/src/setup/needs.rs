@@ -108,11 +108,14 @@ const NEEDS: [Need; 11] = [
     },
     Need {
         name: "local accounts",
-        why: "accounts, sudo rules and processes in machines of the tests' own (namespaces over this machine's files)",
+        why: "accounts, sudo rules, processes and SSH servers in machines of the tests' own (namespaces over this machine's files)",
         packages: &[
             package("sudo"),
             package("passwd"),
             package("libnss-systemd"),
+            package("openssh-server"),
+            program("openssh-client", "ssh"),
+            program("iproute2", "ip"),
             program("util-linux", "unshare"),
             program("procps", "pkill"),
         ],

@@ -1,5 +1,5 @@
-//! Looking for everything that sessions will need, before a technician meets what is missing. An account of its own, never
-//! enabled, is made and deleted for it ([`rehearsal`]); nothing else is changed.
+//! Looking for everything that sessions will need, before a technician meets what is missing. Nothing is changed, unless a
+//! rehearsal is asked for: it makes, changes and deletes an account of its own that is never enabled ([`rehearsal`]).
 
 mod groups;
 mod rehearsal;
@@ -81,7 +81,7 @@ pub(super) async fn check(directory: &ActiveDirectory, rights: &[RightUse]) -> V
     let service = service(directory, &mut findings, &link, &domain).await;
     time_limited(&mut findings, &domain);
     if unit(directory, &mut findings, &link, &service.0).await {
-        rehearsal::rehearse(directory, &mut findings, &service.0).await;
+        accounts(directory, &mut findings, &link, &service.0).await;
     }
     for wanted in rights {
         findings.subject = format!("right {}", directory.right_name(&wanted.right));
@@ -89,6 +89,24 @@ pub(super) async fn check(directory: &ActiveDirectory, rights: &[RightUse]) -> V
             findings.failed(&error);
         }
     }
+    findings.found
+}
+
+/// The contract of [`crate::Directory::rehearse`].
+pub(super) async fn rehearse(directory: &ActiveDirectory) -> Vec<Finding> {
+    let mut findings =
+        Findings { subject: format!("directory {}", directory.servers.name()), found: Vec::new() };
+    let (link, domain) = match directory.link().await {
+        Ok(linked) => linked,
+        Err(error) => {
+            findings.failed(&error);
+            return findings.found;
+        }
+    };
+    // What is wrong with the service account itself is `check`'s to say.
+    let mut unsaid = Findings { subject: String::new(), found: Vec::new() };
+    let service = service(directory, &mut unsaid, &link, &domain).await;
+    rehearsal::rehearse(directory, &mut findings, &service.0).await;
     findings.found
 }
 
@@ -205,6 +223,48 @@ async fn unit(directory: &ActiveDirectory, findings: &mut Findings, link: &Link,
         ),
     }
     false
+}
+
+/// What the service account may do to accounts, as the server says it of one that is there. Their passwords are no attribute:
+/// only a rehearsal, or a session, tells.
+async fn accounts(directory: &ActiveDirectory, findings: &mut Findings, link: &Link, service: &Service) {
+    const UNTRIED: &str =
+        "`ticketgate check --rehearse` tries it with one that is never enabled and deleted at once";
+    let listed = match directory.list().await {
+        Ok(listed) => listed,
+        Err(error) => return findings.failed(&error),
+    };
+    let Some(one) = listed.accounts.first() else {
+        return findings.ok(format!("the service account may create accounts in the unit; {UNTRIED}"));
+    };
+    let answer = link.entry(&one.seen.place, &["allowedAttributesEffective"], Vec::new()).await;
+    let entry = match answer {
+        Ok(entry) => entry.unwrap_or_default(),
+        Err(trouble) => return findings.failed(&trouble.reading(&one.seen.place)),
+    };
+    let allowed = entry.texts("allowedAttributesEffective");
+    let may = |attribute: &&&str| allowed.iter().any(|a| a.eq_ignore_ascii_case(attribute));
+    let mut all = true;
+    for (need, attributes) in [
+        (Need::Restrictions, ["userAccountControl", "accountExpires"].as_slice()),
+        (Need::Description, &["description"]),
+    ] {
+        let missing: Vec<_> = attributes.iter().filter(|attribute| !may(attribute)).copied().collect();
+        if !missing.is_empty() {
+            all = false;
+            let text = format!("the service account may not write {} of {}", missing.join(", "), one.name);
+            findings.add("error", text, delegation::on_unit(directory.unit(), service, need));
+        }
+    }
+    if !may(&&"primaryGroupID") {
+        all = false;
+        rehearsal::no_primary_group(directory, findings, service);
+    }
+    if all {
+        findings.ok(format!(
+            "the service account may create accounts in the unit and change what is in it; whether it may set passwords, {UNTRIED}"
+        ));
+    }
 }
 
 /// What to do about a failure; the text itself often says it already.

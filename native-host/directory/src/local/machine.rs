@@ -20,6 +20,9 @@ use crate::{Directory, DirectoryError, ListedAccount, Listing, Promises, RightUs
 
 /// What a machine ends by itself, to the second. A membership of a group has no end of its own.
 const SELF_ENDING: SelfEnding = SelfEnding::Beginning(&["sudo:", "key:"]);
+/// sudo reads the end of a rule in the caller's time zone, also one that says UTC; `tests/local/sudo.rs` measures by how much.
+const LEAP_SECONDS: &str = "On a machine with time zones that count leap seconds, sudo can be had 27 seconds longer where neither the broker \
+                            nor the timer came first.";
 /// Clocks that differ by more are worth a warning, and by more than the second nothing is granted.
 const SKEW_SHOWN: TimeDelta = TimeDelta::seconds(30);
 const SKEW_REFUSED: TimeDelta = TimeDelta::minutes(5);
@@ -241,7 +244,7 @@ impl Directory for LocalMachine {
             guarantee: format!(
                 "At the end, to the second, the machine itself refuses sudo, even when no broker runs. {login}"
             ),
-            limits: limits.into(),
+            limits: format!("{limits} {LEAP_SECONDS}"),
         }
     }
 

@@ -4,12 +4,14 @@ mod ssh;
 
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use ticketgate_access::config::{Machine, Ssh};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use zeroize::Zeroizing;
 
@@ -20,6 +22,8 @@ use crate::DirectoryError;
 const KEPT_FOR: Duration = Duration::from_secs(60);
 /// How much of what a link's program complains about is kept for the log, in bytes.
 const COMPLAINT_MAX: u64 = 2048;
+/// How long a program that failed is listened to.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// The socket of this machine's own side, which runs as root where the broker does not.
 pub const SOCKET: &str = "/run/ticketgate-local/serve.sock";
@@ -29,7 +33,7 @@ pub const SOCKET: &str = "/run/ticketgate-local/serve.sock";
 pub(super) struct Reach {
     way: Way,
     timeout: Duration,
-    link: Mutex<Option<Link>>,
+    link: Arc<Mutex<Option<Link>>>,
 }
 
 /// How it is reached.
@@ -50,8 +54,14 @@ struct Link {
     from: Reader,
     to: Writer,
     used: Instant,
-    /// Ends with the link.
-    program: Option<(Child, ChildStderr)>,
+    program: Option<Program>,
+}
+
+/// What holds a link's other end.
+struct Program {
+    child: Child,
+    /// The beginning of what it says; the rest is read, too, or it would wait for a reader in the midst of a step.
+    says: JoinHandle<String>,
 }
 
 impl std::fmt::Debug for Link {
@@ -78,7 +88,7 @@ impl Reach {
             },
             Machine::Here => Way::Socket(SOCKET.into()),
         };
-        Self { way, timeout, link: Mutex::default() }
+        Self { way, timeout, link: Arc::default() }
     }
 
     /// Asks, on a kept link or a new one.
@@ -95,26 +105,29 @@ impl Reach {
         let mut kept = timeout_at(until, self.link.lock())
             .await
             .map_err(|_| DirectoryError::Busy("the machine is still at an earlier request".into()))?;
-        let is_new = kept.as_ref().is_none_or(|link| link.used.elapsed() > KEPT_FOR);
-        if is_new {
-            *kept = Some(self.open(until).await?);
-        }
-        let Some(link) = kept.as_mut() else {
-            return Err(DirectoryError::Unreachable("there is no link".into()));
-        };
-        match exchange(link, &line, changes, until).await {
-            Ok(answer) => {
-                link.used = Instant::now();
-                drop(kept);
-                refusal(answer)
-            }
-            Err(lost) => {
-                let complaint = match kept.take() {
-                    Some(link) => link.complaint().await,
-                    None => String::new(),
-                };
-                drop(kept);
-                Err(self.meaning(lost, &complaint))
+        // Taken out meanwhile: whoever stops waiting for an answer leaves no link on which the next one would read it.
+        let mut earlier = kept.take().filter(|link| link.used.elapsed() < KEPT_FOR);
+        loop {
+            let was_kept = earlier.is_some();
+            let mut link = match earlier.take() {
+                Some(link) => link,
+                None => self.open(until).await?,
+            };
+            let lost = match exchange(&mut link, &line, changes, until).await {
+                Ok(answer) => {
+                    link.used = Instant::now();
+                    *kept = Some(link);
+                    if !was_kept {
+                        tokio::spawn(close_when_idle(Arc::downgrade(&self.link)));
+                    }
+                    return refusal(answer);
+                }
+                Err(lost) => lost,
+            };
+            let error = self.meaning(lost, &link.complaint().await);
+            // A link that was kept may be of a machine that was started anew since. Nothing was changed by a question.
+            if !was_kept || changes {
+                return Err(error);
             }
         }
     }
@@ -144,9 +157,9 @@ impl Reach {
             Way::Child(program) => {
                 let mut command = Command::new(program);
                 command.args(["local", "serve"]);
-                spawned(command)?
+                spawned(command, true)?
             }
-            Way::Ssh(ssh) => spawned(ssh::command(ssh, self.timeout))?,
+            Way::Ssh(ssh) => spawned(ssh::command(ssh, self.timeout), false)?,
         };
         let mut hello = serde_json::to_vec(&Ask::Hello { protocol: PROTOCOL })
             .map_err(|e| DirectoryError::BadValue(e.to_string()))?;
@@ -184,18 +197,38 @@ impl Reach {
 impl Link {
     /// What the program said before it went.
     async fn complaint(self) -> String {
-        let Some((mut child, stderr)) = self.program else { return String::new() };
+        let Some(Program { mut child, says }) = self.program else { return String::new() };
         drop((self.from, self.to));
-        let mut said = Vec::new();
-        let reading = stderr.take(COMPLAINT_MAX);
-        tokio::pin!(reading);
-        let whole = tokio::time::timeout(Duration::from_millis(500), reading.read_to_end(&mut said)).await;
-        if whole.is_err() {
-            tracing::debug!("the link's program goes on; it is ended");
+        let said = tokio::time::timeout(LAST_WORDS, says).await;
+        // Where it is one that must not outlive the link, it goes with it.
+        let _ = child.try_wait();
+        said.ok().and_then(Result::ok).unwrap_or_default()
+    }
+}
+
+/// What a program says, read to its end.
+async fn heard(stderr: ChildStderr) -> String {
+    let mut said = Vec::new();
+    let mut bounded = stderr.take(COMPLAINT_MAX);
+    let _ = bounded.read_to_end(&mut said).await;
+    let _ = tokio::io::copy(&mut bounded.into_inner(), &mut tokio::io::sink()).await;
+    let text = String::from_utf8_lossy(&said);
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
+/// Closes a link that nobody uses any more, unless another of these does so for a later one.
+async fn close_when_idle(link: Weak<Mutex<Option<Link>>>) {
+    loop {
+        tokio::time::sleep(KEPT_FOR).await;
+        let Some(link) = link.upgrade() else { return };
+        let mut kept = link.lock().await;
+        match kept.as_ref().map(|link| link.used.elapsed()) {
+            Some(idle) if idle < KEPT_FOR => {}
+            _ => {
+                kept.take();
+                return;
+            }
         }
-        let _ = child.start_kill();
-        let text = String::from_utf8_lossy(&said);
-        text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
     }
 }
 
@@ -214,9 +247,11 @@ async fn socket(path: &PathBuf, until: Instant) -> Result<Link, DirectoryError> 
     Ok(Link { from: Box::new(BufReader::new(from)), to: Box::new(to), used: Instant::now(), program: None })
 }
 
-fn spawned(mut command: Command) -> Result<Link, DirectoryError> {
+/// A link to a program. One that ends with its input is let finish what it is at.
+fn spawned(mut command: Command, ends_by_itself: bool) -> Result<Link, DirectoryError> {
     let program = command.as_std().get_program().to_string_lossy().into_owned();
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.kill_on_drop(!ends_by_itself);
     let mut child = command
         .spawn()
         .map_err(|e| DirectoryError::Unreachable(format!("{program} cannot be started: {e}")))?;
@@ -228,7 +263,7 @@ fn spawned(mut command: Command) -> Result<Link, DirectoryError> {
         from: Box::new(BufReader::new(from)),
         to: Box::new(to),
         used: Instant::now(),
-        program: Some((child, stderr)),
+        program: Some(Program { child, says: tokio::spawn(heard(stderr)) }),
     })
 }
 

@@ -4,6 +4,7 @@ use ticketgate_access::desired::{Marker, Step};
 use ticketgate_access::session::Right;
 use ticketgate_directory::{Directory, RightUse};
 use ticketgate_protocol::api::{Finding, Mode};
+use ticketgate_tests::samba::audit::Record;
 use ticketgate_tests::samba::{Certificate, Options};
 
 use crate::world::{World, account, marker};
@@ -11,6 +12,10 @@ use crate::world::{World, account, marker};
 fn check(world: &World, groups: &[&str]) -> Vec<Finding> {
     let rights: Vec<_> = groups.iter().map(|group| used(world.ad.group(group))).collect();
     world.runtime.block_on(world.directory.check(&rights))
+}
+
+fn rehearse(world: &World) -> Vec<Finding> {
+    world.runtime.block_on(world.directory.rehearse())
 }
 
 fn used(dn: &str) -> RightUse {
@@ -22,9 +27,32 @@ fn wrong(findings: &[Finding]) -> Vec<&Finding> {
 }
 
 #[test]
-fn a_good_directory_has_nothing_to_mend_and_nothing_stays() {
+fn a_good_directory_has_nothing_to_mend_and_a_check_changes_nothing() {
+    let world = World::new(Options { audit: true, ..Options::default() });
+    let unit = world.ad.account_unit().to_owned();
+    let changed = || {
+        let noted = world.ad.audit().unwrap().into_iter();
+        noted.filter(|record| matches!(record, Record::Change(_))).count()
+    };
+    let before = changed();
+    let groups = ["domain_admins", "tier1", "comma", "space", "brackets", "big"];
+    let findings = check(&world, &groups);
+    assert!(wrong(&findings).is_empty(), "{findings:#?}");
+    assert!(findings.iter().any(|f| f.text.contains("check --rehearse")), "{findings:#?}");
+    world.step(&account("jit-check", Mode::Dedicated), &Step::Create(marker(0, None)));
+    let made = changed();
+    assert!(made > before, "the server notes what is changed");
+    let findings = check(&world, &groups);
+    assert!(wrong(&findings).is_empty(), "{findings:#?}");
+    assert!(findings.iter().any(|f| f.text.contains("change what is in it")), "{findings:#?}");
+    assert_eq!(changed(), made);
+    assert_eq!(world.ad.look().unwrap().accounts_below(&unit).unwrap().len(), 1);
+}
+
+#[test]
+fn a_rehearsal_in_a_good_directory_finds_nothing_to_mend_and_nothing_stays() {
     let world = World::new(Options::default());
-    let findings = check(&world, &["domain_admins", "tier1", "comma", "space", "brackets", "big"]);
+    let findings = rehearse(&world);
     assert!(wrong(&findings).is_empty(), "{findings:#?}");
     assert!(findings.iter().any(|f| f.text.contains("rehearsed")), "{findings:#?}");
     let unit = world.ad.account_unit().to_owned();
@@ -70,16 +98,19 @@ fn a_unit_that_is_missing_or_not_delegated_is_named_with_the_command() {
 #[test]
 fn a_unit_without_the_right_to_put_a_primary_group_back_is_a_warning_with_the_command() {
     let world = World::in_sparse_unit();
-    let findings = check(&world, &[]);
-    let wrong = wrong(&findings);
-    assert_eq!(wrong.len(), 1, "{wrong:#?}");
-    assert_eq!(wrong[0].level, "warning");
-    assert!(wrong[0].text.contains("primaryGroupID"), "{wrong:#?}");
-    assert!(wrong[0].remedy.contains("/G \"ACME\\jit-svc:RPWP;primaryGroupID;user\""), "{wrong:#?}");
+    let rehearsed = rehearse(&world);
+    world.step(&account("jit-check", Mode::Dedicated), &Step::Create(marker(0, None)));
+    for findings in [rehearsed, check(&world, &[])] {
+        let wrong = wrong(&findings);
+        assert_eq!(wrong.len(), 1, "{wrong:#?}");
+        assert_eq!(wrong[0].level, "warning");
+        assert!(wrong[0].text.contains("primaryGroupID"), "{wrong:#?}");
+        assert!(wrong[0].remedy.contains("/G \"ACME\\jit-svc:RPWP;primaryGroupID;user\""), "{wrong:#?}");
+    }
 }
 
 #[test]
-fn what_an_interrupted_check_left_is_deleted_by_the_next_and_nothing_else() {
+fn what_an_interrupted_rehearsal_left_is_deleted_by_the_next_and_nothing_else() {
     let world = World::new(Options::default());
     let note = |owner: &str, until| Marker { owner: owner.into(), ..marker(0, Some(until)) };
     let (past, future) = (world.in_(-60), world.in_(600));
@@ -91,7 +122,7 @@ fn what_an_interrupted_check_left_is_deleted_by_the_next_and_nothing_else() {
     ] {
         world.step(&account(name, Mode::Burner), &Step::Create(note));
     }
-    let findings = check(&world, &[]);
+    let findings = rehearse(&world);
     assert!(wrong(&findings).is_empty(), "{findings:#?}");
     assert!(findings.iter().any(|f| f.text.starts_with("tgchk-left")), "{findings:#?}");
     let left = world.ad.look().unwrap().accounts_below(world.ad.account_unit()).unwrap();

@@ -43,7 +43,7 @@ pub(super) fn all() -> Router<Api> {
         .route("/v1/audit", get(audit))
         .route("/v1/audit/export", get(audit_export))
         .route("/v1/audit/verify", get(audit_verify))
-        .route("/v1/check", get(check))
+        .route("/v1/check", get(check).post(rehearse))
         .route("/v1/sweep", post(sweep))
         .route("/v1/events", get(events))
         .route("/v1/openapi.json", get(openapi))
@@ -72,6 +72,7 @@ pub(super) fn all() -> Router<Api> {
         audit_export,
         audit_verify,
         check,
+        rehearse,
         sweep,
         events
     ),
@@ -324,10 +325,17 @@ async fn audit_verify(
     Ok(Json(broker.ledger().verify(query.customer).await.map_err(|e| ledger_problem(&e))?))
 }
 
-/// Tries everything that sessions will need, with an account of its own that is never enabled and deleted at once.
+/// Looks for everything that sessions will need. Changes nothing.
 #[utoipa::path(get, path = "/v1/check", responses((status = 200, body = Vec<api::Finding>), (status = 403, body = Problem)))]
 async fn check(State(broker): Shared, Who(caller): Who) -> Answer<Vec<api::Finding>> {
-    Ok(Json(broker.check(&caller).await?))
+    Ok(Json(broker.check(&caller, false).await?))
+}
+
+/// The same, and tries in each directory, with an account of its own that is never enabled and deleted at once, what only doing
+/// it tells.
+#[utoipa::path(post, path = "/v1/check", responses((status = 200, body = Vec<api::Finding>), (status = 403, body = Problem)))]
+async fn rehearse(State(broker): Shared, Who(caller): Who) -> Answer<Vec<api::Finding>> {
+    Ok(Json(broker.check(&caller, true).await?))
 }
 
 /// Converges every account now.

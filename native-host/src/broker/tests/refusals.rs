@@ -93,10 +93,10 @@ async fn nothing_is_granted_that_the_ledger_did_not_take() {
 #[tokio::test]
 async fn a_check_is_on_record_or_does_not_happen() {
     let world = World::with_ledger_refusing("ledger.request").await;
-    world.broker.check(&world.caller("tech1")).await.unwrap();
+    world.broker.check(&world.caller("tech1"), false).await.unwrap();
     assert_eq!(world.actions().await.last().map(String::as_str), Some("broker.checked"));
     world.refusing.refuses.store(true, Ordering::SeqCst);
-    assert_eq!(world.broker.check(&world.caller("tech1")).await.unwrap_err().code, Code::LedgerDown);
-    let stranger = world.broker.check(&world.caller("nobody")).await.unwrap_err();
+    assert_eq!(world.broker.check(&world.caller("tech1"), false).await.unwrap_err().code, Code::LedgerDown);
+    let stranger = world.broker.check(&world.caller("nobody"), false).await.unwrap_err();
     assert_eq!(stranger.code, Code::NotATechnician);
 }

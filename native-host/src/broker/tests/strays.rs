@@ -26,7 +26,7 @@ async fn accounts_in_the_unit_that_the_ledger_does_not_know_are_told_and_left() 
     assert_eq!(
         world
             .broker
-            .check(&world.caller("boss"))
+            .check(&world.caller("boss"), false)
             .await
             .unwrap()
             .into_iter()

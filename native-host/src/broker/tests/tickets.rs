@@ -417,7 +417,7 @@ async fn a_system_that_cannot_be_connected_stops_only_what_asks_it() {
 async fn a_check_tells_whether_each_ticket_system_can_be_asked() {
     let world = world(ALWAYS).await;
     let found = async || {
-        let findings = world.broker.check(&world.caller("tech1")).await.unwrap();
+        let findings = world.broker.check(&world.caller("tech1"), false).await.unwrap();
         findings.into_iter().find(|f| f.subject == "psa rt").unwrap()
     };
     assert_eq!(found().await.level, "ok");

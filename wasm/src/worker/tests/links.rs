@@ -266,7 +266,7 @@ fn rubbish_from_the_host_is_not_believed() {
 
 #[test]
 fn frames_are_read_as_the_protocols_own_type_reads_them() {
-    use crate::worker::link::{Frame, read_frame};
+    use crate::worker::link::request::{Frame, read_frame};
     use ticketgate_protocol::native;
     use ticketgate_protocol::tree::Json;
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../protocol/golden");

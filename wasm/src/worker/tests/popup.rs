@@ -298,6 +298,24 @@ fn refused(code: &str) -> Play {
 }
 
 #[test]
+fn a_wish_that_cannot_succeed_offers_to_change_it_first() {
+    for (code, change_first) in [
+        ("directory_down", false),
+        ("ticket_unverified", false),
+        ("rate_limited", false),
+        ("too_many_sessions", false),
+        ("ticket_of_another_customer", true),
+        ("ticket_not_found", true),
+        ("ticket_closed", true),
+        ("not_eligible", true),
+    ] {
+        let job = refused(code).view().job.clone().unwrap();
+        assert_eq!(job.change_first, change_first, "{code}");
+        assert!(job.retry.is_some() && job.dismiss.is_some(), "{code}");
+    }
+}
+
+#[test]
 fn connecting_again_repeats_no_activation() {
     let mut play = refused("directory_down");
     play.intend(Intent::Reconnect {});

@@ -89,15 +89,19 @@ async fn primary_group(
 ) {
     match directory.may_write(account, "primaryGroupID").await {
         Ok(true) => {}
-        Ok(false) => findings.add(
-            "warning",
-            "the service account may not write primaryGroupID: a group that somebody makes a JIT account's primary group \
-             then keeps the session from ending until an administrator puts it back"
-                .into(),
-            delegation::on_unit(directory.unit(), service, Need::PrimaryGroup),
-        ),
+        Ok(false) => no_primary_group(directory, findings, service),
         Err(error) => findings.failed(&error),
     }
+}
+
+pub(super) fn no_primary_group(directory: &ActiveDirectory, findings: &mut Findings, service: &Service) {
+    findings.add(
+        "warning",
+        "the service account may not write primaryGroupID: a group that somebody makes a JIT account's primary group \
+         then keeps the session from ending until an administrator puts it back"
+            .into(),
+        delegation::on_unit(directory.unit(), service, Need::PrimaryGroup),
+    );
 }
 
 /// Deletes what interrupted rehearsals left.

@@ -15,8 +15,11 @@ use crate::local::request::SudoAsks;
 use crate::local::{AccountName, LocalRight, SudoCommand, Token};
 
 const PROGRAMS: [&str; 6] = ["useradd", "usermod", "userdel", "groupadd", "gpasswd", "chpasswd"];
-const TIMERS: [&str; 2] = ["systemd/system/ticketgate-local-sweep.timer", "cron.d/ticketgate-local"];
-const KEYS_LINE: &str = "AuthorizedKeysFile .ssh/authorized_keys /etc/ssh/ticketgate-keys/%u";
+/// Of systemd only where it is switched on.
+const TIMERS: [&str; 2] =
+    ["systemd/system/timers.target.wants/ticketgate-local-sweep.timer", "cron.d/ticketgate-local"];
+/// Where the SSH server has to look for the keys of sessions.
+const KEYS: &str = "/etc/ssh/ticketgate-keys/%u";
 
 struct Findings(Vec<Finding>);
 
@@ -147,40 +150,46 @@ fn groups(places: &Places, rights: &[LocalRight], findings: &mut Findings) {
 }
 
 fn keys(places: &Places, findings: &mut Findings) {
-    let remedy =
-        format!("echo '{KEYS_LINE}' > /etc/ssh/sshd_config.d/ticketgate.conf && systemctl reload ssh");
-    let Some(lines) = server_lines(&places.etc.join("ssh")) else {
+    let Some(settings) = key_files(&places.etc.join("ssh")) else {
         return findings.add(
             "error",
             "there is no SSH server on this machine",
             "apt-get install openssh-server",
         );
     };
-    // The first value of a word is the one in force.
-    let first = lines.iter().find(|line| word(line).eq_ignore_ascii_case("AuthorizedKeysFile"));
-    match first {
-        Some(line) if line.split_ascii_whitespace().any(|path| path == "/etc/ssh/ticketgate-keys/%u") => {
+    // In a block for the account, then for everybody; of several the first counts.
+    let (of_blocks, of_all): (Vec<_>, Vec<_>) = settings.into_iter().partition(|one| one.block.is_some());
+    let mut before = Vec::new();
+    for KeyFile { block, line } in of_blocks.into_iter().chain(of_all) {
+        if line.split_ascii_whitespace().any(|path| path == KEYS) {
             findings.add("ok", "the SSH server reads the keys of sessions", "");
+            for block in before {
+                let text = format!(
+                    "`{block}` names other files of keys before: where it holds for JIT accounts, their keys are not read"
+                );
+                findings.add("warning", text, "Put it into a file whose name sorts behind ticketgate.conf.");
+            }
+            return;
         }
-        Some(line) => findings.add(
-            "error",
-            format!("the SSH server does not read the keys of sessions: {line}"),
-            &remedy,
-        ),
-        None => findings.add("error", "the SSH server does not read the keys of sessions", &remedy),
+        before.extend(block);
     }
+    findings.add("error", "the SSH server does not read the keys of sessions", "ticketgate local install");
 }
 
-/// The lines of the server's settings that hold for everybody, in the order in which it reads them.
-fn server_lines(ssh: &Path) -> Option<Vec<String>> {
-    let global = |text: &str| {
-        let lines = text.lines().map(str::trim).take_while(|line| !word(line).eq_ignore_ascii_case("Match"));
-        lines.map(str::to_owned).collect::<Vec<_>>()
-    };
-    let mut lines = Vec::new();
-    for line in global(&fs::read_to_string(ssh.join("sshd_config")).ok()?) {
-        if !word(&line).eq_ignore_ascii_case("Include") {
-            lines.push(line);
+/// A line of the server's settings that says where keys are.
+struct KeyFile {
+    /// The line that begins its block; none: it is for everybody.
+    block: Option<String>,
+    line: String,
+}
+
+/// In the order in which the server reads them.
+fn key_files(ssh: &Path) -> Option<Vec<KeyFile>> {
+    let mut found = Vec::new();
+    let mut block = None;
+    for line in fs::read_to_string(ssh.join("sshd_config")).ok()?.lines().map(str::trim) {
+        if !word(line).eq_ignore_ascii_case("Include") {
+            found.extend(key_file(line, &mut block));
             continue;
         }
         let folder = fs::read_dir(ssh.join("sshd_config.d")).into_iter().flatten().flatten();
@@ -190,10 +199,23 @@ fn server_lines(ssh: &Path) -> Option<Vec<String>> {
             .collect();
         included.sort();
         for path in included {
-            lines.extend(global(&fs::read_to_string(path).unwrap_or_default()));
+            // A block ends with its file.
+            let mut block = block.clone();
+            let text = fs::read_to_string(path).unwrap_or_default();
+            found.extend(text.lines().filter_map(|line| key_file(line.trim(), &mut block)));
         }
     }
-    Some(lines)
+    Some(found)
+}
+
+fn key_file(line: &str, block: &mut Option<String>) -> Option<KeyFile> {
+    if word(line).eq_ignore_ascii_case("Match") {
+        let everybody =
+            line.split_ascii_whitespace().nth(1).is_some_and(|who| who.eq_ignore_ascii_case("all"));
+        *block = (!everybody).then(|| line.to_owned());
+    }
+    let is_one = word(line).eq_ignore_ascii_case("AuthorizedKeysFile");
+    is_one.then(|| KeyFile { block: block.clone(), line: line.to_owned() })
 }
 
 fn word(line: &str) -> &str {
@@ -215,7 +237,8 @@ mod tests {
             "etc/ssh/sshd_config",
             "Include /etc/ssh/sshd_config.d/*.conf\nUsePAM yes\nMatch User x\nAuthorizedKeysFile none\n",
         );
-        scratch.write("etc/ssh/sshd_config.d/ticketgate.conf", KEYS_LINE);
+        let for_accounts = format!("Match User jit-*\n    AuthorizedKeysFile {KEYS}\n");
+        scratch.write("etc/ssh/sshd_config.d/ticketgate.conf", &for_accounts);
         scratch.write("etc/cron.d/ticketgate-local", "* * * * * root /usr/bin/ticketgate local sweep\n");
         scratch
     }
@@ -232,12 +255,23 @@ mod tests {
     #[test]
     fn on_a_machine_that_is_ready_nothing_is_wrong() {
         assert_eq!(wrong(&good()), [""; 0]);
+        // What is set for everybody does not count for an account that has a block of its own.
+        let scratch = good();
+        scratch.write("etc/ssh/sshd_config.d/a.conf", "AuthorizedKeysFile none");
+        assert_eq!(wrong(&scratch), [""; 0]);
+        scratch.write("etc/ssh/sshd_config", "Include /etc/ssh/sshd_config.d/*.conf\n");
+        scratch.write("etc/ssh/sshd_config.d/ticketgate.conf", "");
+        scratch.write(
+            "etc/ssh/sshd_config.d/a.conf",
+            &format!("AuthorizedKeysFile .ssh/authorized_keys {KEYS}"),
+        );
+        assert_eq!(wrong(&scratch), [""; 0]);
     }
 
     #[test]
     fn each_fault_of_a_machine_is_one_finding() {
         type Break = fn(&Scratch);
-        let cases: [(Break, &str); 13] = [
+        let cases: [(Break, &str); 14] = [
             (|s| fs::remove_file(s.path("bin/gpasswd")).unwrap(), "error: not installed: gpasswd"),
             (|s| fs::remove_file(s.path("bin/visudo")).unwrap(), "error: there is no sudo"),
             (|s| s.program("visudo", "exit 1"), "error: sudo's rules have a fault"),
@@ -255,7 +289,16 @@ mod tests {
                 "error: the SSH server does not read",
             ),
             (
-                |s| s.write("etc/ssh/sshd_config.d/a.conf", "authorizedkeysfile none"),
+                |s| s.write("etc/ssh/sshd_config.d/a.conf", "match group sftp\nauthorizedkeysfile none"),
+                "warning: `match group sftp` names other files",
+            ),
+            (
+                |s| {
+                    s.write(
+                        "etc/ssh/sshd_config.d/ticketgate.conf",
+                        "AuthorizedKeysFile .ssh/authorized_keys",
+                    );
+                },
                 "error: the SSH server does not read",
             ),
             (|s| fs::remove_file(s.path("etc/cron.d/ticketgate-local")).unwrap(), "warning: no timer"),

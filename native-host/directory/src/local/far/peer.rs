@@ -8,8 +8,8 @@ use rustix::net::{SocketAddrUnix, getsockname};
 
 use super::FarError;
 
-/// Refuses everybody but root and the owner of the socket, where the machine's side is started by a socket. What is no socket
-/// (a pipe of whoever started it) is its starter's.
+/// Refuses everybody but root and the owner of the socket, where the machine's side is started by a socket. What nobody can connect to
+/// (a pipe, or a pair of sockets as sshd gives) is its starter's.
 ///
 /// # Errors
 /// [`FarError::NotAllowed`]
@@ -24,6 +24,9 @@ pub fn may_ask(input: impl AsFd) -> Result<(), FarError> {
         return Ok(());
     }
     let address = getsockname(&input).ok().and_then(|address| SocketAddrUnix::try_from(address).ok());
+    if address.as_ref().is_some_and(SocketAddrUnix::is_unnamed) {
+        return Ok(());
+    }
     let path =
         address.as_ref().and_then(SocketAddrUnix::path_bytes).and_then(|path| std::str::from_utf8(path).ok());
     let owner = path.and_then(|path| rustix::fs::lstat(Path::new(path)).ok()).map(|about| about.st_uid);
@@ -46,5 +49,6 @@ mod tests {
         let _asks = UnixStream::connect(&path).unwrap();
         assert!(may_ask(listener.accept().unwrap().0).is_ok());
         assert!(may_ask(std::fs::File::open("/dev/null").unwrap()).is_ok());
+        assert!(may_ask(UnixStream::pair().unwrap().0).is_ok());
     }
 }

@@ -1,0 +1,64 @@
+//! A cable between two machines, and the SSH server of one of them.
+
+use std::process::Command;
+
+use super::Machine;
+use crate::patience::{LIMIT, until};
+use crate::{Result, world};
+
+/// The address of the first of two machines on one cable; the other's is [`FAR`].
+pub const NEAR: &str = "10.213.0.1";
+/// The address of the second.
+pub const FAR: &str = "10.213.0.2";
+
+impl Machine {
+    /// Lays a cable to another machine: [`NEAR`] here, [`FAR`] there.
+    ///
+    /// # Errors
+    /// The kernel does not allow it.
+    pub fn connect_to(&self, far: &Self) -> Result<()> {
+        // From outside, since neither sees the other's processes.
+        let here = self.first.to_string();
+        let there = far.first.to_string();
+        let mut pair = Command::new("nsenter");
+        pair.args(["--target", &here, "--net", "--", "ip", "link", "add", "eth0", "type", "veth"]);
+        pair.args(["peer", "name", "eth0", "netns", &there]);
+        world::run(&mut pair)?;
+        for (machine, address) in [(self, NEAR), (far, FAR)] {
+            machine.sh(&format!(
+                "ip link set lo up; ip address add {address}/30 dev eth0; ip link set eth0 up"
+            ))?;
+        }
+        Ok(())
+    }
+
+    /// Pulls the cable out, or puts it back.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn plug(&self, plugged: bool) -> Result<()> {
+        let state = if plugged { "up" } else { "down" };
+        self.sh(&format!("ip link set eth0 {state}")).map(drop)
+    }
+
+    /// Starts the SSH server with one of its host keys, made where there is none of this name.
+    ///
+    /// # Errors
+    /// It does not start; with what it said.
+    pub fn start_sshd(&self, host_key: &str) -> Result<()> {
+        let key = format!("/etc/ssh/{host_key}");
+        self.sh(&format!(
+            "mkdir -p /run/sshd; [ -e {key} ] || ssh-keygen -q -t ed25519 -N '' -f {key}; \
+             /usr/sbin/sshd -E /var/log/sshd.log -o HostKey={key} -o LogLevel=VERBOSE"
+        ))?;
+        until("sshd to listen", LIMIT, || Ok(self.sh("ss -Hltn 'sport = 22' | grep -q 22").is_ok()))
+    }
+
+    /// Kills it, with all that came in by it.
+    ///
+    /// # Errors
+    /// No shell could be started.
+    pub fn stop_sshd(&self) -> Result<()> {
+        self.sh("pkill -KILL -x sshd; true").map(drop)
+    }
+}
