@@ -113,7 +113,7 @@ impl Entra {
         }
     }
 
-    /// The user principal name of a technician's dedicated JIT account. [`crate::config::read`] has seen to it that it is a valid one.
+    /// The user principal name of a technician's dedicated JIT account. [`crate::config::read()`] has seen to it that it is a valid one.
     #[must_use]
     pub fn dedicated_account(&self, technician: &TechnicianId) -> String {
         let name = self.account_name.replace("{technician}", technician.as_str());
