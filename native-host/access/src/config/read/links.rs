@@ -6,7 +6,7 @@ use std::fmt::Display;
 use super::directory::{active_directory, entra, local};
 use super::tree::{At, Notes, likely};
 use super::{broker, directory, people, policy, psa, rights};
-use crate::config::{DirectoryKind, Machine, PASS_SHORTEST_S, ROLE_SHORTEST_S, SignIn, Technician, folded};
+use crate::config::{DirectoryKind, Machine, ROLE_SHORTEST_S, Technician, folded};
 use ticketgate_protocol::api::Mode;
 
 /// Everything that was read, section by section.
@@ -372,14 +372,15 @@ fn tenants_give_that_short(drafts: &Drafts, notes: &mut Notes) {
         let directory = drafts.directories.iter().find(|d| d.item.id == policy.item.directory);
         let Some(DirectoryKind::Entra(tenant)) = directory.map(|d| &d.item.kind) else { continue };
         let Some(shortest) = policy.item.duration.choices_s.iter().min() else { continue };
-        let has_pass = policy.item.mode != Mode::Membership && tenant.sign_in != SignIn::Password;
-        let fault = if has_pass && *shortest < PASS_SHORTEST_S {
-            "offers less than 10 minutes, and a Temporary Access Pass cannot be shorter; offer 10 minutes and more, or set \
-             login = \"password\" there"
-        } else if *shortest < ROLE_SHORTEST_S {
+        let needed = tenant.shortest_s(policy.item.mode);
+        if *shortest >= needed {
+            continue;
+        }
+        let fault = if needed == ROLE_SHORTEST_S {
             "offers less than 5 minutes, and Entra ID gives no right for so short a time; offer 5 minutes and more"
         } else {
-            continue;
+            "offers less than 10 minutes, and a Temporary Access Pass cannot be shorter; offer 10 minutes and more, or set \
+             login = \"password\" there"
         };
         let (policy_id, directory) = (&policy.item.id, &policy.item.directory);
         notes.fault(policy.line, format!("policy \"{policy_id}\" of directory \"{directory}\" {fault}"));
