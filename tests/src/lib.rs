@@ -13,7 +13,7 @@
 //! - [`chromium`]: the browser, driven over its DevTools protocol; [`xvfb`]: a display with a clipboard.
 //! - [`keyring`]: a desktop's key store.
 //! - [`prism`]: a proxy that holds a client, and the server that a test plays, to a vendor's API description; [`description`]: such a one, cut to size.
-//! - [`tenant`]: a stand-in for Entra ID behind Microsoft's description.
+//! - [`tenant`]: a stand-in for Entra ID behind Microsoft's description; [`oidc`]: an OpenID provider with Entra ID's addresses.
 //! - [`machine`]: a Linux machine with accounts of its own.
 //! - [`product`]: the program under test, with its configuration.
 //! - [`secrets`]: looking for a secret where it must not be; [`processes`]: other processes, their memory and sockets.
@@ -29,6 +29,7 @@ pub mod keyring;
 pub mod ldap;
 pub mod leash;
 pub mod machine;
+pub mod oidc;
 pub mod outcome;
 pub mod patience;
 pub mod points;

@@ -18,8 +18,16 @@
 //! # Ok(()) }
 //! ```
 //!
-//! What is not Microsoft's word, for want of a source: the status of a validated request (`Granted`), the code for an assertion that
-//! is used twice (50027), a 404 for a principal or role that PIM does not know, and that a later `adminUpdate` moves the end.
+//! What is not Microsoft's word, for want of a source:
+//! - PIM: the status of a request that is only validated (`Granted`), a 404 for a principal or role that is not there, that `adminUpdate`
+//!   moves the end of an assignment and that a disabled account can be assigned a role.
+//! - Passes: the words of their refusals, and that a disabled account can get one ([`Tenant::passes_while_disabled`]).
+//! - Sign-in: the numbers for an assertion that is used twice (50027), for an unknown code (9002313) and for a device that was declined
+//!   (65004).
+//! - Lag: what was written is shown all at once after its time. Microsoft's copies can differ from one request to the next.
+//!
+//! What comes from others' reports: PIM's 403 (microsoftgraph/microsoft-graph-docs-contrib issue 17), and `ActiveDurationTooShort` also for
+//! a wanted time under five minutes (DanielChronlund/DCToolbox issue 50).
 
 mod answer;
 mod assertion;
@@ -32,6 +40,7 @@ mod organisation;
 mod passes;
 mod people;
 mod permissions;
+mod persons;
 mod pim;
 mod policies;
 mod question;
@@ -51,6 +60,7 @@ pub use state::PassPolicy;
 
 use crate::Result;
 use crate::prism::Prism;
+use anyhow::ensure;
 use chrono::Duration;
 use listener::Listener;
 use organisation::Organisation;
@@ -98,12 +108,28 @@ pub const CONSENTS: [&str; 17] = [
     "UserAuthMethod-TAP.ReadWrite.All",
 ];
 
+/// What an administrator consents to on behalf of the technicians who sign in themselves.
+pub const DELEGATED: [&str; 10] = [
+    "DelegatedAdminRelationship.Read.All",
+    "PrivilegedAssignmentSchedule.ReadWrite.AzureADGroup",
+    "PrivilegedEligibilitySchedule.Read.AzureADGroup",
+    "RoleAssignmentSchedule.Read.Directory",
+    "RoleAssignmentSchedule.ReadWrite.Directory",
+    "RoleEligibilitySchedule.Read.Directory",
+    "RoleManagement.Read.Directory",
+    "RoleManagementPolicy.Read.Directory",
+    "User.Read",
+    "User.Read.All",
+];
+
 /// The stand-in's server with all its tenants. Dropping it ends it.
 #[derive(Debug)]
 pub struct Entra {
     world: Arc<Mutex<World>>,
     /// Where Graph is in truth: the proxy's alone.
     upstream: String,
+    /// Thumbprint and public key of what each app has registered at first.
+    registered: (String, Vec<u8>),
     _listener: Listener,
 }
 
@@ -122,14 +148,19 @@ impl Entra {
     /// Starts one without tenants, on a free port of loopback.
     ///
     /// # Errors
-    /// No port is free.
+    /// No port is free, or there is no certificate: openssl is not installed.
     pub fn start() -> Result<Self> {
+        let pair = Pair::registered()?;
+        let registered = (pair.thumbprint()?, pair.public_key()?);
         let prefix = format!("/up-{}", random_id());
         let world = World {
             tenants: Vec::new(),
             journal: Vec::new(),
             tokens: HashMap::new(),
             seen_assertions: HashSet::new(),
+            codes: HashMap::new(),
+            refresh: HashMap::new(),
+            devices: HashMap::new(),
             front: String::new(),
             login: String::new(),
             prefix: prefix.clone(),
@@ -139,26 +170,28 @@ impl Entra {
         let listener = Listener::start(Arc::clone(&world))?;
         let login = format!("http://{}", listener.address());
         locked(&world).login.clone_from(&login);
-        Ok(Self { world, upstream: format!("{login}{prefix}"), _listener: listener })
+        Ok(Self { world, upstream: format!("{login}{prefix}"), registered, _listener: listener })
     }
 
     /// A new tenant `NAME.onmicrosoft.com` with PIM, the built-in roles, no users, and an app that has every permission and a directory
     /// role, the certificate of [`Pair::registered`] and a secret.
     ///
     /// # Errors
-    /// There is no certificate: openssl is not installed.
+    /// There is one of this name already.
     pub fn tenant(&self, name: &str) -> Result<Tenant> {
         let roles =
             ROLES.map(|(id, name)| Role { id: id.to_owned(), name: name.to_owned(), object: random_id() });
         let state = State { roles: roles.to_vec(), ..State::default() };
         let mut tenant = Organisation::new(random_id(), name, random_id(), state);
-        let pair = Pair::registered()?;
-        tenant.registered.certificates.push((pair.thumbprint()?, pair.public_key()?));
+        tenant.registered.certificates.push(self.registered.clone());
         tenant.registered.secret = format!("{}~{}", &random_id()[..4], random_id());
         tenant.consents = CONSENTS.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+        tenant.delegated = DELEGATED.iter().map(|name| (*name).to_owned()).collect();
         let (id, client) = (tenant.id.clone(), tenant.client.clone());
         let secret = tenant.registered.secret.clone();
         let mut world = locked(&self.world);
+        // The journal goes by the name.
+        ensure!(world.tenants.iter().all(|known| known.name != name), "there is a tenant {name} already");
         world.tenants.push(tenant);
         let place = world.tenants.len() - 1;
         drop(world);

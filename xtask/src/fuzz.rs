@@ -57,11 +57,13 @@ enum Target {
     Config,
     /// Ledgers that somebody else wrote to
     Ledger,
+    /// What the machine's own side of local accounts reads
+    Local,
     /// What directory servers answer
     Ldap,
 }
 
-const TARGETS: [Target; 8] = [
+const TARGETS: [Target; 9] = [
     Target::Frame,
     Target::Request,
     Target::Rules,
@@ -69,6 +71,7 @@ const TARGETS: [Target; 8] = [
     Target::Facts,
     Target::Config,
     Target::Ledger,
+    Target::Local,
     Target::Ldap,
 ];
 
@@ -82,6 +85,7 @@ impl Target {
             Self::Facts => "facts",
             Self::Config => "config",
             Self::Ledger => "ledger",
+            Self::Local => "local",
             Self::Ldap => "ldap",
         }
     }
@@ -92,7 +96,7 @@ impl Target {
             Self::Rules => 6000,
             Self::Ledger => 512,
             Self::Ldap => 2048,
-            Self::Frame | Self::Request | Self::Page | Self::Facts | Self::Config => 4096,
+            Self::Frame | Self::Request | Self::Page | Self::Facts | Self::Config | Self::Local => 4096,
         }
     }
 

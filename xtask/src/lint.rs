@@ -44,8 +44,14 @@ pub(crate) struct Args {
 pub(crate) const FAULT_POINTS: &str = "ticketgate/fault-points";
 
 /// The packages that run on Windows.
-const WINDOWS_PACKAGES: [&str; 5] =
-    ["ticketgate", "ticketgate-protocol", "ticketgate-access", "ticketgate-ledger", "ticketgate-directory"];
+const WINDOWS_PACKAGES: [&str; 6] = [
+    "ticketgate",
+    "ticketgate-protocol",
+    "ticketgate-access",
+    "ticketgate-https",
+    "ticketgate-ledger",
+    "ticketgate-directory",
+];
 
 /// A check with its name.
 struct Check {

@@ -92,7 +92,7 @@ pub fn decide(
     }
     may_use(policy, technician)?;
     can_log_on(config, policy, technician)?;
-    let duration_s = duration(&policy.duration, wish.duration_s)?;
+    let duration_s = duration(&policy.duration, shortest_s(config, policy), wish.duration_s)?;
     let reason = reason(&wish.reason)?;
     let ticket = ticket::claimed(policy, wish.ticket.as_ref())?;
     let ticket_check = ticket::check_of(config, policy, &technician.id, ticket.as_ref())?;
@@ -320,14 +320,23 @@ fn in_words(condition: &str) -> &'static str {
     }
 }
 
-fn duration(rule: &DurationRule, wanted: i64) -> Result<u32, Problem> {
+/// The shortest session that there is in all of a policy's directories.
+fn shortest_s(config: &Config, policy: &Policy) -> u32 {
+    let shortest = |grant: &Grant| match config.directories.get(&grant.directory).map(|d| &d.kind) {
+        Some(DirectoryKind::Entra(tenant)) => tenant.shortest_s(grant.mode),
+        _ => SHORTEST_S,
+    };
+    policy.grants.iter().map(shortest).max().unwrap_or(SHORTEST_S)
+}
+
+fn duration(rule: &DurationRule, shortest_s: u32, wanted: i64) -> Result<u32, Problem> {
     // A maximum below the shortest session would be a fault of the configuration; then nothing fits.
     match u32::try_from(wanted) {
-        Ok(seconds) if (SHORTEST_S..=rule.max_s).contains(&seconds) => Ok(seconds),
+        Ok(seconds) if (shortest_s..=rule.max_s).contains(&seconds) => Ok(seconds),
         _ => {
             let choices: Vec<String> = rule.choices_s.iter().map(|seconds| spoken(*seconds)).collect();
             let detail =
-                format!("The duration must be between {} and {}.", spoken(SHORTEST_S), spoken(rule.max_s));
+                format!("The duration must be between {} and {}.", spoken(shortest_s), spoken(rule.max_s));
             Err(Problem::new(Code::BadDuration, detail)
                 .remedy(format!("Choose one of the durations offered: {}.", choices.join(", "))))
         }

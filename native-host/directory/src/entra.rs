@@ -7,6 +7,7 @@ mod failure;
 mod graph;
 mod look;
 mod pass;
+mod rights;
 mod roles;
 mod steps;
 mod throttle;
@@ -34,9 +35,7 @@ use self::written::Written;
 use crate::{Directory, DirectoryError, Listing, Promises, RightUse};
 
 /// Application permissions, by what they are for (Microsoft Graph permissions reference).
-const READS_USERS: &str = "User.Read.All";
 const WRITES_USERS: &str = "User.ReadWrite.All";
-const READS_ROLES: &str = "RoleAssignmentSchedule.Read.Directory";
 const WRITES_ROLES: &str = "RoleAssignmentSchedule.ReadWrite.Directory";
 const READS_GROUPS: &str = "GroupMember.Read.All";
 const WRITES_GROUPS: &str = "GroupMember.ReadWrite.All";

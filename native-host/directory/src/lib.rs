@@ -182,6 +182,12 @@ pub enum DirectoryError {
     /// The server refused the change.
     #[error("the directory refused the change: {0}")]
     Refused(String),
+    /// The configuration names what is not there (a tenant, a domain).
+    #[error("the configuration of the directory is wrong: {0}")]
+    Misconfigured(String),
+    /// The time that is left is shorter than the directory gives anything for.
+    #[error("too short: {0}")]
+    TooShort(String),
     /// A value of ours cannot be written safely (an end out of range, a malformed name).
     #[error("refused before writing: {0}")]
     BadValue(String),

@@ -1,9 +1,9 @@
 //! Extension: the later end is durable first; an end that the directory does not take is shown to nobody.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use ticketgate_access::decide::{self};
 use ticketgate_access::session::{Account, Session};
@@ -17,6 +17,10 @@ use super::parts::{accounts_of, lock_all, rows_of};
 use super::service::{TRIES, fingerprint};
 use super::tickets::Asked;
 use super::{Broker, Caller, Snapshot, ledger_problem, records};
+
+/// Between the attempts to undo an extension while its technician waits, and afterwards.
+const UNDO_PAUSE: Duration = Duration::from_millis(100);
+const UNDO_LATER: Duration = Duration::from_secs(2);
 
 impl Broker {
     /// Moves a session's end, at most to the policy's maximum.
@@ -93,7 +97,7 @@ impl Broker {
             }
             if let Some(problem) = self.converge_after(&keys, begun.elapsed()).await {
                 let request = caller.technician.clone().map(|technician| (technician, key.clone()));
-                self.shorten_again(session.of(), until, before, request, noted).await;
+                self.shorten_again(Untaken { id: session.of().clone(), until, before, request, noted }).await;
                 return Err(problem);
             }
             return self.seen(session.of()).await;
@@ -136,52 +140,76 @@ impl Broker {
         Ok(decide().map(|extended| (extended.until, asked)))
     }
 
-    /// A directory did not take the later end: no part keeps it, since nobody may be shown one that it does not keep.
-    async fn shorten_again(
-        self: &Arc<Self>,
-        id: &SessionId,
-        until: DateTime<Utc>,
-        before: DateTime<Utc>,
-        request: Option<(TechnicianId, IdempotencyKey)>,
-        noted: Option<String>,
-    ) {
+    /// A directory did not take the later end: no part keeps it, since nobody may be shown one that it does not keep, nor be given one that he was
+    /// refused. Where that cannot be written now, it is as soon as it can.
+    async fn shorten_again(self: &Arc<Self>, untaken: Untaken) {
         for _ in 0..TRIES {
-            let Ok(parts) = self.ledger.parts(id).await else { break };
-            if parts.iter().any(|(part, _)| part.until != until || part.state != State::Active) {
-                return;
-            }
-            let keys = accounts_of(&parts);
-            let shorter = |(part, account): (Session, Account)| {
-                (Session { until: before, ..part }, Account { settled: false, ..account })
-            };
-            let shorter: Vec<_> = parts.into_iter().map(shorter).collect();
-            let none = records::Details::new();
-            let record = records::about_whole(&shorter, "session.extension_failed", "broker", "failed", none);
-            let (sessions, accounts) = shorter.into_iter().unzip();
-            let change = Change {
-                name: "ledger.extension_undone",
-                at: self.clock.now(),
-                audit: record.into_iter().collect(),
-                accounts,
-                sessions,
-                withdraws: request.clone(),
-                notes: NoteChange { withdrawn: noted.clone().into_iter().collect(), ..NoteChange::default() },
-                ..Change::default()
-            };
-            match self.commit(change).await {
-                Ok(()) => {
-                    let soon = before.min(self.clock.now() + chrono::TimeDelta::seconds(1));
-                    for key in &keys {
-                        self.ends.at_latest(key, soon);
-                    }
-                    return;
-                }
+            match self.shorten_once(&untaken).await {
+                Ok(()) => return,
                 Err(LedgerError::Conflict(_)) => {}
-                Err(_) => break,
+                Err(_) => tokio::time::sleep(UNDO_PAUSE).await,
             }
         }
-        tracing::error!(session = %id, "an extension that the directory did not take could not be undone in the ledger yet");
+        tracing::error!(session = %untaken.id, "an extension that the directory did not take could not be undone in the ledger yet");
+        let broker = Arc::downgrade(self);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(UNDO_LATER).await;
+                let Some(broker) = broker.upgrade() else { return };
+                if broker.shorten_once(&untaken).await.is_ok() {
+                    return tracing::info!(session = %untaken.id, "the extension is undone");
+                }
+            }
+        });
     }
+
+    async fn shorten_once(&self, untaken: &Untaken) -> Result<(), LedgerError> {
+        let parts = self.ledger.parts(&untaken.id).await?;
+        let keys = accounts_of(&parts);
+        let soon = || {
+            for key in &keys {
+                self.ends.at_latest(key, untaken.before.min(self.clock.now() + TimeDelta::seconds(1)));
+            }
+        };
+        if parts.iter().any(|(part, _)| part.until != untaken.until || part.state != State::Active) {
+            // Perhaps by an attempt whose answer was lost.
+            soon();
+            return Ok(());
+        }
+        let shorter = |(part, account): (Session, Account)| {
+            (Session { until: untaken.before, ..part }, Account { settled: false, ..account })
+        };
+        let shorter: Vec<_> = parts.into_iter().map(shorter).collect();
+        let none = records::Details::new();
+        let record = records::about_whole(&shorter, "session.extension_failed", "broker", "failed", none);
+        let (sessions, accounts) = shorter.into_iter().unzip();
+        let change = Change {
+            name: "ledger.extension_undone",
+            at: self.clock.now(),
+            audit: record.into_iter().collect(),
+            accounts,
+            sessions,
+            withdraws: untaken.request.clone(),
+            notes: NoteChange { withdrawn: untaken.noted.iter().cloned().collect(), ..NoteChange::default() },
+            ..Change::default()
+        };
+        self.commit(change).await?;
+        soon();
+        Ok(())
+    }
+}
+
+/// An extension that is in the ledger and not in the directory.
+struct Untaken {
+    id: SessionId,
+    /// The end that the directory did not take.
+    until: DateTime<Utc>,
+    /// The one that stays.
+    before: DateTime<Utc>,
+    /// Whose answer did not come true.
+    request: Option<(TechnicianId, IdempotencyKey)>,
+    /// The mark of the note that nobody is to read.
+    noted: Option<String>,
 }
 
 /// Only its system's word that a closed ticket is open again lets its session go on.

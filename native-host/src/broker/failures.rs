@@ -178,7 +178,10 @@ impl Broker {
         // Each doubling is a record: enough to see how long it took, too few to fill the log.
         let tell = account.attempts.is_power_of_two();
         for mut session in waiting {
-            session.trouble = Some(problem.clone());
+            // Why it was not given is what its person asks; that taking it back takes longer shows in its state.
+            if session.end_cause != Some(EndCause::GrantFailed) || session.trouble.is_none() {
+                session.trouble = Some(problem.clone());
+            }
             if tell {
                 let more =
                     records::details([("code", json!(problem.code)), ("attempts", json!(account.attempts))]);

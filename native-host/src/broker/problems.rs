@@ -62,6 +62,16 @@ pub(super) fn directory_problem(error: &DirectoryError) -> Problem {
             "The directory does not take the right away yet: Entra ID keeps one for its first five minutes.",
             "Nothing has to be done: the account is closed where it is a JIT account, and the right goes by itself.",
         ),
+        DirectoryError::Misconfigured(_) => (
+            Code::BadConfiguration,
+            "The directory is set up wrongly in Ticketgate.",
+            "Tell an administrator: `ticketgate check` says what is wrong.",
+        ),
+        DirectoryError::TooShort(_) => (
+            Code::BadDuration,
+            "What is left of the session is too short for that in this directory.",
+            "Extend the session, or begin a new one when it is over.",
+        ),
         DirectoryError::NoLicence(_) => (
             Code::LicenceMissing,
             "The tenant has no licence for rights that end by themselves, and the directory's settings demand it.",

@@ -33,12 +33,12 @@ impl Broker {
         let lists = snapshot.directories.iter().map(async |(id, directory)| match directory.list().await {
             Ok(unit) => Ok((id, unit.accounts)),
             Err(error) => {
-                tracing::warn!(directory = %id, %error, "the unit of JIT accounts could not be listed");
+                tracing::warn!(directory = %id, %error, "the JIT accounts could not be listed");
                 let problem = directory_problem(&error);
                 Err(Finding {
                     level: "error".into(),
                     subject: format!("directory {id}"),
-                    text: format!("Its unit of JIT accounts could not be read: {}", problem.detail),
+                    text: format!("Its JIT accounts could not be listed: {}", problem.detail),
                     remedy: problem.remedy,
                 })
             }
@@ -54,7 +54,7 @@ impl Broker {
         let known = match self.ledger.marks().await {
             Ok(known) => known,
             Err(error) => {
-                tracing::error!(%error, "the units of JIT accounts could not be compared with the ledger");
+                tracing::error!(%error, "the JIT accounts could not be compared with the ledger");
                 return units;
             }
         };
@@ -119,21 +119,21 @@ fn stray(id: &DirectoryId, listed: &ListedAccount) -> Finding {
                     "its note says that Ticketgate made it for {} ({until}), but this ledger does not know it",
                     note.owner
                 ),
-                "A unit belongs to one broker and one ledger. If no other broker uses this one, the ledger is an older or a new \
+                "A unit, or the `jit-` of a machine, belongs to one broker and one ledger. If no other broker uses this one, the ledger is an older or a new \
                  one: stop the broker and run `ticketgate recover`, which takes the account in and closes it.",
             )
         }
         None => (
             "it is no account of Ticketgate's".to_owned(),
-            "The unit is for JIT accounts and nothing else: move it elsewhere, or delete it.",
+            "The unit, or a machine's names with `jit-`, are for JIT accounts and nothing else: move or rename it, or delete it.",
         ),
     };
     let state = if usable { "can be used or holds rights" } else { "is closed and holds no right" };
-    tracing::warn!(directory = %id, account = %name, usable, "an account in the unit of JIT accounts is not in the ledger");
+    tracing::warn!(directory = %id, account = %name, usable, "an account among the JIT accounts is not in the ledger");
     Finding {
         level: if usable { "error" } else { "warning" }.into(),
         subject: format!("{id}: account {name}"),
-        text: format!("stands in the unit of JIT accounts and {state}; {whose}"),
+        text: format!("stands among the JIT accounts and {state}; {whose}"),
         remedy: remedy.into(),
     }
 }

@@ -2,6 +2,7 @@
 
 mod closing;
 mod hanging;
+mod lagging;
 mod lookups;
 mod lost;
 mod memberships;

@@ -40,6 +40,12 @@ pub(super) struct Told {
     pub(super) no_pass_while_disabled: bool,
     /// 401 with a challenge for every token that was issued without it.
     pub(super) challenge: Option<String>,
+    /// Who sits at the browser; `None`: somebody who cancels.
+    pub(super) person: Option<String>,
+    /// How long the app's tokens are good, where it is not an hour.
+    pub(super) token_lasts_s: Option<i64>,
+    /// A refresh token is not enough: the person has to come.
+    pub(super) interaction: bool,
 }
 
 /// A registered certificate or secret of the app.
@@ -59,9 +65,13 @@ pub(super) struct Organisation {
     /// Verified.
     pub(super) domain: String,
     pub(super) client: String,
+    /// The client that people sign in to.
+    pub(super) public_client: String,
     pub(super) registered: Registered,
     /// Application permissions with consent.
     pub(super) consents: BTreeSet<String>,
+    /// Delegated permissions with consent.
+    pub(super) delegated: BTreeSet<String>,
     pub(super) state: State,
     pub(super) told: Told,
     /// States that are still shown, until when.
@@ -77,8 +87,10 @@ impl Organisation {
             name: name.to_owned(),
             domain: format!("{name}.onmicrosoft.com"),
             client,
+            public_client: super::random_id(),
             registered: Registered::default(),
             consents: BTreeSet::new(),
+            delegated: BTreeSet::new(),
             state,
             told: Told::default(),
             earlier: VecDeque::new(),

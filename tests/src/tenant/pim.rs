@@ -73,9 +73,9 @@ pub(super) fn request(
             Err(refusal(400, "RoleAssignmentExists", "The Role assignment already exists."))
         }
         (Action::Change | Action::Leave, None) => Err(does_not_exist()),
-        (Action::Take, None) => take(tenant, caller, wanted, kind),
-        (Action::Change, Some(known)) => change(tenant, caller, wanted, kind, &known),
-        (Action::Leave, Some(known)) => leave(tenant, caller, wanted, kind, &known),
+        (Action::Take, None) => take(tenant, caller, &wanted, kind),
+        (Action::Change, Some(known)) => change(tenant, caller, &wanted, kind, &known),
+        (Action::Leave, Some(known)) => leave(tenant, caller, &wanted, kind, &known),
     }
 }
 
@@ -147,13 +147,13 @@ fn kept(tenant: &mut Organisation, request: Request, kind: Kind) -> Answer {
     answer
 }
 
-fn take(tenant: &mut Organisation, caller: &Caller, wanted: Wanted, kind: Kind) -> Answered {
-    allowed(tenant, &wanted)?;
+fn take(tenant: &mut Organisation, caller: &Caller, wanted: &Wanted, kind: Kind) -> Answered {
+    allowed(tenant, wanted)?;
     if wanted.only_validated {
-        return Ok(Answer::created(request_entity(&record(tenant, caller, &wanted, "Granted"), kind, true)));
+        return Ok(Answer::created(request_entity(&record(tenant, caller, wanted, "Granted"), kind, true)));
     }
     if tenant.state.rules_of(&wanted.held).approval {
-        let mut request = record(tenant, caller, &wanted, "PendingApproval");
+        let mut request = record(tenant, caller, wanted, "PendingApproval");
         request.completed = None;
         return Ok(kept(tenant, request, kind));
     }
@@ -164,7 +164,7 @@ fn take(tenant: &mut Organisation, caller: &Caller, wanted: Wanted, kind: Kind) 
         () if wanted.start > now + Duration::minutes(1) => "Granted",
         () => "Provisioned",
     };
-    let mut request = record(tenant, caller, &wanted, status);
+    let mut request = record(tenant, caller, wanted, status);
     request.completed = Some(ready);
     give(tenant, &request, wanted.by_oneself);
     Ok(kept(tenant, request, kind))
@@ -193,7 +193,7 @@ pub(super) fn give(tenant: &mut Organisation, request: &Request, activated: bool
 fn change(
     tenant: &mut Organisation,
     caller: &Caller,
-    wanted: Wanted,
+    wanted: &Wanted,
     kind: Kind,
     known: &Assignment,
 ) -> Answered {
@@ -201,8 +201,8 @@ fn change(
         // An activation is not lengthened: it is over, then there is another.
         return Err(refusal(400, "RoleAssignmentExists", "The Role assignment already exists."));
     }
-    allowed(tenant, &wanted)?;
-    let request = record(tenant, caller, &wanted, "Provisioned");
+    allowed(tenant, wanted)?;
+    let request = record(tenant, caller, wanted, "Provisioned");
     if wanted.only_validated {
         return Ok(Answer::created(request_entity(&request, kind, true)));
     }
@@ -218,14 +218,14 @@ fn change(
 fn leave(
     tenant: &mut Organisation,
     caller: &Caller,
-    wanted: Wanted,
+    wanted: &Wanted,
     kind: Kind,
     known: &Assignment,
 ) -> Answered {
     if tenant.now() - known.start < SHORTEST {
         return Err(too_short());
     }
-    let request = record(tenant, caller, &wanted, "Revoked");
+    let request = record(tenant, caller, wanted, "Revoked");
     if wanted.only_validated {
         return Ok(Answer::created(request_entity(&request, kind, true)));
     }

@@ -1,10 +1,11 @@
 //! The server: who asks, what is journalled, what goes wrong on purpose, and which part answers.
 
-use super::answer::{Answer, Answered, OWN_REFUSAL, Pages, not_found, own_refusal, refusal};
+use super::answer::{Answer, Answered, OWN_REFUSAL, Pages, own_refusal, refusal};
 use super::caller::Caller;
 use super::journal::{Arrived, Asked};
 use super::organisation::Organisation;
 use super::permissions;
+use super::persons::{self, Agreed, Code, Device};
 use super::question::{Question, decoded, pairs};
 use super::schedules::Kind;
 use super::sign_in::{self, Token, real_now};
@@ -25,6 +26,10 @@ pub(super) struct World {
     pub(super) journal: Vec<Asked>,
     pub(super) tokens: HashMap<String, Token>,
     pub(super) seen_assertions: HashSet<String>,
+    /// Codes of browsers, refresh tokens, codes of devices.
+    pub(super) codes: HashMap<String, Code>,
+    pub(super) refresh: HashMap<String, Agreed>,
+    pub(super) devices: HashMap<String, Device>,
     /// Where clients think that Graph is.
     pub(super) front: String,
     /// Where the login is, without a slash at the end.
@@ -48,12 +53,21 @@ impl World {
         }
         let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
         match (arrived.method.as_str(), segments.as_slice()) {
-            ("POST", [tenant, "oauth2", "v2.0", "token"]) => self.token(arrived, tenant),
+            ("POST", [tenant, "oauth2", "v2.0", what @ ("token" | "devicecode")]) => {
+                self.token(arrived, tenant, what)
+            }
+            ("GET", [tenant, "oauth2", "v2.0", "authorize"]) => {
+                let query = pairs(&arrived.query);
+                let value = |name: &str| {
+                    query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+                };
+                (persons::authorize(self, tenant, &value), Time::ZERO)
+            }
             _ => (Answer::new(404, json!({"error": "nothing is here"})), Time::ZERO),
         }
     }
 
-    fn token(&mut self, arrived: &Arrived, tenant: &str) -> (Answer, Time) {
+    fn token(&mut self, arrived: &Arrived, tenant: &str, what: &str) -> (Answer, Time) {
         let form = pairs(&String::from_utf8_lossy(&arrived.body));
         let url = format!("{}{}", self.login, arrived.path);
         let place = self.tenants.iter().position(|known| known.id.eq_ignore_ascii_case(tenant));
@@ -65,13 +79,30 @@ impl World {
         let answer = match failure {
             Some((status, code)) => Answer::new(status, json!({"error": code, "error_description": code})),
             None if arrived.header("content-type").starts_with("application/x-www-form-urlencoded") => {
-                sign_in::token(self, tenant, &url, &form)
+                let value = |name: &str| {
+                    form.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+                };
+                match what {
+                    "token" => sign_in::token(self, tenant, &url, &form),
+                    _ => {
+                        let given = persons::device_code(self, tenant, &value);
+                        given.unwrap_or_else(|no| no.answer(self.sign_in_now()))
+                    }
+                }
             }
             None => Answer::new(400, json!({"error": "invalid_request"})),
         };
         let names = form.iter().map(|(name, value)| {
             // What is secret is none of a journal's business.
-            let secret = matches!(name.as_str(), "client_secret" | "client_assertion");
+            let secret = [
+                "client_secret",
+                "client_assertion",
+                "refresh_token",
+                "code",
+                "code_verifier",
+                "device_code",
+            ]
+            .contains(&name.as_str());
             (name.clone(), Value::from(if secret { "…" } else { value.as_str() }))
         });
         let name = place.and_then(|place| self.tenants.get(place)).map(|tenant| tenant.name.clone());
@@ -99,7 +130,7 @@ impl World {
         let now = self.sign_in_now();
         let (answer, delay) = match token.cloned() {
             Some(token) => {
-                let base = if self.front.is_empty() { String::new() } else { self.front.clone() };
+                let base = self.front.clone();
                 match self.tenants.get_mut(token.tenant) {
                     Some(tenant) => {
                         asked.tenant.clone_from(&tenant.name);
@@ -348,9 +379,5 @@ fn of_pim_groups(
 
 /// What is described and not played here. A client that needs it finds out at once.
 fn not_served(question: &Question) -> Answer {
-    let plain = question.path.join("/");
-    match question.path.iter().any(|segment| segment.is_empty()) {
-        true => not_found(&plain),
-        false => own_refusal(format!("{} /{plain} is not played", question.method)),
-    }
+    own_refusal(format!("{} /{} is not played", question.method, question.path.join("/")))
 }

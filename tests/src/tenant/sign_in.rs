@@ -4,6 +4,7 @@ use super::answer::Answer;
 use super::assertion;
 use super::caller::Caller;
 use super::organisation::Organisation;
+use super::persons;
 use super::server::World;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,7 +13,7 @@ use serde_json::json;
 use std::time::SystemTime;
 
 /// How long a token is good, in seconds.
-const LIFETIME_S: i64 = 3599;
+pub(super) const LIFETIME_S: i64 = 3599;
 /// What an app asks for: everything that an administrator consented to.
 const SCOPE: &str = "https://graph.microsoft.com/.default";
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -48,7 +49,7 @@ pub(super) fn invalid_client(code: u32, sentence: impl Into<String>) -> NoToken 
 }
 
 impl NoToken {
-    fn answer(&self, now: DateTime<Utc>) -> Answer {
+    pub(super) fn answer(&self, now: DateTime<Utc>) -> Answer {
         let (trace, correlation) = (super::random_id(), super::random_id());
         let time = now.format("%Y-%m-%d %H:%M:%SZ").to_string();
         let text = format!(
@@ -71,57 +72,68 @@ impl NoToken {
 }
 
 /// `POST /{tenant}/oauth2/v2.0/token`. `url` is the address that was asked.
-pub(super) fn token(world: &mut World, tenant: &str, url: &str, form: &[(String, String)]) -> Answer {
+pub(super) fn token(world: &mut World, name: &str, url: &str, form: &[(String, String)]) -> Answer {
     let now = world.sign_in_now();
     let value = |name: &str| form.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
-    let given = checked(world, tenant, url, &value);
-    match given {
-        Ok(place) => {
-            let answers_challenge = value("claims").is_some();
-            let Some(tenant) = world.tenants.get(place) else { return Answer::new(500, json!({})) };
-            let permissions = tenant.consents.clone();
-            let caller = Caller { user: None, permissions };
-            let text = written(tenant, &caller, now);
-            let until = now + Duration::seconds(LIFETIME_S);
-            world.tokens.insert(text.clone(), Token { tenant: place, caller, until, answers_challenge });
-            Answer::ok(json!({
-                "token_type": "Bearer",
-                "expires_in": LIFETIME_S,
-                "ext_expires_in": LIFETIME_S,
-                "access_token": text,
-            }))
+    let given = place_of(world, name).and_then(|place| match persons::token(world, name, place, &value) {
+        Some(given) => given,
+        None => {
+            app_is_checked(world, place, name, url, &value)?;
+            Ok(for_app(world, place, value("claims").is_some()))
         }
-        Err(refused) => refused.answer(now),
-    }
+    });
+    given.unwrap_or_else(|refused| refused.answer(now))
 }
 
-/// The place of the tenant whose app showed what it is.
-fn checked<'a>(
+/// A token of the app.
+fn for_app(world: &mut World, place: usize, answers_challenge: bool) -> Answer {
+    let now = world.sign_in_now();
+    let Some(tenant) = world.tenants.get(place) else { return Answer::new(500, json!({})) };
+    let caller = Caller { user: None, permissions: tenant.consents.clone() };
+    let text = written(tenant, &caller, now);
+    let lifetime_s = tenant.told.token_lasts_s.unwrap_or(LIFETIME_S);
+    let until = now + Duration::seconds(lifetime_s);
+    world.tokens.insert(text.clone(), Token { tenant: place, caller, until, answers_challenge });
+    Answer::ok(json!({
+        "token_type": "Bearer",
+        "expires_in": lifetime_s,
+        "ext_expires_in": lifetime_s,
+        "access_token": text,
+    }))
+}
+
+/// The place of the tenant with this id or domain.
+pub(super) fn place_of(world: &World, name: &str) -> Result<usize, NoToken> {
+    let known = |tenant: &Organisation| tenant.id.eq_ignore_ascii_case(name) || tenant.domain == name;
+    world.tenants.iter().position(known).ok_or_else(|| {
+        let is_id =
+            name.len() == 36 && name.chars().all(|letter| letter.is_ascii_hexdigit() || letter == '-');
+        if is_id || name.contains('.') {
+            let text =
+                format!("Tenant '{name}' not found. Check to make sure you have the correct tenant ID.");
+            return no_token(400, "invalid_request", 90002, text);
+        }
+        let text = format!(
+            "Specified tenant identifier '{name}' is neither a valid DNS name, nor a valid external domain."
+        );
+        no_token(400, "invalid_request", 900_023, text)
+    })
+}
+
+pub(super) fn app_unknown(asked: &str, name: &str) -> NoToken {
+    let text = format!("Application with identifier '{asked}' was not found in the directory '{name}'.");
+    no_token(400, "unauthorized_client", 700_016, text)
+}
+
+/// Whether the tenant's app showed what it is.
+fn app_is_checked<'a>(
     world: &mut World,
+    place: usize,
     name: &str,
     url: &str,
     value: &impl Fn(&str) -> Option<&'a str>,
-) -> Result<usize, NoToken> {
+) -> Result<(), NoToken> {
     let now = world.sign_in_now();
-    let place =
-        world.tenants.iter().position(|tenant| tenant.id.eq_ignore_ascii_case(name) || tenant.domain == name);
-    let Some(place) = place else {
-        let is_id =
-            name.len() == 36 && name.chars().all(|letter| letter.is_ascii_hexdigit() || letter == '-');
-        return Err(if is_id || name.contains('.') {
-            no_token(
-                400,
-                "invalid_request",
-                90002,
-                format!("Tenant '{name}' not found. Check to make sure you have the correct tenant ID."),
-            )
-        } else {
-            let text = format!(
-                "Specified tenant identifier '{name}' is neither a valid DNS name, nor a valid external domain."
-            );
-            no_token(400, "invalid_request", 900_023, text)
-        });
-    };
     let grant = value("grant_type").unwrap_or_default();
     if grant != "client_credentials" {
         return Err(no_token(
@@ -131,15 +143,9 @@ fn checked<'a>(
             format!("The app requested an unsupported grant type '{grant}'."),
         ));
     }
-    let (client, registered) = {
-        let Some(tenant) = world.tenants.get(place) else { return Err(invalid_client(50012, "")) };
-        (tenant.client.clone(), &tenant.registered)
-    };
     let asked = value("client_id").unwrap_or_default();
-    if asked != client {
-        let text = format!("Application with identifier '{asked}' was not found in the directory '{name}'.");
-        return Err(no_token(400, "unauthorized_client", 700_016, text));
-    }
+    let tenant = world.tenants.get(place).filter(|tenant| tenant.client == asked);
+    let Some(Organisation { client, registered, .. }) = tenant else { return Err(app_unknown(asked, name)) };
     let scope = value("scope").unwrap_or_default();
     if scope != SCOPE {
         let text = format!(
@@ -153,7 +159,7 @@ suffixed to the resource identifier (application ID URI)."
             if value("client_assertion_type") != Some(ASSERTION_TYPE) {
                 return Err(no_token(400, "invalid_request", 900_144, "client_assertion_type is missing."));
             }
-            let id = assertion::check(assertion, &registered.certificates, &client, url, now)?;
+            let id = assertion::check(assertion, &registered.certificates, client, url, now)?;
             if !world.seen_assertions.insert(id) {
                 // Entra ID's own number for it is documented nowhere.
                 return Err(invalid_client(50027, "JWT token is invalid or malformed: it was used before."));
@@ -176,7 +182,7 @@ client secret ID, for a secret added to app '{client}'."
             return Err(invalid_client(7_000_216, text));
         }
     }
-    Ok(place)
+    Ok(())
 }
 
 /// A token looks like Microsoft's; only its holder's `roles` are of use to anybody, and nobody can check its signature.

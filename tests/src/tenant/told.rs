@@ -63,7 +63,8 @@ impl Tenant {
         self.with(Organisation::show_all);
     }
 
-    /// The next `requests` requests are refused with 429 and this `Retry-After`, as `"2.128"`, a date, or none.
+    /// The next `requests` requests are refused with 429 and this `Retry-After`, as `"2.128"`, or none. Microsoft describes a number: with a
+    /// date, the proxy says 500 instead.
     pub fn throttle(&self, requests: u32, retry_after: Option<&str>) {
         let told = (requests > 0).then(|| (requests, retry_after.map(str::to_owned)));
         self.with(|tenant| tenant.told.throttle = told);
@@ -175,6 +176,11 @@ impl Tenant {
         locked(&self.world).tokens.retain(|_, token| token.tenant != self.place);
     }
 
+    /// The app's next tokens are good for so many seconds only.
+    pub fn token_lasts(&self, seconds: u32) {
+        self.with(|tenant| tenant.told.token_lasts_s = Some(seconds.into()));
+    }
+
     /// Every token is met with a challenge (401, `insufficient_claims`) that only one answers that was asked for with `claims`.
     pub fn challenge(&self, claims: &str) {
         self.with(|tenant| tenant.told.challenge = Some(claims.to_owned()));
@@ -211,6 +217,34 @@ impl Tenant {
         text
     }
 
+    /// The id of the client that people sign in to: `http://localhost` is its address, the port does not count, the path does.
+    pub fn public_client(&self) -> String {
+        self.with(|tenant| tenant.public_client.clone())
+    }
+
+    /// Who sits at the browser from now on and agrees to all that an administrator agreed to; `None`: somebody who cancels.
+    pub fn person(&self, user: Option<&str>) {
+        self.with(|tenant| tenant.told.person = user.map(str::to_owned));
+    }
+
+    /// Whether a refresh token is not enough any more (`interaction_required`).
+    pub fn interaction(&self, required: bool) {
+        self.with(|tenant| tenant.told.interaction = required);
+    }
+
+    /// Takes delegated consents away.
+    pub fn delegated_without(&self, permissions: &[&str]) {
+        self.with(|tenant| tenant.delegated.retain(|name| !permissions.contains(&name.as_str())));
+    }
+
+    /// What is done at the address that a device shows, to this code: this user agrees, or somebody declines. Whether there is such a code.
+    pub fn answer_device(&self, user_code: &str, user: Option<&str>) -> bool {
+        let mut world = locked(&self.world);
+        let user = user.and_then(|user| Some(world.tenants.get(self.place)?.state.user(user)?.id.clone()));
+        let device = world.devices.values_mut().find(|device| device.user_code == user_code);
+        device.map(|device| device.answer = Some(user)).is_some()
+    }
+
     /// Everything that this tenant was asked so far, in order.
     pub fn asked(&self) -> Vec<Asked> {
         locked(&self.world).journal.iter().filter(|asked| asked.tenant == self.name).cloned().collect()
@@ -218,7 +252,7 @@ impl Tenant {
 
     /// The same of Graph alone as lines, as `PATCH /users/{user-id} 204`.
     pub fn lines(&self) -> Vec<String> {
-        let graph = self.asked().into_iter().filter(|asked| !asked.template.ends_with("/token"));
+        let graph = self.asked().into_iter().filter(|asked| !asked.template.starts_with("/{tenant}"));
         graph.map(|asked| asked.line()).collect()
     }
 

@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 use ticketgate_tests::Outcome;
 use ticketgate_tests::machine::Machine;
 use ticketgate_tests::machine::installed::{HERE, Installed};
-use ticketgate_tests::patience::until;
+use ticketgate_tests::patience::{until, wait_for};
 
 use crate::account::{TECH1, drop_ins, exists, groups, here, is_root, nothing_is_open};
 
 #[test]
 fn a_session_opens_an_account_that_sudo_takes_for_root_and_its_end_leaves_nothing_running() -> Outcome {
-    let Some(site) = here(HERE)? else { return Ok(()) };
+    let site = here(HERE)?;
     let session = site.activate("all")?;
     assert_eq!(session.account, TECH1);
     assert!(is_root(&site.machine, TECH1, &session.password)?);
@@ -41,7 +41,7 @@ fn a_session_opens_an_account_that_sudo_takes_for_root_and_its_end_leaves_nothin
 
 #[test]
 fn two_sessions_of_one_account_hold_both_rights_and_each_end_takes_its_own() -> Outcome {
-    let Some(site) = here(HERE)? else { return Ok(()) };
+    let site = here(HERE)?;
     let (all, docker) = (site.activate("all")?, site.activate("docker")?);
     assert_eq!(all.account, docker.account);
     assert!(is_root(&site.machine, TECH1, &all.password)?);
@@ -63,7 +63,7 @@ fn two_sessions_of_one_account_hold_both_rights_and_each_end_takes_its_own() -> 
 
 #[test]
 fn a_burner_is_made_for_its_session_and_is_gone_with_its_home_after_it() -> Outcome {
-    let Some(site) = here(HERE)? else { return Ok(()) };
+    let site = here(HERE)?;
     let (first, second) = (site.activate("burner")?, site.activate("burner")?);
     assert!(first.account.starts_with("jit-tech1-") && first.account != second.account);
     assert!(is_root(&site.machine, &first.account, &first.password)?);
@@ -78,7 +78,7 @@ fn a_burner_is_made_for_its_session_and_is_gone_with_its_home_after_it() -> Outc
 
 #[test]
 fn a_killed_broker_leaves_a_session_as_it_is_to_the_next_one_and_its_end_to_the_machine() -> Outcome {
-    let Some(mut site) = here(HERE)? else { return Ok(()) };
+    let mut site = here(HERE)?;
     let session = site.activate("all")?;
     site.kill_broker()?;
     // The machine's own timer touches nothing before the end.
@@ -96,9 +96,36 @@ fn a_killed_broker_leaves_a_session_as_it_is_to_the_next_one_and_its_end_to_the_
 }
 
 #[test]
+fn where_people_log_on_by_key_there_is_no_password_and_sudo_asks_for_none() -> Outcome {
+    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
+    let by_key = HERE.replace("machine = \"here\"", "machine = \"here\"\nlogin = \"ssh_key\"");
+    let site =
+        here(&by_key.replace("login = \"root\"", &format!("login = \"root\"\nssh_keys = [\"{key}\"]")))?;
+    let session = site.activate("all")?;
+    assert_eq!((session.password.as_str(), &session.session["passwordless"]), ("", &json!(true)));
+    let refused = site.cli(&["password", &session.id])?;
+    assert!(refused.stderr.contains("[no_password]"), "{refused:?}");
+    assert!(is_root(&site.machine, TECH1, "")?);
+    assert!(site.machine.sh("getent shadow jit-tech1")?.starts_with("jit-tech1:*:"));
+    let file = site.machine.sh("cat /etc/ssh/ticketgate-keys/jit-tech1")?;
+    assert!(file.contains("expiry-time=\"20") && file.contains(key), "{file}");
+    site.cli_json(&["end", &session.id])?;
+    assert!(!is_root(&site.machine, TECH1, "")?);
+    nothing_is_open(&site.machine)?;
+    // Whoever has no key has no way in, and is told before anything is made.
+    site.configure(&by_key)?;
+    let refused = wait_for("the configuration to be read", Duration::from_secs(10), || {
+        let refused = site.cli(&["activate", "docker", "--reason", "#4711 nginx"])?;
+        Ok((!refused.succeeded()).then_some(refused))
+    })?;
+    assert!(refused.stderr.contains("key"), "{refused:?}");
+    Ok(())
+}
+
+#[test]
 fn a_session_whose_broker_is_dead_ends_by_the_machine_itself() -> Outcome {
-    let Some(mut site) = here(HERE)? else { return Ok(()) };
-    let asked = ["activate", "all", "--for", "8s", "--reason", "#4711 nginx does not answer"];
+    let mut site = here(HERE)?;
+    let asked = ["activate", "all", "--for", "6s", "--reason", "#4711 nginx does not answer"];
     let session = site.cli_json(&asked)?;
     let end = session["expires_at"].as_str().unwrap().parse::<DateTime<Utc>>()?;
     let password = site.cli_json(&["password", session["id"].as_str().unwrap()])?;
@@ -118,7 +145,7 @@ fn a_session_whose_broker_is_dead_ends_by_the_machine_itself() -> Outcome {
 
 #[test]
 fn a_broker_without_privilege_reaches_the_machines_side_by_a_socket_that_is_its_alone() -> Outcome {
-    let Some(machine) = Machine::start("acme-web1")? else { return Ok(()) };
+    let machine = Machine::start("acme-web1")?;
     machine.prepare()?;
     machine.sh("useradd --system --no-create-home ticketgate; useradd somebody")?;
     let mut site = Installed::prepare(machine, &HERE.replace("\"root\"", "\"ticketgate\""))?;
@@ -162,7 +189,7 @@ while True:
 
 #[test]
 fn a_name_that_somebody_has_is_refused_and_nothing_of_them_is_touched() -> Outcome {
-    let Some(site) = here(HERE)? else { return Ok(()) };
+    let site = here(HERE)?;
     site.machine.sh("useradd --create-home --comment 'Terry Tate' jit-tech1")?;
     let databases = "cat /etc/passwd /etc/shadow /etc/group; ls -lR /home";
     let before = site.machine.sh(databases)?;
@@ -175,7 +202,7 @@ fn a_name_that_somebody_has_is_refused_and_nothing_of_them_is_touched() -> Outco
 
 #[test]
 fn what_somebody_added_by_hand_goes_at_the_next_sweep_and_a_rule_made_longer_is_put_right() -> Outcome {
-    let Some(site) = here(HERE)? else { return Ok(()) };
+    let site = here(HERE)?;
     let session = site.activate("all")?;
     site.machine.sh("gpasswd -a jit-tech1 docker; usermod -g daemon jit-tech1; sed -i 's/NOTAFTER=2/NOTAFTER=3/' /etc/sudoers.d/ticketgate_*")?;
     site.cli(&["sweep"])?;
@@ -193,7 +220,7 @@ fn what_somebody_added_by_hand_goes_at_the_next_sweep_and_a_rule_made_longer_is_
 #[test]
 fn a_right_that_the_machine_does_not_have_or_does_not_allow_is_refused_with_nothing_half_granted() -> Outcome
 {
-    let Some(site) = here(HERE)? else { return Ok(()) };
+    let site = here(HERE)?;
     site.machine.sh("groupdel docker")?;
     let refused = site.cli(&["activate", "burner", "--reason", "#4711 nginx"])?;
     assert!(!refused.succeeded() && refused.stderr.contains("[unknown_right]"), "{refused:?}");
@@ -207,7 +234,7 @@ fn a_right_that_the_machine_does_not_have_or_does_not_allow_is_refused_with_noth
 
 #[test]
 fn check_names_what_sessions_will_need_and_changes_nothing() -> Outcome {
-    let Some(site) = here(HERE)? else { return Ok(()) };
+    let site = here(HERE)?;
     let files = "find /etc /home /var/spool -newer /etc/marker -type f";
     site.machine.sh("touch /etc/marker")?;
     let said = site.cli(&["--json", "check"])?;

@@ -4,7 +4,7 @@ use anyhow::Context;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::rand::SystemRandom;
-use ring::signature::RSA_PSS_SHA256;
+use ring::signature::{RSA_PSS_SHA256, RsaEncoding};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::time::SystemTime;
@@ -13,23 +13,23 @@ use ticketgate_tests::http::{Response, ask};
 use ticketgate_tests::tenant::{Entra, Pair, Tenant};
 
 /// An app that has signed in.
-pub struct App {
+pub(crate) struct App {
     graph: SocketAddr,
     token: String,
 }
 
 impl App {
-    pub fn sign_in(entra: &Entra, tenant: &Tenant, graph: SocketAddr) -> Result<Self> {
+    pub(crate) fn sign_in(entra: &Entra, tenant: &Tenant, graph: SocketAddr) -> Result<Self> {
         let answer = token(entra, tenant, &good_form(entra, tenant)?)?;
         let token = answer.json()?["access_token"].as_str().context("no token")?.to_owned();
         Ok(Self { graph, token })
     }
 
-    pub fn with_token(graph: SocketAddr, token: &str) -> Self {
+    pub(crate) fn with_token(graph: SocketAddr, token: &str) -> Self {
         Self { graph, token: token.to_owned() }
     }
 
-    pub fn send(&self, method: &str, path: &str, body: &Value) -> Result<Response> {
+    pub(crate) fn send(&self, method: &str, path: &str, body: &Value) -> Result<Response> {
         let bearer = format!("Bearer {}", self.token);
         let headers = [
             ("Authorization", bearer.as_str()),
@@ -46,72 +46,83 @@ impl App {
         ask(self.graph, method, &path.replace(' ', "%20"), &sent, &bytes)
     }
 
-    pub fn get(&self, path: &str) -> Result<Response> {
+    pub(crate) fn get(&self, path: &str) -> Result<Response> {
         self.send("GET", path, &Value::Null)
     }
 
     /// Sends and expects this status; answers the body.
-    pub fn expect(&self, status: u16, method: &str, path: &str, body: &Value) -> Result<Value> {
+    pub(crate) fn expect(&self, status: u16, method: &str, path: &str, body: &Value) -> Result<Value> {
         let answer = self.send(method, path, body)?;
         assert_eq!(answer.status, status, "{method} {path}: {}", answer.text());
         if answer.body.is_empty() { Ok(Value::Null) } else { answer.json() }
     }
 
     /// Sends and expects this refusal.
-    pub fn refused(&self, status: u16, code: &str, method: &str, path: &str, body: &Value) -> Result<()> {
+    pub(crate) fn refused(
+        &self,
+        status: u16,
+        code: &str,
+        method: &str,
+        path: &str,
+        body: &Value,
+    ) -> Result<()> {
         let refused = self.expect(status, method, path, body)?;
         assert_eq!(refused["error"]["code"], code, "{method} {path}");
         Ok(())
     }
 }
 
-pub fn address(url: &str) -> Result<SocketAddr> {
+pub(crate) fn address(url: &str) -> Result<SocketAddr> {
     Ok(url.trim_start_matches("http://").parse()?)
 }
 
 /// Asks for a token with this form.
-pub fn token(entra: &Entra, tenant: &Tenant, form: &[(&str, String)]) -> Result<Response> {
+pub(crate) fn token(entra: &Entra, tenant: &Tenant, form: &[(&str, String)]) -> Result<Response> {
     token_at(entra, tenant.id(), form)
 }
 
-pub fn token_at(entra: &Entra, tenant: &str, form: &[(&str, String)]) -> Result<Response> {
-    let body: Vec<String> = form
-        .iter()
-        .map(|(name, value)| {
-            let value = value.replace('%', "%25").replace('&', "%26").replace('+', "%2B").replace(':', "%3A");
-            format!("{name}={value}")
-        })
-        .collect();
-    let headers = [("Content-Type", "application/x-www-form-urlencoded")];
+pub(crate) fn token_at(entra: &Entra, tenant: &str, form: &[(&str, String)]) -> Result<Response> {
     let path = format!("/{tenant}/oauth2/v2.0/token");
-    ask(address(&entra.login_url())?, "POST", &path, &headers, body.join("&").as_bytes())
+    post_form(address(&entra.login_url())?, &path, form)
 }
 
-pub fn good_form(entra: &Entra, tenant: &Tenant) -> Result<Vec<(&'static str, String)>> {
+pub(crate) fn post_form(at: SocketAddr, path: &str, form: &[(&str, String)]) -> Result<Response> {
+    let pairs: Vec<String> = form.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
+    let headers = [("Content-Type", "application/x-www-form-urlencoded")];
+    ask(at, "POST", path, &headers, pairs.join("&").as_bytes())
+}
+
+pub(crate) fn encoded(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let one = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    text.bytes().map(one).collect()
+}
+
+pub(crate) fn good_form(entra: &Entra, tenant: &Tenant) -> Result<Vec<(&'static str, String)>> {
     let (header, claims) = good_assertion(&token_url(entra, tenant), tenant.client_id())?;
-    Ok(form(tenant, &signed(&Pair::registered()?, &header, &claims)?))
+    Ok(form(tenant.client_id(), &signed(&Pair::registered()?, &header, &claims)?))
 }
 
-pub fn token_url(entra: &Entra, tenant: &Tenant) -> String {
+pub(crate) fn token_url(entra: &Entra, tenant: &Tenant) -> String {
     format!("{}/{}/oauth2/v2.0/token", entra.login_url(), tenant.id())
 }
 
-pub fn form(tenant: &Tenant, assertion: &str) -> Vec<(&'static str, String)> {
+pub(crate) fn form(client: &str, assertion: &str) -> Vec<(&'static str, String)> {
     vec![
         ("grant_type", "client_credentials".to_owned()),
-        ("client_id", tenant.client_id().to_owned()),
+        ("client_id", client.to_owned()),
         ("scope", "https://graph.microsoft.com/.default".to_owned()),
         ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer".to_owned()),
         ("client_assertion", assertion.to_owned()),
     ]
 }
 
-pub fn unix_now() -> Result<i64> {
+pub(crate) fn unix_now() -> Result<i64> {
     Ok(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs().try_into()?)
 }
 
 /// Header and claims that are right.
-pub fn good_assertion(audience: &str, client: &str) -> Result<(Value, Value)> {
+pub(crate) fn good_assertion(audience: &str, client: &str) -> Result<(Value, Value)> {
     let now = unix_now()?;
     let nonce = format!("{:?}-{:?}", SystemTime::now(), std::thread::current().id());
     let header = json!({"alg": "PS256", "typ": "JWT", "x5t#S256": Pair::registered()?.thumbprint()?});
@@ -121,12 +132,21 @@ pub fn good_assertion(audience: &str, client: &str) -> Result<(Value, Value)> {
     Ok((header, claims))
 }
 
-pub fn signed(pair: &Pair, header: &Value, claims: &Value) -> Result<String> {
+pub(crate) fn signed(pair: &Pair, header: &Value, claims: &Value) -> Result<String> {
+    signed_as(&RSA_PSS_SHA256, pair, header, claims)
+}
+
+pub(crate) fn signed_as(
+    padding: &'static dyn RsaEncoding,
+    pair: &Pair,
+    header: &Value,
+    claims: &Value,
+) -> Result<String> {
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let text = format!("{}.{}", part(header), part(claims));
     let key = pair.signer()?;
     let mut signature = vec![0; key.public().modulus_len()];
-    let made = key.sign(&RSA_PSS_SHA256, &SystemRandom::new(), text.as_bytes(), &mut signature);
+    let made = key.sign(padding, &SystemRandom::new(), text.as_bytes(), &mut signature);
     made.ok().context("no signature")?;
     Ok(format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature)))
 }

@@ -42,7 +42,7 @@ impl Scene {
     }
 }
 
-pub fn play(entra: &Entra, graph: SocketAddr) -> Result<()> {
+pub(crate) fn play(entra: &Entra, graph: SocketAddr) -> Result<()> {
     let scene = |name: &str| Scene::new(entra, graph, name);
     rights_end(&scene("ends")?)?;
     what_is_written_is_shown_later(&scene("lag")?)?;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use ticketgate_tests::Result;
 use ticketgate_tests::tenant::{Entra, Pair, Tenant};
 
-pub fn play(entra: &Entra) -> Result<()> {
+pub(crate) fn play(entra: &Entra) -> Result<()> {
     let acme = entra.tenant("acme")?;
     let good = good_form(entra, &acme)?;
     let answer = token(entra, &acme, &good)?;
@@ -13,6 +13,9 @@ pub fn play(entra: &Entra) -> Result<()> {
     let body = answer.json()?;
     assert_eq!(body["token_type"], "Bearer");
     assert_eq!(body["expires_in"], 3599);
+    acme.token_lasts(300);
+    let short = token(entra, &acme, &good_form(entra, &acme)?)?.json()?;
+    assert_eq!(short["expires_in"], 300);
     // A second time, the same assertion is worth nothing.
     refused(&token(entra, &acme, &good)?, 401, "invalid_client", 50027)?;
     assertions(entra, &acme)?;
@@ -58,18 +61,18 @@ fn assertions(entra: &Entra, tenant: &Tenant) -> Result<()> {
         let changed = if part == "header" { &mut header } else { &mut claims };
         changed[name] = value;
         let text = signed(&Pair::registered()?, &header, &claims)?;
-        refused(&token(entra, tenant, &form(tenant, &text))?, status, error, code)?;
+        refused(&token(entra, tenant, &form(tenant.client_id(), &text))?, status, error, code)?;
     }
     // The name of the right key, and the signature of another.
     let (header, claims) = good_assertion(&url, tenant.client_id())?;
     let text = signed(&Pair::foreign()?, &header, &claims)?;
-    refused(&token(entra, tenant, &form(tenant, &text))?, 401, "invalid_client", 700_027)?;
+    refused(&token(entra, tenant, &form(tenant.client_id(), &text))?, 401, "invalid_client", 700_027)?;
     // The other key is right once it is registered, and the first one is not any more.
     let (mut header, claims) = good_assertion(&url, tenant.client_id())?;
     header["x5t#S256"] = json!(Pair::foreign()?.thumbprint()?);
     let text = signed(&Pair::foreign()?, &header, &claims)?;
     tenant.register(&Pair::foreign()?)?;
-    assert_eq!(token(entra, tenant, &form(tenant, &text))?.status, 200);
+    assert_eq!(token(entra, tenant, &form(tenant.client_id(), &text))?.status, 200);
     refused(&token(entra, tenant, &good_form(entra, tenant)?)?, 401, "invalid_client", 700_027)?;
     tenant.register(&Pair::registered()?)?;
     // Once the sign-in's clock has gone on, an assertion of before is over.
@@ -106,7 +109,7 @@ fn requests(entra: &Entra, tenant: &Tenant) -> Result<()> {
 
 fn secrets(entra: &Entra, tenant: &Tenant) -> Result<()> {
     let form = |secret: &str| {
-        let mut form = form(tenant, "");
+        let mut form = form(tenant.client_id(), "");
         form.truncate(3);
         form.push(("client_secret", secret.to_owned()));
         form

@@ -10,7 +10,7 @@ use ticketgate_tests::tenant::{Entra, Tenant};
 const ROLES: &str = "/roleManagement/directory";
 const GROUPS: &str = "/identityGovernance/privilegedAccess/group";
 
-pub fn play(entra: &Entra, graph: SocketAddr) -> Result<()> {
+pub(crate) fn play(entra: &Entra, graph: SocketAddr) -> Result<()> {
     let acme = entra.tenant("acme")?;
     let app = App::sign_in(entra, &acme, graph)?;
     let user = users(&app, &acme)?;
@@ -28,7 +28,7 @@ fn text(value: &Value, name: &str) -> String {
     value[name].as_str().unwrap_or_default().to_owned()
 }
 
-pub fn new_user(tenant: &Tenant, name: &str) -> Value {
+pub(crate) fn new_user(tenant: &Tenant, name: &str) -> Value {
     json!({
         "accountEnabled": false,
         "displayName": format!("{name}@{}", tenant.domain()),
@@ -106,12 +106,12 @@ fn passes(app: &App, acme: &Tenant, user: &str) -> Result<()> {
 }
 
 /// A time as the client sends it.
-pub fn end_in(minutes: u64) -> String {
+pub(crate) fn end_in(minutes: u64) -> String {
     let end = chrono::DateTime::<chrono::Utc>::from(SystemTime::now() + Duration::from_secs(minutes * 60));
     end.format("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-pub fn assign(user: &str, role: &str, minutes: u64) -> Value {
+pub(crate) fn assign(user: &str, role: &str, minutes: u64) -> Value {
     json!({
         "action": "adminAssign",
         "principalId": user,
@@ -123,7 +123,7 @@ pub fn assign(user: &str, role: &str, minutes: u64) -> Value {
     })
 }
 
-pub fn remove(user: &str, role: &str) -> Value {
+pub(crate) fn remove(user: &str, role: &str) -> Value {
     json!({"action": "adminRemove", "principalId": user, "roleDefinitionId": role, "directoryScopeId": "/"})
 }
 

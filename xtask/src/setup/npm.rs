@@ -1,4 +1,4 @@
-//! The JavaScript type checker, the WASM optimiser and the validating proxy: npm packages pinned by `xtask/npm/package-lock.json`, installed
+//! The JavaScript type checker, the WASM optimiser, the validating proxy and the OpenID provider: npm packages pinned by `xtask/npm/package-lock.json`, installed
 //! into `target/npm` without running any of their scripts. Nothing of it is shipped. What is checked stands in `lint/javascript.rs`.
 
 use std::fs;
@@ -40,7 +40,7 @@ pub(crate) fn ensure(tree: &Tree, steps: &mut Steps) -> Result<()> {
         .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"])
         .current_dir(&folder);
     steps.program(
-        "type checker, WASM optimiser, proxy (npm ci)",
+        "type checker, WASM optimiser, proxy, OpenID provider (npm ci)",
         &mut command,
         "is the npm registry reachable?",
     )?;

@@ -1,5 +1,6 @@
 //! Entra ID tenants (`[[directory]]` of kind `entra`).
 
+use ticketgate_protocol::api::Mode;
 use ticketgate_protocol::ids::TechnicianId;
 
 use super::SecretRef;
@@ -103,7 +104,16 @@ impl Cloud {
 }
 
 impl Entra {
-    /// The user principal name of a technician's dedicated JIT account. [`crate::config::read`] has seen to it that it is a valid one.
+    /// The shortest session in seconds: as long as the shortest of what it is given.
+    #[must_use]
+    pub fn shortest_s(&self, mode: Mode) -> u32 {
+        match self.sign_in {
+            SignIn::Pass { .. } if mode != Mode::Membership => PASS_SHORTEST_S,
+            _ => ROLE_SHORTEST_S,
+        }
+    }
+
+    /// The user principal name of a technician's dedicated JIT account. [`crate::config::read()`] has seen to it that it is a valid one.
     #[must_use]
     pub fn dedicated_account(&self, technician: &TechnicianId) -> String {
         let name = self.account_name.replace("{technician}", technician.as_str());

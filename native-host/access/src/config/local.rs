@@ -80,7 +80,7 @@ impl Login {
 }
 
 impl Local {
-    /// The name of a technician's dedicated JIT account. [`crate::config::read`] has seen to it that it is a valid one.
+    /// The name of a technician's dedicated JIT account. [`crate::config::read()`] has seen to it that it is a valid one.
     #[must_use]
     pub fn dedicated_account(&self, technician: &TechnicianId) -> String {
         self.account_name.replace("{technician}", technician.as_str())

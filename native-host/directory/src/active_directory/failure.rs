@@ -111,8 +111,8 @@ impl Refusal {
         if !matches!(self.code, 7 | 8 | 48 | 49 | 50) {
             return self.meaning("bind");
         }
-        // An error of the server's own (ERROR_INTERNAL_DB_CORRUPTION, ERROR_INTERNAL_ERROR), which passes.
-        if matches!(self.bind_reason(), Some("54e" | "54f")) {
+        // An error of the server's own (ERROR_GEN_FAILURE, ERROR_INTERNAL_DB_CORRUPTION, ERROR_INTERNAL_ERROR), which passes.
+        if matches!(self.bind_reason(), Some("1f" | "54e" | "54f")) {
             return DirectoryError::Busy(format!("bind: {}", self.text.trim_end_matches('\0').trim()));
         }
         let (reason, remedy) = match self.bind_reason() {
@@ -217,9 +217,12 @@ mod tests {
             assert!(said.contains(word) && said.contains("CN=svc"), "{said}");
         }
         assert!(matches!(refused(51, "").of_bind("CN=svc"), DirectoryError::Busy(_)));
-        let internal =
-            "80090308: LdapErr: DSID-0C0903A9, comment: AcceptSecurityContext error, data 54e, v1db1";
-        assert!(matches!(refused(49, internal).of_bind("CN=svc"), DirectoryError::Busy(_)));
+        for data in ["1f", "54e", "54f"] {
+            let internal = format!(
+                "80090308: LdapErr: DSID-0C0903A9, comment: AcceptSecurityContext error, data {data}, v1db1"
+            );
+            assert!(matches!(refused(49, &internal).of_bind("CN=svc"), DirectoryError::Busy(_)), "{data}");
+        }
         for code in [1, 10, 53, 80] {
             assert!(matches!(refused(code, "").of_bind("CN=svc"), DirectoryError::Refused(_)), "{code}");
         }

@@ -21,6 +21,8 @@ const AVOID: Duration = Duration::from_secs(30);
 const LONGEST_LIFE: Duration = Duration::from_secs(600);
 /// A password that was refused is not tried again for so long unless it changed: retries must not lock the service account out.
 const BETWEEN_REFUSALS: Duration = Duration::from_secs(15);
+/// Before a server that told of a fault of its own is asked once more.
+const BUSY_PAUSE: Duration = Duration::from_millis(250);
 /// A connection that nobody used for so long may be dead without a sign (a firewall forgot it), and is tried carefully.
 const IDLE: Duration = Duration::from_secs(45);
 /// The careful try.
@@ -194,7 +196,14 @@ impl Servers {
         let mut worst = DirectoryError::Unreachable("no server is configured".into());
         for index in order(self.config.servers.len(), self.wrote.ahead(now), &state.avoid) {
             let Some(url) = self.config.servers.get(index) else { continue };
-            match self.open(url, index, trust.clone(), &password).await {
+            let mut opened = self.open(url, index, trust.clone(), &password).await;
+            if let Err(error @ DirectoryError::Busy(_)) = &opened {
+                // A fault of the server's own, which says nothing against the password: most pass at once.
+                tracing::debug!(server = url, %error, "asking once more");
+                tokio::time::sleep(BUSY_PAUSE).await;
+                opened = self.open(url, index, trust.clone(), &password).await;
+            }
+            match opened {
                 Ok(link) => {
                     state.refused = None;
                     return Ok(link);

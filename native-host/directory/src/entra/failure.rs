@@ -10,6 +10,8 @@ use crate::DirectoryError;
 pub(super) struct GraphError {
     pub(super) status: u16,
     pub(super) code: String,
+    /// Whether it says in its details that the name is another object's (`ObjectConflict`).
+    pub(super) name_taken: bool,
     /// For logs and administrators only.
     pub(super) message: String,
     /// `request-id`: Microsoft's support asks for it.
@@ -100,6 +102,11 @@ impl Failed {
             Self::Graph(error) => error.status,
             Self::Other(_) => 0,
         }
+    }
+
+    /// Whether the name is another object's.
+    pub(super) const fn is_name_taken(&self) -> bool {
+        matches!(self, Self::Graph(error) if error.name_taken)
     }
 
     /// Whether it was about something that is not there.
@@ -214,7 +221,7 @@ pub(super) fn of_sign_in(status: u16, said: &TokenError, tenant: &str, client: &
     let number = said.error_codes.first().copied().unwrap_or_default();
     let trace = format!("({} AADSTS{number}, trace {})", said.error, said.trace_id);
     match number {
-        90_002 | 900_023 | 900_021 => DirectoryError::BadValue(format!(
+        90_002 | 900_023 | 900_021 => DirectoryError::Misconfigured(format!(
             "there is no tenant {tenant} {trace}; `tenant` is the Directory (tenant) ID that the portal's overview shows"
         )),
         700_016 => DirectoryError::Bind(format!(
@@ -249,11 +256,14 @@ mod tests {
 
     const NEEDS: &str = "RoleAssignmentSchedule.ReadWrite.Directory";
 
+    type Expected = fn(&DirectoryError) -> bool;
+
     fn meaning(what: What<'_>, status: u16, code: &str, message: &str) -> DirectoryError {
         let error = GraphError {
             status,
             code: code.into(),
             message: message.into(),
+            name_taken: false,
             request: "r-1".into(),
             after_s: (status == 429).then_some(3),
         };
@@ -266,7 +276,7 @@ mod tests {
     fn every_answer_of_graph_has_one_meaning() {
         use DirectoryError as E;
         let right = What::Right("role:Exchange Administrator");
-        let rows: &[(What<'_>, u16, &str, &str, fn(&DirectoryError) -> bool)] = &[
+        let rows: &[(What<'_>, u16, &str, &str, Expected)] = &[
             (right, 429, "TooManyRequests", "", |e| matches!(e, E::BusyFor { after_s: 3, .. })),
             (right, 503, "serviceNotAvailable", "", |e| matches!(e, E::Busy(_))),
             (right, 504, "UnknownError", "", |e| matches!(e, E::Ambiguous(_))),
@@ -329,8 +339,13 @@ mod tests {
     #[test]
     fn every_refusal_of_a_sign_in_says_what_an_administrator_does() {
         use DirectoryError as E;
-        let rows: &[(u16, &str, i64, fn(&DirectoryError) -> bool)] = &[
-            (400, "invalid_request", 90_002, |e| matches!(e, E::BadValue(w) if w.contains("no tenant t-1"))),
+        let rows: &[(u16, &str, i64, Expected)] = &[
+            (
+                400,
+                "invalid_request",
+                90_002,
+                |e| matches!(e, E::Misconfigured(w) if w.contains("no tenant t-1")),
+            ),
             (
                 400,
                 "unauthorized_client",

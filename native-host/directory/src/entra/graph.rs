@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::failure::{Failed, GraphError, unanswered};
 use super::throttle::Gate;
 use super::tokens::Tokens;
-use super::wire::{ErrorBody, Page};
+use super::wire::{ErrorBody, ErrorSaid, Page};
 use crate::DirectoryError;
 
 /// For how long a busy tenant is waited for before the caller is told.
@@ -39,8 +39,8 @@ pub(super) struct Graph {
     clock: Mutex<Option<(DateTime<Utc>, Instant)>>,
 }
 
-/// A request.
-#[derive(Debug, Clone)]
+/// A request. It may hold a password, so it cannot be printed.
+#[derive(Clone)]
 pub(super) struct Ask {
     method: Method,
     path: String,
@@ -300,8 +300,10 @@ async fn refusal(
     }
     let request =
         Some(text("request-id")).filter(|id| !id.is_empty()).or(inner).unwrap_or_else(|| "unknown".into());
+    let conflict = |said: &ErrorSaid| said.details.iter().any(|detail| detail.code == "ObjectConflict");
     let error = GraphError {
         status,
+        name_taken: said.as_ref().is_some_and(conflict),
         code: said.map(|said| said.code).unwrap_or_default(),
         message: message.chars().take(SAID_MAX).collect(),
         request,

@@ -14,7 +14,7 @@ use ticketgate_protocol::api::Mode;
 use super::failure::{About, Failed, What};
 use super::graph::{Ask, equals, quoted};
 use super::wire::{HeldGroup, HeldRole, MemberOf, RoleAssignment, USER_FIELDS, User};
-use super::{EntraTenant, READS_GROUPS, READS_ROLES, READS_USERS};
+use super::{EntraTenant, READS_GROUPS, WRITES_PIM_GROUPS, WRITES_ROLES, WRITES_USERS};
 use crate::{DirectoryError, ListedAccount, Listing, note};
 
 /// Pauses before looking once more, by how old the write is that is not shown.
@@ -104,13 +104,13 @@ impl EntraTenant {
         let no_time = || DirectoryError::Refused("an answer without the time (Date)".into());
         match self.graph.send(&ask).await {
             Ok(answer) => {
-                let about = About { what: What::User(id), needs: READS_USERS, writes: false };
+                let about = About { what: What::User(id), needs: WRITES_USERS, writes: false };
                 let user = answer.json().map_err(|failed| failed.meaning(&about))?;
                 Ok((Some(user), answer.time.ok_or_else(no_time)?))
             }
             Err(failed) if failed.is_absent() => Ok((None, self.graph.now().ok_or_else(no_time)?)),
             Err(failed) => {
-                Err(failed.meaning(&About { what: What::User(id), needs: READS_USERS, writes: false }))
+                Err(failed.meaning(&About { what: What::User(id), needs: WRITES_USERS, writes: false }))
             }
         }
     }
@@ -142,7 +142,7 @@ impl EntraTenant {
                 Ok((groups, _)) => Ok(groups),
                 // That the tenant has no PIM is what the question for roles learns.
                 Err(failed) if failed.is_absent() || failed.is_without_pim() => Ok(Vec::new()),
-                Err(failed) => Err(failed.meaning(&about("PrivilegedAssignmentSchedule.Read.AzureADGroup"))),
+                Err(failed) => Err(failed.meaning(&about(WRITES_PIM_GROUPS))),
             }
         };
         let (roles, members, timed) = tokio::join!(roles, members, timed);
@@ -151,18 +151,22 @@ impl EntraTenant {
             held.add(self.right_of_role(&role).await?, end);
         }
         let timed = timed?;
+        // Of a person's own groups only those that policies name are anybody's business here.
+        let counts =
+            |right: &Right| mode != Mode::Membership || self.known.values().any(|known| known == right);
         for group in members?.into_iter().filter(MemberOf::is_given) {
             let right = self.right_of_group(&group.id);
-            // Whose members are nobody's business here are a person's own groups.
-            if mode == Mode::Membership && !self.known.values().any(|known| *known == right) {
-                continue;
+            if counts(&right) {
+                held.add(right, None);
             }
-            held.add(right, None);
         }
         for group in timed {
             let member = group.access_id.as_ref().is_none_or(|access| access.as_str() == "member");
             if let (true, Some(id), Some(end)) = (member, group.group_id, group.end_date_time) {
-                held.add(self.right_of_group(&id), Some(end));
+                let right = self.right_of_group(&id);
+                if counts(&right) {
+                    held.add(right, Some(end));
+                }
             }
         }
         Ok(held)
@@ -170,7 +174,7 @@ impl EntraTenant {
 
     /// Roles that somebody holds directly and in the whole directory, with their ends where the tenant has PIM.
     async fn held_roles(&self, id: &str) -> Result<Vec<(String, Option<DateTime<Utc>>)>, DirectoryError> {
-        let about = About { what: What::User(id), needs: READS_ROLES, writes: false };
+        let about = About { what: What::User(id), needs: WRITES_ROLES, writes: false };
         let filter = equals("principalId", id);
         if self.has_pim() != Some(false) {
             let ask = Ask::get("/roleManagement/directory/roleAssignmentScheduleInstances")
@@ -225,7 +229,7 @@ impl EntraTenant {
 
     /// The contract of [`crate::Directory::list`].
     pub(super) async fn listing(&self) -> Result<Listing, DirectoryError> {
-        let about = About { what: What::Tenant, needs: READS_USERS, writes: false };
+        let about = About { what: What::Tenant, needs: WRITES_USERS, writes: false };
         let (mut users, mut time) = (BTreeMap::new(), None);
         for prefix in self.prefixes() {
             let ask = Ask::get("/users")

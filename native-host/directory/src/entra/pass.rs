@@ -33,7 +33,7 @@ fn passes(id: &str) -> String {
 /// Makes a pass that ends by itself no later than `until` (the tenant's clock). One that the account had is replaced.
 ///
 /// # Errors
-/// [`DirectoryError::BadValue`] where no pass can be that short; [`DirectoryError::TenantPolicy`] with what the tenant allows.
+/// [`DirectoryError::TooShort`] where no pass can be that short; [`DirectoryError::TenantPolicy`] with what the tenant allows.
 pub(super) async fn issue(
     graph: &Graph,
     id: &str,
@@ -51,8 +51,13 @@ pub(super) async fn issue(
         let answer = match graph.send(&Ask::post(passes(id), body)).await {
             Ok(answer) => answer,
             Err(failed) if failed.status() == 400 => {
-                let refused = failed.meaning(&about(id));
-                return Err(DirectoryError::TenantPolicy(format!("{refused}; {}", allowed(graph).await)));
+                let allowed = allowed(graph).await;
+                return Err(match failed.meaning(&about(id)) {
+                    DirectoryError::TenantPolicy(why) => {
+                        DirectoryError::TenantPolicy(format!("{why}; {allowed}"))
+                    }
+                    other => other,
+                });
             }
             Err(failed) => return Err(failed.meaning(&about(id))),
         };
@@ -76,7 +81,7 @@ pub(super) async fn issue(
             .map(Secret::new)
             .ok_or_else(|| DirectoryError::Refused("the tenant made a pass and did not tell it".into()));
     }
-    Err(DirectoryError::BadValue(format!(
+    Err(DirectoryError::TooShort(format!(
         "a Temporary Access Pass lasts at least {SHORTEST} minutes, and the session ends sooner"
     )))
 }

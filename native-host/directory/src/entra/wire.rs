@@ -190,6 +190,15 @@ pub(super) struct ErrorSaid {
     pub(super) message: String,
     #[serde(alias = "innererror", rename = "innerError")]
     pub(super) inner: Option<Value>,
+    #[serde(default)]
+    pub(super) details: Vec<ErrorDetail>,
+}
+
+/// `ODataErrors.ErrorDetails`.
+#[derive(Debug, Deserialize)]
+pub(super) struct ErrorDetail {
+    #[serde(default)]
+    pub(super) code: String,
 }
 
 /// A word of a list that Microsoft may lengthen, in lower case.

@@ -39,14 +39,21 @@ pub(super) enum Wrote {
 #[derive(Default)]
 pub(super) struct Written(Mutex<HashMap<AccountKey, Lately>>);
 
+/// What was done with a right.
+#[derive(Clone, Copy)]
+enum OfRight {
+    /// It was given with this end, or without one.
+    Given(Option<DateTime<Utc>>),
+    Taken,
+}
+
 /// The last write of each kind.
 #[derive(Default)]
 struct Lately {
     exists: Option<(Wrote, Instant)>,
     enabled: Option<(bool, Instant)>,
     note: Option<(Marker, Instant)>,
-    /// `Some` end: given; `None`: taken.
-    rights: BTreeMap<Right, (Option<Option<DateTime<Utc>>>, Instant)>,
+    rights: BTreeMap<Right, (OfRight, Instant)>,
     /// When a right was given: PIM keeps it for its first minutes, whether it is shown or not.
     given: BTreeMap<Right, Instant>,
 }
@@ -75,11 +82,11 @@ impl Written {
             Wrote::Note(note) => lately.note = Some((note, now)),
             Wrote::Given(right, end) => {
                 lately.given.entry(right.clone()).or_insert(now);
-                lately.rights.insert(right, (Some(end), now));
+                lately.rights.insert(right, (OfRight::Given(end), now));
             }
             Wrote::Taken(right) => {
                 lately.given.remove(&right);
-                lately.rights.insert(right, (None, now));
+                lately.rights.insert(right, (OfRight::Taken, now));
             }
         }
     }
@@ -147,10 +154,11 @@ impl Lately {
         // The id is still told to whoever asks for it while it is fresh; it lacks nothing any more.
         self.enabled = self.enabled.filter(|(enabled, at)| *enabled != seen.enabled && fresh(at));
         self.note = self.note.take().filter(|(note, at)| seen.marker.as_ref() != Some(note) && fresh(at));
-        self.rights.retain(|right, (end, at)| {
-            let shown = match end {
-                None => !seen.rights.contains(right),
-                Some(end) => seen.rights.contains(right) && (!self_ending || ends_so(seen, right, *end)),
+        self.rights.retain(|right, (done, at)| {
+            let holds = seen.rights.contains(right);
+            let shown = match done {
+                OfRight::Taken => !holds,
+                OfRight::Given(end) => holds && (!self_ending || ends_so(seen, right, *end)),
             };
             !shown && fresh(at)
         });

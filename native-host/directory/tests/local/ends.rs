@@ -9,7 +9,7 @@ const KEY: &str = "key:ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWb
 
 #[test]
 fn an_account_is_made_closed_and_opens_with_its_password_and_its_end_in_the_last_write() {
-    let Some(world) = world() else { return };
+    let world = world();
     world.done(LocalStep::Create { whose: whose() });
     world.done(LocalStep::Create { whose: whose() });
     let made = world.look().unwrap();
@@ -44,7 +44,7 @@ fn an_account_is_made_closed_and_opens_with_its_password_and_its_end_in_the_last
 
 #[test]
 fn the_timer_alone_closes_an_account_that_is_over_with_all_its_rights_and_does_it_once() {
-    let Some(world) = world() else { return };
+    let world = world();
     world.done(LocalStep::Create { whose: whose() });
     let end = now() + TimeDelta::seconds(5);
     for right in ["sudo:ALL", "group:audio", KEY] {
@@ -80,7 +80,7 @@ fn the_timer_alone_closes_an_account_that_is_over_with_all_its_rights_and_does_i
 
 #[test]
 fn the_timer_closes_what_somebody_opened_by_hand() {
-    let Some(world) = world() else { return };
+    let world = world();
     world.done(LocalStep::Create { whose: whose() });
     world.machine.sh("usermod --expiredate '' jit-tech1").unwrap();
     assert!(world.look().unwrap().enabled && world.look().unwrap().end.is_none());
@@ -90,7 +90,7 @@ fn the_timer_closes_what_somebody_opened_by_hand() {
 
 #[test]
 fn a_key_stands_with_its_end_outside_the_home_and_goes_at_the_end() {
-    let Some(world) = world() else { return };
+    let world = world();
     world.done(LocalStep::Create { whose: whose() });
     let end = now() + TimeDelta::seconds(60);
     world.done(grant(KEY, end));
@@ -107,7 +107,7 @@ fn a_key_stands_with_its_end_outside_the_home_and_goes_at_the_end() {
 
 #[test]
 fn a_rule_of_an_account_with_a_password_asks_for_it() {
-    let Some(world) = world() else { return };
+    let world = world();
     world.done(LocalStep::Create { whose: whose() });
     let until = now() + TimeDelta::seconds(60);
     world.done(LocalStep::Grant { right: "sudo:ALL".parse().unwrap(), until, asks: SudoAsks::Password });

@@ -1,5 +1,7 @@
 //! What an account leaves running, and what its end does about it.
 
+use std::time::{Duration, Instant};
+
 use ticketgate_directory::local::request::{LocalStep, Processes};
 
 use crate::far::{ACCOUNT, World, world};
@@ -21,10 +23,15 @@ fn leave(world: &World) {
 
 #[test]
 fn an_end_ends_as_much_as_the_policy_says() {
-    let Some(world) = world() else { return };
+    let world = world();
     world.session(600);
     let mut others = world.machine.command("sleep").arg("90001").spawn().unwrap();
     leave(&world);
+    // On a busy machine some of them take a while to become what they are.
+    let begun = Instant::now();
+    while running(&world, "90001") < 6 && begun.elapsed() < Duration::from_secs(10) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
     assert_eq!(running(&world, "90001"), 6);
     world.done(LocalStep::Close { processes: Processes::Stay });
     assert_eq!(running(&world, "90001"), 6);
@@ -40,7 +47,7 @@ fn an_end_ends_as_much_as_the_policy_says() {
 
 #[test]
 fn two_hundred_processes_that_start_each_other_again_are_ended() {
-    let Some(world) = world() else { return };
+    let world = world();
     world.session(600);
     let bomb = "f() { trap '' TERM; while :; do sleep 0.5 & sleep 0.5; done; }; i=0; while [ $i -lt 200 ]; do f & i=$((i+1)); done; sleep 0.5";
     assert!(world.machine.command_as(ACCOUNT, "sh").args(["-c", bomb]).status().unwrap().success());

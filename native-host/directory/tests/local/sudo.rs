@@ -7,7 +7,7 @@ use crate::far::{grant, now, open, refusal, sleep_until, whose, window, world};
 
 #[test]
 fn sudo_works_inside_the_window_and_is_refused_the_second_after_it_with_nobody_of_ours_running() {
-    let Some(world) = world() else { return };
+    let world = world();
     let end = world.session(5);
     // No link, no sweep: from here on the machine is alone with its own sudo.
     let last = chrono::DateTime::from_timestamp(end.timestamp(), 0).unwrap();
@@ -25,7 +25,7 @@ fn sudo_works_inside_the_window_and_is_refused_the_second_after_it_with_nobody_o
 
 #[test]
 fn the_callers_time_zone_moves_nothing() {
-    let Some(world) = world() else { return };
+    let world = world();
     let end = world.session(5);
     let zones = ["XYZ+12", "XYZ-12", "UTC", "Pacific/Kiritimati", ":/usr/share/zoneinfo/America/New_York"];
     for zone in zones {
@@ -41,7 +41,7 @@ fn the_callers_time_zone_moves_nothing() {
 /// 27 of them; here two, so that the test is short.
 #[test]
 fn a_zone_that_counts_leap_seconds_moves_the_end_by_those_and_no_more() {
-    let Some(world) = world() else { return };
+    let world = world();
     let zone = "import struct; leaps = struct.pack('>iiii', 78796800, 1, 94694401, 2); \
                 open('/usr/share/zoneinfo/right/Two', 'wb').write(b'TZif' + bytes(16) + struct.pack('>6i', 0, 0, 2, 0, 1, 4) \
                 + struct.pack('>ibb', 0, 0, 0) + b'UTC' + bytes(1) + leaps)";
@@ -59,7 +59,7 @@ fn a_zone_that_counts_leap_seconds_moves_the_end_by_those_and_no_more() {
 
 #[test]
 fn an_account_that_is_over_is_refused_though_its_rule_is_valid() {
-    let Some(world) = world() else { return };
+    let world = world();
     world.session(3600);
     assert_eq!(world.sudo(&[]).as_deref(), Ok("0"));
     world.done(LocalStep::Close { processes: Processes::Stay });
@@ -70,7 +70,7 @@ fn an_account_that_is_over_is_refused_though_its_rule_is_valid() {
 
 #[test]
 fn a_rule_for_one_command_is_a_rule_for_that_command() {
-    let Some(world) = world() else { return };
+    let world = world();
     world.done(LocalStep::Create { whose: whose() });
     let end = now() + TimeDelta::seconds(60);
     world.done(grant("sudo:/usr/bin/id -u", end));
@@ -82,7 +82,7 @@ fn a_rule_for_one_command_is_a_rule_for_that_command() {
 
 #[test]
 fn sudos_rules_as_a_whole_stay_good_and_what_others_broke_is_not_made_ours() {
-    let Some(world) = world() else { return };
+    let world = world();
     let end = world.session(60);
     world.machine.sh("visudo -c").unwrap();
     let listed = world.machine.sh("ls -A /etc/sudoers.d").unwrap();
@@ -99,7 +99,7 @@ fn sudos_rules_as_a_whole_stay_good_and_what_others_broke_is_not_made_ours() {
 
 #[test]
 fn an_extension_moves_the_end_and_a_shorter_right_ends_first() {
-    let Some(world) = world() else { return };
+    let world = world();
     let end = world.session(4);
     let later = end + TimeDelta::seconds(60);
     world.done(LocalStep::SetEnd { whose: whose(), window: window(later, Processes::Own) });
@@ -115,7 +115,7 @@ fn an_extension_moves_the_end_and_a_shorter_right_ends_first() {
 
 #[test]
 fn what_a_real_machine_lacks_is_found_without_changing_it() {
-    let Some(world) = world() else { return };
+    let world = world();
     let rights = ["sudo:ALL", "group:audio", "group:no-such-group"].map(|right| right.parse().unwrap());
     let files = "find /etc -type f -exec sha256sum {} + | sort | sha256sum";
     let before = world.machine.sh(files).unwrap();

@@ -250,6 +250,28 @@ async fn a_referral_a_limit_and_a_busy_server_are_told_apart() {
 }
 
 #[tokio::test]
+async fn a_bind_that_fails_by_a_fault_of_the_server_is_tried_once_more_and_a_wrong_password_is_not() {
+    let of = |data: &str| {
+        format!("80090308: LdapErr: DSID-0C0903A9, comment: AcceptSecurityContext error, data {data}, v1db1")
+    };
+    let (fault, wrong): (&str, &str) = (of("1f").leak(), of("52e").leak());
+    for (refused, left, said) in [
+        ((1, fault), 0, None),
+        ((3, fault), 1, Some("busy")),
+        ((2, wrong), 1, Some("wrong name or password")),
+    ] {
+        let server = Server::start();
+        server.state.lock().unwrap().refused_binds = refused;
+        let told = directory(&server).observe(&account()).await.map(drop).map_err(|error| error.to_string());
+        match said {
+            None => assert_eq!(told, Ok(())),
+            Some(words) => assert!(told.as_ref().is_err_and(|told| told.contains(words)), "{told:?}"),
+        }
+        assert_eq!(server.state.lock().unwrap().refused_binds.0, left, "{refused:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_server_of_another_domain_is_refused_before_anything_seems_to_be_gone() {
     // Of another forest, and of the domain above, under which the unit's name also ends.
     for domain in ["DC=globex,DC=test", "DC=test"] {

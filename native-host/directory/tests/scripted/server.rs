@@ -74,6 +74,8 @@ pub struct State {
     pub member: Option<u32>,
     /// Values written to `member`, `+` added and `-` taken away, one modify each.
     pub modifies: Vec<Vec<String>>,
+    /// How many more binds it refuses, and what it says of them.
+    pub refused_binds: (u32, &'static str),
     /// The domain that it is a controller of, where that is not `DC=acme,DC=test`.
     pub domain: Option<&'static str>,
     pub shown: Shown,
@@ -140,7 +142,13 @@ fn serve(stream: TcpStream, config: Arc<ServerConfig>, state: &Mutex<State>) -> 
         let named: Vec<_> = controls.iter().map(|c| (c.oid.clone(), c.critical)).collect();
         state.transcript.push(transcript::request(kind, &body, &named));
         let answers = match kind {
-            0x60 => vec![result(0x61, 0)],
+            0x60 => match &mut state.refused_binds {
+                (0, _) => vec![result(0x61, 0)],
+                (left, said) => {
+                    *left -= 1;
+                    vec![result_saying(0x61, 49, said)]
+                }
+            },
             0x63 => search(&parts(&body), &controls, &state),
             0x66 => {
                 state.controls.extend(controls.iter().map(|control| control.oid.clone()));
@@ -353,7 +361,11 @@ fn entry(dn: &str, attributes: &[(&str, &[&str])]) -> Vec<u8> {
 }
 
 fn result(kind: u8, code: u8) -> Vec<u8> {
-    tlv(kind, &[tlv(10, &[code]), tlv(4, b""), tlv(4, b"scripted")].concat())
+    result_saying(kind, code, "scripted")
+}
+
+fn result_saying(kind: u8, code: u8, said: &str) -> Vec<u8> {
+    tlv(kind, &[tlv(10, &[code]), tlv(4, b""), tlv(4, said.as_bytes())].concat())
 }
 
 fn tlv(kind: u8, content: &[u8]) -> Vec<u8> {

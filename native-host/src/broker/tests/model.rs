@@ -31,6 +31,8 @@ pub(super) enum Mood {
     Refuses(&'static str),
     /// Taking this right away is refused.
     KeepsRight(&'static str),
+    /// No right is taken away before so many seconds.
+    NotYet(u32),
     /// Steps of this name are done, but the answer is lost.
     LosesAnswerOf(&'static str),
 }
@@ -41,6 +43,8 @@ pub(super) struct Model {
     pub(super) steps: Mutex<Vec<&'static str>>,
     /// How often it was looked at.
     pub(super) looks: AtomicU32,
+    /// So many looks more do not show the last writes.
+    pub(super) lags: AtomicU32,
     pub(super) mood: Mutex<Mood>,
     pub(super) skew: Mutex<TimeDelta>,
     /// The directory `acme-two`, where a test has a second one.
@@ -55,6 +59,7 @@ impl Model {
             passwords: Mutex::default(),
             steps: Mutex::default(),
             looks: AtomicU32::new(0),
+            lags: AtomicU32::new(0),
             mood: Mutex::new(Mood::Well),
             skew: Mutex::new(TimeDelta::zero()),
             second: OnceLock::new(),
@@ -188,7 +193,12 @@ impl Directory for Model {
         };
         // As a domain controller tells it, in whole seconds.
         let directory_time = self.now().trunc_subsecs(0);
-        Ok(Observed { directory_time, self_ending: SelfEnding::None, account: seen, behind: false })
+        let behind = self.lags.load(Ordering::SeqCst) > 0;
+        if behind {
+            self.lags.fetch_sub(1, Ordering::SeqCst);
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        Ok(Observed { directory_time, self_ending: SelfEnding::None, account: seen, behind })
     }
 
     async fn apply(
@@ -203,6 +213,9 @@ impl Directory for Model {
             Mood::Down => return Err(DirectoryError::Unreachable("down".into())),
             Mood::Refuses(name) if name == step.name() => {
                 return Err(DirectoryError::NotDelegated(name.into()));
+            }
+            Mood::NotYet(after_s) if matches!(step, Step::Revoke(_)) => {
+                return Err(DirectoryError::NotYet { why: "too young".into(), after_s });
             }
             Mood::KeepsRight(kept) if matches!(step, Step::Revoke(right) if right.0 == kept) => {
                 return Err(DirectoryError::NotDelegated(kept.into()));

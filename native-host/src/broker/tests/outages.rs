@@ -111,6 +111,40 @@ async fn a_ledger_that_cannot_be_written_is_not_asked_without_a_pause() {
     assert!(asked() <= 4, "asked {} times", asked());
 }
 
+#[tokio::test]
+async fn an_extension_that_was_refused_is_undone_as_soon_as_the_ledger_can_be_written() {
+    for (times, written, at_once) in [(1, false, true), (1, true, true), (u32::MAX, false, false)] {
+        let world = World::with_ledger_refusing("ledger.extension_undone").await;
+        world.run();
+        let running = world.activate("domain", "k0").await;
+        world.refusing.times.store(times, Ordering::SeqCst);
+        world.refusing.writes.store(written, Ordering::SeqCst);
+        world.refusing.refuses.store(true, Ordering::SeqCst);
+        world.directory.set(Mood::Refuses("directory.set_end"));
+        let key = IdempotencyKey::new("k2").unwrap();
+        world.broker.extend(&world.caller("tech1"), &key, &running.id, 600).await.unwrap_err();
+        assert!(world.refusing.refused.load(Ordering::SeqCst) > 0);
+        assert_eq!(
+            world.session(&running).await.expires_at == running.expires_at,
+            at_once,
+            "{times} {written}"
+        );
+        world.directory.set(Mood::Well);
+        world.refusing.refuses.store(false, Ordering::SeqCst);
+        let as_told = |end| end == running.expires_at;
+        world
+            .until(
+                "the end that was told",
+                || {},
+                async |world| {
+                    as_told(world.session(&running).await.expires_at)
+                        && world.directory.only().end == DirectoryEnd::At(running.expires_at)
+                },
+            )
+            .await;
+    }
+}
+
 /// Whichever write fails, for however long: no account is open beyond the end that the ledger has for it, nobody is told
 /// of an end that is none, and when the ledger is back everything is settled.
 #[tokio::test]

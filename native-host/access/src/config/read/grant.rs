@@ -7,7 +7,7 @@ use super::directory::DN_MAX;
 use super::links::Drafts;
 use super::tree::{At, Notes, Section, TEXT_MAX};
 use super::{directory, policy};
-use crate::config::{DirectoryKind, Grant, PASS_SHORTEST_S, ROLE_SHORTEST_S, SignIn};
+use crate::config::{DirectoryKind, Grant, ROLE_SHORTEST_S};
 use crate::session::Right;
 
 /// The keys of one grant.
@@ -169,14 +169,15 @@ fn tenants_give_that_short(drafts: &Drafts, notes: &mut Notes) {
             continue;
         };
         let Some(shortest) = policy.item.duration.choices_s.iter().min() else { continue };
-        let has_pass = grant.mode != Mode::Membership && tenant.sign_in != SignIn::Password;
-        let fault = if has_pass && *shortest < PASS_SHORTEST_S {
-            "offers less than 10 minutes, and a Temporary Access Pass cannot be shorter; offer 10 minutes and more, or set \
-             login = \"password\" there"
-        } else if *shortest < ROLE_SHORTEST_S {
+        let needed = tenant.shortest_s(grant.mode);
+        if *shortest >= needed {
+            continue;
+        }
+        let fault = if needed == ROLE_SHORTEST_S {
             "offers less than 5 minutes, and Entra ID gives no right for so short a time; offer 5 minutes and more"
         } else {
-            continue;
+            "offers less than 10 minutes, and a Temporary Access Pass cannot be shorter; offer 10 minutes and more, or set \
+             login = \"password\" there"
         };
         let (policy_id, directory) = (&policy.item.id, &grant.directory);
         notes.fault(policy.line, format!("policy \"{policy_id}\" of directory \"{directory}\" {fault}"));

@@ -43,8 +43,10 @@ fn reads<T: serde::de::DeserializeOwned>(body: &Value) -> Result<(), String> {
 const ROLE_REQUESTS: &str = "/roleManagement/directory/roleAssignmentScheduleRequests";
 const GROUP_REQUESTS: &str = "/identityGovernance/privilegedAccess/group/assignmentScheduleRequests";
 
+type Reader = fn(&Value) -> Result<(), String>;
+
 /// What the connector reads of an answer; `None` where it never asks so.
-fn reader(method: &str, template: &str) -> Option<fn(&Value) -> Result<(), String>> {
+fn reader(method: &str, template: &str) -> Option<Reader> {
     Some(match (method, template) {
         ("GET", "/users") => reads::<Page<User>>,
         ("GET" | "POST", "/users/{user-id}" | "/me") | ("POST", "/users") => reads::<User>,

@@ -259,6 +259,7 @@ mod tests {
         let scratch = good();
         scratch.write("etc/ssh/sshd_config.d/a.conf", "AuthorizedKeysFile none");
         assert_eq!(wrong(&scratch), [""; 0]);
+        scratch.write("etc/ssh/sshd_config", "Include /etc/ssh/sshd_config.d/*.conf\n");
         scratch.write("etc/ssh/sshd_config.d/ticketgate.conf", "");
         scratch.write(
             "etc/ssh/sshd_config.d/a.conf",
@@ -296,7 +297,7 @@ mod tests {
                     s.write(
                         "etc/ssh/sshd_config.d/ticketgate.conf",
                         "AuthorizedKeysFile .ssh/authorized_keys",
-                    )
+                    );
                 },
                 "error: the SSH server does not read",
             ),

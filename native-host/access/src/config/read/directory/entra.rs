@@ -94,7 +94,6 @@ fn word<T: Copy, const N: usize>(
     notes: &mut Notes,
 ) -> T {
     const { assert!(N > 0) };
-    #[expect(clippy::indexing_slicing, reason = "there is one at least")]
     let (_, first) = words[0];
     let Some(At { line, value }) = section.text(key, TEXT_MAX, notes) else { return first };
     if let Some((_, found)) = words.iter().find(|(word, _)| *word == value) {

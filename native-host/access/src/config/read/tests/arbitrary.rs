@@ -13,7 +13,7 @@ fn holds_what_is_promised(config: &Config) {
             DirectoryKind::ActiveDirectory(ad) => assert!(!ad.servers.is_empty() && ad.timeout_s >= 1),
             DirectoryKind::Local(machine) => assert!(machine.account_name.starts_with("jit-")),
             DirectoryKind::Entra(tenant) => {
-                assert!(!tenant.account_domain.is_empty() && tenant.timeout_s >= 1)
+                assert!(!tenant.account_domain.is_empty() && tenant.timeout_s >= 1);
             }
         }
     }

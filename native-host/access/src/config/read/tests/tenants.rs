@@ -131,6 +131,29 @@ fn what_entra_id_gives_for_a_longer_time_only_is_refused_before_anybody_asks_for
 }
 
 #[test]
+fn a_wish_for_less_than_a_tenant_gives_is_refused_and_says_how_much_there_is() {
+    use crate::decide::{DecisionFacts, decide};
+    let decided = |text: &str, seconds: i64| {
+        let config = read(text).unwrap_or_else(|faults| panic!("{faults}"));
+        let wish = ticketgate_protocol::api::Activate {
+            customer: None,
+            policy: "exchange".parse().unwrap(),
+            duration_s: seconds,
+            reason: "mailbox".into(),
+            ticket: None,
+        };
+        let facts = DecisionFacts { now: chrono::DateTime::UNIX_EPOCH };
+        decide(&config, &"tech1".parse().unwrap(), &wish, facts)
+            .map(|granted| granted.duration_s)
+            .map_err(|problem| problem.detail)
+    };
+    let pass = TENANT.replace("kind = \"entra\"", "kind = \"entra\"\nlogin = \"pass\"");
+    assert_eq!((decided(TENANT, 300), decided(&pass, 600)), (Ok(300), Ok(600)));
+    assert!(decided(TENANT, 299).unwrap_err().contains("between 5 min and"), "{:?}", decided(TENANT, 299));
+    assert!(decided(&pass, 599).unwrap_err().contains("between 10 min and"), "{:?}", decided(&pass, 599));
+}
+
+#[test]
 fn one_tenant_twice_with_the_same_names_is_a_fault() {
     let start = TENANT.find("[[directory]]").unwrap();
     let end = TENANT.find("[[policy]]").unwrap();

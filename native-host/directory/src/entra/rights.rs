@@ -1,0 +1,338 @@
+//! Giving and taking roles and groups: by requests of PIM with an end, or for good where the tenant has none.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use ticketgate_access::desired::{Observed, Why};
+use ticketgate_access::entra::EntraRight;
+use ticketgate_access::session::{Account, Right};
+use ticketgate_https::segment;
+use ticketgate_protocol::api::Mode;
+
+use super::failure::{About, Failed, KEPT_S, What};
+use super::graph::{Answer, Ask};
+use super::wire::{Action, Became, Of, Schedule, ScheduleRequest, Word};
+use super::written::Wrote;
+use super::{EntraTenant, WRITES_GROUPS, WRITES_PIM_GROUPS, WRITES_ROLES};
+use crate::DirectoryError;
+
+/// Pauses while the tenant's copies have not heard of an account that was made just now (advice of Microsoft's support).
+pub(super) const REPLICATION_S: [u64; 4] = [1, 2, 4, 8];
+
+/// PIM's code for both: a time that is too short, and a removal that is too soon.
+const TOO_SHORT: &str = "ActiveDurationTooShort";
+
+/// A right, resolved.
+pub(super) enum Target {
+    Role(String),
+    Group(String),
+}
+
+impl Target {
+    fn of(&self) -> Of<'_> {
+        match self {
+            Self::Role(id) => Of::Role(id),
+            Self::Group(id) => Of::Group(id),
+        }
+    }
+
+    const fn needs(&self) -> &'static str {
+        match self {
+            Self::Role(_) => WRITES_ROLES,
+            Self::Group(_) => WRITES_PIM_GROUPS,
+        }
+    }
+
+    const fn requests(&self) -> &'static str {
+        match self {
+            Self::Role(_) => "/roleManagement/directory/roleAssignmentScheduleRequests",
+            Self::Group(_) => "/identityGovernance/privilegedAccess/group/assignmentScheduleRequests",
+        }
+    }
+}
+
+impl EntraTenant {
+    /// Gives a right, with an end of its own where the tenant has PIM.
+    pub(super) async fn grant(
+        &self,
+        account: &Account,
+        seen: &Observed,
+        id: &str,
+        (right, until, why): (&Right, Option<DateTime<Utc>>, &Why),
+    ) -> Result<(), DirectoryError> {
+        let target = self.resolved(right).await?;
+        if self.has_pim() == Some(false) {
+            return self.give_without_pim(account, id, right, &target).await;
+        }
+        let until = until
+            .ok_or_else(|| DirectoryError::BadValue("a right in a tenant is given with an end".into()))?;
+        let from = seen.directory_time;
+        let assign = Action::Assign { from, until, why: why.clone() };
+        let update = Action::Update { from, until, why: why.clone() };
+        let holds = seen.account.as_ref().is_some_and(|seen| seen.rights.contains(right));
+        let (first, then) = if holds { (update, assign) } else { (assign, update) };
+        let about = About { what: What::Right(&right.0), needs: target.needs(), writes: true };
+        let exchanged = ["RoleAssignmentExists", "RoleAssignmentDoesNotExist"];
+        let answered = match self.request(account, &target, id, first).await {
+            // The look was older than somebody's change.
+            Err(failed) if exchanged.contains(&failed.code()) => {
+                self.request(account, &target, id, then).await
+            }
+            answered => answered,
+        };
+        match answered {
+            Ok(()) => {}
+            // Ours, of an attempt whose answer was lost or that is still being provisioned: the next look tells.
+            Err(failed)
+                if failed.code() == "PendingRoleAssignmentRequest"
+                    && self.written.given_for(&account.key, right).is_some() => {}
+            // Too short, or too soon moved nearer: what is there ends later than wanted, and is taken then.
+            Err(failed) if failed.code() == TOO_SHORT => {
+                let left = u32::try_from((until - from).num_seconds()).unwrap_or(1).clamp(1, KEPT_S);
+                return Err(match failed.meaning(&about) {
+                    DirectoryError::NotYet { why, .. } if holds => {
+                        DirectoryError::NotYet { why, after_s: left }
+                    }
+                    other => DirectoryError::TooShort(format!(
+                        "Entra ID gives no right for less than five minutes: {other}"
+                    )),
+                });
+            }
+            Err(failed) if failed.is_without_pim() => {
+                self.learn_pim(false);
+                return self.give_without_pim(account, id, right, &target).await;
+            }
+            Err(failed) => return Err(failed.meaning(&about)),
+        }
+        self.written.keep(&account.key, Wrote::Given(right.clone(), Some(until)));
+        Ok(())
+    }
+
+    /// Where the tenant has no PIM, and the configuration does not demand it.
+    async fn give_without_pim(
+        &self,
+        account: &Account,
+        id: &str,
+        right: &Right,
+        target: &Target,
+    ) -> Result<(), DirectoryError> {
+        if self.graph.settings().pim_only {
+            return Err(DirectoryError::NoLicence(
+                "pim = \"always\" is set, and the tenant has no Entra ID P2 or ID Governance".into(),
+            ));
+        }
+        self.give_for_good(account, id, right, target).await?;
+        self.written.keep(&account.key, Wrote::Given(right.clone(), None));
+        Ok(())
+    }
+
+    /// One request of PIM.
+    async fn request(
+        &self,
+        account: &Account,
+        target: &Target,
+        principal: &str,
+        action: Action,
+    ) -> Result<(), Failed> {
+        let removes = matches!(action, Action::Remove);
+        let schedule = Schedule { principal, of: target.of(), action };
+        let ask = Ask::post(target.requests(), schedule.body());
+        let answer = self.when_replicated(account, &ask, Some(target)).await?;
+        let request: ScheduleRequest = answer.json()?;
+        match request.became(removes) {
+            Became::Taken => Ok(()),
+            Became::Refused => {
+                let status = request.status.as_ref().map_or("", Word::as_str);
+                Err(DirectoryError::Refused(format!(
+                    "the request {} was answered and is {status}",
+                    request.id
+                ))
+                .into())
+            }
+            Became::Waits => {
+                let cancel = Ask::call(format!("{}/{}/cancel", target.requests(), segment(&request.id)));
+                if let Err(failed) = self.graph.send(&cancel).await {
+                    tracing::warn!(
+                        ?failed,
+                        request = request.id,
+                        "a request that waits for an approval could not be withdrawn"
+                    );
+                }
+                Err(DirectoryError::Waiting(format!(
+                    "the request {} waits for an approval and was withdrawn; the settings of the role ask for one even of an \
+                     administrator's assignment",
+                    request.id
+                ))
+                .into())
+            }
+        }
+    }
+
+    async fn give_for_good(
+        &self,
+        account: &Account,
+        id: &str,
+        right: &Right,
+        target: &Target,
+    ) -> Result<(), DirectoryError> {
+        let (ask, needs) = match target {
+            Target::Role(role) => {
+                let body = json!({ "principalId": id, "roleDefinitionId": role, "directoryScopeId": "/" });
+                (
+                    Ask::post("/roleManagement/directory/roleAssignments", body),
+                    "RoleManagement.ReadWrite.Directory",
+                )
+            }
+            Target::Group(group) => {
+                // By Graph's own name, whatever address it is reached at.
+                let host = self.graph.settings().cloud.graph_host();
+                let address = format!("{host}/v1.0/directoryObjects/{id}");
+                let body = json!({ "@odata.id": address });
+                (Ask::post(format!("/groups/{}/members/$ref", segment(group)), body), WRITES_GROUPS)
+            }
+        };
+        let Err(failed) = self.when_replicated(account, &ask, Some(target)).await else { return Ok(()) };
+        // "Already so": told by looking, since the code is the same as of other mistakes.
+        let conflicts = matches!(failed.status(), 400 | 409);
+        if conflicts && self.holds(id, right).await? {
+            return Ok(());
+        }
+        Err(failed.meaning(&About { what: What::Right(&right.0), needs, writes: true }))
+    }
+
+    /// Takes a right. "Already gone" is success.
+    pub(super) async fn revoke(
+        &self,
+        account: &Account,
+        id: &str,
+        right: &Right,
+    ) -> Result<(), DirectoryError> {
+        let target = self.resolved(right).await?;
+        let about = About { what: What::Right(&right.0), needs: target.needs(), writes: true };
+        let gone = if self.has_pim() == Some(false) {
+            self.take_for_good(id, right, &target).await
+        } else {
+            match self.request(account, &target, id, Action::Remove).await {
+                Err(failed) if failed.code() == "RoleAssignmentDoesNotExist" => {
+                    // Somebody put the account into the group without PIM.
+                    if matches!(target, Target::Group(_)) {
+                        self.take_for_good(id, right, &target).await
+                    } else {
+                        Ok(())
+                    }
+                }
+                Err(failed) if failed.code() == TOO_SHORT => {
+                    let young = self.written.given_for(&account.key, right).map_or(0, |age| age.as_secs());
+                    let left = KEPT_S.saturating_sub(u32::try_from(young).unwrap_or(KEPT_S)).max(1);
+                    return Err(match failed.meaning(&about) {
+                        DirectoryError::NotYet { why, .. } => DirectoryError::NotYet { why, after_s: left },
+                        other => other,
+                    });
+                }
+                Err(failed) if failed.is_without_pim() => {
+                    self.learn_pim(false);
+                    self.take_for_good(id, right, &target).await
+                }
+                answered => answered.map_err(|failed| failed.meaning(&about)),
+            }
+        };
+        gone?;
+        self.written.keep(&account.key, Wrote::Taken(right.clone()));
+        Ok(())
+    }
+
+    async fn take_for_good(&self, id: &str, right: &Right, target: &Target) -> Result<(), DirectoryError> {
+        let about = |needs| About { what: What::Right(&right.0), needs, writes: true };
+        let asks = match target {
+            Target::Group(group) => {
+                vec![Ask::delete(format!("/groups/{}/members/{}/$ref", segment(group), segment(id)))]
+            }
+            Target::Role(role) => {
+                let held =
+                    self.assignments(id).await.map_err(|failed| failed.meaning(&about(WRITES_ROLES)))?;
+                let of_it = held.into_iter().filter(|held| {
+                    held.role_definition_id.as_ref().is_some_and(|held| held.eq_ignore_ascii_case(role))
+                });
+                of_it
+                    .map(|held| {
+                        Ask::delete(format!(
+                            "/roleManagement/directory/roleAssignments/{}",
+                            segment(&held.id)
+                        ))
+                    })
+                    .collect()
+            }
+        };
+        for ask in asks {
+            match self.graph.send(&ask).await {
+                Ok(_) => {}
+                Err(failed) if failed.is_absent() => {}
+                Err(failed) => return Err(failed.meaning(&about(WRITES_GROUPS))),
+            }
+        }
+        Ok(())
+    }
+
+    async fn holds(&self, id: &str, right: &Right) -> Result<bool, DirectoryError> {
+        Ok(self.held(id, Mode::Dedicated).await?.has(right))
+    }
+
+    /// Sends a request that names an account and perhaps a role or group; where the account was made just now, with time for the
+    /// tenant's copies to hear of it.
+    pub(super) async fn when_replicated(
+        &self,
+        account: &Account,
+        ask: &Ask,
+        target: Option<&Target>,
+    ) -> Result<Answer, Failed> {
+        let (mut pauses, mut asked) = (REPLICATION_S.iter(), 0);
+        loop {
+            let answered = self.graph.send(ask).await;
+            let unknown = answered
+                .as_ref()
+                .is_err_and(|failed| failed.is_absent() || failed.code() == "SubjectNotFound");
+            if !unknown || self.written.made(&account.key).is_none() {
+                return answered;
+            }
+            // The same answer as for a role or group that there is not.
+            if let (Some(target), 0) = (target, asked)
+                && !self.is_there(target).await?
+            {
+                return answered;
+            }
+            asked += 1;
+            let Some(pause) = pauses.next() else {
+                return Err(DirectoryError::Busy(
+                    "the tenant does not know the new account everywhere yet".into(),
+                )
+                .into());
+            };
+            tokio::time::sleep(Duration::from_secs(*pause)).await;
+        }
+    }
+
+    async fn is_there(&self, target: &Target) -> Result<bool, Failed> {
+        match target {
+            Target::Role(id) => {
+                let table = self.roles.usual(&self.graph).await?;
+                Ok(table.name(id).is_some())
+            }
+            Target::Group(id) => {
+                let ask = Ask::get(format!("/groups/{}", segment(id))).option("$select", "id");
+                match self.graph.send(&ask).await {
+                    Err(failed) if failed.is_absent() => Ok(false),
+                    answered => answered.map(|_| true),
+                }
+            }
+        }
+    }
+
+    async fn resolved(&self, right: &Right) -> Result<Target, DirectoryError> {
+        match right.0.parse() {
+            Ok(EntraRight::Role(name)) => self.roles.id(&self.graph, &name).await.map(Target::Role),
+            Ok(EntraRight::Group(id)) => Ok(Target::Group(id.to_string())),
+            Err(bad) => Err(DirectoryError::NoSuchRight(format!("{}: {bad}", right.0))),
+        }
+    }
+}
