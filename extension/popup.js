@@ -142,8 +142,8 @@ function sessionCard(card) {
     { key: title, class: `card session ${card.tone}`, "aria-labelledby": title },
     h("div", { class: "session-head" }, card.ring && ring(card.ring), head),
     card.note && h("p", { class: `box ${card.note.tone}` }, words(card.note.text)),
-    card.account &&
-      h("div", { class: "account" }, h("code", { title: "User name" }, card.account), copyButton(card.account, "Copy name")),
+    card.account && accountLine(card.account),
+    card.parts.length > 0 && h("ul", { class: "parts" }, ...card.parts.map(partItem)),
     (card.copy_password || card.extend || card.end) &&
       h(
         "div",
@@ -162,6 +162,28 @@ function sessionCard(card) {
         card.rights.length > 0 && h("ul", { class: "rights" }, ...card.rights.map((right) => h("li", {}, right))),
         card.limits && h("p", {}, card.limits),
       ),
+  );
+}
+
+/** @param {string} account */
+function accountLine(account) {
+  return h("div", { class: "account" }, h("code", { title: "User name" }, account), copyButton(account, "Copy name"));
+}
+
+/** What a session has in one of its directories. @param {import("./view.js").PartCard} part */
+function partItem(part) {
+  return h(
+    "li",
+    { key: part.directory, class: `part ${part.tone}`, role: "group", "aria-label": part.directory },
+    h(
+      "p",
+      { class: "sub" },
+      h("strong", {}, part.directory),
+      part.state && h("span", { class: "state" }, ` · ${part.state}`),
+      part.rights.length > 0 && ` · ${part.rights.join(", ")}`,
+    ),
+    part.account && accountLine(part.account),
+    part.copy_password && h("div", { class: "row" }, intentButton(part.copy_password, "first")),
   );
 }
 

@@ -12,6 +12,15 @@ export type Choice = { label: string; intent: Intent; chosen: boolean };
 export type Report = { tab: number; title: string; text: string; label: string };
 export type Allow = { pattern: string; text: string; label: string };
 
+export type PartCard = {
+  directory: string;
+  tone: Tone;
+  state: string | null;
+  account: string | null;
+  rights: string[];
+  copy_password: Button | null;
+};
+
 export type Card = {
   id: string;
   tone: Tone;
@@ -22,6 +31,7 @@ export type Card = {
   ends: string | null;
   account: string | null;
   rights: string[];
+  parts: PartCard[];
   ticket: TicketLine | null;
   note: Note | null;
   copy_password: Button | null;

@@ -208,6 +208,38 @@ fn every_state_of_the_popup_is_clear_in_both_schemes_and_zoomed() -> Outcome {
         &["Globex", "GLOBEX\\jit-tech1", "New password", "ACME\\tech1"],
     )?;
 
+    let part = |directory: &str, account: &str, rights: &[&str], more: Value| {
+        let mut part = json!({"directory": directory, "mode": "dedicated", "account": account, "rights": rights,
+            "state": "active", "password_held": true});
+        for (name, value) in more.as_object().into_iter().flatten() {
+            part[name] = value.clone();
+        }
+        part
+    };
+    let parts = json!({"policy_name": "Server and Exchange", "parts": [
+        part("acme-ad", "ACME\\jit-tech1", &["Domain Admins"], json!({})),
+        part("acme-entra", "jit-tech1@acme.onmicrosoft.com", &["Exchange Administrator", "Groups Administrator"], json!({"password_held": false})),
+        part("acme-web1", "jit-tech1@web1", &["sudo", "your SSH key"], json!({"passwordless": true})),
+    ]});
+    stage.host.answer("overview", overview(&json!([session("1e", 3480, &parts)])))?;
+    stage.picture(
+        &popup,
+        "popup-parts",
+        &["acme-ad", "Copy password", "acme-entra", "New password", "jit-tech1@web1", "End now"],
+    )?;
+    let down = json!({"state": "ending", "password_held": false, "trouble": {
+        "problem": problem("directory_down", 503, "Microsoft Graph does not answer.", ""), "attempts": 4, "next_try": {"$in": 45}}});
+    let half = json!({"policy_name": "Server and Exchange", "state": "ending", "version": 5, "trouble": down["trouble"], "parts": [
+        part("acme-ad", "ACME\\jit-tech1", &["Domain Admins"], json!({"state": "ended", "password_held": false})),
+        part("acme-entra", "jit-tech1@acme.onmicrosoft.com", &["Exchange Administrator"], down),
+    ]});
+    stage.host.answer("overview", overview(&json!([session("1e", -30, &half)])))?;
+    stage.picture(
+        &popup,
+        "popup-part-stays",
+        &["acme-ad", "Ended", "acme-entra: Microsoft Graph does not answer.", "End does not succeed"],
+    )?;
+
     let stuck = json!({
         "state": "ending", "end_cause": "expired", "password_held": false, "version": 5,
         "trouble": {"problem": problem("directory_down", 503, "No domain controller of Acme Corp answers.", ""),

@@ -101,7 +101,7 @@ impl Worker {
             Intent::Activate { serial } => self.activate_form(serial, now, out),
             Intent::Extend { session } => self.extend(&session, now, out),
             Intent::End { session } => self.end(&session, now, out),
-            Intent::CopyPassword { session } => self.copy_password(&session, now, out),
+            Intent::CopyPassword { session, directory } => self.copy_password(&session, directory, now, out),
             Intent::PickCustomer { customer } => {
                 if let (Some(form), Some(overview)) = (&mut self.last.form, &self.last.overview) {
                     // What was chosen before is no longer meant.

@@ -1,12 +1,12 @@
 //! The popup's cards: one for each session, with what can be done with it and how the last thing went.
 
 use chrono::{DateTime, Utc};
-use ticketgate_protocol::api::{Session, State};
+use ticketgate_protocol::api::{Mode, Part, Session, State};
 
 use super::compose::{limits_text, ticket_line};
 use super::doing::{Act, Doing};
 use super::sessions::is_stuck;
-use super::view::{Button, Card, Note, Ring, Tone};
+use super::view::{Button, Card, Note, PartCard, Ring, Tone};
 use super::{Intent, Worker, remaining, warnings};
 use ticketgate_recognise::letters::joined;
 
@@ -58,6 +58,7 @@ impl Worker {
             Ring { part, clock: remaining::clock(left), words: format!("{} left", remaining::words(left)) }
         });
         let busy = self.busy_with(&session.id);
+        let is_one = session.parts.is_empty();
         Card {
             id: session.id.to_string(),
             tone,
@@ -66,11 +67,12 @@ impl Worker {
             state: state.map(str::to_owned),
             ring,
             ends: is_running.then(|| format!("Ends at {}", self.around.clock_text(session.expires_at))),
-            account: session.account.clone(),
-            rights: session.rights.clone(),
+            account: is_one.then(|| session.account.clone()).flatten(),
+            rights: if is_one { session.rights.clone() } else { Vec::new() },
+            parts: session.parts.iter().map(|part| self.part(session, part, is_running)).collect(),
             ticket: session.ticket.as_ref().map(ticket_line),
             note: self.card_note(session, doing, now),
-            copy_password: self.copy_button(session, busy, is_running),
+            copy_password: self.copy_button(session, busy, is_running && is_one),
             extend: is_running.then(|| self.extend_button(session, busy)),
             end: matches!(session.state, State::Active).then(|| Button {
                 label: "End now".into(),
@@ -79,6 +81,35 @@ impl Worker {
                 busy: busy == Some(Act::End),
             }),
             limits: self.limits(session),
+        }
+    }
+
+    fn part(&self, session: &Session, part: &Part, is_running: bool) -> PartCard {
+        let (tone, state) = match part.state {
+            State::Active => (Tone::Calm, None),
+            State::Activating => (Tone::Working, Some("Activating")),
+            State::Ending if part.trouble.is_some() => (Tone::Red, Some("End does not succeed")),
+            State::Ending => (Tone::Working, Some("Ending")),
+            State::Ended => (Tone::Quiet, Some("Ended")),
+            State::Failed => (Tone::Red, Some("Failed")),
+            _ => (Tone::Working, None),
+        };
+        let has_password = part.mode != Mode::Membership && !part.passwordless;
+        PartCard {
+            directory: part.directory.to_string(),
+            tone,
+            state: state.map(str::to_owned),
+            account: part.account.clone(),
+            rights: part.rights.clone(),
+            copy_password: (is_running && has_password).then(|| Button {
+                label: if part.password_held { "Copy password" } else { "New password" }.into(),
+                intent: Intent::CopyPassword {
+                    session: session.id.clone(),
+                    directory: Some(part.directory.clone()),
+                },
+                disabled: None,
+                busy: self.is_copying(&session.id, &part.directory),
+            }),
         }
     }
 
@@ -93,8 +124,10 @@ impl Worker {
             } else {
                 format!("{} attempts", trouble.attempts)
             };
+            let failing = session.parts.iter().find(|part| part.trouble.is_some());
+            let place = failing.map_or_else(String::new, |part| format!("{}: ", part.directory));
             let text = format!(
-                "{} {} The rights may still be there ({tried}). {next}",
+                "{place}{} {} The rights may still be there ({tried}). {next}",
                 trouble.problem.detail, trouble.problem.remedy
             );
             return Some(Note { tone: Tone::Red, text: joined(&mut text.split_whitespace(), " ") });
@@ -103,10 +136,9 @@ impl Worker {
     }
 
     fn copy_button(&self, session: &Session, busy: Option<Act>, is_running: bool) -> Option<Button> {
-        use ticketgate_protocol::api::Mode;
         (is_running && session.mode != Mode::Membership && !session.passwordless).then(|| Button {
             label: if session.password_held { "Copy password" } else { "New password" }.into(),
-            intent: Intent::CopyPassword { session: session.id.clone() },
+            intent: Intent::CopyPassword { session: session.id.clone(), directory: None },
             disabled: None,
             busy: busy == Some(Act::Copy),
         })
@@ -149,6 +181,7 @@ fn over_card(session: &Session) -> Card {
         ends: None,
         account: None,
         rights: Vec::new(),
+        parts: Vec::new(),
         ticket: session.ticket.as_ref().map(ticket_line),
         note: note.map(|trouble| Note { tone, text: trouble.problem.detail.clone() }),
         copy_password: None,

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ticketgate_protocol::api::Session;
-use ticketgate_protocol::ids::SessionId;
+use ticketgate_protocol::ids::{DirectoryId, SessionId};
 use ticketgate_protocol::native::{Clipboard, CopyPassword, EndSession, ExtendSession, Method};
 use ticketgate_protocol::problem::{Code, Problem};
 
@@ -90,6 +90,9 @@ impl Worker {
                 let until = now + TimeDelta::seconds(left);
                 (Tone::Good, format!("Password copied; cleared after {left} s."), Some(until))
             }
+            Clipboard::Unavailable { problem } if problem.code == Code::WrongState => {
+                (Tone::Amber, sentence(&problem), None)
+            }
             Clipboard::Unavailable { problem } => {
                 let text = format!("{} Run: ticketgate password {session}", problem.detail);
                 (Tone::Amber, text, None)
@@ -138,11 +141,26 @@ impl Worker {
         self.act(session, method, now, out);
     }
 
-    pub(super) fn copy_password(&mut self, session: &SessionId, now: DateTime<Utc>, out: &mut Vec<Effect>) {
+    pub(super) fn copy_password(
+        &mut self,
+        session: &SessionId,
+        directory: Option<DirectoryId>,
+        now: DateTime<Utc>,
+        out: &mut Vec<Effect>,
+    ) {
         let Some(found) = self.last.sessions.get(session) else { return };
-        let renew = !found.password_held;
-        let method = Method::CopyPassword(CopyPassword { session: session.clone(), renew, directory: None });
+        let part = found.parts.iter().find(|part| Some(&part.directory) == directory.as_ref());
+        let renew = !part.map_or(found.password_held, |part| part.password_held);
+        let method = Method::CopyPassword(CopyPassword { session: session.clone(), renew, directory });
         self.act(session, method, now, out);
+    }
+
+    /// Whether the password of this part of a session is on its way.
+    pub(super) fn is_copying(&self, session: &SessionId, part: &DirectoryId) -> bool {
+        self.link.asked().any(|method| {
+            matches!(method, Method::CopyPassword(wanted)
+                if wanted.session == *session && wanted.directory.as_ref() == Some(part))
+        })
     }
 
     fn act(&mut self, session: &SessionId, method: Method, now: DateTime<Utc>, out: &mut Vec<Effect>) {

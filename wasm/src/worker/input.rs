@@ -2,7 +2,7 @@
 //!
 //! Enums are written with their variant's name outside (`{"alarm": {}}`).
 
-use ticketgate_protocol::ids::{CustomerId, PolicyId, SessionId};
+use ticketgate_protocol::ids::{CustomerId, DirectoryId, PolicyId, SessionId};
 use ticketgate_protocol::tree::{FromJson, ToTree};
 
 /// Something happened.
@@ -207,6 +207,9 @@ pub enum Intent {
     CopyPassword {
         /// Which.
         session: SessionId,
+        /// In which of its directories, where it has parts.
+        #[serde(default)]
+        directory: Option<DirectoryId>,
     },
     /// Choose the customer.
     PickCustomer {

@@ -115,6 +115,8 @@ pub struct Card {
     pub account: Option<String>,
     /// Its rights.
     pub rights: Vec<String>,
+    /// What it has in each directory, where there are several; account, rights and password are then theirs.
+    pub parts: Vec<PartCard>,
     /// The ticket.
     pub ticket: Option<TicketLine>,
     /// What went well or wrong.
@@ -127,6 +129,23 @@ pub struct Card {
     pub end: Option<Button>,
     /// What an end does and does not stop.
     pub limits: Option<String>,
+}
+
+/// What a session has in one of its directories.
+#[derive(Debug, Clone, PartialEq, Eq, ToTree)]
+pub struct PartCard {
+    /// Which directory.
+    pub directory: String,
+    /// How it is drawn.
+    pub tone: Tone,
+    /// One word for its state, where that is not the whole's.
+    pub state: Option<String>,
+    /// The account to log on with there.
+    pub account: Option<String>,
+    /// Its rights.
+    pub rights: Vec<String>,
+    /// Put its password into the clipboard.
+    pub copy_password: Option<Button>,
 }
 
 /// A ring that empties.
