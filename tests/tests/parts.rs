@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 use std::time::Duration;
 use ticketgate_tests::Outcome;
+use ticketgate_tests::patience::{LIMIT, until};
 use ticketgate_tests::product::asking::wish;
 use ticketgate_tests::product::{Configuration, Product};
 use ticketgate_tests::samba::{Options, SambaAd};
@@ -105,5 +106,48 @@ fn a_session_goes_on_whole_with_the_next_broker_and_ends_whole() -> Outcome {
     assert!(second.bind(JIT, renewed["password"].as_str().unwrap_or_default())?.accepted());
     assert_eq!(product.cli_json(&["end", &id])?["state"], "ended");
     assert!(ad.open_accounts()?.is_empty() && second.open_accounts()?.is_empty());
+    Ok(())
+}
+
+/// Writes of a broker's start and of an activation in both domains.
+const WRITES: usize = 20;
+
+#[test]
+fn whichever_write_is_refused_lost_or_the_brokers_last_no_part_is_left_alone() -> Outcome {
+    let (ad, second, configuration) = two_domains()?;
+    let mut product = Product::install(&configuration.generous())?;
+    let (mut killed, mut granted, mut taken_back) = (0, 0, 0);
+    for fault in ["before", "after", "error", "timeout-applied", "timeout-not-applied"] {
+        for write in 1..=WRITES {
+            let at = format!("write#{write}:{fault}");
+            product.start_broker_meeting(&at)?;
+            // Nobody hears of it where the broker dies of it.
+            let _ = product.ask_for(&wish("acme-both"));
+            if !product.broker_runs()? {
+                killed += 1;
+                product.start_broker()?;
+            }
+            let settled = || {
+                let all = product.sessions()?;
+                Ok(all.iter().all(|s| !matches!(s["state"].as_str(), Some("activating" | "ending"))))
+            };
+            until(&format!("all to be settled after {at}"), LIMIT, settled)?;
+            let all = product.sessions()?;
+            let alone = all.iter().find(|s| states(s).iter().any(|state| s["state"] != *state));
+            assert!(alone.is_none(), "{at}: {alone:?}");
+            let open = (ad.open_accounts()?.len(), second.open_accounts()?.len());
+            match all.iter().find(|s| s["state"] == "active") {
+                Some(session) => {
+                    assert_eq!(open, (1, 1), "{at}");
+                    granted += 1;
+                    product.cli_json(&["end", session["id"].as_str().unwrap_or_default()])?;
+                }
+                None => taken_back += 1,
+            }
+            assert!(ad.open_accounts()?.is_empty() && second.open_accounts()?.is_empty(), "{at} {open:?}");
+            product.kill_broker()?;
+        }
+    }
+    assert!(killed >= 16 && granted > 0 && taken_back >= 16, "{killed} {granted} {taken_back}");
     Ok(())
 }

@@ -157,6 +157,7 @@ impl Scene {
             end_cause: None,
             ended_at: None,
             trouble: None,
+            whole: None,
             version: 1,
         });
     }
