@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::leash::Leashed;
-use crate::patience::wait_for;
+use crate::patience::{LIMIT, until, wait_for};
 use crate::world::{self, Folder};
 use anyhow::{Context, bail};
 use std::io::Write;
@@ -67,7 +67,8 @@ impl Xvfb {
             self.xclip().arg("-i").stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log).spawn()?;
         xclip.stdin.take().context("no pipe to xclip")?.write_all(text.as_bytes())?;
         xclip.wait()?;
-        Ok(())
+        // It left before the display has heard of its text.
+        until("the text to be on the clipboard", LIMIT, || Ok(self.clipboard()?.as_deref() == Some(text)))
     }
 
     /// The whole screen as a PNG (needs ImageMagick's `import`).

@@ -122,9 +122,10 @@ async fn groups(world: &World) {
 async fn ends_by_itself(mut of: Scene) {
     of.start(&[ROLE], 60);
     of.converge().await.unwrap();
-    of.pass(3599);
+    // Time passes by itself, too, on a slow machine more of it.
+    of.pass(3540);
     of.holds(&["role:Exchange Administrator"]);
-    of.pass(2);
+    of.pass(61);
     of.holds(&[]);
 }
 
