@@ -80,6 +80,6 @@ fn each_entry_is_checked_as_a_policy_is() {
     for text in ["grant = 1", "grant = [\"acme-ad\"]", "grant = { directory = \"acme-ad\" }"] {
         assert!(first_fault(&policy(text)).contains("must be a list of tables"), "{text}");
     }
-    let many = faults(&policy(&format!("grant = [{}]", vec![AD; 9].join(", "))));
+    let many = faults(&policy(&format!("grant = [{}]", [AD; 9].join(", "))));
     assert!(many.iter().any(|fault| fault.text.contains("has more than 8 entries")), "{many:#?}");
 }
