@@ -16,8 +16,9 @@
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
 use std::process::Command;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 use ticketgate_tests::Result;
+use ticketgate_tests::figures::{quantile, timed};
 use ticketgate_tests::ldap::View;
 use ticketgate_tests::product::asking::{new_key, wish};
 use ticketgate_tests::product::{Configuration, Product};
@@ -203,21 +204,6 @@ fn figure(name: &str, of: &[f64], baseline: &[f64], share: f64, reach: f64, note
         line["reach"] = json!({ "ratio_at_most": reach });
     }
     println!("{line}");
-}
-
-fn quantile(times: &[f64], share: f64) -> f64 {
-    let mut sorted = times.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let last = sorted.len().saturating_sub(1);
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a length")]
-    let place = (last as f64 * share).round() as usize;
-    sorted.get(place).copied().unwrap_or(f64::NAN)
-}
-
-fn timed(work: impl FnOnce() -> Result<()>) -> Result<f64> {
-    let begin = Instant::now();
-    work()?;
-    Ok(begin.elapsed().as_secs_f64() * 1e3)
 }
 
 fn done(code: u32) -> Result<()> {

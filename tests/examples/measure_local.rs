@@ -8,11 +8,11 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::time::Instant;
 
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
 use ticketgate_tests::Result;
+use ticketgate_tests::figures::{quantile, timed};
 use ticketgate_tests::machine::Machine;
 use ticketgate_tests::machine::installed::{HERE, Installed};
 use ticketgate_tests::machine::network::FAR;
@@ -128,19 +128,4 @@ fn measure(place: &str, baseline: &str, site: &Installed, shell: &mut Shell) -> 
         println!("{line}");
     }
     Ok(())
-}
-
-fn quantile(times: &[f64], share: f64) -> f64 {
-    let mut sorted = times.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let last = sorted.len().saturating_sub(1);
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a length")]
-    let place = (last as f64 * share).round() as usize;
-    sorted.get(place).copied().unwrap_or(f64::NAN)
-}
-
-fn timed(work: impl FnOnce() -> Result<()>) -> Result<f64> {
-    let begin = Instant::now();
-    work()?;
-    Ok(begin.elapsed().as_secs_f64() * 1e3)
 }

@@ -8,8 +8,8 @@
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
-use std::time::Instant;
 use ticketgate_tests::Result;
+use ticketgate_tests::figures::{quantile, timed};
 use ticketgate_tests::product::asking::{new_key, wish};
 use ticketgate_tests::product::{Configuration, Policy, Product};
 use ticketgate_tests::rt::RequestTracker;
@@ -79,19 +79,4 @@ fn session(product: &Product, wish: &Value) -> Result<f64> {
     let answer = product.api("POST", &path, Some(&new_key()), &json!({}))?.json()?;
     ensure!(answer["state"] == "ended", "{answer}");
     Ok(time)
-}
-
-fn quantile(times: &[f64], share: f64) -> f64 {
-    let mut sorted = times.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let last = sorted.len().saturating_sub(1);
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a length")]
-    let place = (last as f64 * share).round() as usize;
-    sorted.get(place).copied().unwrap_or(f64::NAN)
-}
-
-fn timed(work: impl FnOnce() -> Result<()>) -> Result<f64> {
-    let begin = Instant::now();
-    work()?;
-    Ok(begin.elapsed().as_secs_f64() * 1e3)
 }

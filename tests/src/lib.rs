@@ -22,6 +22,7 @@
 pub mod chromium;
 pub mod description;
 pub mod disk;
+pub mod figures;
 pub mod forger;
 pub mod http;
 pub mod interrupt;
