@@ -7,6 +7,7 @@ mod customers;
 mod links;
 mod lookups;
 mod pages;
+mod parts;
 mod popup;
 mod restarts;
 mod rules;
