@@ -25,6 +25,8 @@ function ticketgateButton(page) {
   const PUT_BACK_AFTER = [30, 100, 300, 600, 1000, 2000, 4000, 8000];
   /** So long untouched, and the page is taken to have made its peace with the button. */
   const CALM = 20_000;
+  /** A worker that was woken stays awake for so long. */
+  const NEAR_EVERY = 25_000;
   const MARGIN = 8, STEP = 16, BIG_STEP = 64;
 
   const STYLE = `
@@ -174,6 +176,7 @@ function ticketgateButton(page) {
   /** Since when the observer has found the button in full view and nothing about it has changed. */
   let goodSince = Infinity;
   let inView = false;
+  let wokenAt = -Infinity;
   /** Since when the button has had the keyboard. */
   let focusSince = Infinity;
   /** Where the button was last seen to stand in its window, and its window on the screen. @type {number[]} */
@@ -269,6 +272,14 @@ function ticketgateButton(page) {
     busy(true);
     clearTimeout(pendingTimer);
     pendingTimer = setTimeout(() => busy(view?.state === "working"), 4000);
+  }
+
+  /** The worker may be asleep, and wakes while the person makes up their mind. */
+  function near() {
+    const now = performance.now();
+    if (view?.state !== "ready" || now - wokenAt < NEAR_EVERY) return;
+    wokenAt = now;
+    void page.send({ page: "near" });
   }
 
   // ---- Drawing -------------------------------------------------------------------------------------------------
@@ -510,6 +521,8 @@ function ticketgateButton(page) {
   act.addEventListener("click", clicked);
   act.addEventListener("pointerdown", drag);
   act.addEventListener("pointerenter", () => void moved(act.getBoundingClientRect()));
+  act.addEventListener("pointerenter", near);
+  act.addEventListener("focus", near);
   act.addEventListener("focus", () => { focusSince = performance.now(); });
   act.addEventListener("blur", () => { focusSince = Infinity; });
   act.addEventListener("keydown", (event) => {

@@ -3,7 +3,7 @@
 // of its own but the names of its controls.
 /// <reference types="chrome" />
 
-import { begun } from "./connect.js";
+import { begun, kept } from "./connect.js";
 import { command, copyButton, h, patch, words } from "./draw.js";
 
 /** @typedef {import("./view.js").View} View */
@@ -25,19 +25,25 @@ document.getElementById("options")?.addEventListener("click", () => void chrome.
 
 /** @type {chrome.runtime.Port | undefined} */
 let port;
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let connecting;
 /** @type {View | undefined} */
 let last;
+/** What the worker kept is on the screen for so long, in milliseconds, before the worker is asked. */
+const DRAWN_FIRST = 40;
 
 function connect(next = chrome.runtime.connect({ name: "popup" })) {
+  clearTimeout(connecting);
   port = next;
   port.onMessage.addListener((view) => draw(/** @type {View} */ (view)));
   // The worker was stopped or replaced while the popup is open: it starts again with the new connection.
-  port.onDisconnect.addListener(() => setTimeout(connect, 250));
+  port.onDisconnect.addListener(() => { connecting = setTimeout(connect, 250); });
+  return next;
 }
 /** @param {import("./view.js").Intent} intent */
 function send(intent) {
   try {
-    port?.postMessage(intent);
+    (port ?? connect()).postMessage(intent);
   } catch {
     // Between two connections; the person sees nothing happen and clicks again.
   }
@@ -425,6 +431,12 @@ function reportCard(report) {
 }
 
 // Last, when every name above has its value: a view may have come before this file was read.
-if (begun.gone) connect();
-else connect(begun.port);
-if (begun.view) draw(/** @type {View} */ (begun.view));
+const first = await kept;
+if (first === undefined) {
+  connect(begun.port);
+  if (begun.view) draw(/** @type {View} */ (begun.view));
+} else {
+  // Whatever becomes of the drawing.
+  connecting = setTimeout(connect, DRAWN_FIRST);
+  draw(/** @type {View} */ (first));
+}

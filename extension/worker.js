@@ -188,8 +188,9 @@ chrome.tabs.onUpdated.addListener((tab, change) => {
 chrome.tabs.onRemoved.addListener((tab) => void happened("tab_removed", { tab }));
 chrome.permissions.onAdded.addListener(originsChanged);
 chrome.permissions.onRemoved.addListener(originsChanged);
-chrome.storage.onChanged.addListener(async (_, area) => {
-  if (area === "managed") await happened("managed", { settings: await managedSettings() });
+// Only this area's: what the worker saves itself would wake it again.
+chrome.storage.managed.onChanged.addListener(async () => {
+  await happened("managed", { settings: await managedSettings() });
 });
 
 async function originsChanged() {
@@ -266,6 +267,9 @@ const effects = {
   },
   push({ port, view }) {
     pages.get(port)?.postMessage(view);
+  },
+  keep_view({ view }) {
+    return view ? chrome.storage.session.set({ view }) : chrome.storage.session.remove("view");
   },
   refuse({ port }) {
     pages.get(port)?.disconnect();

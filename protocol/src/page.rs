@@ -151,6 +151,8 @@ pub enum FromPage {
     Arrived,
     /// What the page shows now.
     Report(Facts),
+    /// The pointer or the keyboard came to the in-page button: a click may follow, and a sleeping worker wakes meanwhile.
+    Near,
     /// A click on the in-page button that passed the guard.
     Click {
         /// The token of the view that was clicked.
@@ -311,6 +313,7 @@ impl std::error::Error for BadPage {}
 enum WireFromPage {
     Arrived {},
     Report { facts: WireFacts },
+    Near {},
     Click { token: String, facts: WireFacts },
     RefusedClick { why: Refused },
     Placement { placement: Placement },
@@ -336,6 +339,7 @@ impl FromPage {
         Ok(match parse(text)? {
             WireFromPage::Arrived {} => Self::Arrived,
             WireFromPage::Report { facts } => Self::Report(facts.checked()?),
+            WireFromPage::Near {} => Self::Near,
             WireFromPage::Click { token, facts } => {
                 if token.len() > TOKEN_MAX {
                     return Err(BadPage::TooLong);
@@ -415,6 +419,7 @@ mod tests {
         );
         for (text, expected) in [
             (r#"{"page":"arrived"}"#, FromPage::Arrived),
+            (r#"{"page":"near"}"#, FromPage::Near),
             (r#"{"page":"refused_click","why":"covered"}"#, FromPage::RefusedClick(Refused::Covered)),
             (r#"{"page":"hide_button","for":"site"}"#, FromPage::HideButton(HideFor::Site)),
             (

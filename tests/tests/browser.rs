@@ -53,6 +53,23 @@ fn a_worker_stopped_in_the_middle_of_an_activation_goes_on_with_it_when_it_wakes
 }
 
 #[test]
+fn a_popup_that_opens_over_a_sleeping_worker_has_the_ticket_and_activates() -> Outcome {
+    let work = Workplace::quick()?;
+    work.page.wait_for_control("button", "Activate")?;
+    let kept = "chrome.storage.session.get('view').then(({view}) => view?.[1].form.ticket.text)";
+    let text = work.browser.worker()?.eval(kept)?;
+    assert!(text.as_str().is_some_and(|text| text.starts_with("#4711 ")), "{text}");
+    work.browser.stop_worker()?;
+    work.browser.click_toolbar(&work.page)?;
+    work.browser.popup()?.click("button", "Activate Domain Admin for 1 h")?;
+    work.active_session()?;
+    work.badge_becomes(&work.browser, "an hour", about_an_hour)?;
+    let left = work.browser.worker()?.eval(kept)?;
+    assert!(left.is_null(), "nothing is kept while a session's time runs: {left}");
+    Ok(())
+}
+
+#[test]
 fn the_popup_goes_on_when_the_broker_is_restarted() -> Outcome {
     let mut work = Workplace::quick()?;
     let id = work.product.granted(&wish("acme-domain-admin"))?;

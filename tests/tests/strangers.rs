@@ -16,7 +16,7 @@ const FORGED: &str = r#"
     const facts = globalThis.ticketgatePage?.read()
         ?? { rules: 1, address: location.href, title: document.title, shown: true, answers: [] };
     const forged = [
-        { page: 'arrived' }, { page: 'report', facts }, { page: 'click', token: '', facts }, { page: 'click', token: 'x', facts },
+        { page: 'arrived' }, { page: 'near' }, { page: 'report', facts }, { page: 'click', token: '', facts }, { page: 'click', token: 'x', facts },
         { page: 'refused_click', why: 'covered' }, { page: 'placement', placement: { corner: 'top_left', x: 9, y: 9 } },
         { page: 'click', token: 'x', facts: { ...facts, title: '' } }, { click: { token: 'x', facts } },
         { activate: { serial: 0 } }, { activate: { serial: 1 } }, { intent: { activate: { serial: 0 } } },

@@ -25,6 +25,21 @@ fn a_kept_badge_that_cannot_be_drawn_keeps_no_worker_from_its_work() -> Outcome 
 }
 
 #[test]
+fn a_kept_view_that_cannot_be_drawn_keeps_no_popup_from_its_work() -> Outcome {
+    let desk = Desk::open()?;
+    desk.browser.allow_host(DESK, "options.html")?;
+    let ticket = desk.browser.page(&desk.ticket("desk.example", "Acme Corp")?)?;
+    ticket.to_front()?;
+    ticket.wait_for_control("button", "Activate · Acme Corp · Domain Admin 1 h")?;
+    let kept = "chrome.tabs.query({active: true}).then(([{id}]) => chrome.storage.session.set({view: [id, {}]})).then(() => true)";
+    desk.browser.worker()?.eval(kept)?;
+    desk.browser.stop_worker()?;
+    desk.browser.click_toolbar(&ticket)?;
+    desk.browser.popup()?.wait_for_control("button", "Activate Domain Admin for 1 h")?;
+    Ok(())
+}
+
+#[test]
 fn where_the_browser_refuses_the_popup_a_window_opens_filled_in() -> Outcome {
     let mut asks = overview(&json!([]));
     asks["ok"]["policies"][0]["one_click"] = json!(false);

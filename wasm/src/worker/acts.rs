@@ -32,7 +32,7 @@ impl Worker {
                 self.last.sites.point_at(front.id);
                 out.push(Effect::Inject { tab: front.id });
             }
-            self.front = Some(front);
+            self.last.front = Some(front);
         }
         // The person looks: whatever kept us from trying is worth another attempt now.
         self.link.retry();
@@ -47,6 +47,7 @@ impl Worker {
     /// The form for the tab in front, unless one that the person works on is about the same ticket.
     pub(super) fn prepare_form(&mut self, _now: DateTime<Utc>) {
         let shown = self
+            .last
             .front
             .as_ref()
             .and_then(|tab| self.last.pages.ticket_of(tab.id).map(|found| (tab.id, found)));
@@ -164,7 +165,7 @@ impl Worker {
     }
 
     fn show_button_again(&mut self) {
-        let Some(tab) = self.front.as_ref().map(|tab| tab.id) else { return };
+        let Some(tab) = self.last.front.as_ref().map(|tab| tab.id) else { return };
         let Some((_, page, _)) = self.last.pages.ticket_of(tab) else { return };
         let (origin, document) = (page.origin.clone(), page.document.clone());
         self.memory.unhide(&origin);
@@ -202,7 +203,7 @@ impl Worker {
             return;
         };
         let (id, window) = (tab.id, tab.window);
-        self.front = Some(tab);
+        self.last.front = Some(tab);
         let shown =
             self.last.pages.ticket_of(id).map(|(_, page, found)| (page.document.clone(), found.clone()));
         if let Some((document, found)) = shown
@@ -242,7 +243,7 @@ impl Worker {
     }
 
     fn open_popup(&self, out: &mut Vec<Effect>) {
-        let tab = self.front.as_ref().map(|tab| tab.id);
+        let tab = self.last.front.as_ref().map(|tab| tab.id);
         out.push(Effect::OpenPopup { tab, window: None });
     }
 

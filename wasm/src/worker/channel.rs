@@ -9,7 +9,7 @@ use ticketgate_protocol::ticket::Ticket;
 use super::form::{self, Chosen, Form, Source};
 use super::lookup::Answer;
 use super::pages::{Found, Known, Meaning};
-use super::{Asked, Effect, Purpose, Sender, Tab, Worker};
+use super::{Asked, Effect, Purpose, Sender, Worker};
 use ticketgate_recognise::Recognition;
 
 impl Worker {
@@ -41,6 +41,8 @@ impl Worker {
                 out.push(Effect::Answer { questions });
             }
             FromPage::Report(facts) => self.report(&from, &facts, now),
+            // Whoever is about to click should find the broker's door open.
+            FromPage::Near => self.curious |= self.last.pages.document(from.tab, &from.document).is_some(),
             FromPage::Click { token, facts } => self.click(&from, &token, &facts, now, out),
             FromPage::RefusedClick(_) => {}
             FromPage::Placement(placement) => {
@@ -68,13 +70,16 @@ impl Worker {
             page.hidden_for = None;
         }
         page.found = found;
+        if from.active && self.popups.is_empty() {
+            self.last.front = Some(from.tab_in_front());
+        }
         self.page_changed(from.tab, now);
     }
 
     /// A popup that is open follows the page, unless the person has begun to type.
     pub(super) fn page_changed(&mut self, tab: i32, now: DateTime<Utc>) {
         if !self.popups.is_empty()
-            && self.front.as_ref().is_some_and(|front| front.id == tab)
+            && self.last.front.as_ref().is_some_and(|front| front.id == tab)
             && self.last.form.as_ref().is_none_or(|form| !form.touched)
         {
             self.prepare_form(now);
@@ -103,8 +108,7 @@ impl Worker {
             });
             return;
         }
-        self.front =
-            Some(Tab { id: from.tab, window: from.window, active: true, url: Some(from.url.clone()) });
+        self.last.front = Some(from.tab_in_front());
         let fresh = found.as_ref().and_then(|found| self.meaning(found));
         let is_same = fresh.as_ref().is_some_and(|fresh| fresh.is_same_as(&chip.meaning));
         if chip.view.state == ChipState::Ready

@@ -36,7 +36,7 @@ impl Worker {
         }
     }
 
-    fn view(&self, now: DateTime<Utc>) -> View {
+    pub(super) fn view(&self, now: DateTime<Utc>) -> View {
         let trouble = self.trouble(now);
         let sessions = self.cards(now);
         let overview = self.last.overview.as_ref();
@@ -115,7 +115,7 @@ impl Worker {
     }
 
     fn form_view(&self, form: &Form, overview: &Overview) -> FormView {
-        let found = self.front.as_ref().and_then(|tab| self.last.pages.ticket_of(tab.id));
+        let found = self.last.front.as_ref().and_then(|tab| self.last.pages.ticket_of(tab.id));
         let shown = found.map(|(_, _, found)| found);
         let policy = form.policy_in(overview);
         let request = form.request(overview);
@@ -227,7 +227,7 @@ impl Worker {
     }
 
     fn hidden_button(&self) -> Option<Button> {
-        let (_, page, found) = self.last.pages.ticket_of(self.front.as_ref()?.id)?;
+        let (_, page, found) = self.last.pages.ticket_of(self.last.front.as_ref()?.id)?;
         let is_hidden = self.memory.is_hidden(&page.origin)
             || page.hidden_for.as_deref() == Some(found.ticket.number.as_str());
         is_hidden.then(|| Button {
@@ -239,7 +239,7 @@ impl Worker {
     }
 
     fn allow(&self) -> Option<Allow> {
-        let front = self.front.as_ref()?;
+        let front = self.last.front.as_ref()?;
         let url = front.url.as_deref()?;
         if hosts::is_allowed(self.last.sites.granted(), url)
             || self.last.pages.ticket_of(front.id).is_none() && !self.is_suggested(url)
@@ -261,7 +261,7 @@ impl Worker {
 
     /// Nothing is read for it before the person asks.
     fn offer_report(&self) -> Option<Report> {
-        let front = self.front.as_ref()?;
+        let front = self.last.front.as_ref()?;
         hosts::host_of(front.url.as_deref()?)?;
         let is_found = self.last.pages.ticket_of(front.id).is_some();
         Some(Report {

@@ -90,6 +90,12 @@ pub enum Effect {
         /// All that it shows.
         view: Rc<View>,
     },
+    /// Keep what a popup for this tab would show, for one that opens while the worker sleeps; nothing where it would show what
+    /// changes by itself.
+    KeepView {
+        /// The tab, and all that a popup shows for it.
+        view: Option<(i32, Rc<View>)>,
+    },
     /// Close a page's port.
     Refuse {
         /// Which.

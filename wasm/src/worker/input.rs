@@ -169,7 +169,7 @@ pub struct Sender {
 }
 
 /// A tab as the browser describes it.
-#[derive(Debug, Clone, Default, PartialEq, FromJson)]
+#[derive(Debug, Clone, Default, PartialEq, FromJson, ToTree)]
 pub struct Tab {
     /// Its id.
     pub id: i32,

@@ -192,7 +192,7 @@ impl Worker {
     fn is_worth_asking(&self, tab: i32, question: &TicketQuestion, now: DateTime<Utc>) -> bool {
         let Some(known) = self.last.lookups.get(question) else { return true };
         let is_looked_at =
-            !self.popups.is_empty() && self.front.as_ref().is_some_and(|front| front.id == tab);
+            !self.popups.is_empty() && self.last.front.as_ref().is_some_and(|front| front.id == tab);
         let fresh_s = if known.answer.told().is_some() { FRESH_S } else { AGAIN_S };
         is_looked_at && now - known.at >= TimeDelta::seconds(fresh_s)
     }
@@ -214,14 +214,14 @@ impl Worker {
             },
         };
         self.last.lookups.keep(question.clone(), answer, now);
-        let Some(front) = self.front.as_ref().map(|tab| tab.id) else { return };
+        let Some(front) = self.last.front.as_ref().map(|tab| tab.id) else { return };
         self.page_changed(front, now);
         self.fill_touched_form();
     }
 
     /// What came late fills in what the person left open, and nothing else.
     pub(super) fn fill_touched_form(&mut self) {
-        let shown = self.front.as_ref().and_then(|tab| self.last.pages.ticket_of(tab.id));
+        let shown = self.last.front.as_ref().and_then(|tab| self.last.pages.ticket_of(tab.id));
         let Some(filled) = shown.map(|(_, _, found)| self.filled(found)) else { return };
         let (Some(form), Some(overview)) = (&mut self.last.form, &self.last.overview) else { return };
         let is_about_it = form

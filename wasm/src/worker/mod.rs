@@ -17,6 +17,7 @@ mod form;
 mod hosts;
 mod input;
 mod job;
+mod kept;
 mod link;
 mod lookup;
 mod marks;
@@ -91,6 +92,8 @@ struct Lasting {
     lookups: Lookups,
     form: Option<Form>,
     job: Option<Job>,
+    /// The tab that the popup is about, and that it would be about while none is open.
+    front: Option<Tab>,
     #[serde(default)]
     pending: Vec<Saved>,
     /// See [`attempts`].
@@ -127,6 +130,8 @@ struct Shown {
     alarm: Option<DateTime<Utc>>,
     timer: Option<DateTime<Utc>>,
     views: Shelf<u32, Tree>,
+    /// What was kept for the next popup; not known after a start.
+    kept: Option<Tree>,
     /// As trees, which know how to be compared and copied for every type that is in them.
     lasting: Tree,
     memory: Tree,
@@ -147,8 +152,6 @@ pub struct Worker {
     link: Link,
     doing: Shelf<ticketgate_protocol::ids::SessionId, Doing>,
     popups: Vec<u32>,
-    /// The tab that the popup is about.
-    front: Option<Tab>,
     managed: Vec<String>,
     curious: bool,
     overview_problem: Option<Problem>,
@@ -179,7 +182,6 @@ impl Worker {
             link: Link::default(),
             doing: Shelf::default(),
             popups: Vec::new(),
-            front: None,
             managed: Vec::new(),
             curious: false,
             overview_problem: None,
@@ -197,11 +199,16 @@ impl Worker {
     /// Something happened at `now` (the browser's clock): answers what is to be done, in order.
     pub fn handle(&mut self, input: Input, now: DateTime<Utc>) -> Vec<Effect> {
         let mut out = Vec::new();
+        let starts = matches!(input, Input::Started(_));
         // Before the saved state is there nothing can be judged; JavaScript sends `started` first.
-        if !self.started && !matches!(input, Input::Started(_)) {
+        if !self.started && !starts {
             return out;
         }
         self.take(input, now, &mut out);
+        // A start has nothing new, and somebody may be waiting for what comes next.
+        if !starts {
+            self.settle_kept(now, &mut out);
+        }
         self.settle(now, &mut out);
         out
     }
@@ -244,6 +251,7 @@ impl Worker {
             Input::TabRemoved { tab } => {
                 self.last.pages.forget(tab);
                 self.last.sites.forget(tab);
+                self.last.front.take_if(|front| front.id == tab);
                 self.shown.icons.remove(&tab);
             }
             Input::Origins { origins } => self.hear_sites(&origins, now, out),
@@ -267,6 +275,7 @@ impl Worker {
         self.last = started.session.and_then(|text| saved(&text)).unwrap_or_default();
         self.choose_template();
         self.last.pages.keep_only(&started.tabs);
+        self.last.front.take_if(|front| !started.tabs.contains(&front.id));
         // The change of permissions that woke the worker is in these already.
         self.hear_sites(&started.origins, now, out);
         self.next_serial = self.last.form.as_ref().map_or(1, |form| form.serial + 1);

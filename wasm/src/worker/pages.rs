@@ -9,7 +9,7 @@ use ticketgate_protocol::tree::{FromJson, ToTree};
 
 use super::customers;
 use super::form::Chosen;
-use super::input::Sender;
+use super::input::{Sender, Tab};
 use super::shelf::Shelf;
 use ticketgate_recognise::{Certainty, FieldCertainty, Recognised, rank};
 
@@ -196,6 +196,8 @@ pub(super) struct Known {
     pub tab: i32,
     /// Its window.
     pub window: i32,
+    /// Its address, where a permission lets us see it.
+    tab_url: Option<String>,
     /// Whether the tab is the one shown in its window.
     pub active: bool,
     /// The frame.
@@ -224,12 +226,20 @@ impl Known {
         Some(Self {
             tab: tab.id,
             window: tab.window,
+            tab_url: tab.url.clone(),
             active: tab.active,
             frame: sender.frame?,
             document: sender.document.clone()?,
             origin: sender.origin.clone()?,
             url,
         })
+    }
+
+    /// Its tab, as the one in front of the person.
+    #[must_use]
+    pub(super) fn tab_in_front(&self) -> Tab {
+        let own = (self.frame == 0).then(|| self.url.clone());
+        Tab { id: self.tab, window: self.window, active: true, url: self.tab_url.clone().or(own) }
     }
 }
 
