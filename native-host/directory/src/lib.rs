@@ -6,6 +6,7 @@ mod entra;
 mod generate;
 pub mod local;
 mod note;
+mod spelling;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -19,6 +20,7 @@ pub use entra::EntraTenant;
 pub use generate::{generate, generate_for};
 #[cfg(unix)]
 pub use local::LocalMachine;
+pub use spelling::alike;
 
 /// A directory that accounts live in. Every method is safe to repeat.
 #[async_trait]

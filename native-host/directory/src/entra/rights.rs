@@ -8,13 +8,13 @@ use ticketgate_access::desired::{Observed, Why};
 use ticketgate_access::entra::EntraRight;
 use ticketgate_access::session::{Account, Right};
 use ticketgate_https::segment;
-use ticketgate_protocol::api::Mode;
 
 use super::failure::{About, Failed, KEPT_S, What};
 use super::graph::{Answer, Ask};
+use super::look::{group_right, role_right};
 use super::wire::{Action, Became, Of, Schedule, ScheduleRequest, Word};
 use super::written::Wrote;
-use super::{EntraTenant, WRITES_GROUPS, WRITES_PIM_GROUPS, WRITES_ROLES};
+use super::{EntraTenant, WRITES_GROUPS, WRITES_PIM_GROUPS, WRITES_ROLES, roles};
 use crate::DirectoryError;
 
 /// Pauses while the tenant's copies have not heard of an account that was made just now (advice of Microsoft's support).
@@ -34,6 +34,14 @@ impl Target {
         match self {
             Self::Role(id) => Of::Role(id),
             Self::Group(id) => Of::Group(id),
+        }
+    }
+
+    /// As looks have it.
+    fn right(&self) -> Right {
+        match self {
+            Self::Role(id) => role_right(id),
+            Self::Group(id) => group_right(id),
         }
     }
 
@@ -70,7 +78,7 @@ impl EntraTenant {
         let from = seen.directory_time;
         let assign = Action::Assign { from, until, why: why.clone() };
         let update = Action::Update { from, until, why: why.clone() };
-        let holds = seen.account.as_ref().is_some_and(|seen| seen.rights.contains(right));
+        let holds = seen.account.as_ref().is_some_and(|seen| seen.rights.contains(&target.right()));
         let (first, then) = if holds { (update, assign) } else { (assign, update) };
         let about = About { what: What::Right(&right.0), needs: target.needs(), writes: true };
         let exchanged = ["RoleAssignmentExists", "RoleAssignmentDoesNotExist"];
@@ -86,7 +94,7 @@ impl EntraTenant {
             // Ours, of an attempt whose answer was lost or that is still being provisioned: the next look tells.
             Err(failed)
                 if failed.code() == "PendingRoleAssignmentRequest"
-                    && self.written.given_for(&account.key, right).is_some() => {}
+                    && self.written.given_for(&account.key, &target.right()).is_some() => {}
             // Too short, or too soon moved nearer: what is there ends later than wanted, and is taken then.
             Err(failed) if failed.code() == TOO_SHORT => {
                 let left = u32::try_from((until - from).num_seconds()).unwrap_or(1).clamp(1, KEPT_S);
@@ -105,7 +113,7 @@ impl EntraTenant {
             }
             Err(failed) => return Err(failed.meaning(&about)),
         }
-        self.written.keep(&account.key, Wrote::Given(right.clone(), Some(until)));
+        self.written.keep(&account.key, Wrote::Given(target.right(), Some(until)));
         Ok(())
     }
 
@@ -123,7 +131,7 @@ impl EntraTenant {
             ));
         }
         self.give_for_good(account, id, right, target).await?;
-        self.written.keep(&account.key, Wrote::Given(right.clone(), None));
+        self.written.keep(&account.key, Wrote::Given(target.right(), None));
         Ok(())
     }
 
@@ -195,7 +203,7 @@ impl EntraTenant {
         let Err(failed) = self.when_replicated(account, &ask, Some(target)).await else { return Ok(()) };
         // "Already so": told by looking, since the code is the same as of other mistakes.
         let conflicts = matches!(failed.status(), 400 | 409);
-        if conflicts && self.holds(id, right).await? {
+        if conflicts && self.held(id).await?.has(&target.right()) {
             return Ok(());
         }
         Err(failed.meaning(&About { what: What::Right(&right.0), needs, writes: true }))
@@ -223,7 +231,8 @@ impl EntraTenant {
                     }
                 }
                 Err(failed) if failed.code() == TOO_SHORT => {
-                    let young = self.written.given_for(&account.key, right).map_or(0, |age| age.as_secs());
+                    let young =
+                        self.written.given_for(&account.key, &target.right()).map_or(0, |age| age.as_secs());
                     let left = KEPT_S.saturating_sub(u32::try_from(young).unwrap_or(KEPT_S)).max(1);
                     return Err(match failed.meaning(&about) {
                         DirectoryError::NotYet { why, .. } => DirectoryError::NotYet { why, after_s: left },
@@ -238,7 +247,7 @@ impl EntraTenant {
             }
         };
         gone?;
-        self.written.keep(&account.key, Wrote::Taken(right.clone()));
+        self.written.keep(&account.key, Wrote::Taken(target.right()));
         Ok(())
     }
 
@@ -272,10 +281,6 @@ impl EntraTenant {
             }
         }
         Ok(())
-    }
-
-    async fn holds(&self, id: &str, right: &Right) -> Result<bool, DirectoryError> {
-        Ok(self.held(id, Mode::Dedicated).await?.has(right))
     }
 
     /// Sends a request that names an account and perhaps a role or group; where the account was made just now, with time for the
@@ -315,7 +320,7 @@ impl EntraTenant {
     async fn is_there(&self, target: &Target) -> Result<bool, Failed> {
         match target {
             Target::Role(id) => {
-                let table = self.roles.usual(&self.graph).await?;
+                let table = self.roles.table(&self.graph, roles::KEPT).await?;
                 Ok(table.name(id).is_some())
             }
             Target::Group(id) => {

@@ -39,7 +39,6 @@ pub(super) const USER_FIELDS: &str = "id,userPrincipalName,accountEnabled,onPrem
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct HeldRole {
-    pub(super) principal_id: String,
     pub(super) role_definition_id: String,
     pub(super) directory_scope_id: Option<String>,
     pub(super) end_date_time: Option<DateTime<Utc>>,
