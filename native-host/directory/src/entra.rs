@@ -1,6 +1,7 @@
 //! Entra ID behind [`Directory`], over Microsoft Graph: what it stands on, and which part answers what. A right is a directory role
 //! or membership of a group. No tenant was ever called while this was written: it follows Microsoft's description.
 
+mod approvals;
 mod assertion;
 mod check;
 mod failure;
@@ -37,6 +38,7 @@ use crate::{Directory, DirectoryError, Listing, Promises, RightUse};
 /// Application permissions, by what they are for (Microsoft Graph permissions reference).
 const WRITES_USERS: &str = "User.ReadWrite.All";
 const WRITES_ROLES: &str = "RoleAssignmentSchedule.ReadWrite.Directory";
+const WRITES_ROLES_FOR_GOOD: &str = "RoleManagement.ReadWrite.Directory";
 const READS_GROUPS: &str = "GroupMember.Read.All";
 const WRITES_GROUPS: &str = "GroupMember.ReadWrite.All";
 const WRITES_PIM_GROUPS: &str = "PrivilegedAssignmentSchedule.ReadWrite.AzureADGroup";

@@ -178,7 +178,7 @@ pub enum DirectoryError {
     /// A rule of the tenant's own forbids it.
     #[error("a rule of the tenant forbids this: {0}")]
     TenantPolicy(String),
-    /// The directory took the request and waits for somebody to approve it; it was withdrawn.
+    /// The directory took the request and waits for somebody to approve it; it was withdrawn, or could not be.
     #[error("the directory waits for an approval: {0}")]
     Waiting(String),
     /// The server refused the change.

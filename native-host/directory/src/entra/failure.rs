@@ -114,6 +114,14 @@ impl Failed {
         self.status() == 404
     }
 
+    /// Whether what was asked for may have been done all the same.
+    pub(super) const fn is_lost(&self) -> bool {
+        match self {
+            Self::Graph(error) => error.status >= 500 && error.status != 503,
+            Self::Other(error) => error.is_ambiguous(),
+        }
+    }
+
     /// Whether the tenant has no PIM. Told with more than one status.
     pub(super) fn is_without_pim(&self) -> bool {
         ["aadpremiumlicenserequired", "tenantmissinglicense"].contains(&self.code().to_lowercase().as_str())

@@ -8,13 +8,14 @@ use ticketgate_access::desired::{Observed, Why};
 use ticketgate_access::entra::EntraRight;
 use ticketgate_access::session::{Account, Right};
 use ticketgate_https::segment;
+use ticketgate_protocol::api::Mode;
 
 use super::failure::{About, Failed, KEPT_S, What};
 use super::graph::{Answer, Ask};
 use super::look::{group_right, role_right};
 use super::wire::{Action, Became, Of, Schedule, ScheduleRequest, Word};
 use super::written::Wrote;
-use super::{EntraTenant, WRITES_GROUPS, WRITES_PIM_GROUPS, WRITES_ROLES, roles};
+use super::{EntraTenant, WRITES_GROUPS, WRITES_PIM_GROUPS, WRITES_ROLES, WRITES_ROLES_FOR_GOOD, roles};
 use crate::DirectoryError;
 
 /// Pauses while the tenant's copies have not heard of an account that was made just now (advice of Microsoft's support).
@@ -52,12 +53,23 @@ impl Target {
         }
     }
 
-    const fn requests(&self) -> &'static str {
+    const fn needs_without_pim(&self) -> &'static str {
+        match self {
+            Self::Role(_) => WRITES_ROLES_FOR_GOOD,
+            Self::Group(_) => WRITES_GROUPS,
+        }
+    }
+
+    pub(super) const fn requests(&self) -> &'static str {
         match self {
             Self::Role(_) => "/roleManagement/directory/roleAssignmentScheduleRequests",
             Self::Group(_) => "/identityGovernance/privilegedAccess/group/assignmentScheduleRequests",
         }
     }
+}
+
+fn given_by_another() -> DirectoryError {
+    DirectoryError::Busy("somebody gave the person this right just now".into())
 }
 
 impl EntraTenant {
@@ -80,9 +92,24 @@ impl EntraTenant {
         let update = Action::Update { from, until, why: why.clone() };
         let holds = seen.account.as_ref().is_some_and(|seen| seen.rights.contains(&target.right()));
         let (first, then) = if holds { (update, assign) } else { (assign, update) };
+        let gave = || self.written.given_for(&account.key, &target.right()).is_some();
         let about = About { what: What::Right(&right.0), needs: target.needs(), writes: true };
         let exchanged = ["RoleAssignmentExists", "RoleAssignmentDoesNotExist"];
-        let answered = match self.request(account, &target, id, first).await {
+        let mut answered = self.request(account, &target, id, first.clone()).await;
+        let lost = answered.as_ref().is_err_and(Failed::is_lost);
+        if lost {
+            // Whether it was done is what asking once more tells.
+            answered = self.request(account, &target, id, first).await;
+        }
+        let answered = match answered {
+            // Nobody here gave it, and the look does not have it yet: it is the person's own, and gets no end.
+            Err(failed)
+                if failed.code() == "RoleAssignmentExists"
+                    && account.mode == Mode::Membership
+                    && !(holds || lost || gave()) =>
+            {
+                return Err(given_by_another());
+            }
             // The look was older than somebody's change.
             Err(failed) if exchanged.contains(&failed.code()) => {
                 self.request(account, &target, id, then).await
@@ -91,10 +118,15 @@ impl EntraTenant {
         };
         match answered {
             Ok(()) => {}
-            // Ours, of an attempt whose answer was lost or that is still being provisioned: the next look tells.
-            Err(failed)
-                if failed.code() == "PendingRoleAssignmentRequest"
-                    && self.written.given_for(&account.key, &target.right()).is_some() => {}
+            Err(failed) if failed.code() == "PendingRoleAssignmentRequest" => {
+                let waits = self.withdraw_lost(&target, id, why).await;
+                match waits.map_err(|failed| failed.meaning(&about))? {
+                    Some(waits) => return Err(waits),
+                    // Ours, of an attempt whose answer was lost or that is still being provisioned: the next look tells.
+                    None if lost || gave() => {}
+                    None => return Err(failed.meaning(&about)),
+                }
+            }
             // Too short, or too soon moved nearer: what is there ends later than wanted, and is taken then.
             Err(failed) if failed.code() == TOO_SHORT => {
                 let left = u32::try_from((until - from).num_seconds()).unwrap_or(1).clamp(1, KEPT_S);
@@ -111,10 +143,18 @@ impl EntraTenant {
                 self.learn_pim(false);
                 return self.give_without_pim(account, id, right, &target).await;
             }
-            Err(failed) => return Err(failed.meaning(&about)),
+            Err(failed) => return Err(self.unsure(account, &target, failed.meaning(&about))),
         }
         self.written.keep(&account.key, Wrote::Given(target.right(), Some(until)));
         Ok(())
+    }
+
+    /// Where nobody knows whether it was given, a look that does not show it settles nothing for a while.
+    fn unsure(&self, account: &Account, target: &Target, error: DirectoryError) -> DirectoryError {
+        if error.is_ambiguous() {
+            self.written.keep(&account.key, Wrote::MaybeGiven(target.right()));
+        }
+        error
     }
 
     /// Where the tenant has no PIM, and the configuration does not demand it.
@@ -130,7 +170,8 @@ impl EntraTenant {
                 "pim = \"always\" is set, and the tenant has no Entra ID P2 or ID Governance".into(),
             ));
         }
-        self.give_for_good(account, id, right, target).await?;
+        let given = self.give_for_good(account, id, right, target).await;
+        given.map_err(|error| self.unsure(account, target, error))?;
         self.written.keep(&account.key, Wrote::Given(target.right(), None));
         Ok(())
     }
@@ -158,22 +199,7 @@ impl EntraTenant {
                 ))
                 .into())
             }
-            Became::Waits => {
-                let cancel = Ask::call(format!("{}/{}/cancel", target.requests(), segment(&request.id)));
-                if let Err(failed) = self.graph.send(&cancel).await {
-                    tracing::warn!(
-                        ?failed,
-                        request = request.id,
-                        "a request that waits for an approval could not be withdrawn"
-                    );
-                }
-                Err(DirectoryError::Waiting(format!(
-                    "the request {} waits for an approval and was withdrawn; the settings of the role ask for one even of an \
-                     administrator's assignment",
-                    request.id
-                ))
-                .into())
-            }
+            Became::Waits => Err(self.withdraw(target, &request.id).await.into()),
         }
     }
 
@@ -184,28 +210,37 @@ impl EntraTenant {
         right: &Right,
         target: &Target,
     ) -> Result<(), DirectoryError> {
-        let (ask, needs) = match target {
+        let ask = match target {
             Target::Role(role) => {
                 let body = json!({ "principalId": id, "roleDefinitionId": role, "directoryScopeId": "/" });
-                (
-                    Ask::post("/roleManagement/directory/roleAssignments", body),
-                    "RoleManagement.ReadWrite.Directory",
-                )
+                Ask::post("/roleManagement/directory/roleAssignments", body)
             }
             Target::Group(group) => {
                 // By Graph's own name, whatever address it is reached at.
                 let host = self.graph.settings().cloud.graph_host();
                 let address = format!("{host}/v1.0/directoryObjects/{id}");
                 let body = json!({ "@odata.id": address });
-                (Ask::post(format!("/groups/{}/members/$ref", segment(group)), body), WRITES_GROUPS)
+                Ask::post(format!("/groups/{}/members/$ref", segment(group)), body)
             }
         };
-        let Err(failed) = self.when_replicated(account, &ask, Some(target)).await else { return Ok(()) };
-        // "Already so": told by looking, since the code is the same as of other mistakes.
+        let mut answered = self.when_replicated(account, &ask, Some(target)).await;
+        let lost = answered.as_ref().is_err_and(Failed::is_lost);
+        if lost {
+            answered = self.when_replicated(account, &ask, Some(target)).await;
+        }
+        let Err(failed) = answered else { return Ok(()) };
         let conflicts = matches!(failed.status(), 400 | 409);
-        if conflicts && self.held(id).await?.has(&target.right()) {
+        // The same request was not refused before: it was done, whatever a look shows yet.
+        let ours = lost || self.written.given_for(&account.key, &target.right()).is_some();
+        if conflicts && ours {
             return Ok(());
         }
+        // "Already so": told by looking, since the code is the same as of other mistakes.
+        if conflicts && self.held(id).await?.has(&target.right()) {
+            let own = account.mode == Mode::Membership;
+            return if own { Err(given_by_another()) } else { Ok(()) };
+        }
+        let needs = target.needs_without_pim();
         Err(failed.meaning(&About { what: What::Right(&right.0), needs, writes: true }))
     }
 
@@ -243,6 +278,10 @@ impl EntraTenant {
                     self.learn_pim(false);
                     self.take_for_good(id, right, &target).await
                 }
+                // What was given without PIM goes without its permission.
+                Err(failed) if failed.status() == 403 && matches!(target, Target::Group(_)) => {
+                    self.take_for_good(id, right, &target).await
+                }
                 answered => answered.map_err(|failed| failed.meaning(&about)),
             }
         };
@@ -253,6 +292,7 @@ impl EntraTenant {
 
     async fn take_for_good(&self, id: &str, right: &Right, target: &Target) -> Result<(), DirectoryError> {
         let about = |needs| About { what: What::Right(&right.0), needs, writes: true };
+        let needs = target.needs_without_pim();
         let asks = match target {
             Target::Group(group) => {
                 vec![Ask::delete(format!("/groups/{}/members/{}/$ref", segment(group), segment(id)))]
@@ -277,7 +317,7 @@ impl EntraTenant {
             match self.graph.send(&ask).await {
                 Ok(_) => {}
                 Err(failed) if failed.is_absent() => {}
-                Err(failed) => return Err(failed.meaning(&about(WRITES_GROUPS))),
+                Err(failed) => return Err(failed.meaning(&about(needs))),
             }
         }
         Ok(())

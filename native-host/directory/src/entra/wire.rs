@@ -99,6 +99,8 @@ pub(super) struct ScheduleRequest {
     #[serde(default)]
     pub(super) id: String,
     pub(super) status: Option<Word>,
+    action: Option<Word>,
+    justification: Option<String>,
 }
 
 /// What becomes of a request.
@@ -113,6 +115,13 @@ pub(super) enum Became {
 }
 
 impl ScheduleRequest {
+    /// Whether it waits, and asks what this broker would ask for that reason: none of a person about himself.
+    pub(super) fn is_ours(&self, reason: &str) -> bool {
+        let assigns = self.action.as_ref().is_some_and(|action| action.as_str() == "adminassign");
+        let waits = self.became(false) == Became::Waits;
+        waits && assigns && self.justification.as_deref() == Some(reason)
+    }
+
     /// `removes`: whether it was to take the right away. What is then called revoked is done.
     pub(super) fn became(&self, removes: bool) -> Became {
         let status = self.status.as_ref().map_or("", Word::as_str);

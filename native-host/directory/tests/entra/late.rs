@@ -2,9 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use ticketgate_directory::DirectoryError;
+use chrono::TimeDelta;
+use ticketgate_access::desired::{Step, Why};
+use ticketgate_access::session::Right;
+use ticketgate_directory::{Directory, DirectoryError};
+use ticketgate_protocol::api::Mode;
 
-use crate::world::{ROLE, Scene, World};
+use crate::world::{EXCHANGE, ROLE, Scene, World, account};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_tenant_shows_late_is_waited_for_and_what_is_over_is_closed_all_the_same() {
@@ -14,6 +18,10 @@ async fn what_a_tenant_shows_late_is_waited_for_and_what_is_over_is_closed_all_t
     five_minutes(world.scene("young", &[ROLE])).await;
     busy(&world).await;
     lost(world.scene("lost", &[ROLE])).await;
+    for pim in [true, false] {
+        lost_and_late(world.scene(if pim { "both" } else { "both-small" }, &[ROLE]), pim).await;
+    }
+    own(world.scene("own", &[ROLE])).await;
     world.is_as_described();
 }
 
@@ -93,5 +101,39 @@ async fn lost(mut of: Scene) {
         of.end();
         of.converge().await.unwrap();
         of.holds(&[]);
+    }
+}
+
+/// The answer is lost, and no copy shows for a while that the work was done: once asked again, the tenant says it.
+async fn lost_and_late(mut of: Scene, pim: bool) {
+    of.tenant.pim(pim);
+    of.start(&[ROLE], 60);
+    of.converge().await.unwrap();
+    of.pass(400);
+    of.end();
+    of.converge().await.unwrap();
+    of.start(&[ROLE], 60);
+    of.tenant.lag(100, Duration::from_secs(2));
+    // After the three of the look.
+    of.tenant.lose_answer(3);
+    assert_eq!(of.converge().await.unwrap(), ["directory.grant", "directory.open"]);
+    of.holds(&["role:Exchange Administrator"]);
+}
+
+/// Somebody gave a person the role for good after the look: it stays as it was given.
+async fn own(mut of: Scene) {
+    for pim in [true, false] {
+        of.tenant.pim(pim);
+        of.restart(&[ROLE]);
+        let name = format!("terry-{pim}");
+        of.tenant.add_user(&name);
+        of.account = account(Mode::Membership, &name, &of.tenant.domain());
+        let seen = of.directory.observe(&of.account).await.unwrap();
+        of.tenant.give(of.name(), EXCHANGE);
+        let until = Some(seen.directory_time + TimeDelta::hours(1));
+        let step = Step::Grant { right: Right(ROLE.into()), until, why: Why::default() };
+        let error = of.step(&seen, &step).await.unwrap_err();
+        assert!(matches!(error, DirectoryError::Busy(_)), "{error:?}");
+        assert_eq!(of.held()[0].end, None);
     }
 }
