@@ -227,7 +227,7 @@ impl EntraTenant {
     fn prefixes(&self) -> BTreeSet<String> {
         let pattern = &self.graph.settings().account_name;
         let own = pattern.split('{').next().unwrap_or_default();
-        // A pattern that begins with the technician's id has no beginning of its own.
+        // Without a beginning, which the configuration's reader refuses, it would be everybody.
         [own, "jit-"].into_iter().filter(|prefix| !prefix.is_empty()).map(str::to_owned).collect()
     }
 

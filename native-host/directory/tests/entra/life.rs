@@ -14,6 +14,7 @@ async fn accounts_live_and_end_in_every_mode() {
     dedicated(world.scene("dedicated", &[ROLE])).await;
     groups(&world).await;
     ends_by_itself(world.scene("alone", &[ROLE])).await;
+    shortest(world.scene("shortest", &[ROLE])).await;
     two_sessions(world.scene("two", &[ROLE, "role:User Administrator"])).await;
     burner(world.scene("burner", &[ROLE])).await;
     membership(world.scene("membership", &[ROLE, "role:User Administrator"])).await;
@@ -128,6 +129,13 @@ async fn ends_by_itself(mut of: Scene) {
     of.holds(&["role:Exchange Administrator"]);
     of.pass(61);
     of.holds(&[]);
+}
+
+/// The shortest session that the configuration lets anybody ask for.
+async fn shortest(mut of: Scene) {
+    of.start(&[ROLE], of.shortest_min());
+    of.converge().await.unwrap();
+    of.holds(&["role:Exchange Administrator"]);
 }
 
 async fn two_sessions(mut of: Scene) {

@@ -137,6 +137,11 @@ impl Scene {
         &self.account.name
     }
 
+    /// The shortest session, in minutes.
+    pub(crate) fn shortest_min(&self) -> i64 {
+        i64::from(self.settings.shortest_s(self.account.mode)) / 60
+    }
+
     /// Another broker, whose policies name these rights.
     pub(crate) fn restart(&mut self, rights: &[&str]) {
         self.directory = connector(&self.settings, rights);
