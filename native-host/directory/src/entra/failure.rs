@@ -232,11 +232,14 @@ pub(super) fn of_sign_in(status: u16, said: &TokenError, tenant: &str, client: &
         90_002 | 900_023 | 900_021 => DirectoryError::Misconfigured(format!(
             "there is no tenant {tenant} {trace}; `tenant` is the Directory (tenant) ID that the portal's overview shows"
         )),
-        700_016 => DirectoryError::Bind(format!(
+        700_016 | 7_000_229 => DirectoryError::Bind(format!(
             "the application {client} is not in this tenant {trace}; an administrator of the tenant consents to it at \
              /{tenant}/adminconsent?client_id={client}, or registers one there"
         )),
-        700_027 | 700_025 | 7_000_272 => DirectoryError::Bind(format!(
+        700_025 => DirectoryError::Bind(format!(
+            "the application {client} is registered as one for people {trace}; under Authentication, switch \"Allow public client flows\" off"
+        )),
+        700_027 | 7_000_272 => DirectoryError::Bind(format!(
             "the certificate is not registered with the application {client} {trace}; upload it under Certificates & secrets"
         )),
         7_000_215 => DirectoryError::Bind(format!(
@@ -359,6 +362,18 @@ mod tests {
                 "unauthorized_client",
                 700_016,
                 |e| matches!(e, E::Bind(w) if w.contains("/t-1/adminconsent?client_id=c-1")),
+            ),
+            (
+                400,
+                "unauthorized_client",
+                7_000_229,
+                |e| matches!(e, E::Bind(w) if w.contains("adminconsent?client_id=c-1")),
+            ),
+            (
+                401,
+                "invalid_client",
+                700_025,
+                |e| matches!(e, E::Bind(w) if w.contains("public client flows") && !w.contains("upload")),
             ),
             (401, "invalid_client", 700_027, |e| matches!(e, E::Bind(w) if w.contains("upload it"))),
             (401, "invalid_client", 7_000_215, |e| matches!(e, E::Bind(w) if w.contains("secret is wrong"))),
