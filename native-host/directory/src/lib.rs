@@ -94,6 +94,8 @@ pub struct RightUse {
     pub right: Right,
     /// Whether JIT accounts that stay (mode `dedicated`) get it: what a directory does to their access lists meanwhile matters.
     pub outlives_an_hour: bool,
+    /// Whether JIT accounts get it, from which is taken what nobody gave them, and not only people's own accounts.
+    pub on_jit_accounts: bool,
 }
 
 /// The accounts in the place of JIT accounts.
