@@ -8,6 +8,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use ticketgate_access::desired::{DirectoryEnd, Observed, ObservedAccount, SelfEnding};
 use ticketgate_access::session::{Account, Right};
 use ticketgate_https::segment;
+use ticketgate_protocol::api::Mode;
 
 use super::failure::{About, Failed, What};
 use super::graph::{Ask, equals, quoted};
@@ -18,6 +19,9 @@ use crate::{DirectoryError, ListedAccount, Listing, note};
 /// Pauses before looking once more, by how old the write is that is not shown.
 const PAUSES_MS: [(u64, u64); 4] = [(1, 250), (3, 500), (8, 1000), (20, 2000)];
 const LONGEST_PAUSE_MS: u64 = 4000;
+
+/// As old counts what nobody knows the age of.
+const NEW_S: u64 = 3;
 
 /// Accounts of a list whose groups are asked for at once.
 const AT_ONCE: usize = 4;
@@ -49,8 +53,11 @@ impl EntraTenant {
             let ending = observed.self_ending == SelfEnding::All;
             self.written.compared(&account.key, observed.account.as_ref(), ending)
         };
-        let Some(behind) = lacks(&observed) else { return Ok(observed) };
-        let age = behind.for_.as_secs();
+        let lacking = lacks(&observed);
+        if lacking.is_none() && !observed.behind {
+            return Ok(observed);
+        }
+        let age = lacking.map_or(NEW_S, |behind| behind.for_.as_secs());
         let pause =
             PAUSES_MS.iter().find(|(until, _)| age < *until).map_or(LONGEST_PAUSE_MS, |(_, pause)| *pause);
         tokio::time::sleep(Duration::from_millis(pause)).await;
@@ -84,15 +91,20 @@ impl EntraTenant {
                 (user, time, held)
             }
         };
-        let seen = match user {
-            Some(user) => Some(observed(user, held?)),
-            None => None,
+        let (seen, behind) = match (user, held) {
+            (None, _) => (None, false),
+            // One copy has the account, another has not heard of it. A person's own is never so new.
+            (Some(user), Err(DirectoryError::NoSuchAccount(_))) if account.mode != Mode::Membership => {
+                (Some(observed(user, Held::default())), true)
+            }
+            (Some(_), Err(DirectoryError::NoSuchAccount(why))) => return Err(DirectoryError::Busy(why)),
+            (Some(user), held) => (Some(observed(user, held?)), false),
         };
         Ok(Observed {
             directory_time: time,
             self_ending: if self.has_pim() == Some(false) { SelfEnding::None } else { SelfEnding::All },
             account: seen,
-            behind: false,
+            behind,
         })
     }
 
@@ -113,7 +125,7 @@ impl EntraTenant {
         }
     }
 
-    /// What somebody holds. What of a person's own account is anybody's business here is not known here.
+    /// What somebody holds; [`DirectoryError::NoSuchAccount`] where a copy does not know them. What of a person's own account is anybody's business here is not known here.
     pub(super) async fn held(&self, id: &str) -> Result<Held, DirectoryError> {
         let about = |needs| About { what: What::User(id), needs, writes: false };
         let roles = self.held_roles(id);
@@ -122,7 +134,6 @@ impl EntraTenant {
             let ask = Ask::get(format!("/users/{}/memberOf", segment(id))).option("$top", "999");
             match self.graph.list::<MemberOf>(&ask).await {
                 Ok((members, _)) => Ok(members),
-                Err(failed) if failed.is_absent() => Ok(Vec::new()),
                 Err(failed) => Err(failed.meaning(&about(READS_GROUPS))),
             }
         };
@@ -135,7 +146,7 @@ impl EntraTenant {
             match self.graph.list::<HeldGroup>(&ask).await {
                 Ok((groups, _)) => Ok(groups),
                 // That the tenant has no PIM is what the question for roles learns.
-                Err(failed) if failed.is_absent() || failed.is_without_pim() => Ok(Vec::new()),
+                Err(failed) if failed.is_without_pim() => Ok(Vec::new()),
                 Err(failed) => Err(failed.meaning(&about(WRITES_PIM_GROUPS))),
             }
         };
@@ -199,6 +210,8 @@ impl EntraTenant {
             let ask = Ask::get("/users")
                 .option("$filter", &format!("startsWith(userPrincipalName,{})", quoted(&prefix)))
                 .option("$select", USER_FIELDS)
+                // The most there can be: so many pages are a hundred thousand accounts.
+                .option("$top", "999")
                 .in_the_background();
             let (found, answered) =
                 self.graph.list::<User>(&ask).await.map_err(|failed| failed.meaning(&about))?;
@@ -208,11 +221,16 @@ impl EntraTenant {
         let ours = users.into_values().filter(|user| self.is_named_as_ours(&user.user_principal_name));
         let accounts = stream::iter(ours)
             .map(|user| async move {
-                let held = self.held(&user.id).await?;
+                let held = match self.held(&user.id).await {
+                    // Deleted since it was listed.
+                    Err(DirectoryError::NoSuchAccount(_)) => return Ok(None),
+                    held => held?,
+                };
                 let name = user.user_principal_name.clone();
-                Ok::<_, DirectoryError>(ListedAccount { name, seen: observed(user, held) })
+                Ok::<_, DirectoryError>(Some(ListedAccount { name, seen: observed(user, held) }))
             })
             .buffer_unordered(AT_ONCE)
+            .try_filter_map(|account| std::future::ready(Ok(account)))
             .try_collect()
             .await?;
         let time = time.or_else(|| self.graph.now());

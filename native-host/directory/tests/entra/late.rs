@@ -13,15 +13,18 @@ use crate::world::{EXCHANGE, ROLE, Scene, World, account};
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_tenant_shows_late_is_waited_for_and_what_is_over_is_closed_all_the_same() {
     let world = World::new();
-    copies(world.scene("copies", &[ROLE])).await;
-    provisioning(world.scene("provisioning", &[ROLE])).await;
-    five_minutes(world.scene("young", &[ROLE])).await;
-    busy(&world).await;
-    lost(world.scene("lost", &[ROLE])).await;
-    for pim in [true, false] {
-        lost_and_late(world.scene(if pim { "both" } else { "both-small" }, &[ROLE]), pim).await;
-    }
-    own(world.scene("own", &[ROLE])).await;
+    // Each waits in a tenant of its own.
+    tokio::join!(
+        copies(world.scene("copies", &[ROLE])),
+        provisioning(world.scene("provisioning", &[ROLE])),
+        five_minutes(world.scene("young", &[ROLE])),
+        busy(&world),
+        lost(world.scene("lost", &[ROLE])),
+        lost_and_late(world.scene("both", &[ROLE]), true),
+        lost_and_late(world.scene("both-small", &[ROLE]), false),
+        own(world.scene("own", &[ROLE])),
+        unknown_to_a_copy(world.scene("copy", &[ROLE])),
+    );
     world.is_as_described();
 }
 
@@ -136,4 +139,24 @@ async fn own(mut of: Scene) {
         assert!(matches!(error, DirectoryError::Busy(_)), "{error:?}");
         assert_eq!(of.held()[0].end, None);
     }
+}
+
+/// One copy has the account and another has not: that it holds nothing, or is signed in nowhere, is not said.
+async fn unknown_to_a_copy(mut of: Scene) {
+    of.start(&[ROLE], 60);
+    of.converge().await.unwrap();
+    let unknown = |path| of.tenant.fail_next(path, 404, "Request_ResourceNotFound");
+    unknown("/memberOf");
+    let seen = of.directory.observe(&of.account).await.unwrap();
+    assert!(!seen.behind && !seen.account.unwrap().rights.is_empty(), "it is looked at once more");
+    unknown("/memberOf");
+    unknown("/memberOf");
+    assert!(of.directory.observe(&of.account).await.unwrap().behind);
+    of.pass(400);
+    of.end();
+    of.tenant.fail_next("/revokeSignInSessions", 404, "Request_ResourceNotFound");
+    let error = of.converge().await.unwrap_err();
+    assert!(matches!(error, DirectoryError::NoSuchAccount(_)), "{error:?}");
+    assert_eq!(of.converge().await.unwrap(), ["directory.rotate"]);
+    assert!(of.user().sessions_revoked.is_some());
 }

@@ -18,6 +18,7 @@ async fn accounts_live_and_end_in_every_mode() {
     two_sessions(world.scene("two", &[ROLE, "role:User Administrator"])).await;
     burner(world.scene("burner", &[ROLE])).await;
     membership(world.scene("membership", &[ROLE, "role:User Administrator"])).await;
+    other_group(world.scene("other", &[ROLE])).await;
     for pim in [true, false] {
         unnamed(&world, pim).await;
     }
@@ -187,6 +188,22 @@ async fn membership(mut of: Scene) {
     );
 }
 
+/// Somebody put the account into a group, and only the permission for groups without PIM is there: the next session begins all the same.
+async fn other_group(mut of: Scene) {
+    of.tenant.consent_without(&["PrivilegedAssignmentSchedule.ReadWrite.AzureADGroup"]);
+    of.start(&[ROLE], 60);
+    of.converge().await.unwrap();
+    of.pass(400);
+    of.end();
+    of.converge().await.unwrap();
+    let group = of.tenant.add_group("Other");
+    of.tenant.give(of.name(), &group);
+    of.start(&[ROLE], 60);
+    let steps = of.converge().await.unwrap();
+    assert_eq!(steps, ["directory.revoke", "directory.grant", "directory.open"]);
+    of.holds(&["role:Exchange Administrator"]);
+}
+
 /// No policy names a session's rights any more when it ends, and the broker was restarted: they go all the same, and nothing else.
 async fn unnamed(world: &World, pim: bool) {
     let tenant = world.entra.tenant(if pim { "unnamed" } else { "unnamed-small" }).unwrap();
@@ -304,6 +321,13 @@ async fn lists(mut of: Scene) {
     assert_eq!(
         of.directory.right_key(&found[1].seen.rights.first().unwrap().clone()),
         of.directory.right_key(&Right(ROLE.into()))
+    );
+    let asked = of.tenant.asked();
+    let listed = asked.iter().filter(|asked| asked.template == "/users" && asked.method == "GET");
+    assert!(
+        listed
+            .into_iter()
+            .all(|asked| asked.query.contains("$top=999") || asked.query.contains("%24top=999"))
     );
     // A next page somewhere else is not fetched: the token would go there.
     of.tenant.foreign_links("https://elsewhere.example/v1.0/users?x");
