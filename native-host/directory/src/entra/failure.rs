@@ -144,7 +144,7 @@ impl GraphError {
             self.status, self.code, self.message, self.request
         );
         let is = |code: &str| self.code.eq_ignore_ascii_case(code);
-        if self.status == 429 || self.status == 503 {
+        if self.status == 429 || self.status == 503 || (self.status == 504 && !about.writes) {
             return match self.after_s {
                 Some(after_s) => DirectoryError::BusyFor { why: said, after_s },
                 None => DirectoryError::Busy(said),
@@ -342,9 +342,11 @@ mod tests {
 
     #[test]
     fn a_read_that_failed_at_the_server_changed_nothing() {
-        let error = Failed::Graph(GraphError { status: 502, ..GraphError::default() });
         let about = About { what: What::Tenant, needs: NEEDS, writes: false };
+        let error = Failed::Graph(GraphError { status: 502, ..GraphError::default() });
         assert!(matches!(error.meaning(&about), DirectoryError::Busy(_)));
+        let error = Failed::Graph(GraphError { status: 504, after_s: Some(7), ..GraphError::default() });
+        assert!(matches!(error.meaning(&about), DirectoryError::BusyFor { after_s: 7, .. }));
     }
 
     #[test]

@@ -195,7 +195,7 @@ impl Graph {
                 self.tokens.forget(&token).await;
                 continue;
             }
-            if status == 429 || status == 503 {
+            if status == 429 || status == 503 || (status == 504 && ask.reads()) {
                 let pause = self.gate.close(retry_after(
                     &headers,
                     time.unwrap_or_else(|| std::time::SystemTime::now().into()),
