@@ -21,6 +21,9 @@ use crate::DirectoryError;
 /// Pauses while the tenant's copies have not heard of an account that was made just now (advice of Microsoft's support).
 pub(super) const REPLICATION_S: [u64; 4] = [1, 2, 4, 8];
 
+/// Where another process gave a right, it is asked again after this, in seconds.
+const AGE_UNKNOWN_S: u32 = 60;
+
 /// PIM's code for both: a time that is too short, and a removal that is too soon.
 const TOO_SHORT: &str = "ActiveDurationTooShort";
 
@@ -130,8 +133,10 @@ impl EntraTenant {
             // Too short, or too soon moved nearer: what is there ends later than wanted, and is taken then.
             Err(failed) if failed.code() == TOO_SHORT => {
                 let left = u32::try_from((until - from).num_seconds()).unwrap_or(1).clamp(1, KEPT_S);
+                let is_over_sooner = |(right, at): &(Right, _)| *right == target.right() && *at < until;
+                let longer = seen.account.iter().flat_map(|seen| &seen.right_ends).any(is_over_sooner);
                 return Err(match failed.meaning(&about) {
-                    DirectoryError::NotYet { why, .. } if holds => {
+                    DirectoryError::NotYet { why, .. } if holds && !longer => {
                         DirectoryError::NotYet { why, after_s: left }
                     }
                     other => DirectoryError::TooShort(format!(
@@ -267,8 +272,9 @@ impl EntraTenant {
                 }
                 Err(failed) if failed.code() == TOO_SHORT => {
                     let young =
-                        self.written.given_for(&account.key, &target.right()).map_or(0, |age| age.as_secs());
-                    let left = KEPT_S.saturating_sub(u32::try_from(young).unwrap_or(KEPT_S)).max(1);
+                        self.written.given_for(&account.key, &target.right()).map(|age| age.as_secs());
+                    let left = |young| KEPT_S.saturating_sub(u32::try_from(young).unwrap_or(KEPT_S)).max(1);
+                    let left = young.map_or(AGE_UNKNOWN_S, left);
                     return Err(match failed.meaning(&about) {
                         DirectoryError::NotYet { why, .. } => DirectoryError::NotYet { why, after_s: left },
                         other => other,

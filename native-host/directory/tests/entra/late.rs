@@ -64,6 +64,23 @@ async fn five_minutes(mut of: Scene) {
     of.pass(u64::from(after_s));
     assert_eq!(of.converge().await.unwrap(), ["directory.revoke"]);
     of.holds(&[]);
+    // A broker that was restarted does not know how old a right is, and asks again sooner.
+    of.start(&[ROLE], 60);
+    of.converge().await.unwrap();
+    of.restart(&[ROLE]);
+    of.end();
+    let error = of.converge().await.unwrap_err();
+    assert!(matches!(error, DirectoryError::NotYet { after_s: 60, .. }), "{error:?}");
+    of.pass(301);
+    of.converge().await.unwrap();
+    // An extension that leaves less than five minutes is too short; what there is stays.
+    of.start(&[ROLE], 10);
+    of.converge().await.unwrap();
+    of.pass(480);
+    of.sessions[0].until += TimeDelta::minutes(1);
+    let error = of.converge().await.unwrap_err();
+    assert!(matches!(error, DirectoryError::TooShort(_)), "{error:?}");
+    of.holds(&["role:Exchange Administrator"]);
 }
 
 async fn busy(world: &World) {
