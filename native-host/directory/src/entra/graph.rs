@@ -12,6 +12,7 @@ use ticketgate_access::config::Entra;
 use ticketgate_credentials::{ReadSecret, Secret};
 use ticketgate_https::{HttpError, retry_after, segment, server_time};
 use tokio::time::Instant;
+use zeroize::Zeroizing;
 
 use super::failure::{Failed, GraphError, unanswered};
 use super::throttle::Gate;
@@ -106,7 +107,8 @@ pub(super) fn quoted(value: &str) -> String {
 /// An answer with a status of success.
 pub(super) struct Answer {
     pub(super) time: Option<DateTime<Utc>>,
-    body: Vec<u8>,
+    /// Wiped: it may hold a pass.
+    body: Zeroizing<Vec<u8>>,
     /// Whether it is the answer to a question only.
     read: bool,
 }
@@ -146,7 +148,7 @@ impl Graph {
     /// # Errors
     /// [`DirectoryError`]
     pub(super) async fn token(&self) -> Result<Secret, DirectoryError> {
-        self.tokens.get(&self.http, &self.settings, self.secrets.as_ref()).await
+        self.tokens.get(&self.http, &self.settings, &self.secrets).await
     }
 
     /// The tenant's time now, by its last answer.
@@ -212,7 +214,7 @@ impl Graph {
             }
             let read = ask.reads();
             let body = ticketgate_https::body(response).await.map_err(|error| unread(read, error))?;
-            return Ok(Answer { time, body, read });
+            return Ok(Answer { time, body: Zeroizing::new(body), read });
         }
     }
 
@@ -349,7 +351,7 @@ mod tests {
         assert!(matches!(unread(false, broken()), DirectoryError::Ambiguous(_)));
         assert!(matches!(unread(true, unreadable()), DirectoryError::Refused(_)));
         assert!(matches!(unread(true, broken()), DirectoryError::Unreachable(_)));
-        let answer = |read| Answer { time: None, body: b"<html>".to_vec(), read };
+        let answer = |read| Answer { time: None, body: b"<html>".to_vec().into(), read };
         assert!(answer(false).json::<Value>().is_err_and(|failed| failed.is_lost()));
         assert!(answer(true).json::<Value>().is_err_and(|failed| !failed.is_lost()));
     }

@@ -76,9 +76,9 @@ pub(super) async fn issue(
                 allowed(graph).await
             )));
         }
-        let text = made.temporary_access_pass.filter(|text| !text.is_empty());
+        // Only whether there is one.
+        let text = made.temporary_access_pass.filter(|text| !text.expose().is_empty());
         return text
-            .map(Secret::new)
             .ok_or_else(|| DirectoryError::Refused("the tenant made a pass and did not tell it".into()));
     }
     Err(DirectoryError::TooShort(format!(

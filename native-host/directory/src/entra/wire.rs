@@ -5,6 +5,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 use ticketgate_access::desired::Why;
+use ticketgate_credentials::Secret;
 
 /// A page of a list.
 #[derive(Debug, Deserialize)]
@@ -142,7 +143,8 @@ impl ScheduleRequest {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Pass {
     pub(super) id: String,
-    pub(super) temporary_access_pass: Option<String>,
+    #[serde(default, deserialize_with = "secret")]
+    pub(super) temporary_access_pass: Option<Secret>,
     pub(super) start_date_time: Option<DateTime<Utc>>,
     pub(super) lifetime_in_minutes: Option<i64>,
     pub(super) method_usability_reason: Option<Word>,
@@ -207,6 +209,10 @@ pub(super) struct ErrorSaid {
 pub(super) struct ErrorDetail {
     #[serde(default)]
     pub(super) code: String,
+}
+
+fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.map(Secret::new))
 }
 
 /// A word of a list that Microsoft may lengthen, in lower case.
