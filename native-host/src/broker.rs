@@ -35,7 +35,6 @@ mod rules;
 mod service;
 mod settings;
 mod settle;
-mod spelling;
 mod start;
 mod strays;
 #[cfg(test)]

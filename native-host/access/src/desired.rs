@@ -178,7 +178,8 @@ pub struct ObservedAccount {
     pub enabled: bool,
     /// When the directory stops it.
     pub end: DirectoryEnd,
-    /// Every right that it holds directly, whoever gave it, by the configured spelling where the configuration knows it.
+    /// Every right that it holds directly, whoever gave it, in a spelling of the directory's choice: one of a session's is compared
+    /// with it by the directory's own key.
     pub rights: BTreeSet<Right>,
     /// When the directory itself takes a right away (time-limited membership), by the directory's clock.
     pub right_ends: Vec<(Right, DateTime<Utc>)>,

@@ -1,6 +1,7 @@
 //! Entra ID behind [`Directory`], over Microsoft Graph: what it stands on, and which part answers what. A right is a directory role
 //! or membership of a group. No tenant was ever called while this was written: it follows Microsoft's description.
 
+mod approvals;
 mod assertion;
 mod check;
 mod failure;
@@ -15,7 +16,7 @@ mod tokens;
 mod wire;
 mod written;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -37,6 +38,7 @@ use crate::{Directory, DirectoryError, Listing, Promises, RightUse};
 /// Application permissions, by what they are for (Microsoft Graph permissions reference).
 const WRITES_USERS: &str = "User.ReadWrite.All";
 const WRITES_ROLES: &str = "RoleAssignmentSchedule.ReadWrite.Directory";
+const WRITES_ROLES_FOR_GOOD: &str = "RoleManagement.ReadWrite.Directory";
 const READS_GROUPS: &str = "GroupMember.Read.All";
 const WRITES_GROUPS: &str = "GroupMember.ReadWrite.All";
 const WRITES_PIM_GROUPS: &str = "PrivilegedAssignmentSchedule.ReadWrite.AzureADGroup";
@@ -50,8 +52,8 @@ pub struct EntraTenant {
     written: Arc<Written>,
     roles: Arc<Roles>,
     learnt: Arc<Learnt>,
-    /// Rights of the configuration, by their meaning.
-    known: BTreeMap<EntraRight, Right>,
+    /// Whether policies or sessions name a group, so that ends of memberships are asked for.
+    knows_groups: bool,
 }
 
 /// What a tenant taught.
@@ -66,10 +68,10 @@ struct Learnt {
 impl EntraTenant {
     /// The tenant that the configuration describes, with its secret read from this machine. Nothing is asked of it yet.
     ///
-    /// `known_rights` are the rights of all policies of this directory.
+    /// `known_rights` are the rights of all policies of this directory and of its open sessions.
     ///
     /// # Errors
-    /// [`DirectoryError::BadValue`] when a right cannot be read, [`DirectoryError::Certificate`] when nobody vouches for servers.
+    /// [`DirectoryError::Certificate`] when nobody vouches for servers.
     pub fn new(config: &config::Entra, known_rights: &BTreeSet<Right>) -> Result<Self, DirectoryError> {
         Self::with_secrets(config, known_rights, Arc::new(MachineSecrets))
     }
@@ -88,30 +90,21 @@ impl EntraTenant {
             written: Arc::default(),
             roles: Arc::default(),
             learnt: Arc::default(),
-            known: known(known_rights)?,
+            knows_groups: has_group(known_rights),
         })
     }
 
     /// The same tenant for a configuration that was read anew: token, gate and what was written lately are still known. `None`
     /// when the configuration describes another one.
-    ///
-    /// # Errors
-    /// [`DirectoryError::BadValue`] when a right cannot be read.
-    pub fn reread(
-        &self,
-        config: &config::Entra,
-        known_rights: &BTreeSet<Right>,
-    ) -> Result<Option<Self>, DirectoryError> {
-        if self.graph.settings() != config {
-            return Ok(None);
-        }
-        Ok(Some(Self {
+    #[must_use]
+    pub fn reread(&self, config: &config::Entra, known_rights: &BTreeSet<Right>) -> Option<Self> {
+        (self.graph.settings() == config).then(|| Self {
             graph: Arc::clone(&self.graph),
             written: Arc::clone(&self.written),
             roles: Arc::clone(&self.roles),
             learnt: Arc::clone(&self.learnt),
-            known: known(known_rights)?,
-        }))
+            knows_groups: has_group(known_rights),
+        })
     }
 
     /// Whether the tenant has PIM, as far as it is known.
@@ -129,12 +122,8 @@ impl EntraTenant {
     }
 }
 
-fn known(rights: &BTreeSet<Right>) -> Result<BTreeMap<EntraRight, Right>, DirectoryError> {
-    let parsed = |right: &Right| match right.0.parse() {
-        Ok(parsed) => Ok((parsed, right.clone())),
-        Err(bad) => Err(DirectoryError::BadValue(format!("{}: {bad}", right.0))),
-    };
-    rights.iter().map(parsed).collect()
+fn has_group(rights: &BTreeSet<Right>) -> bool {
+    rights.iter().any(|right| matches!(right.0.parse(), Ok(EntraRight::Group(_))))
 }
 
 #[async_trait]

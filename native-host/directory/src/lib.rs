@@ -6,6 +6,7 @@ mod entra;
 mod generate;
 pub mod local;
 mod note;
+mod spelling;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -19,6 +20,7 @@ pub use entra::EntraTenant;
 pub use generate::{generate, generate_for};
 #[cfg(unix)]
 pub use local::LocalMachine;
+pub use spelling::alike;
 
 /// A directory that accounts live in. Every method is safe to repeat.
 #[async_trait]
@@ -92,6 +94,8 @@ pub struct RightUse {
     pub right: Right,
     /// Whether JIT accounts that stay (mode `dedicated`) get it: what a directory does to their access lists meanwhile matters.
     pub outlives_an_hour: bool,
+    /// Whether JIT accounts get it, from which is taken what nobody gave them, and not only people's own accounts.
+    pub on_jit_accounts: bool,
 }
 
 /// The accounts in the place of JIT accounts.
@@ -176,7 +180,7 @@ pub enum DirectoryError {
     /// A rule of the tenant's own forbids it.
     #[error("a rule of the tenant forbids this: {0}")]
     TenantPolicy(String),
-    /// The directory took the request and waits for somebody to approve it; it was withdrawn.
+    /// The directory took the request and waits for somebody to approve it; it was withdrawn, or could not be.
     #[error("the directory waits for an approval: {0}")]
     Waiting(String),
     /// The server refused the change.

@@ -256,11 +256,12 @@ impl Broker {
         session: &Session,
     ) -> Result<Vec<Right>, Problem> {
         let directory = Self::directory(snapshot, &account.directory)?;
-        let key = |right: &Right| directory.right_key(right);
         let lately = self.over_lately(account, session.requested_at).await.map_err(|e| ledger_problem(&e))?;
+        let observed = directory.observe(account).await.map_err(|e| directory_problem(&e))?;
+        // Only now: by looking a directory may learn which two spellings are one right.
+        let key = |right: &Right| directory.right_key(right);
         let given: BTreeSet<_> =
             others.iter().chain(&lately).flat_map(|s| s.rights.iter()).map(key).collect();
-        let observed = directory.observe(account).await.map_err(|e| directory_problem(&e))?;
         let Some(seen) = observed.account else { return Ok(Vec::new()) };
         let held: BTreeSet<_> = seen.rights.iter().map(key).collect();
         let still = account.standing.iter().filter(|right| given.contains(&key(right)));

@@ -82,7 +82,7 @@ impl Connectors {
         known_rights: &BTreeSet<Right>,
     ) -> Result<Arc<dyn Directory>, String> {
         let connector = self.tenants.or_new(
-            |earlier| Ok(earlier.reread(settings, known_rights)?.map(Arc::new)),
+            |earlier| Ok(earlier.reread(settings, known_rights).map(Arc::new)),
             || EntraTenant::new(settings, known_rights),
         )?;
         Ok(connector)

@@ -9,7 +9,7 @@ use std::time::Instant;
 use chrono::{DateTime, TimeDelta, Utc};
 use ticketgate_access::desired::{ANSWERS_FOR, DirectoryEnd, END_TOLERANCE, Observed, Step, desired, plan};
 use ticketgate_access::session::{Account, AccountKey, Session};
-use ticketgate_directory::{Directory, DirectoryError, generate_for};
+use ticketgate_directory::{Directory, DirectoryError, alike, generate_for};
 use ticketgate_ledger::{Change, LedgerError, SessionFilter};
 use ticketgate_protocol::api::{EndCause, Mode, State};
 use ticketgate_protocol::problem::{Code, Problem};
@@ -17,7 +17,6 @@ use ticketgate_protocol::problem::{Code, Problem};
 use super::behind::{BEHIND_MAX, behind_problem};
 use super::problems::{directory_problem, plan_problem, skew_problem};
 use super::settle::taught;
-use super::spelling::alike;
 use super::{Broker, ledger_problem};
 
 /// Looks at the directory at most this often in one call. Three suffice when nobody interferes: look, change, verify;

@@ -6,14 +6,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use ticketgate_access::desired::{Step, desired, plan};
 use ticketgate_access::session::{Account, AccountKey, Session};
-use ticketgate_directory::Directory;
+use ticketgate_directory::{Directory, alike};
 use ticketgate_ledger::{Change, LedgerError};
 use ticketgate_protocol::api::{EndCause, State};
 use ticketgate_protocol::problem::Problem;
 
 use super::converge::{PASSES, PAUSES, Trouble, UNRECORDED_PAUSE, asked, next_due};
 use super::settle::over;
-use super::spelling::alike;
 use super::{Broker, records};
 
 impl Broker {

@@ -57,11 +57,15 @@ pub(super) fn directory_problem(error: &DirectoryError) -> Problem {
             "The directory's certificate cannot be trusted.",
             "Tell an administrator: `ticketgate check` says what is wrong with it.",
         ),
-        DirectoryError::NotYet { .. } => (
-            Code::DirectoryDown,
-            "The directory does not take the right away yet: Entra ID keeps one for its first five minutes.",
-            "Nothing has to be done: the account is closed where it is a JIT account, and the right goes by itself.",
-        ),
+        DirectoryError::NotYet { after_s, .. } => {
+            let detail = "The directory does not take the right away yet: Entra ID keeps one for its first five minutes.";
+            // The same for an end and for the activation that finds it unfinished.
+            let remedy = format!(
+                "What has ended goes by itself, and a JIT account is closed until then. To activate anything else, try again in {} min.",
+                after_s.div_ceil(60)
+            );
+            return Problem::new(Code::DirectoryDown, detail).remedy(remedy).retry_after(*after_s);
+        }
         DirectoryError::Misconfigured(_) => (
             Code::BadConfiguration,
             "The directory is set up wrongly in Ticketgate.",

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use ticketgate_access::config::{self, Config};
 use ticketgate_access::session::Right;
 use ticketgate_directory::Directory;
-use ticketgate_ledger::Change;
+use ticketgate_ledger::{Change, SessionFilter};
 use ticketgate_protocol::api::Notice;
 use ticketgate_protocol::ids::{DirectoryId, PsaId};
 use ticketgate_psa::Psa;
@@ -17,7 +17,7 @@ use super::{Broker, records};
 
 /// Makes the connectors of what is configured.
 pub trait BuildConnectors: Send + Sync {
-    /// A directory's connector, or why there can be none, in one sentence.
+    /// A directory's connector, or why there can be none, in one sentence. `known_rights` are those of policies and open sessions.
     ///
     /// # Errors
     /// One sentence for the person who wrote the configuration.
@@ -129,11 +129,17 @@ impl Broker {
     async fn prepare(&self, text: &str) -> Result<Snapshot, String> {
         let config = config::read(text).map_err(|faults| faults.to_string())?;
         let mut directories = BTreeMap::new();
+        let open = SessionFilter { open: true, ..SessionFilter::default() };
+        // Where the ledger cannot say it, they are found all the same, some of them without their own ends.
+        let open = self.ledger.sessions(open).await.unwrap_or_default();
         for (id, directory) in &config.directories {
-            let rights = config.grants_in(id).flat_map(|grant| grant.rights.iter().cloned());
+            let granted = config.grants_in(id).flat_map(|grant| &grant.rights);
+            // What no policy names any more is still a session's.
+            let in_use = open.iter().filter(|session| session.directory == *id).flat_map(|s| &s.rights);
+            let in_use = in_use.filter(|right| directory.kind.has_right(right));
             let connector = self
                 .build
-                .directory(directory, rights.collect())
+                .directory(directory, granted.chain(in_use).cloned().collect())
                 .map_err(|e| format!("directory {id}: {e}"))?;
             directories.insert(id.clone(), connector);
         }

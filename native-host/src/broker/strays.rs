@@ -98,7 +98,8 @@ impl<'a> Known<'a> {
         let by_note = || {
             let token = listed.seen.marker.as_ref()?.token.as_str();
             let found = self.by_token.binary_search_by_key(&token, |account| account.token.as_str());
-            self.by_token.get(found.ok()?)
+            // Where another account took its place meanwhile, this one was deleted, and somebody brought it back.
+            self.by_token.get(found.ok()?).filter(|account| account.identity.is_none())
         };
         let identity = Some(listed.seen.identity.as_str());
         let found = self.by_identity.binary_search_by_key(&identity, |account| account.identity.as_deref());

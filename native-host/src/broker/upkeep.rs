@@ -324,10 +324,18 @@ fn used_rights(config: &Config, directory: &DirectoryId) -> Vec<RightUse> {
     let mut uses = BTreeMap::new();
     for grant in config.grants_in(directory) {
         for right in &grant.rights {
-            *uses.entry(right.clone()).or_insert(false) |= grant.mode == Mode::Dedicated;
+            let used = uses.entry(right.clone()).or_insert((false, false));
+            used.0 |= grant.mode == Mode::Dedicated;
+            used.1 |= grant.mode != Mode::Membership;
         }
     }
-    uses.into_iter().map(|(right, outlives_an_hour)| RightUse { right, outlives_an_hour }).collect()
+    let uses = uses.into_iter();
+    uses.map(|(right, (outlives_an_hour, on_jit_accounts))| RightUse {
+        right,
+        outlives_an_hour,
+        on_jit_accounts,
+    })
+    .collect()
 }
 
 pub(super) fn finding(level: &str, subject: &str, text: &str) -> Finding {

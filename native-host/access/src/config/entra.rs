@@ -74,11 +74,12 @@ pub enum Cloud {
     China,
 }
 
-/// Least lifetime of a Temporary Access Pass, in seconds (Graph: `lifetimeInMinutes` 10 to 43 200).
-pub const PASS_SHORTEST_S: u32 = 600;
+/// Shortest session with a Temporary Access Pass, in seconds. A pass lasts ten minutes at least (Graph: `lifetimeInMinutes` 10 to
+/// 43 200), begins some seconds after its session, and is over no later.
+pub const PASS_SHORTEST_S: u32 = 660;
 
-/// PIM gives nothing for less, in seconds.
-pub const ROLE_SHORTEST_S: u32 = 300;
+/// Shortest session with a right that ends by itself, in seconds: PIM gives nothing for less than five minutes, from when it is asked.
+pub const ROLE_SHORTEST_S: u32 = 360;
 
 impl Cloud {
     /// Where applications sign in.

@@ -14,7 +14,10 @@ use super::failure::{About, What};
 use super::graph::Ask;
 use super::roles::no_role;
 use super::wire::{Group, Organization};
-use super::{EntraTenant, WRITES_GROUPS, WRITES_PIM_GROUPS, WRITES_ROLES, WRITES_USERS, pass, tokens};
+use super::{
+    EntraTenant, WRITES_GROUPS, WRITES_PIM_GROUPS, WRITES_ROLES, WRITES_ROLES_FOR_GOOD, WRITES_USERS, pass,
+    tokens,
+};
 use crate::active_directory::{SKEW_REFUSED, SKEW_SHOWN};
 use crate::{DirectoryError, RightUse};
 
@@ -34,6 +37,7 @@ pub(super) async fn check(tenant: &EntraTenant, rights: &[RightUse]) -> Vec<Find
     match tenant.graph.token().await {
         Ok(token) => {
             found.ok("the application can sign in");
+            found.pim(tenant).await;
             found.permissions(tenant, rights, tokens::permissions(&token));
         }
         Err(error) => {
@@ -42,7 +46,6 @@ pub(super) async fn check(tenant: &EntraTenant, rights: &[RightUse]) -> Vec<Find
         }
     }
     found.organization(tenant).await;
-    found.pim(tenant).await;
     found.roles(tenant, rights).await;
     found.groups(tenant, rights).await;
     found.passes(tenant).await;
@@ -113,9 +116,16 @@ impl Findings {
             &["GroupMember.Read.All", WRITES_GROUPS, "Group.Read.All", "Group.ReadWrite.All"],
         ];
         let is_group = |right: &RightUse| matches!(right.right.0.parse(), Ok(EntraRight::Group(_)));
-        if rights.iter().any(is_group) {
-            needed.push(&[WRITES_PIM_GROUPS]);
+        let without_pim = tenant.has_pim() == Some(false);
+        // From a JIT account every group is taken that somebody puts it into.
+        if rights.iter().any(|right| right.on_jit_accounts || is_group(right)) {
+            if !without_pim {
+                needed.push(&[WRITES_PIM_GROUPS]);
+            }
             needed.push(&[WRITES_GROUPS, "Group.ReadWrite.All"]);
+        }
+        if without_pim && !tenant.graph.settings().pim_only {
+            needed.push(&[WRITES_ROLES_FOR_GOOD]);
         }
         if tenant.graph.settings().sign_in != SignIn::Password {
             needed.push(&[pass::NEEDS, "UserAuthenticationMethod.ReadWrite.All"]);

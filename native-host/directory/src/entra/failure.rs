@@ -114,6 +114,14 @@ impl Failed {
         self.status() == 404
     }
 
+    /// Whether what was asked for may have been done all the same.
+    pub(super) const fn is_lost(&self) -> bool {
+        match self {
+            Self::Graph(error) => error.status >= 500 && error.status != 503,
+            Self::Other(error) => error.is_ambiguous(),
+        }
+    }
+
     /// Whether the tenant has no PIM. Told with more than one status.
     pub(super) fn is_without_pim(&self) -> bool {
         ["aadpremiumlicenserequired", "tenantmissinglicense"].contains(&self.code().to_lowercase().as_str())
@@ -136,7 +144,7 @@ impl GraphError {
             self.status, self.code, self.message, self.request
         );
         let is = |code: &str| self.code.eq_ignore_ascii_case(code);
-        if self.status == 429 || self.status == 503 {
+        if self.status == 429 || self.status == 503 || (self.status == 504 && !about.writes) {
             return match self.after_s {
                 Some(after_s) => DirectoryError::BusyFor { why: said, after_s },
                 None => DirectoryError::Busy(said),
@@ -224,11 +232,14 @@ pub(super) fn of_sign_in(status: u16, said: &TokenError, tenant: &str, client: &
         90_002 | 900_023 | 900_021 => DirectoryError::Misconfigured(format!(
             "there is no tenant {tenant} {trace}; `tenant` is the Directory (tenant) ID that the portal's overview shows"
         )),
-        700_016 => DirectoryError::Bind(format!(
+        700_016 | 7_000_229 => DirectoryError::Bind(format!(
             "the application {client} is not in this tenant {trace}; an administrator of the tenant consents to it at \
              /{tenant}/adminconsent?client_id={client}, or registers one there"
         )),
-        700_027 | 700_025 | 7_000_272 => DirectoryError::Bind(format!(
+        700_025 => DirectoryError::Bind(format!(
+            "the application {client} is registered as one for people {trace}; under Authentication, switch \"Allow public client flows\" off"
+        )),
+        700_027 | 7_000_272 => DirectoryError::Bind(format!(
             "the certificate is not registered with the application {client} {trace}; upload it under Certificates & secrets"
         )),
         7_000_215 => DirectoryError::Bind(format!(
@@ -331,9 +342,11 @@ mod tests {
 
     #[test]
     fn a_read_that_failed_at_the_server_changed_nothing() {
-        let error = Failed::Graph(GraphError { status: 502, ..GraphError::default() });
         let about = About { what: What::Tenant, needs: NEEDS, writes: false };
+        let error = Failed::Graph(GraphError { status: 502, ..GraphError::default() });
         assert!(matches!(error.meaning(&about), DirectoryError::Busy(_)));
+        let error = Failed::Graph(GraphError { status: 504, after_s: Some(7), ..GraphError::default() });
+        assert!(matches!(error.meaning(&about), DirectoryError::BusyFor { after_s: 7, .. }));
     }
 
     #[test]
@@ -351,6 +364,18 @@ mod tests {
                 "unauthorized_client",
                 700_016,
                 |e| matches!(e, E::Bind(w) if w.contains("/t-1/adminconsent?client_id=c-1")),
+            ),
+            (
+                400,
+                "unauthorized_client",
+                7_000_229,
+                |e| matches!(e, E::Bind(w) if w.contains("adminconsent?client_id=c-1")),
+            ),
+            (
+                401,
+                "invalid_client",
+                700_025,
+                |e| matches!(e, E::Bind(w) if w.contains("public client flows") && !w.contains("upload")),
             ),
             (401, "invalid_client", 700_027, |e| matches!(e, E::Bind(w) if w.contains("upload it"))),
             (401, "invalid_client", 7_000_215, |e| matches!(e, E::Bind(w) if w.contains("secret is wrong"))),

@@ -12,6 +12,7 @@ use ticketgate_access::config::Entra;
 use ticketgate_credentials::{ReadSecret, Secret};
 use ticketgate_https::{HttpError, retry_after, segment, server_time};
 use tokio::time::Instant;
+use zeroize::Zeroizing;
 
 use super::failure::{Failed, GraphError, unanswered};
 use super::throttle::Gate;
@@ -106,12 +107,15 @@ pub(super) fn quoted(value: &str) -> String {
 /// An answer with a status of success.
 pub(super) struct Answer {
     pub(super) time: Option<DateTime<Utc>>,
-    body: Vec<u8>,
+    /// Wiped: it may hold a pass.
+    body: Zeroizing<Vec<u8>>,
+    /// Whether it is the answer to a question only.
+    read: bool,
 }
 
 impl Answer {
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, Failed> {
-        Ok(ticketgate_https::json(&self.body)?)
+        Ok(ticketgate_https::json(&self.body).map_err(|error| unread(self.read, error))?)
     }
 }
 
@@ -144,7 +148,7 @@ impl Graph {
     /// # Errors
     /// [`DirectoryError`]
     pub(super) async fn token(&self) -> Result<Secret, DirectoryError> {
-        self.tokens.get(&self.http, &self.settings, self.secrets.as_ref()).await
+        self.tokens.get(&self.http, &self.settings, &self.secrets).await
     }
 
     /// The tenant's time now, by its last answer.
@@ -193,7 +197,7 @@ impl Graph {
                 self.tokens.forget(&token).await;
                 continue;
             }
-            if status == 429 || status == 503 {
+            if status == 429 || status == 503 || (status == 504 && ask.reads()) {
                 let pause = self.gate.close(retry_after(
                     &headers,
                     time.unwrap_or_else(|| std::time::SystemTime::now().into()),
@@ -208,7 +212,9 @@ impl Graph {
             if !(200..300).contains(&status) {
                 return Err(Failed::Graph(refusal(status, &headers, response, None).await));
             }
-            return Ok(Answer { time, body: ticketgate_https::body(response).await? });
+            let read = ask.reads();
+            let body = ticketgate_https::body(response).await.map_err(|error| unread(read, error))?;
+            return Ok(Answer { time, body: Zeroizing::new(body), read });
         }
     }
 
@@ -261,6 +267,15 @@ impl Graph {
         let time = server_time(headers)?;
         *self.clock.lock().unwrap_or_else(PoisonError::into_inner) = Some((time, Instant::now()));
         Some(time)
+    }
+}
+
+/// An answer that cannot be read: to a question it is none, and what a request became of is then not known.
+fn unread(read: bool, error: HttpError) -> DirectoryError {
+    match error {
+        HttpError::Ambiguous(why) if read => DirectoryError::Unreachable(why),
+        HttpError::Unreadable(why) if !read => DirectoryError::Ambiguous(why),
+        error => unanswered(error),
     }
 }
 
@@ -322,4 +337,22 @@ async fn refusal(
 /// A body that is none of Graph's, in one line.
 fn folded(body: &[u8]) -> String {
     String::from_utf8_lossy(body).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_to_a_write_that_cannot_be_read_leaves_open_what_was_done() {
+        let unreadable = || HttpError::Unreadable("x".into());
+        let broken = || HttpError::Ambiguous("x".into());
+        assert!(matches!(unread(false, unreadable()), DirectoryError::Ambiguous(_)));
+        assert!(matches!(unread(false, broken()), DirectoryError::Ambiguous(_)));
+        assert!(matches!(unread(true, unreadable()), DirectoryError::Refused(_)));
+        assert!(matches!(unread(true, broken()), DirectoryError::Unreachable(_)));
+        let answer = |read| Answer { time: None, body: b"<html>".to_vec().into(), read };
+        assert!(answer(false).json::<Value>().is_err_and(|failed| failed.is_lost()));
+        assert!(answer(true).json::<Value>().is_err_and(|failed| !failed.is_lost()));
+    }
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use ticketgate_access::desired::{DirectoryEnd, Observed, ObservedAccount, SelfEnding};
-use ticketgate_access::entra::{EntraRight, RoleName};
 use ticketgate_access::session::{Account, Right};
 use ticketgate_https::segment;
 use ticketgate_protocol::api::Mode;
@@ -14,17 +13,20 @@ use ticketgate_protocol::api::Mode;
 use super::failure::{About, Failed, What};
 use super::graph::{Ask, equals, quoted};
 use super::wire::{HeldGroup, HeldRole, MemberOf, RoleAssignment, USER_FIELDS, User};
-use super::{EntraTenant, READS_GROUPS, WRITES_PIM_GROUPS, WRITES_ROLES, WRITES_USERS};
+use super::{EntraTenant, READS_GROUPS, WRITES_PIM_GROUPS, WRITES_ROLES, WRITES_USERS, roles};
 use crate::{DirectoryError, ListedAccount, Listing, note};
 
 /// Pauses before looking once more, by how old the write is that is not shown.
 const PAUSES_MS: [(u64, u64); 4] = [(1, 250), (3, 500), (8, 1000), (20, 2000)];
 const LONGEST_PAUSE_MS: u64 = 4000;
 
+/// As old counts what nobody knows the age of.
+const NEW_S: u64 = 3;
+
 /// Accounts of a list whose groups are asked for at once.
 const AT_ONCE: usize = 4;
 
-/// Roles and groups that somebody has, with their ends.
+/// Roles and groups that somebody has, by their ids, with their ends.
 #[derive(Debug, Default)]
 pub(super) struct Held {
     rights: BTreeSet<Right>,
@@ -32,7 +34,7 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Whether it is among them, however it is spelled.
+    /// Whether it is among them.
     pub(super) fn has(&self, right: &Right) -> bool {
         self.rights.contains(right)
     }
@@ -51,8 +53,11 @@ impl EntraTenant {
             let ending = observed.self_ending == SelfEnding::All;
             self.written.compared(&account.key, observed.account.as_ref(), ending)
         };
-        let Some(behind) = lacks(&observed) else { return Ok(observed) };
-        let age = behind.for_.as_secs();
+        let lacking = lacks(&observed);
+        if lacking.is_none() && !observed.behind {
+            return Ok(observed);
+        }
+        let age = lacking.map_or(NEW_S, |behind| behind.for_.as_secs());
         let pause =
             PAUSES_MS.iter().find(|(until, _)| age < *until).map_or(LONGEST_PAUSE_MS, |(_, pause)| *pause);
         tokio::time::sleep(Duration::from_millis(pause)).await;
@@ -72,7 +77,7 @@ impl EntraTenant {
         let id = account.identity.clone().or_else(|| self.written.made(&account.key));
         let (user, time, held) = match id {
             Some(id) => {
-                let (user, held) = tokio::join!(self.user(&id), self.held(&id, account.mode));
+                let (user, held) = tokio::join!(self.user(&id), self.held(&id));
                 let (user, time) = user?;
                 // What an account that is gone held is nobody's question.
                 (user, time, held)
@@ -80,21 +85,26 @@ impl EntraTenant {
             None => {
                 let (user, time) = self.user(&account.name).await?;
                 let held = match &user {
-                    Some(user) => self.held(&user.id, account.mode).await,
+                    Some(user) => self.held(&user.id).await,
                     None => Ok(Held::default()),
                 };
                 (user, time, held)
             }
         };
-        let seen = match user {
-            Some(user) => Some(observed(user, held?)),
-            None => None,
+        let (seen, behind) = match (user, held) {
+            (None, _) => (None, false),
+            // One copy has the account, another has not heard of it. A person's own is never so new.
+            (Some(user), Err(DirectoryError::NoSuchAccount(_))) if account.mode != Mode::Membership => {
+                (Some(observed(user, Held::default())), true)
+            }
+            (Some(_), Err(DirectoryError::NoSuchAccount(why))) => return Err(DirectoryError::Busy(why)),
+            (Some(user), held) => (Some(observed(user, held?)), false),
         };
         Ok(Observed {
             directory_time: time,
             self_ending: if self.has_pim() == Some(false) { SelfEnding::None } else { SelfEnding::All },
             account: seen,
-            behind: false,
+            behind,
         })
     }
 
@@ -115,25 +125,20 @@ impl EntraTenant {
         }
     }
 
-    /// What somebody holds.
-    pub(super) async fn held(&self, id: &str, mode: Mode) -> Result<Held, DirectoryError> {
+    /// What somebody holds; [`DirectoryError::NoSuchAccount`] where a copy does not know them. What of a person's own account is anybody's business here is not known here.
+    pub(super) async fn held(&self, id: &str) -> Result<Held, DirectoryError> {
         let about = |needs| About { what: What::User(id), needs, writes: false };
-        let knows_groups = self.known.keys().any(|right| matches!(right, EntraRight::Group(_)));
         let roles = self.held_roles(id);
         let members = async {
-            if !knows_groups && mode == Mode::Membership {
-                return Ok(Vec::new());
-            }
             // No `$select`: whether properties of groups may be named in a list of directory objects nobody documents.
             let ask = Ask::get(format!("/users/{}/memberOf", segment(id))).option("$top", "999");
             match self.graph.list::<MemberOf>(&ask).await {
                 Ok((members, _)) => Ok(members),
-                Err(failed) if failed.is_absent() => Ok(Vec::new()),
                 Err(failed) => Err(failed.meaning(&about(READS_GROUPS))),
             }
         };
         let timed = async {
-            if !knows_groups || self.has_pim() == Some(false) {
+            if !self.knows_groups || self.has_pim() == Some(false) {
                 return Ok(Vec::new());
             }
             let ask = Ask::get("/identityGovernance/privilegedAccess/group/assignmentScheduleInstances")
@@ -141,32 +146,28 @@ impl EntraTenant {
             match self.graph.list::<HeldGroup>(&ask).await {
                 Ok((groups, _)) => Ok(groups),
                 // That the tenant has no PIM is what the question for roles learns.
-                Err(failed) if failed.is_absent() || failed.is_without_pim() => Ok(Vec::new()),
+                Err(failed) if failed.is_without_pim() => Ok(Vec::new()),
                 Err(failed) => Err(failed.meaning(&about(WRITES_PIM_GROUPS))),
             }
         };
         let (roles, members, timed) = tokio::join!(roles, members, timed);
         let mut held = Held::default();
-        for (role, end) in roles? {
-            held.add(self.right_of_role(&role).await?, end);
+        let roles = roles?;
+        if !roles.is_empty() {
+            // By it `right_key` knows a role again that sessions have by its name.
+            self.roles.table(&self.graph, roles::KEPT).await?;
+        }
+        for (role, end) in roles {
+            held.add(role_right(&role), end);
         }
         let timed = timed?;
-        // Of a person's own groups only those that policies name are anybody's business here.
-        let counts =
-            |right: &Right| mode != Mode::Membership || self.known.values().any(|known| known == right);
         for group in members?.into_iter().filter(MemberOf::is_given) {
-            let right = self.right_of_group(&group.id);
-            if counts(&right) {
-                held.add(right, None);
-            }
+            held.add(group_right(&group.id), None);
         }
         for group in timed {
             let member = group.access_id.as_ref().is_none_or(|access| access.as_str() == "member");
             if let (true, Some(id), Some(end)) = (member, group.group_id, group.end_date_time) {
-                let right = self.right_of_group(&id);
-                if counts(&right) {
-                    held.add(right, Some(end));
-                }
+                held.add(group_right(&id), Some(end));
             }
         }
         Ok(held)
@@ -182,11 +183,7 @@ impl EntraTenant {
             match self.graph.list::<HeldRole>(&ask).await {
                 Ok((roles, _)) => {
                     self.learn_pim(true);
-                    return Ok(roles
-                        .into_iter()
-                        .filter_map(given_role)
-                        .map(|(_, role, end)| (role, end))
-                        .collect());
+                    return Ok(roles.into_iter().filter_map(given_role).collect());
                 }
                 Err(failed) if failed.is_without_pim() => self.learn_pim(false),
                 Err(failed) => return Err(failed.meaning(&about)),
@@ -205,28 +202,6 @@ impl EntraTenant {
         Ok(roles)
     }
 
-    /// A role as a right: in the configured spelling where the configuration knows it.
-    async fn right_of_role(&self, id: &str) -> Result<Right, DirectoryError> {
-        let by_name = self.known.keys().any(|right| matches!(right, EntraRight::Role(RoleName::Name(_))));
-        let table = if by_name { Some(self.roles.usual(&self.graph).await?) } else { self.roles.known() };
-        let id = id.to_lowercase();
-        let is_it = |right: &EntraRight| match right {
-            EntraRight::Role(RoleName::Id(known)) => known.as_str() == id,
-            EntraRight::Role(name) => {
-                table.as_ref().and_then(|table| table.id(name)).is_some_and(|known| known == id)
-            }
-            EntraRight::Group(_) => false,
-        };
-        let known = self.known.iter().find(|(right, _)| is_it(right)).map(|(_, right)| right.clone());
-        Ok(known.unwrap_or_else(|| Right(format!("role:{id}"))))
-    }
-
-    fn right_of_group(&self, id: &str) -> Right {
-        let right = format!("group:{}", id.to_lowercase());
-        let known = right.parse().ok().and_then(|right: EntraRight| self.known.get(&right).cloned());
-        known.unwrap_or(Right(right))
-    }
-
     /// The contract of [`crate::Directory::list`].
     pub(super) async fn listing(&self) -> Result<Listing, DirectoryError> {
         let about = About { what: What::Tenant, needs: WRITES_USERS, writes: false };
@@ -235,6 +210,8 @@ impl EntraTenant {
             let ask = Ask::get("/users")
                 .option("$filter", &format!("startsWith(userPrincipalName,{})", quoted(&prefix)))
                 .option("$select", USER_FIELDS)
+                // The most there can be: so many pages are a hundred thousand accounts.
+                .option("$top", "999")
                 .in_the_background();
             let (found, answered) =
                 self.graph.list::<User>(&ask).await.map_err(|failed| failed.meaning(&about))?;
@@ -244,11 +221,16 @@ impl EntraTenant {
         let ours = users.into_values().filter(|user| self.is_named_as_ours(&user.user_principal_name));
         let accounts = stream::iter(ours)
             .map(|user| async move {
-                let held = self.held(&user.id, Mode::Dedicated).await?;
+                let held = match self.held(&user.id).await {
+                    // Deleted since it was listed.
+                    Err(DirectoryError::NoSuchAccount(_)) => return Ok(None),
+                    held => held?,
+                };
                 let name = user.user_principal_name.clone();
-                Ok::<_, DirectoryError>(ListedAccount { name, seen: observed(user, held) })
+                Ok::<_, DirectoryError>(Some(ListedAccount { name, seen: observed(user, held) }))
             })
             .buffer_unordered(AT_ONCE)
+            .try_filter_map(|account| std::future::ready(Ok(account)))
             .try_collect()
             .await?;
         let time = time.or_else(|| self.graph.now());
@@ -263,7 +245,7 @@ impl EntraTenant {
     fn prefixes(&self) -> BTreeSet<String> {
         let pattern = &self.graph.settings().account_name;
         let own = pattern.split('{').next().unwrap_or_default();
-        // A pattern that begins with the technician's id has no beginning of its own.
+        // Without a beginning, which the configuration's reader refuses, it would be everybody.
         [own, "jit-"].into_iter().filter(|prefix| !prefix.is_empty()).map(str::to_owned).collect()
     }
 
@@ -277,14 +259,20 @@ fn is_whole(scope: Option<&str>) -> bool {
     scope.is_none_or(|scope| scope == "/")
 }
 
-/// Who, which, until when; none for what comes by a group or is limited to a part of the directory.
-fn given_role(role: HeldRole) -> Option<(String, String, Option<DateTime<Utc>>)> {
+/// Which, until when; none for what comes by a group or is limited to a part of the directory.
+fn given_role(role: HeldRole) -> Option<(String, Option<DateTime<Utc>>)> {
     let direct = role.member_type.as_ref().is_none_or(|kind| kind.as_str() == "direct");
-    (direct && is_whole(role.directory_scope_id.as_deref())).then_some((
-        role.principal_id,
-        role.role_definition_id,
-        role.end_date_time,
-    ))
+    (direct && is_whole(role.directory_scope_id.as_deref()))
+        .then_some((role.role_definition_id, role.end_date_time))
+}
+
+/// A role as looks have it: by its id, which no renaming changes.
+pub(super) fn role_right(id: &str) -> Right {
+    Right(format!("role:{}", id.to_lowercase()))
+}
+
+pub(super) fn group_right(id: &str) -> Right {
+    Right(format!("group:{}", id.to_lowercase()))
 }
 
 fn observed(user: User, held: Held) -> ObservedAccount {

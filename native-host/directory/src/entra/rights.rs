@@ -12,13 +12,17 @@ use ticketgate_protocol::api::Mode;
 
 use super::failure::{About, Failed, KEPT_S, What};
 use super::graph::{Answer, Ask};
+use super::look::{group_right, role_right};
 use super::wire::{Action, Became, Of, Schedule, ScheduleRequest, Word};
 use super::written::Wrote;
-use super::{EntraTenant, WRITES_GROUPS, WRITES_PIM_GROUPS, WRITES_ROLES};
+use super::{EntraTenant, WRITES_GROUPS, WRITES_PIM_GROUPS, WRITES_ROLES, WRITES_ROLES_FOR_GOOD, roles};
 use crate::DirectoryError;
 
 /// Pauses while the tenant's copies have not heard of an account that was made just now (advice of Microsoft's support).
 pub(super) const REPLICATION_S: [u64; 4] = [1, 2, 4, 8];
+
+/// Where another process gave a right, it is asked again after this, in seconds.
+const AGE_UNKNOWN_S: u32 = 60;
 
 /// PIM's code for both: a time that is too short, and a removal that is too soon.
 const TOO_SHORT: &str = "ActiveDurationTooShort";
@@ -37,6 +41,14 @@ impl Target {
         }
     }
 
+    /// As looks have it.
+    fn right(&self) -> Right {
+        match self {
+            Self::Role(id) => role_right(id),
+            Self::Group(id) => group_right(id),
+        }
+    }
+
     const fn needs(&self) -> &'static str {
         match self {
             Self::Role(_) => WRITES_ROLES,
@@ -44,12 +56,23 @@ impl Target {
         }
     }
 
-    const fn requests(&self) -> &'static str {
+    const fn needs_without_pim(&self) -> &'static str {
+        match self {
+            Self::Role(_) => WRITES_ROLES_FOR_GOOD,
+            Self::Group(_) => WRITES_GROUPS,
+        }
+    }
+
+    pub(super) const fn requests(&self) -> &'static str {
         match self {
             Self::Role(_) => "/roleManagement/directory/roleAssignmentScheduleRequests",
             Self::Group(_) => "/identityGovernance/privilegedAccess/group/assignmentScheduleRequests",
         }
     }
+}
+
+fn given_by_another() -> DirectoryError {
+    DirectoryError::Busy("somebody gave the person this right just now".into())
 }
 
 impl EntraTenant {
@@ -70,11 +93,26 @@ impl EntraTenant {
         let from = seen.directory_time;
         let assign = Action::Assign { from, until, why: why.clone() };
         let update = Action::Update { from, until, why: why.clone() };
-        let holds = seen.account.as_ref().is_some_and(|seen| seen.rights.contains(right));
+        let holds = seen.account.as_ref().is_some_and(|seen| seen.rights.contains(&target.right()));
         let (first, then) = if holds { (update, assign) } else { (assign, update) };
+        let gave = || self.written.given_for(&account.key, &target.right()).is_some();
         let about = About { what: What::Right(&right.0), needs: target.needs(), writes: true };
         let exchanged = ["RoleAssignmentExists", "RoleAssignmentDoesNotExist"];
-        let answered = match self.request(account, &target, id, first).await {
+        let mut answered = self.request(account, &target, id, first.clone()).await;
+        let lost = answered.as_ref().is_err_and(Failed::is_lost);
+        if lost {
+            // Whether it was done is what asking once more tells.
+            answered = self.request(account, &target, id, first).await;
+        }
+        let answered = match answered {
+            // Nobody here gave it, and the look does not have it yet: it is the person's own, and gets no end.
+            Err(failed)
+                if failed.code() == "RoleAssignmentExists"
+                    && account.mode == Mode::Membership
+                    && !(holds || lost || gave()) =>
+            {
+                return Err(given_by_another());
+            }
             // The look was older than somebody's change.
             Err(failed) if exchanged.contains(&failed.code()) => {
                 self.request(account, &target, id, then).await
@@ -83,15 +121,22 @@ impl EntraTenant {
         };
         match answered {
             Ok(()) => {}
-            // Ours, of an attempt whose answer was lost or that is still being provisioned: the next look tells.
-            Err(failed)
-                if failed.code() == "PendingRoleAssignmentRequest"
-                    && self.written.given_for(&account.key, right).is_some() => {}
+            Err(failed) if failed.code() == "PendingRoleAssignmentRequest" => {
+                let waits = self.withdraw_lost(&target, id, why).await;
+                match waits.map_err(|failed| failed.meaning(&about))? {
+                    Some(waits) => return Err(waits),
+                    // Ours, of an attempt whose answer was lost or that is still being provisioned: the next look tells.
+                    None if lost || gave() => {}
+                    None => return Err(failed.meaning(&about)),
+                }
+            }
             // Too short, or too soon moved nearer: what is there ends later than wanted, and is taken then.
             Err(failed) if failed.code() == TOO_SHORT => {
                 let left = u32::try_from((until - from).num_seconds()).unwrap_or(1).clamp(1, KEPT_S);
+                let is_over_sooner = |(right, at): &(Right, _)| *right == target.right() && *at < until;
+                let longer = seen.account.iter().flat_map(|seen| &seen.right_ends).any(is_over_sooner);
                 return Err(match failed.meaning(&about) {
-                    DirectoryError::NotYet { why, .. } if holds => {
+                    DirectoryError::NotYet { why, .. } if holds && !longer => {
                         DirectoryError::NotYet { why, after_s: left }
                     }
                     other => DirectoryError::TooShort(format!(
@@ -103,10 +148,18 @@ impl EntraTenant {
                 self.learn_pim(false);
                 return self.give_without_pim(account, id, right, &target).await;
             }
-            Err(failed) => return Err(failed.meaning(&about)),
+            Err(failed) => return Err(self.unsure(account, &target, failed.meaning(&about))),
         }
-        self.written.keep(&account.key, Wrote::Given(right.clone(), Some(until)));
+        self.written.keep(&account.key, Wrote::Given(target.right(), Some(until)));
         Ok(())
+    }
+
+    /// Where nobody knows whether it was given, a look that does not show it settles nothing for a while.
+    fn unsure(&self, account: &Account, target: &Target, error: DirectoryError) -> DirectoryError {
+        if error.is_ambiguous() {
+            self.written.keep(&account.key, Wrote::MaybeGiven(target.right()));
+        }
+        error
     }
 
     /// Where the tenant has no PIM, and the configuration does not demand it.
@@ -122,8 +175,9 @@ impl EntraTenant {
                 "pim = \"always\" is set, and the tenant has no Entra ID P2 or ID Governance".into(),
             ));
         }
-        self.give_for_good(account, id, right, target).await?;
-        self.written.keep(&account.key, Wrote::Given(right.clone(), None));
+        let given = self.give_for_good(account, id, right, target).await;
+        given.map_err(|error| self.unsure(account, target, error))?;
+        self.written.keep(&account.key, Wrote::Given(target.right(), None));
         Ok(())
     }
 
@@ -150,22 +204,7 @@ impl EntraTenant {
                 ))
                 .into())
             }
-            Became::Waits => {
-                let cancel = Ask::call(format!("{}/{}/cancel", target.requests(), segment(&request.id)));
-                if let Err(failed) = self.graph.send(&cancel).await {
-                    tracing::warn!(
-                        ?failed,
-                        request = request.id,
-                        "a request that waits for an approval could not be withdrawn"
-                    );
-                }
-                Err(DirectoryError::Waiting(format!(
-                    "the request {} waits for an approval and was withdrawn; the settings of the role ask for one even of an \
-                     administrator's assignment",
-                    request.id
-                ))
-                .into())
-            }
+            Became::Waits => Err(self.withdraw(target, &request.id).await.into()),
         }
     }
 
@@ -176,28 +215,37 @@ impl EntraTenant {
         right: &Right,
         target: &Target,
     ) -> Result<(), DirectoryError> {
-        let (ask, needs) = match target {
+        let ask = match target {
             Target::Role(role) => {
                 let body = json!({ "principalId": id, "roleDefinitionId": role, "directoryScopeId": "/" });
-                (
-                    Ask::post("/roleManagement/directory/roleAssignments", body),
-                    "RoleManagement.ReadWrite.Directory",
-                )
+                Ask::post("/roleManagement/directory/roleAssignments", body)
             }
             Target::Group(group) => {
                 // By Graph's own name, whatever address it is reached at.
                 let host = self.graph.settings().cloud.graph_host();
                 let address = format!("{host}/v1.0/directoryObjects/{id}");
                 let body = json!({ "@odata.id": address });
-                (Ask::post(format!("/groups/{}/members/$ref", segment(group)), body), WRITES_GROUPS)
+                Ask::post(format!("/groups/{}/members/$ref", segment(group)), body)
             }
         };
-        let Err(failed) = self.when_replicated(account, &ask, Some(target)).await else { return Ok(()) };
-        // "Already so": told by looking, since the code is the same as of other mistakes.
+        let mut answered = self.when_replicated(account, &ask, Some(target)).await;
+        let lost = answered.as_ref().is_err_and(Failed::is_lost);
+        if lost {
+            answered = self.when_replicated(account, &ask, Some(target)).await;
+        }
+        let Err(failed) = answered else { return Ok(()) };
         let conflicts = matches!(failed.status(), 400 | 409);
-        if conflicts && self.holds(id, right).await? {
+        // The same request was not refused before: it was done, whatever a look shows yet.
+        let ours = lost || self.written.given_for(&account.key, &target.right()).is_some();
+        if conflicts && ours {
             return Ok(());
         }
+        // "Already so": told by looking, since the code is the same as of other mistakes.
+        if conflicts && self.held(id).await?.has(&target.right()) {
+            let own = account.mode == Mode::Membership;
+            return if own { Err(given_by_another()) } else { Ok(()) };
+        }
+        let needs = target.needs_without_pim();
         Err(failed.meaning(&About { what: What::Right(&right.0), needs, writes: true }))
     }
 
@@ -223,8 +271,10 @@ impl EntraTenant {
                     }
                 }
                 Err(failed) if failed.code() == TOO_SHORT => {
-                    let young = self.written.given_for(&account.key, right).map_or(0, |age| age.as_secs());
-                    let left = KEPT_S.saturating_sub(u32::try_from(young).unwrap_or(KEPT_S)).max(1);
+                    let young =
+                        self.written.given_for(&account.key, &target.right()).map(|age| age.as_secs());
+                    let left = |young| KEPT_S.saturating_sub(u32::try_from(young).unwrap_or(KEPT_S)).max(1);
+                    let left = young.map_or(AGE_UNKNOWN_S, left);
                     return Err(match failed.meaning(&about) {
                         DirectoryError::NotYet { why, .. } => DirectoryError::NotYet { why, after_s: left },
                         other => other,
@@ -234,16 +284,21 @@ impl EntraTenant {
                     self.learn_pim(false);
                     self.take_for_good(id, right, &target).await
                 }
+                // What was given without PIM goes without its permission.
+                Err(failed) if failed.status() == 403 && matches!(target, Target::Group(_)) => {
+                    self.take_for_good(id, right, &target).await
+                }
                 answered => answered.map_err(|failed| failed.meaning(&about)),
             }
         };
         gone?;
-        self.written.keep(&account.key, Wrote::Taken(right.clone()));
+        self.written.keep(&account.key, Wrote::Taken(target.right()));
         Ok(())
     }
 
     async fn take_for_good(&self, id: &str, right: &Right, target: &Target) -> Result<(), DirectoryError> {
         let about = |needs| About { what: What::Right(&right.0), needs, writes: true };
+        let needs = target.needs_without_pim();
         let asks = match target {
             Target::Group(group) => {
                 vec![Ask::delete(format!("/groups/{}/members/{}/$ref", segment(group), segment(id)))]
@@ -268,14 +323,10 @@ impl EntraTenant {
             match self.graph.send(&ask).await {
                 Ok(_) => {}
                 Err(failed) if failed.is_absent() => {}
-                Err(failed) => return Err(failed.meaning(&about(WRITES_GROUPS))),
+                Err(failed) => return Err(failed.meaning(&about(needs))),
             }
         }
         Ok(())
-    }
-
-    async fn holds(&self, id: &str, right: &Right) -> Result<bool, DirectoryError> {
-        Ok(self.held(id, Mode::Dedicated).await?.has(right))
     }
 
     /// Sends a request that names an account and perhaps a role or group; where the account was made just now, with time for the
@@ -315,7 +366,7 @@ impl EntraTenant {
     async fn is_there(&self, target: &Target) -> Result<bool, Failed> {
         match target {
             Target::Role(id) => {
-                let table = self.roles.usual(&self.graph).await?;
+                let table = self.roles.table(&self.graph, roles::KEPT).await?;
                 Ok(table.name(id).is_some())
             }
             Target::Group(id) => {

@@ -13,7 +13,7 @@ use super::wire::RoleDefinition;
 use crate::DirectoryError;
 
 /// How long names are kept, and how long at least before a name that is not among them is asked for again.
-const KEPT: Duration = Duration::from_secs(86_400);
+pub(super) const KEPT: Duration = Duration::from_secs(86_400);
 const AGAIN: Duration = Duration::from_secs(60);
 
 /// The names of a tenant's roles.
@@ -46,6 +46,16 @@ impl Table {
             RoleName::Id(id) => Some(id.to_string()),
             RoleName::Name(name) => self.by_name.get(name).cloned(),
         }
+    }
+
+    /// Sessions that named a role before it was renamed still mean it, unless another has that name now.
+    fn with_former(mut self, before: &Self) -> Self {
+        for (name, id) in &before.by_name {
+            if self.names.contains_key(id) {
+                self.by_name.entry(name.clone()).or_insert_with(|| id.clone());
+            }
+        }
+        self
     }
 
     /// The name of the role with this id.
@@ -90,13 +100,17 @@ impl Roles {
         no_older: Duration,
     ) -> Result<Arc<Table>, DirectoryError> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some((table, _)) = kept.filter(|(_, at)| at.elapsed() < no_older) {
-            return Ok(table);
+        if let Some((table, _)) = kept.as_ref().filter(|(_, at)| at.elapsed() < no_older) {
+            return Ok(Arc::clone(table));
         }
         let about = About { what: What::Tenant, needs: "RoleManagement.Read.Directory", writes: false };
         let ask = Ask::get("/roleManagement/directory/roleDefinitions").option("$select", "id,displayName");
         let (roles, _) = graph.list(&ask).await.map_err(|failed| failed.meaning(&about))?;
-        let table = Arc::new(Table::new(roles));
+        let table = Table::new(roles);
+        let table = Arc::new(match kept {
+            Some((before, _)) => table.with_former(&before),
+            None => table,
+        });
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((Arc::clone(&table), Instant::now()));
         Ok(table)
     }
@@ -116,14 +130,6 @@ impl Roles {
         let table = self.table(graph, AGAIN).await?;
         table.id(role).ok_or_else(|| DirectoryError::NoSuchRight(no_role(&table, role)))
     }
-
-    /// The names that observing needs.
-    ///
-    /// # Errors
-    /// [`DirectoryError`]
-    pub(super) async fn usual(&self, graph: &Graph) -> Result<Arc<Table>, DirectoryError> {
-        self.table(graph, KEPT).await
-    }
 }
 
 /// That there is no such role, and which there are.
@@ -142,6 +148,19 @@ pub(super) fn no_role(table: &Table, role: &RoleName) -> String {
 mod tests {
     use super::*;
     use ticketgate_access::entra::EntraRight;
+
+    #[test]
+    fn a_role_that_was_renamed_is_still_found_by_its_former_name_until_another_has_it() {
+        let role = |id: &str, name: &str| RoleDefinition { id: id.into(), display_name: Some(name.into()) };
+        let name = |name: &str| RoleName::Name(name.into());
+        let before = Table::new(vec![role("a", "Mail"), role("b", "Files"), role("c", "Old")]);
+        let now = Table::new(vec![role("a", "Post"), role("b", "Mail")]).with_former(&before);
+        assert_eq!(now.id(&name("post")).as_deref(), Some("a"));
+        assert_eq!(now.id(&name("mail")).as_deref(), Some("b"));
+        assert_eq!(now.id(&name("files")).as_deref(), Some("b"));
+        assert_eq!(now.id(&name("old")), None);
+        assert_eq!(now.name("b"), Some("Mail"));
+    }
 
     #[test]
     fn a_role_is_found_by_its_name_however_it_is_written_and_near_names_are_told() {

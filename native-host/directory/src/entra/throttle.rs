@@ -13,6 +13,9 @@ const AT_ONCE: usize = 8;
 /// Pauses where a busy server names none; the last one goes on.
 const PAUSES_S: [u64; 6] = [1, 2, 4, 8, 16, 30];
 
+/// A shorter pause than this is none: a proxy in between may name nothing, or a time that is over.
+const LEAST: Duration = Duration::from_secs(1);
+
 /// The way to one tenant.
 pub(super) struct Gate {
     closed: Mutex<Closed>,
@@ -22,7 +25,7 @@ pub(super) struct Gate {
 #[derive(Default)]
 struct Closed {
     until: Option<Instant>,
-    /// How often in a row the server was busy without saying for how long.
+    /// How often in a row it was closed for no time that the server named.
     times: usize,
 }
 
@@ -53,6 +56,12 @@ impl Gate {
     /// The server is busy: nothing goes for so long, or for a growing pause where it named none.
     pub(super) fn close(&self, named: Option<Duration>) -> Duration {
         let mut closed = self.state();
+        let left = closed.until.map(|until| until.saturating_duration_since(Instant::now()));
+        let named = named.filter(|named| *named >= LEAST);
+        if let (None, Some(left)) = (named, left.filter(|left| !left.is_zero())) {
+            // It went out before this was closed, with others: together they are told once.
+            return left;
+        }
         let pause = named.unwrap_or_else(|| {
             let pause = PAUSES_S.get(closed.times).or(PAUSES_S.last()).copied().unwrap_or(30);
             closed.times += 1;
@@ -107,11 +116,21 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn pauses_that_nobody_named_grow_until_an_answer_comes() {
-        let gate = Gate::new();
-        let seconds: Vec<u64> = (0..7).map(|_| gate.close(None).as_secs()).collect();
-        assert_eq!(seconds, [1, 2, 4, 8, 16, 30, 30]);
-        gate.answered();
-        assert_eq!(gate.close(None).as_secs(), 1);
+        // A time that is over, or too short to be one, is none.
+        for named in [None, Some(Duration::ZERO), Some(Duration::from_millis(10))] {
+            let gate = Gate::new();
+            let mut seconds = Vec::new();
+            for _ in 0..7 {
+                let pause = gate.close(named);
+                // What was under way beside it counts no further.
+                assert!((0..AT_ONCE).all(|_| gate.close(named) == pause));
+                seconds.push(pause.as_secs());
+                tokio::time::advance(pause).await;
+            }
+            assert_eq!(seconds, [1, 2, 4, 8, 16, 30, 30]);
+            gate.answered();
+            assert_eq!(gate.close(named).as_secs(), 1);
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,5 +1,6 @@
 //! Signing in as the application, one tenant each. A token stays in memory and nowhere else; while one is fetched, others wait for it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -9,6 +10,7 @@ use serde_json::Value;
 use ticketgate_access::config::{Entra, Proof};
 use ticketgate_credentials::{ReadSecret, Secret};
 use tokio::time::Instant;
+use zeroize::Zeroizing;
 
 use super::assertion::Signer;
 use super::failure::{TokenError, of_sign_in, unanswered};
@@ -45,7 +47,7 @@ impl Tokens {
         &self,
         http: &reqwest::Client,
         settings: &Entra,
-        secrets: &dyn ReadSecret,
+        secrets: &Arc<dyn ReadSecret>,
     ) -> Result<Secret, DirectoryError> {
         let mut kept = self.0.lock().await;
         if let Some(token) = kept.as_ref().filter(|token| token.good_until > Instant::now()) {
@@ -80,25 +82,33 @@ pub(super) fn signer(settings: &Entra, secrets: &dyn ReadSecret) -> Result<Optio
     Signer::new(&pem, &secrets.read_text(key)?).map(Some).map_err(no_secret)
 }
 
+/// What the application shows at this address. Reads from a key store, which may ask a person first, and from files.
+fn proof(settings: &Entra, secrets: &dyn ReadSecret, address: &str) -> Result<Secret, DirectoryError> {
+    match (&settings.proof, signer(settings, secrets)?) {
+        (Proof::Certificate { certificate, .. }, Some(signer)) => {
+            let now = DateTime::<Utc>::from(std::time::SystemTime::now());
+            signer.assertion(address, settings.client_id.as_str(), now).map_err(|why| {
+                DirectoryError::NoSecret(format!(
+                    "{certificate}: {why}; make a new pair and upload its certificate"
+                ))
+            })
+        }
+        (Proof::Secret(place), _) | (Proof::Certificate { key: place, .. }, None) => Ok(secrets.read(place)?),
+    }
+}
+
 async fn fetch(
     http: &reqwest::Client,
     settings: &Entra,
-    secrets: &dyn ReadSecret,
+    secrets: &Arc<dyn ReadSecret>,
 ) -> Result<Token, DirectoryError> {
     let address = format!("{}/{}/oauth2/v2.0/token", settings.login_url, settings.tenant);
     let scope = format!("{}/.default", settings.cloud.graph_host());
     let client = settings.client_id.as_str();
-    let proof = match (&settings.proof, signer(settings, secrets)?) {
-        (Proof::Certificate { certificate, .. }, Some(signer)) => {
-            let now = DateTime::<Utc>::from(std::time::SystemTime::now());
-            signer.assertion(&address, client, now).map_err(|why| {
-                DirectoryError::NoSecret(format!(
-                    "{certificate}: {why}; make a new pair and upload its certificate"
-                ))
-            })?
-        }
-        (Proof::Secret(place), _) | (Proof::Certificate { key: place, .. }, None) => secrets.read(place)?,
-    };
+    let (of, secrets, at) = (settings.clone(), Arc::clone(secrets), address.clone());
+    // Other tenants, and everything else here, go on meanwhile.
+    let proof = tokio::task::spawn_blocking(move || proof(&of, secrets.as_ref(), &at));
+    let proof = proof.await.map_err(|error| DirectoryError::NoSecret(error.to_string()))??;
     let mut form =
         vec![("grant_type", "client_credentials"), ("client_id", client), ("scope", scope.as_str())];
     // To the tenant's token endpoint, inside TLS.
@@ -118,7 +128,7 @@ async fn fetch(
     let response = http.post(&address).form(&form).send().await.map_err(not_there)?;
     let status = response.status();
     let is_json = is_json(response.headers());
-    let body = ticketgate_https::body(response).await.map_err(unanswered)?;
+    let body = Zeroizing::new(ticketgate_https::body(response).await.map_err(unanswered)?);
     if !status.is_success() {
         let said: TokenError =
             if is_json { ticketgate_https::json(&body).unwrap_or_default() } else { TokenError::default() };
@@ -150,4 +160,50 @@ pub(super) fn permissions(token: &Secret) -> Option<Vec<String>> {
     let claims = token.expose().split('.').nth(1)?;
     let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(claims).ok()?;
     Some(serde_json::from_slice::<Claims>(&claims).ok()?.roles)
+}
+
+#[cfg(test)]
+mod tests {
+    use ticketgate_access::config::{Cloud, SecretRef, SignIn};
+    use ticketgate_credentials::NoSecret;
+
+    use super::*;
+
+    struct Slow;
+
+    impl ReadSecret for Slow {
+        fn read(&self, _: &SecretRef) -> Result<Secret, NoSecret> {
+            std::thread::sleep(Duration::from_millis(300));
+            Err(NoSecret("locked".into()))
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_else_waits_for_a_key_store_that_asks_somebody_first() {
+        let id = "9f4c6d1e-0000-4000-8000-000000000001";
+        let settings = Entra {
+            tenant: id.parse().unwrap(),
+            client_id: id.parse().unwrap(),
+            proof: Proof::Secret(SecretRef::Keyring("acme".into())),
+            account_domain: "acme.example".into(),
+            account_name: "jit-{technician}".into(),
+            sign_in: SignIn::Password,
+            pim_only: false,
+            cloud: Cloud::Global,
+            login_url: "https://login.example".into(),
+            graph_url: "https://graph.example".into(),
+            ca_file: None,
+            timeout_s: 10,
+        };
+        let http = ticketgate_https::client(None, Duration::from_secs(1)).unwrap();
+        let secrets: Arc<dyn ReadSecret> = Arc::new(Slow);
+        let (tokens, begun) = (Tokens::default(), Instant::now());
+        let other = async {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            begun.elapsed()
+        };
+        let (token, waited) = tokio::join!(tokens.get(&http, &settings, &secrets), other);
+        assert!(matches!(token, Err(DirectoryError::NoSecret(_))));
+        assert!(waited < Duration::from_millis(300), "{waited:?}");
+    }
 }

@@ -5,6 +5,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 use ticketgate_access::desired::Why;
+use ticketgate_credentials::Secret;
 
 /// A page of a list.
 #[derive(Debug, Deserialize)]
@@ -39,7 +40,6 @@ pub(super) const USER_FIELDS: &str = "id,userPrincipalName,accountEnabled,onPrem
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct HeldRole {
-    pub(super) principal_id: String,
     pub(super) role_definition_id: String,
     pub(super) directory_scope_id: Option<String>,
     pub(super) end_date_time: Option<DateTime<Utc>>,
@@ -100,6 +100,8 @@ pub(super) struct ScheduleRequest {
     #[serde(default)]
     pub(super) id: String,
     pub(super) status: Option<Word>,
+    action: Option<Word>,
+    justification: Option<String>,
 }
 
 /// What becomes of a request.
@@ -114,6 +116,13 @@ pub(super) enum Became {
 }
 
 impl ScheduleRequest {
+    /// Whether it waits, and asks what this broker would ask for that reason: none of a person about himself.
+    pub(super) fn is_ours(&self, reason: &str) -> bool {
+        let assigns = self.action.as_ref().is_some_and(|action| action.as_str() == "adminassign");
+        let waits = self.became(false) == Became::Waits;
+        waits && assigns && self.justification.as_deref() == Some(reason)
+    }
+
     /// `removes`: whether it was to take the right away. What is then called revoked is done.
     pub(super) fn became(&self, removes: bool) -> Became {
         let status = self.status.as_ref().map_or("", Word::as_str);
@@ -134,7 +143,8 @@ impl ScheduleRequest {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Pass {
     pub(super) id: String,
-    pub(super) temporary_access_pass: Option<String>,
+    #[serde(default, deserialize_with = "secret")]
+    pub(super) temporary_access_pass: Option<Secret>,
     pub(super) start_date_time: Option<DateTime<Utc>>,
     pub(super) lifetime_in_minutes: Option<i64>,
     pub(super) method_usability_reason: Option<Word>,
@@ -199,6 +209,10 @@ pub(super) struct ErrorSaid {
 pub(super) struct ErrorDetail {
     #[serde(default)]
     pub(super) code: String,
+}
+
+fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.map(Secret::new))
 }
 
 /// A word of a list that Microsoft may lengthen, in lower case.

@@ -15,6 +15,9 @@ use super::failure::KEPT_S;
 /// After this time a look is believed, whatever was written.
 const KEPT: Duration = Duration::from_secs(120);
 
+/// After this time what may have been written and is not shown counts as not written.
+const MAYBE: Duration = Duration::from_secs(20);
+
 /// For so long it is remembered when a right was given.
 const YOUNG: Duration = Duration::from_secs(KEPT_S as u64);
 
@@ -31,6 +34,8 @@ pub(super) enum Wrote {
     Note(Marker),
     /// A right with its end, or without one.
     Given(Right, Option<DateTime<Utc>>),
+    /// A right that may have been given: the answer was lost.
+    MaybeGiven(Right),
     /// A right that was taken away.
     Taken(Right),
 }
@@ -44,6 +49,8 @@ pub(super) struct Written(Mutex<HashMap<AccountKey, Lately>>);
 enum OfRight {
     /// It was given with this end, or without one.
     Given(Option<DateTime<Utc>>),
+    /// Nobody knows whether it was given.
+    Maybe,
     Taken,
 }
 
@@ -84,6 +91,10 @@ impl Written {
                 lately.given.entry(right.clone()).or_insert(now);
                 lately.rights.insert(right, (OfRight::Given(end), now));
             }
+            Wrote::MaybeGiven(right) => {
+                lately.given.entry(right.clone()).or_insert(now);
+                lately.rights.insert(right, (OfRight::Maybe, now));
+            }
             Wrote::Taken(right) => {
                 lately.given.remove(&right);
                 lately.rights.insert(right, (OfRight::Taken, now));
@@ -116,8 +127,9 @@ impl Written {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let lately = kept.get_mut(account)?;
         let oldest = lately.lacking(seen, self_ending, Instant::now())?;
-        let enabled = lately.enabled.as_ref().is_some_and(|(enabled, _)| *enabled);
-        Some(Behind { for_: oldest.elapsed(), enabled: enabled || seen.is_some_and(|seen| seen.enabled) })
+        let seen = seen.is_some_and(|seen| seen.enabled);
+        let enabled = lately.enabled.as_ref().map_or(seen, |(enabled, _)| *enabled);
+        Some(Behind { for_: oldest.elapsed(), enabled })
     }
 }
 
@@ -156,11 +168,12 @@ impl Lately {
         self.note = self.note.take().filter(|(note, at)| seen.marker.as_ref() != Some(note) && fresh(at));
         self.rights.retain(|right, (done, at)| {
             let holds = seen.rights.contains(right);
-            let shown = match done {
-                OfRight::Taken => !holds,
-                OfRight::Given(end) => holds && (!self_ending || ends_so(seen, right, *end)),
+            let (shown, kept) = match done {
+                OfRight::Taken => (!holds, KEPT),
+                OfRight::Given(end) => (holds && (!self_ending || ends_so(seen, right, *end)), KEPT),
+                OfRight::Maybe => (holds, MAYBE),
             };
-            !shown && fresh(at)
+            !shown && now.duration_since(*at) < kept
         });
         let times = self.enabled.iter().map(|(_, at)| *at).chain(self.note.iter().map(|(_, at)| *at));
         times.chain(self.rights.values().map(|(_, at)| *at)).min()
@@ -260,5 +273,26 @@ mod tests {
         assert!(written.compared(&key(), Some(&seen(false)), true).unwrap().enabled);
         written.keep(&key(), Wrote::Enabled(false));
         assert!(!written.compared(&key(), None, true).unwrap().enabled);
+        // Closed, and shown as open still: it is not closed once more at every look.
+        assert!(!written.compared(&key(), Some(&seen(true)), true).unwrap().enabled);
+        // Opened by somebody while something else is not shown.
+        let written = Written::default();
+        written.keep(&key(), Wrote::Taken(role()));
+        let holding = ObservedAccount { rights: [role()].into(), ..seen(true) };
+        assert!(written.compared(&key(), Some(&holding), true).unwrap().enabled);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_right_that_may_have_been_given_is_waited_for_and_not_for_long() {
+        let written = Written::default();
+        written.keep(&key(), Wrote::MaybeGiven(role()));
+        assert!(written.given_for(&key(), &role()).is_some());
+        tokio::time::advance(MAYBE - Duration::from_secs(1)).await;
+        assert!(written.compared(&key(), Some(&seen(false)), true).is_some());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(written.compared(&key(), Some(&seen(false)), true), None);
+        written.keep(&key(), Wrote::MaybeGiven(role()));
+        let holding = ObservedAccount { rights: [role()].into(), ..seen(false) };
+        assert_eq!(written.compared(&key(), Some(&holding), true), None);
     }
 }

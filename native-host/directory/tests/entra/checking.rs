@@ -37,6 +37,21 @@ async fn a_check_names_what_sessions_would_meet_and_changes_nothing() {
     }
     assert!(of.tenant.users().is_empty());
 
+    // A JIT account is taken out of groups that nobody lent it, and roles without PIM have a permission of their own.
+    for (pim, permissions) in [
+        (true, ["GroupMember.ReadWrite.All", "PrivilegedAssignmentSchedule.ReadWrite.AzureADGroup"]),
+        (false, ["GroupMember.ReadWrite.All", "RoleManagement.ReadWrite.Directory"]),
+    ] {
+        let of = world.scene(if pim { "few" } else { "few-small" }, &[ROLE]);
+        of.tenant.pim(pim);
+        of.tenant.consent_without(&permissions);
+        let found = findings(&of, &[ROLE]).await;
+        for permission in permissions {
+            let said = format!("{permission} is not consented");
+            assert!(found.iter().any(|(is, text)| is == "error" && text.contains(&said)), "{found:#?}");
+        }
+    }
+
     let of = world.scene_with("nobody", &[ROLE], |settings| {
         settings.client_id = "9f4c6d1e-0000-4000-8000-00000000dead".parse().unwrap();
     });
@@ -49,7 +64,11 @@ async fn a_check_names_what_sessions_would_meet_and_changes_nothing() {
 async fn findings(of: &Scene, rights: &[&str]) -> Vec<(String, String)> {
     let used: Vec<RightUse> = rights
         .iter()
-        .map(|right| RightUse { right: Right((*right).into()), outlives_an_hour: false })
+        .map(|right| RightUse {
+            right: Right((*right).into()),
+            outlives_an_hour: false,
+            on_jit_accounts: true,
+        })
         .collect();
     of.directory.check(&used).await.into_iter().map(|found| (found.level, found.text)).collect()
 }

@@ -24,6 +24,7 @@ async fn every_refusal_has_its_meaning_and_leaves_nothing_half_granted() {
         assert!(meant(&error), "{n}: {error:?}");
         nothing_is_left(&mut of, n).await;
     }
+    approvals(&world).await;
     elsewhere(&world).await;
     passing(&world).await;
     world.is_as_described();
@@ -161,6 +162,30 @@ async fn sign_ins(world: &World) {
                 assert!(error.contains(said), "{error}");
             }
         }
+    }
+}
+
+/// A request that waits for an approval is withdrawn, also where its answer was lost; where it cannot be, that is said.
+async fn approvals(world: &World) {
+    for (name, told, said, left) in [
+        (
+            "kept",
+            (|t| t.fail_next("/cancel", 500, "InternalServerError")) as fn(&Tenant),
+            "could not be withdrawn",
+            "PendingApproval",
+        ),
+        // After the look, the account and the names of roles.
+        ("unheard", |t| t.lose_answer(3), "was withdrawn", "Canceled"),
+    ] {
+        let mut of = world.scene(name, &[ROLE]);
+        of.tenant.approval(EXCHANGE);
+        told(&of.tenant);
+        of.start(&[ROLE], 60);
+        let error = of.converge().await.unwrap_err();
+        assert!(matches!(&error, DirectoryError::Waiting(why) if why.contains(said)), "{name}: {error:?}");
+        let requests = of.tenant.pim_requests();
+        assert!(requests.iter().all(|request| request["status"] == left), "{name}: {requests:?}");
+        assert_eq!(requests.len(), 1);
     }
 }
 

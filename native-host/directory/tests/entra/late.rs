@@ -2,18 +2,29 @@
 
 use std::time::{Duration, Instant};
 
-use ticketgate_directory::DirectoryError;
+use chrono::TimeDelta;
+use ticketgate_access::desired::{Step, Why};
+use ticketgate_access::session::Right;
+use ticketgate_directory::{Directory, DirectoryError};
+use ticketgate_protocol::api::Mode;
 
-use crate::world::{ROLE, Scene, World};
+use crate::world::{EXCHANGE, ROLE, Scene, World, account};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_tenant_shows_late_is_waited_for_and_what_is_over_is_closed_all_the_same() {
     let world = World::new();
-    copies(world.scene("copies", &[ROLE])).await;
-    provisioning(world.scene("provisioning", &[ROLE])).await;
-    five_minutes(world.scene("young", &[ROLE])).await;
-    busy(&world).await;
-    lost(world.scene("lost", &[ROLE])).await;
+    // Each waits in a tenant of its own.
+    tokio::join!(
+        copies(world.scene("copies", &[ROLE])),
+        provisioning(world.scene("provisioning", &[ROLE])),
+        five_minutes(world.scene("young", &[ROLE])),
+        busy(&world),
+        lost(world.scene("lost", &[ROLE])),
+        lost_and_late(world.scene("both", &[ROLE]), true),
+        lost_and_late(world.scene("both-small", &[ROLE]), false),
+        own(world.scene("own", &[ROLE])),
+        unknown_to_a_copy(world.scene("copy", &[ROLE])),
+    );
     world.is_as_described();
 }
 
@@ -53,6 +64,23 @@ async fn five_minutes(mut of: Scene) {
     of.pass(u64::from(after_s));
     assert_eq!(of.converge().await.unwrap(), ["directory.revoke"]);
     of.holds(&[]);
+    // A broker that was restarted does not know how old a right is, and asks again sooner.
+    of.start(&[ROLE], 60);
+    of.converge().await.unwrap();
+    of.restart(&[ROLE]);
+    of.end();
+    let error = of.converge().await.unwrap_err();
+    assert!(matches!(error, DirectoryError::NotYet { after_s: 60, .. }), "{error:?}");
+    of.pass(301);
+    of.converge().await.unwrap();
+    // An extension that leaves less than five minutes is too short; what there is stays.
+    of.start(&[ROLE], 10);
+    of.converge().await.unwrap();
+    of.pass(480);
+    of.sessions[0].until += TimeDelta::minutes(1);
+    let error = of.converge().await.unwrap_err();
+    assert!(matches!(error, DirectoryError::TooShort(_)), "{error:?}");
+    of.holds(&["role:Exchange Administrator"]);
 }
 
 async fn busy(world: &World) {
@@ -94,4 +122,58 @@ async fn lost(mut of: Scene) {
         of.converge().await.unwrap();
         of.holds(&[]);
     }
+}
+
+/// The answer is lost, and no copy shows for a while that the work was done: once asked again, the tenant says it.
+async fn lost_and_late(mut of: Scene, pim: bool) {
+    of.tenant.pim(pim);
+    of.start(&[ROLE], 60);
+    of.converge().await.unwrap();
+    of.pass(400);
+    of.end();
+    of.converge().await.unwrap();
+    of.start(&[ROLE], 60);
+    of.tenant.lag(100, Duration::from_secs(2));
+    // After the three of the look.
+    of.tenant.lose_answer(3);
+    assert_eq!(of.converge().await.unwrap(), ["directory.grant", "directory.open"]);
+    of.holds(&["role:Exchange Administrator"]);
+}
+
+/// Somebody gave a person the role for good after the look: it stays as it was given.
+async fn own(mut of: Scene) {
+    for pim in [true, false] {
+        of.tenant.pim(pim);
+        of.restart(&[ROLE]);
+        let name = format!("terry-{pim}");
+        of.tenant.add_user(&name);
+        of.account = account(Mode::Membership, &name, &of.tenant.domain());
+        let seen = of.directory.observe(&of.account).await.unwrap();
+        of.tenant.give(of.name(), EXCHANGE);
+        let until = Some(seen.directory_time + TimeDelta::hours(1));
+        let step = Step::Grant { right: Right(ROLE.into()), until, why: Why::default() };
+        let error = of.step(&seen, &step).await.unwrap_err();
+        assert!(matches!(error, DirectoryError::Busy(_)), "{error:?}");
+        assert_eq!(of.held()[0].end, None);
+    }
+}
+
+/// One copy has the account and another has not: that it holds nothing, or is signed in nowhere, is not said.
+async fn unknown_to_a_copy(mut of: Scene) {
+    of.start(&[ROLE], 60);
+    of.converge().await.unwrap();
+    let unknown = |path| of.tenant.fail_next(path, 404, "Request_ResourceNotFound");
+    unknown("/memberOf");
+    let seen = of.directory.observe(&of.account).await.unwrap();
+    assert!(!seen.behind && !seen.account.unwrap().rights.is_empty(), "it is looked at once more");
+    unknown("/memberOf");
+    unknown("/memberOf");
+    assert!(of.directory.observe(&of.account).await.unwrap().behind);
+    of.pass(400);
+    of.end();
+    of.tenant.fail_next("/revokeSignInSessions", 404, "Request_ResourceNotFound");
+    let error = of.converge().await.unwrap_err();
+    assert!(matches!(error, DirectoryError::NoSuchAccount(_)), "{error:?}");
+    assert_eq!(of.converge().await.unwrap(), ["directory.rotate"]);
+    assert!(of.user().sessions_revoked.is_some());
 }

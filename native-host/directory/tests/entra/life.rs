@@ -1,7 +1,8 @@
 //! The life of an account in each mode, with and without PIM: what is written, in which requests, and what is left at the end.
 
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
+use ticketgate_access::session::Right;
 use ticketgate_directory::{Directory, DirectoryError};
 use ticketgate_protocol::api::Mode;
 
@@ -13,9 +14,15 @@ async fn accounts_live_and_end_in_every_mode() {
     dedicated(world.scene("dedicated", &[ROLE])).await;
     groups(&world).await;
     ends_by_itself(world.scene("alone", &[ROLE])).await;
+    shortest(world.scene("shortest", &[ROLE])).await;
     two_sessions(world.scene("two", &[ROLE, "role:User Administrator"])).await;
     burner(world.scene("burner", &[ROLE])).await;
     membership(world.scene("membership", &[ROLE, "role:User Administrator"])).await;
+    other_group(world.scene("other", &[ROLE])).await;
+    for pim in [true, false] {
+        unnamed(&world, pim).await;
+    }
+    spelled(world.scene("spelled", &[ROLE])).await;
     without_pim(&world).await;
     by_hand(world.scene("by-hand", &[ROLE])).await;
     foreign(world.scene("foreign", &[ROLE])).await;
@@ -99,11 +106,7 @@ async fn groups(world: &World) {
     let tenant = world.entra.tenant("groups").unwrap();
     let (helpdesk, other) = (tenant.add_group("Helpdesk"), tenant.add_group("Other"));
     let right = format!("group:{helpdesk}");
-    let known = [ticketgate_access::session::Right(right.clone())].into();
-    let settings = world.settings(&tenant);
-    let directory = ticketgate_directory::EntraTenant::new(&settings, &known).unwrap();
-    let account = account(Mode::Dedicated, "jit-tech1", &tenant.domain());
-    let mut of = Scene { tenant, directory, settings, account, sessions: Vec::new(), credential: None };
+    let mut of = world.scene_on(tenant, &[&right]);
     of.start(&[&right], 60);
     assert_eq!(of.converge().await.unwrap(), ["directory.create", "directory.grant", "directory.open"]);
     assert_eq!(of.held()[0].end, Some(SystemTime::from(of.sessions[0].until)));
@@ -127,6 +130,13 @@ async fn ends_by_itself(mut of: Scene) {
     of.holds(&["role:Exchange Administrator"]);
     of.pass(61);
     of.holds(&[]);
+}
+
+/// The shortest session that the configuration lets anybody ask for.
+async fn shortest(mut of: Scene) {
+    of.start(&[ROLE], of.shortest_min());
+    of.converge().await.unwrap();
+    of.holds(&["role:Exchange Administrator"]);
 }
 
 async fn two_sessions(mut of: Scene) {
@@ -162,7 +172,7 @@ async fn membership(mut of: Scene) {
     of.account = account(Mode::Membership, "terry", &of.tenant.domain());
     let standing = "role:User Administrator";
     of.tenant.give(of.name(), "User Administrator");
-    of.account.standing = vec![ticketgate_access::session::Right(standing.into())];
+    of.account.standing = vec![Right(standing.into())];
     let before = of.user();
     of.start(&[ROLE, standing], 60);
     assert_eq!(of.converge().await.unwrap(), ["directory.grant"]);
@@ -178,15 +188,66 @@ async fn membership(mut of: Scene) {
     );
 }
 
+/// Somebody put the account into a group, and only the permission for groups without PIM is there: the next session begins all the same.
+async fn other_group(mut of: Scene) {
+    of.tenant.consent_without(&["PrivilegedAssignmentSchedule.ReadWrite.AzureADGroup"]);
+    of.start(&[ROLE], 60);
+    of.converge().await.unwrap();
+    of.pass(400);
+    of.end();
+    of.converge().await.unwrap();
+    let group = of.tenant.add_group("Other");
+    of.tenant.give(of.name(), &group);
+    of.start(&[ROLE], 60);
+    let steps = of.converge().await.unwrap();
+    assert_eq!(steps, ["directory.revoke", "directory.grant", "directory.open"]);
+    of.holds(&["role:Exchange Administrator"]);
+}
+
+/// No policy names a session's rights any more when it ends, and the broker was restarted: they go all the same, and nothing else.
+async fn unnamed(world: &World, pim: bool) {
+    let tenant = world.entra.tenant(if pim { "unnamed" } else { "unnamed-small" }).unwrap();
+    tenant.pim(pim);
+    tenant.add_user("terry");
+    let (helpdesk, own) = (tenant.add_group("Helpdesk"), tenant.add_group("Own"));
+    let (group, own_group) = (format!("group:{helpdesk}"), format!("group:{own}"));
+    let mut of = world.scene_on(tenant, &[ROLE, &group]);
+    of.account = account(Mode::Membership, "terry", &of.tenant.domain());
+    of.tenant.give(of.name(), &own);
+    of.start(&[ROLE, &group], 60);
+    of.converge().await.unwrap();
+    of.holds(&["role:Exchange Administrator", &group, &own_group]);
+    of.pass(400);
+    of.restart(&[]);
+    of.end();
+    assert_eq!(of.converge().await.unwrap(), ["directory.revoke", "directory.revoke"]);
+    of.holds(&[&own_group]);
+}
+
+/// One policy names a role, another gives its id: to the tenant it is one right, given once and shown at once.
+async fn spelled(mut of: Scene) {
+    let by_id = format!("role:{}", of.tenant.role(EXCHANGE).unwrap().to_uppercase());
+    of.restart(&[ROLE, &by_id]);
+    for (first, then) in [(ROLE, by_id.as_str()), (by_id.as_str(), ROLE)] {
+        let begun = Instant::now();
+        of.start(&[first], 60);
+        of.converge().await.unwrap();
+        of.start(&[then], 90);
+        assert_eq!(of.converge().await.unwrap(), ["directory.set_end", "directory.grant"]);
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+        of.holds(&["role:Exchange Administrator"]);
+        of.pass(400);
+        of.end();
+        of.converge().await.unwrap();
+        of.holds(&[]);
+    }
+}
+
 async fn without_pim(world: &World) {
     let tenant = world.entra.tenant("small").unwrap();
     tenant.pim(false);
     let group = format!("group:{}", tenant.add_group("Helpdesk"));
-    let known = [ROLE, &group].map(|right| ticketgate_access::session::Right(right.into())).into();
-    let settings = world.settings(&tenant);
-    let directory = ticketgate_directory::EntraTenant::new(&settings, &known).unwrap();
-    let account = account(Mode::Dedicated, "jit-tech1", &tenant.domain());
-    let mut of = Scene { tenant, directory, settings, account, sessions: Vec::new(), credential: None };
+    let mut of = world.scene_on(tenant, &[ROLE, &group]);
     of.start(&[ROLE, &group], 60);
     of.converge().await.unwrap();
     of.holds(&["role:Exchange Administrator", &group]);
@@ -255,7 +316,19 @@ async fn lists(mut of: Scene) {
     assert_eq!(names, ["jit-by-hand", "jit-tech1"]);
     assert!(found[0].seen.marker.is_none());
     assert_eq!(found[1].seen.marker.as_ref().unwrap().token, "token-of-the-ledger");
-    assert_eq!(found[1].seen.rights.iter().map(|right| right.0.as_str()).collect::<Vec<_>>(), [ROLE]);
+    let role = format!("role:{}", of.tenant.role(EXCHANGE).unwrap());
+    assert_eq!(found[1].seen.rights.iter().map(|right| right.0.as_str()).collect::<Vec<_>>(), [role]);
+    assert_eq!(
+        of.directory.right_key(&found[1].seen.rights.first().unwrap().clone()),
+        of.directory.right_key(&Right(ROLE.into()))
+    );
+    let asked = of.tenant.asked();
+    let listed = asked.iter().filter(|asked| asked.template == "/users" && asked.method == "GET");
+    assert!(
+        listed
+            .into_iter()
+            .all(|asked| asked.query.contains("$top=999") || asked.query.contains("%24top=999"))
+    );
     // A next page somewhere else is not fetched: the token would go there.
     of.tenant.foreign_links("https://elsewhere.example/v1.0/users?x");
     let error = of.directory.list().await.unwrap_err();

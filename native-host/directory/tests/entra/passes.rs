@@ -18,6 +18,7 @@ async fn a_pass_ends_no_later_than_its_session_and_what_a_tenant_forbids_gives_n
     lives(scene("many", false)).await;
     once(scene("once", true)).await;
     short(scene("short", true)).await;
+    shortest(scene("shortest", true)).await;
     for (name, is_once, policy, said) in [
         ("off", true, PassPolicy { enabled: false, ..PassPolicy::default() }, "switched off"),
         ("single", false, PassPolicy { once: true, ..PassPolicy::default() }, "for one use only"),
@@ -71,6 +72,14 @@ async fn short(mut of: Scene) {
     assert!(error.to_string().contains("at least 10 minutes"), "{error}");
     assert!(of.user().enabled);
     of.holds(&["role:Exchange Administrator"]);
+}
+
+/// The shortest session that the configuration lets anybody ask for.
+async fn shortest(mut of: Scene) {
+    of.start(&[ROLE], of.shortest_min());
+    of.converge().await.unwrap();
+    assert!(of.signs_in());
+    assert_eq!(of.tenant.passes_of(of.name())[0].minutes, 10);
 }
 
 async fn refused(mut of: Scene, policy: PassPolicy, said: &str) {

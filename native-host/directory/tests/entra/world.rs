@@ -8,7 +8,7 @@ use ticketgate_access::config::{self, Cloud, Proof, SecretRef, SignIn};
 use ticketgate_access::desired::{Observed, Step, desired, plan};
 use ticketgate_access::session::{Account, AccountKey, Right, Session};
 use ticketgate_credentials::Secret;
-use ticketgate_directory::{Directory, DirectoryError, EntraTenant, generate_for};
+use ticketgate_directory::{Directory, DirectoryError, EntraTenant, alike, generate_for};
 use ticketgate_protocol::api::{Mode, State};
 use ticketgate_protocol::ticket::Ticket;
 use ticketgate_tests::prism::Prism;
@@ -65,16 +65,13 @@ impl World {
         let tenant = self.entra.tenant(name).unwrap();
         let mut settings = self.settings(&tenant);
         change(&mut settings);
-        let known: BTreeSet<Right> = rights.iter().map(|right| Right((*right).into())).collect();
-        let directory = EntraTenant::new(&settings, &known).unwrap();
-        Scene {
-            account: account(Mode::Dedicated, "jit-tech1", &tenant.domain()),
-            tenant,
-            directory,
-            settings,
-            sessions: Vec::new(),
-            credential: None,
-        }
+        of_tenant(tenant, settings, rights)
+    }
+
+    /// The same on a tenant that is there already.
+    pub(crate) fn scene_on(&self, tenant: Tenant, rights: &[&str]) -> Scene {
+        let settings = self.settings(&tenant);
+        of_tenant(tenant, settings, rights)
     }
 
     /// Nothing was sent or answered that Microsoft does not describe.
@@ -93,6 +90,22 @@ pub(crate) struct Scene {
     pub(crate) sessions: Vec<Session>,
     /// What people sign in with.
     pub(crate) credential: Option<String>,
+}
+
+fn of_tenant(tenant: Tenant, settings: config::Entra, rights: &[&str]) -> Scene {
+    Scene {
+        account: account(Mode::Dedicated, "jit-tech1", &tenant.domain()),
+        tenant,
+        directory: connector(&settings, rights),
+        settings,
+        sessions: Vec::new(),
+        credential: None,
+    }
+}
+
+fn connector(settings: &config::Entra, rights: &[&str]) -> EntraTenant {
+    let known: BTreeSet<Right> = rights.iter().map(|right| Right((*right).into())).collect();
+    EntraTenant::new(settings, &known).unwrap()
 }
 
 pub(crate) fn account(mode: Mode, name: &str, domain: &str) -> Account {
@@ -122,6 +135,16 @@ const BEHIND: Duration = Duration::from_secs(60);
 impl Scene {
     pub(crate) fn name(&self) -> &str {
         &self.account.name
+    }
+
+    /// The shortest session, in minutes.
+    pub(crate) fn shortest_min(&self) -> i64 {
+        i64::from(self.settings.shortest_s(self.account.mode)) / 60
+    }
+
+    /// Another broker, whose policies name these rights.
+    pub(crate) fn restart(&mut self, rights: &[&str]) {
+        self.directory = connector(&self.settings, rights);
     }
 
     pub(crate) fn now(&self) -> DateTime<Utc> {
@@ -184,8 +207,9 @@ impl Scene {
                 self.account.identity = Some(account.identity.clone());
             }
             let now = seen.directory_time;
-            let wanted = desired(&self.account, &self.sessions, now);
-            let steps = plan(&self.account, &wanted, &seen, now).unwrap();
+            let (account, sessions, spelled) = alike(&self.directory, &self.account, &self.sessions, &seen);
+            let wanted = desired(&account, &sessions, now);
+            let steps = plan(&account, &wanted, &spelled, now).unwrap();
             if steps.is_empty() {
                 self.sessions.retain(|session| session.state != State::Ending);
                 return Ok(taken);

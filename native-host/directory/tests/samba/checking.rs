@@ -19,7 +19,7 @@ fn rehearse(world: &World) -> Vec<Finding> {
 }
 
 fn used(dn: &str) -> RightUse {
-    RightUse { right: Right(dn.to_owned()), outlives_an_hour: true }
+    RightUse { right: Right(dn.to_owned()), outlives_an_hour: true, on_jit_accounts: true }
 }
 
 fn wrong(findings: &[Finding]) -> Vec<&Finding> {

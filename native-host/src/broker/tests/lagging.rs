@@ -43,7 +43,9 @@ async fn a_right_that_the_directory_keeps_for_now_is_taken_when_it_says_and_all_
     world.directory.set(Mood::NotYet(YOUNG_S));
     let ending = world.end(&session, "k2").await;
     assert_eq!(ending.state, State::Ending);
-    assert_eq!(ending.trouble.and_then(|trouble| trouble.problem.retry_after_s), Some(YOUNG_S));
+    let problem = ending.trouble.unwrap().problem;
+    assert_eq!(problem.retry_after_s, Some(YOUNG_S));
+    assert!(problem.remedy.contains("To activate anything else, try again in 4 min"), "{problem:?}");
     let account = world.directory.only();
     assert!(!account.enabled && account.marker.unwrap().until.is_none());
     world.directory.set(Mood::Well);

@@ -42,6 +42,21 @@ async fn a_right_that_the_directory_brings_back_after_its_session_is_taken_again
 }
 
 #[tokio::test]
+async fn a_connector_is_told_of_rights_that_only_open_sessions_have_any_more() {
+    let world = World::new().await;
+    world.directory.person("tech1", &[]);
+    let session = world.activate("own", "k1").await;
+    // Another policy of the directory names another right, and none the session's.
+    let left = configuration().replace(ADMINS, SERVERS);
+    world.broker.load_settings(&left).await.unwrap();
+    let known = || world.directory.known.lock().unwrap().clone();
+    assert_eq!(known(), [Right(ADMINS.into()), Right(SERVERS.into())].into());
+    world.end(&session, "k2").await;
+    world.broker.load_settings(&left).await.unwrap();
+    assert_eq!(known(), [Right(SERVERS.into())].into());
+}
+
+#[tokio::test]
 async fn a_standing_right_that_somebody_took_is_a_sessions_when_a_session_gives_it() {
     let world = World::new().await;
     world.directory.person("tech1", &[SERVERS, ADMINS]);

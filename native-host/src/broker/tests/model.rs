@@ -47,6 +47,8 @@ pub(super) struct Model {
     pub(super) lags: AtomicU32,
     pub(super) mood: Mutex<Mood>,
     pub(super) skew: Mutex<TimeDelta>,
+    /// The rights that its connector was last told of.
+    pub(super) known: Mutex<BTreeSet<Right>>,
     /// The directory `acme-two`, where a test has a second one.
     pub(super) second: OnceLock<Arc<Model>>,
     clock: Arc<TestClock>,
@@ -62,6 +64,7 @@ impl Model {
             lags: AtomicU32::new(0),
             mood: Mutex::new(Mood::Well),
             skew: Mutex::new(TimeDelta::zero()),
+            known: Mutex::default(),
             second: OnceLock::new(),
             clock,
         })
@@ -273,7 +276,12 @@ impl One {
 }
 
 impl BuildConnectors for One {
-    fn directory(&self, of: &config::Directory, _: BTreeSet<Right>) -> Result<Arc<dyn Directory>, String> {
+    fn directory(
+        &self,
+        of: &config::Directory,
+        known: BTreeSet<Right>,
+    ) -> Result<Arc<dyn Directory>, String> {
+        *self.directory.known.lock().unwrap() = known;
         let second = self.directory.second.get().filter(|_| of.id.as_str() == "acme-two");
         Ok(second.unwrap_or(&self.directory).clone())
     }

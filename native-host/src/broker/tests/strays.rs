@@ -54,3 +54,18 @@ async fn a_burner_account_that_is_brought_back_after_its_end_is_deleted_again() 
     let records = world.ledger.audit(AuditQuery::default()).await.unwrap();
     assert!(records.iter().any(|r| r.action == "account.differs"), "{records:?}");
 }
+
+#[tokio::test]
+async fn an_account_that_is_brought_back_beside_the_one_that_took_its_place_is_told() {
+    let world = World::new().await;
+    world.activate("domain", "k1").await;
+    let before = world.directory.only();
+    world.directory.accounts.lock().unwrap().clear();
+    world.broker.sweep().await.unwrap();
+    world.activate("domain", "k2").await;
+    assert_ne!(world.directory.only().identity, before.identity);
+    let name = before.display_name.clone();
+    world.directory.accounts.lock().unwrap().insert("jit-again".into(), before);
+    let found = world.broker.sweep().await.unwrap();
+    assert!(found.iter().any(|f| f.level == "error" && f.subject.contains(&name)), "{found:?}");
+}

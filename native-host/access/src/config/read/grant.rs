@@ -162,7 +162,7 @@ fn are_of_one_customer(drafts: &Drafts, notes: &mut Notes) {
     }
 }
 
-/// Entra ID gives no role for less than five minutes, and no pass for less than ten.
+/// Entra ID gives no role for less than five minutes, and no pass for less than ten, from when it is asked.
 fn tenants_give_that_short(drafts: &Drafts, notes: &mut Notes) {
     for (policy, grant) in grants(drafts) {
         let Some(DirectoryKind::Entra(tenant)) = directory_of(drafts, grant).map(|d| &d.item.kind) else {
@@ -174,9 +174,9 @@ fn tenants_give_that_short(drafts: &Drafts, notes: &mut Notes) {
             continue;
         }
         let fault = if needed == ROLE_SHORTEST_S {
-            "offers less than 5 minutes, and Entra ID gives no right for so short a time; offer 5 minutes and more"
+            "offers less than 6 minutes, and Entra ID gives no right for less than 5 from when it is asked; offer 6 minutes and more"
         } else {
-            "offers less than 10 minutes, and a Temporary Access Pass cannot be shorter; offer 10 minutes and more, or set \
+            "offers less than 11 minutes, and a Temporary Access Pass lasts 10 from when it is asked for; offer 11 minutes and more, or set \
              login = \"password\" there"
         };
         let (policy_id, directory) = (&policy.item.id, &grant.directory);

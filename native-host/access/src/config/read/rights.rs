@@ -40,6 +40,14 @@ fn name(kind: &DirectoryKind, text: &str) -> Result<Name, String> {
     }
 }
 
+impl DirectoryKind {
+    /// Whether this can be a right in a directory of this kind. One of a session of before can be of another.
+    #[must_use]
+    pub fn has_right(&self, right: &Right) -> bool {
+        name(self, &right.0).is_ok()
+    }
+}
+
 fn directory_of<'d>(drafts: &'d [directory::Draft], grant: &Grant) -> Option<&'d directory::Draft> {
     drafts.iter().find(|d| d.item.id == grant.directory)
 }

@@ -60,12 +60,20 @@ pub(super) fn read(section: &Section<'_>, notes: &mut Notes) -> Option<Entra> {
     {
         notes.fault(*line, format!("`ca_file` of {} must be the whole path of a file", section.name));
     }
+    let account_name = account_name(section, notes).unwrap_or_else(|| ACCOUNT_NAME.into());
+    if account_name.starts_with('{') {
+        let fault = "begins with {technician}, so that JIT accounts cannot be told from others by their names; write \"adm-{technician}\"";
+        notes.fault(
+            section.line_of("account_name", notes),
+            format!("`account_name` of {} {fault}", section.name),
+        );
+    }
     Some(Entra {
         tenant: tenant?,
         client_id: client_id?,
         proof: proof(section, notes),
         account_domain: account_domain(section, notes),
-        account_name: account_name(section, notes).unwrap_or_else(|| ACCOUNT_NAME.into()),
+        account_name,
         sign_in,
         pim_only: word(section, "pim", &[("when_there", false), ("always", true)], notes),
         cloud,

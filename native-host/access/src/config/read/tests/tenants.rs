@@ -85,6 +85,7 @@ fn what_a_tenant_cannot_have_is_said_with_its_line() {
         (instead("acme.onmicrosoft.com", "acme"), "is no domain"),
         (more("account_name = \"jit\""), "has no {technician}"),
         (more("account_name = \"jit {technician}\""), "is no user principal name"),
+        (more("account_name = \"{technician}-adm\""), "begins with {technician}"),
         (more("pass = \"once\""), "needs login = \"pass\""),
         (more("login = \"key\""), "must be \"password\" or \"pass\""),
         (more("pim = \"never\""), "must be \"when_there\" or \"always\""),
@@ -123,11 +124,11 @@ fn what_entra_id_gives_for_a_longer_time_only_is_refused_before_anybody_asks_for
     let config = read(&pass).unwrap_or_else(|faults| panic!("{faults}"));
     assert_eq!(tenant(&config).sign_in, SignIn::Pass { once: true });
     let short = |text: &str, time: &str| text.replace("default = \"1h\"", &format!("default = \"{time}\""));
-    let faults = read(&short(&pass, "5m")).unwrap_err().to_string();
-    assert!(faults.contains("offers less than 10 minutes"), "{faults}");
-    assert!(read(&short(TENANT, "5m")).is_ok());
-    let faults = read(&short(TENANT, "4m")).unwrap_err().to_string();
-    assert!(faults.contains("offers less than 5 minutes"), "{faults}");
+    let faults = read(&short(&pass, "10m")).unwrap_err().to_string();
+    assert!(faults.contains("offers less than 11 minutes"), "{faults}");
+    assert!(read(&short(&pass, "11m")).is_ok() && read(&short(TENANT, "6m")).is_ok());
+    let faults = read(&short(TENANT, "5m")).unwrap_err().to_string();
+    assert!(faults.contains("offers less than 6 minutes"), "{faults}");
 }
 
 #[test]
@@ -148,9 +149,9 @@ fn a_wish_for_less_than_a_tenant_gives_is_refused_and_says_how_much_there_is() {
             .map_err(|problem| problem.detail)
     };
     let pass = TENANT.replace("kind = \"entra\"", "kind = \"entra\"\nlogin = \"pass\"");
-    assert_eq!((decided(TENANT, 300), decided(&pass, 600)), (Ok(300), Ok(600)));
-    assert!(decided(TENANT, 299).unwrap_err().contains("between 5 min and"), "{:?}", decided(TENANT, 299));
-    assert!(decided(&pass, 599).unwrap_err().contains("between 10 min and"), "{:?}", decided(&pass, 599));
+    assert_eq!((decided(TENANT, 360), decided(&pass, 660)), (Ok(360), Ok(660)));
+    assert!(decided(TENANT, 359).unwrap_err().contains("between 6 min and"), "{:?}", decided(TENANT, 359));
+    assert!(decided(&pass, 659).unwrap_err().contains("between 11 min and"), "{:?}", decided(&pass, 659));
 }
 
 #[test]

@@ -6,10 +6,12 @@ use std::collections::HashMap;
 
 use ticketgate_access::desired::Observed;
 use ticketgate_access::session::{Account, Right, Session};
-use ticketgate_directory::Directory;
+
+use crate::Directory;
 
 /// The same account, sessions and observation with each right spelled as the first session does that brings it.
-pub(super) fn alike(
+#[must_use]
+pub fn alike(
     directory: &dyn Directory,
     account: &Account,
     sessions: &[Session],
