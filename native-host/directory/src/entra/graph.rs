@@ -1,19 +1,22 @@
-//! One tenant's Microsoft Graph: requests with the application's token, through the tenant's gate, with bounds on time and size.
+//! One tenant's Microsoft Graph: requests with a token, through the tenant's gate, with bounds on time and size.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use base64::Engine as _;
 use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::Method;
 use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use ticketgate_access::config::Entra;
+use ticketgate_access::config::{Entra, Proof};
+use ticketgate_access::entra::ObjectId;
 use ticketgate_credentials::{ReadSecret, Secret};
 use ticketgate_https::{HttpError, retry_after, segment, server_time};
 use tokio::time::Instant;
 
-use super::failure::{Failed, GraphError, unanswered};
+use super::failure::{Failed, GraphError, sign_in_again, unanswered};
+use super::people::SignIns;
 use super::throttle::Gate;
 use super::tokens::Tokens;
 use super::wire::{ErrorBody, ErrorSaid, Page};
@@ -34,6 +37,7 @@ pub(super) struct Graph {
     settings: Entra,
     secrets: Arc<dyn ReadSecret>,
     tokens: Tokens,
+    people: Arc<SignIns>,
     gate: Gate,
     /// What the server's clock said last, and when.
     clock: Mutex<Option<(DateTime<Utc>, Instant)>>,
@@ -118,7 +122,11 @@ impl Answer {
 impl Graph {
     /// # Errors
     /// [`DirectoryError::Certificate`] where nobody could vouch for the server.
-    pub(super) fn new(settings: &Entra, secrets: Arc<dyn ReadSecret>) -> Result<Self, DirectoryError> {
+    pub(super) fn new(
+        settings: &Entra,
+        secrets: Arc<dyn ReadSecret>,
+        people: Arc<SignIns>,
+    ) -> Result<Self, DirectoryError> {
         let limit = Duration::from_secs(settings.timeout_s.into());
         let http = ticketgate_https::client(settings.ca_file.as_deref(), limit).map_err(unanswered)?;
         Ok(Self {
@@ -126,6 +134,7 @@ impl Graph {
             settings: settings.clone(),
             secrets,
             tokens: Tokens::default(),
+            people,
             gate: Gate::new(),
             clock: Mutex::default(),
         })
@@ -139,12 +148,34 @@ impl Graph {
         self.secrets.as_ref()
     }
 
-    /// The application's token.
+    pub(super) fn people(&self) -> &SignIns {
+        &self.people
+    }
+
+    pub(super) const fn http(&self) -> &reqwest::Client {
+        &self.http
+    }
+
+    /// Whether a person's sign-in is what the tenant is asked by.
+    pub(super) const fn is_by_person(&self) -> bool {
+        matches!(self.settings.proof, Proof::Technician { .. })
+    }
+
+    /// The same for another tenant of the same people.
+    ///
+    /// # Errors
+    /// As [`Graph::new`].
+    pub(super) fn of(&self, tenant: &ObjectId) -> Result<Self, DirectoryError> {
+        let settings = Entra { tenant: tenant.clone(), ..self.settings.clone() };
+        Self::new(&settings, Arc::clone(&self.secrets), Arc::clone(&self.people))
+    }
+
+    /// The token that Graph is asked with.
     ///
     /// # Errors
     /// [`DirectoryError`]
     pub(super) async fn token(&self) -> Result<Secret, DirectoryError> {
-        self.tokens.get(&self.http, &self.settings, self.secrets.as_ref()).await
+        self.tokens.get(&self.http, &self.settings, self.secrets.as_ref(), &self.people).await
     }
 
     /// The tenant's time now, by its last answer.
@@ -201,15 +232,32 @@ impl Graph {
                 if Instant::now() + pause <= give_up {
                     continue;
                 }
-                let error = refusal(status, &headers, response, Some(pause)).await;
-                return Err(Failed::Graph(error));
+                return Err(self.refused(status, &headers, response, Some(pause)).await);
             }
             self.gate.answered();
             if !(200..300).contains(&status) {
-                return Err(Failed::Graph(refusal(status, &headers, response, None).await));
+                return Err(self.refused(status, &headers, response, None).await);
             }
             return Ok(Answer { time, body: ticketgate_https::body(response).await? });
         }
+    }
+
+    async fn refused(
+        &self,
+        status: u16,
+        headers: &HeaderMap,
+        response: reqwest::Response,
+        pause: Option<Duration>,
+    ) -> Failed {
+        let error =
+            GraphError { by_person: self.is_by_person(), ..refusal(status, headers, response, pause).await };
+        // Only the person can answer it: by the next sign-in, with what is wanted besides.
+        if error.by_person && (status == 401 || error.is_challenge()) {
+            self.people.challenged(&self.settings, challenge(headers, &error.message));
+            let why = format!("the tenant wants more than was shown (request-id {})", error.request);
+            return sign_in_again(&self.settings, why).into();
+        }
+        Failed::Graph(error)
     }
 
     /// Every page of a list.
@@ -308,6 +356,7 @@ async fn refusal(
         message: message.chars().take(SAID_MAX).collect(),
         request,
         after_s: pause.map(seconds),
+        by_person: false,
     };
     tracing::debug!(
         status,
@@ -317,6 +366,38 @@ async fn refusal(
         "Graph refused a request"
     );
     error
+}
+
+/// The claims that are wanted besides: of a header (continuous access evaluation, in Base64), or of PIM's text (an authentication
+/// context, as part of an address).
+fn challenge(headers: &HeaderMap, message: &str) -> Option<String> {
+    let decode = |text: &str| {
+        let text = text.trim_end_matches('=');
+        String::from_utf8(base64::engine::general_purpose::STANDARD_NO_PAD.decode(text).ok()?).ok()
+    };
+    let header = headers.get(WWW_AUTHENTICATE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let in_header = header.split("claims=\"").nth(1).and_then(|rest| rest.split('"').next()).and_then(decode);
+    in_header.or_else(|| {
+        let escaped = message.split("&claims=").nth(1)?.split(['&', ' ', '"']).next()?;
+        unescaped(escaped)
+    })
+}
+
+fn unescaped(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        rest = after;
+        match (first, after) {
+            (b'%', [high, low, after @ ..]) => {
+                let digit = |b: &u8| char::from(*b).to_digit(16);
+                bytes.push(u8::try_from(digit(high)? * 16 + digit(low)?).ok()?);
+                rest = after;
+            }
+            (byte, _) => bytes.push(*byte),
+        }
+    }
+    String::from_utf8(bytes).ok()
 }
 
 /// A body that is none of Graph's, in one line.
