@@ -35,6 +35,7 @@ mod rules;
 mod service;
 mod settings;
 mod settle;
+mod sign_in;
 mod spelling;
 mod start;
 mod strays;
