@@ -3,6 +3,7 @@
 
 mod assertion;
 mod authority;
+mod challenge;
 mod check;
 mod failure;
 mod graph;

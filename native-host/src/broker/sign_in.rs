@@ -192,10 +192,11 @@ fn refused(id: &DirectoryId, error: &DirectoryError) -> Problem {
             Problem::new(problem.code, format!("That did not work: {why}."))
                 .remedy("Mend it, then try again.")
         }
-        DirectoryError::NotDelegated(why) => {
-            Problem::new(Code::NotDelegated, format!("The tenant refuses this: {why}."))
-                .remedy("docs/entra.md lists what has to be consented.")
-        }
+        DirectoryError::NotDelegated(_) => Problem::new(
+            Code::NotDelegated,
+            "The tenant does not let whoever asks see the customers of a partner.",
+        )
+        .remedy("Consent to DelegatedAdminRelationship.Read.All in the partner's tenant (docs/entra.md)."),
         _ => directory_problem(error),
     }
 }

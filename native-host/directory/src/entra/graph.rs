@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use base64::Engine as _;
 use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::Method;
 use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
@@ -15,6 +14,7 @@ use ticketgate_credentials::{ReadSecret, Secret};
 use ticketgate_https::{HttpError, retry_after, segment, server_time};
 use tokio::time::Instant;
 
+use super::challenge;
 use super::failure::{Failed, GraphError, sign_in_again, unanswered};
 use super::people::SignIns;
 use super::throttle::Gate;
@@ -253,7 +253,7 @@ impl Graph {
             GraphError { by_person: self.is_by_person(), ..refusal(status, headers, response, pause).await };
         // Only the person can answer it: by the next sign-in, with what is wanted besides.
         if error.by_person && (status == 401 || error.is_challenge()) {
-            self.people.challenged(&self.settings, challenge(headers, &error.message));
+            self.people.challenged(&self.settings, challenge::wanted(headers, &error.message));
             let why = format!("the tenant wants more than was shown (request-id {})", error.request);
             return sign_in_again(&self.settings, why).into();
         }
@@ -366,38 +366,6 @@ async fn refusal(
         "Graph refused a request"
     );
     error
-}
-
-/// The claims that are wanted besides: of a header (continuous access evaluation, in Base64), or of PIM's text (an authentication
-/// context, as part of an address).
-fn challenge(headers: &HeaderMap, message: &str) -> Option<String> {
-    let decode = |text: &str| {
-        let text = text.trim_end_matches('=');
-        String::from_utf8(base64::engine::general_purpose::STANDARD_NO_PAD.decode(text).ok()?).ok()
-    };
-    let header = headers.get(WWW_AUTHENTICATE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let in_header = header.split("claims=\"").nth(1).and_then(|rest| rest.split('"').next()).and_then(decode);
-    in_header.or_else(|| {
-        let escaped = message.split("&claims=").nth(1)?.split(['&', ' ', '"']).next()?;
-        unescaped(escaped)
-    })
-}
-
-fn unescaped(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, after @ ..] = rest {
-        rest = after;
-        match (first, after) {
-            (b'%', [high, low, after @ ..]) => {
-                let digit = |b: &u8| char::from(*b).to_digit(16);
-                bytes.push(u8::try_from(digit(high)? * 16 + digit(low)?).ok()?);
-                rest = after;
-            }
-            (byte, _) => bytes.push(*byte),
-        }
-    }
-    String::from_utf8(bytes).ok()
 }
 
 /// A body that is none of Graph's, in one line.
