@@ -175,7 +175,7 @@ account_domain = "msp.example"
         assert_eq!(text.matches("[[customer]]").count(), 1, "{text}");
         let config =
             config::read(&format!("{KNOWN}{text}")).unwrap_or_else(|faults| panic!("{faults}\n{text}"));
-        let added = &config.directories[&"contoso-inc-entra".parse().unwrap()];
+        let added = &config.directories[&"contoso-entra".parse().unwrap()];
         let DirectoryKind::Entra(tenant) = &added.kind else { panic!("{added:?}") };
         assert_eq!(
             tenant.sign_in_name().as_deref(),
@@ -183,7 +183,7 @@ account_domain = "msp.example"
         );
         assert_eq!(
             (added.customer.as_str(), tenant.account_domain.as_str()),
-            ("contoso-inc", "contoso.onmicrosoft.com")
+            ("contoso", "contoso.onmicrosoft.com")
         );
         assert_eq!(config.directories[&"globex-entra".parse().unwrap()].customer.as_str(), "globex");
     }
