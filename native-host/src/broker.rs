@@ -35,6 +35,7 @@ mod rules;
 mod service;
 mod settings;
 mod settle;
+mod sign_in;
 mod start;
 mod strays;
 #[cfg(test)]

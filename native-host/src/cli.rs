@@ -5,6 +5,7 @@ mod arguments;
 mod audit;
 mod broker;
 mod customers;
+mod entra;
 #[cfg(target_os = "linux")]
 mod local;
 mod removal;
@@ -116,6 +117,7 @@ fn run(arguments: Arguments, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         Command::Password(which) => runtime.block_on(sessions::password(&mut terminal, which)),
         Command::Audit(what) => runtime.block_on(audit::run(&mut terminal, what)),
         Command::Customers(what) => runtime.block_on(customers::run(&mut terminal, what)),
+        Command::Entra(what) => runtime.block_on(entra::run(&mut terminal, what)),
         Command::Rules(what) => rules::run(&mut terminal, &what),
         Command::Secret(what) => secret::run(&mut terminal, what),
         Command::Install(how) => runtime.block_on(removal::install(&mut terminal, &how)),

@@ -5,6 +5,7 @@ mod connections;
 pub mod events;
 pub mod sse;
 pub mod starting;
+mod tenants;
 mod transport;
 
 use std::path::PathBuf;

@@ -17,3 +17,4 @@ pub mod random;
 pub mod relay;
 pub mod rules;
 pub mod saved_page;
+pub mod sign_in;

@@ -157,6 +157,8 @@ codes! {
     TenantPolicy = "tenant_policy", 503;
     /// The directory asks somebody to approve the right; the request was withdrawn.
     DirectoryWaits = "directory_waits", 503;
+    /// The broker acts by the sign-in of a person, and there is none, or none that is taken any more.
+    SignInNeeded = "sign_in_needed", 503;
 }
 
 /// A refusal or failure. `detail` says what is the matter, `remedy` what the person can do.

@@ -14,6 +14,7 @@
 //! - [`keyring`]: a desktop's key store.
 //! - [`prism`]: a proxy that holds a client, and the server that a test plays, to a vendor's API description; [`description`]: such a one, cut to size.
 //! - [`tenant`]: a stand-in for Entra ID behind Microsoft's description; [`oidc`]: an OpenID provider with Entra ID's addresses.
+//! - [`person`]: somebody who signs in at either.
 //! - [`machine`]: a Linux machine with accounts of its own.
 //! - [`product`]: the program under test, with its configuration.
 //! - [`secrets`]: looking for a secret where it must not be; [`processes`]: other processes, their memory and sockets.
@@ -33,6 +34,7 @@ pub mod machine;
 pub mod oidc;
 pub mod outcome;
 pub mod patience;
+pub mod person;
 pub mod points;
 pub mod prism;
 pub mod processes;

@@ -243,13 +243,23 @@ impl Product {
         self.cli_in(&[], arguments)
     }
 
-    fn cli_in(&self, environment: &[(&str, &str)], arguments: &[&str]) -> Result<Said> {
-        let mut command = Command::new(&self.binary);
-        command.args(arguments).envs(self.environment()).envs(environment.iter().copied());
-        command.current_dir(self.folder.path()).stdin(Stdio::null());
+    /// The same with further environment.
+    ///
+    /// # Errors
+    /// As [`Product::cli`].
+    pub fn cli_in(&self, environment: &[(&str, &str)], arguments: &[&str]) -> Result<Said> {
+        let mut command = self.command(&self.binary);
+        command.args(arguments).envs(environment.iter().copied());
         let output = command.output()?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Ok(Said { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) })
+    }
+
+    /// A command in this installation's surroundings, not started yet.
+    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command.envs(self.environment()).current_dir(self.folder.path()).stdin(Stdio::null());
+        command
     }
 
     /// [`Product::cli`] with `--json`, where only success will do.

@@ -24,6 +24,9 @@
 //! - Passes: the words of their refusals, and that a disabled account can get one ([`Tenant::passes_while_disabled`]).
 //! - Sign-in: the numbers for an assertion that is used twice (50027), for an unknown code (9002313) and for a device that was declined
 //!   (65004).
+//! - A partner's people: that what their sign-in is renewed by is good in a customer's tenant, too (Microsoft's "Refresh tokens in the
+//!   Microsoft identity platform" says that it is tied to no tenant), and what a guest or a partner's person may do there: here all that
+//!   is consented.
 //! - Lag: what was written is shown all at once after its time. Microsoft's copies can differ from one request to the next.
 //!
 //! What comes from others' reports: PIM's 403 (microsoftgraph/microsoft-graph-docs-contrib issue 17), and `ActiveDurationTooShort` also for
@@ -37,6 +40,7 @@ mod journal;
 mod keys;
 mod listener;
 mod organisation;
+mod partner;
 mod passes;
 mod people;
 mod permissions;
@@ -120,6 +124,19 @@ pub const DELEGATED: [&str; 10] = [
     "RoleManagementPolicy.Read.Directory",
     "User.Read",
     "User.Read.All",
+];
+
+/// What an administrator consents to besides, where people do by their own sign-in what else the app does.
+pub const ADMINISTRATION: [&str; 9] = [
+    "Directory.Read.All",
+    "GroupMember.Read.All",
+    "GroupMember.ReadWrite.All",
+    "Organization.Read.All",
+    "Policy.Read.AuthenticationMethod",
+    "User-PasswordProfile.ReadWrite.All",
+    "User.ReadWrite.All",
+    "User.RevokeSessions.All",
+    "UserAuthMethod-TAP.ReadWrite.All",
 ];
 
 /// The stand-in's server with all its tenants. Dropping it ends it.
@@ -221,6 +238,12 @@ impl Entra {
     /// What was asked that no client of ours should ask: an unknown request, option, filter or property. Empty at the end of a good test.
     pub fn strange(&self) -> Vec<String> {
         self.journal().into_iter().filter_map(|asked| asked.strange).collect()
+    }
+
+    /// Everything by which somebody can be whoever signed in: codes, refresh tokens, access tokens.
+    pub fn secrets(&self) -> Vec<String> {
+        let world = locked(&self.world);
+        world.codes.keys().chain(world.refresh.keys()).chain(world.tokens.keys()).cloned().collect()
     }
 
     /// Moves the clock of the sign-in, by which assertions and tokens end. The tenants' own clocks stay.

@@ -118,6 +118,8 @@ server.on('request', async (request, answer) => {
         console.error(error);
         return answer.writeHead(500).end(String(error));
     }
+    // Entra ID keeps `offline_access` without being told to ask for consent (OpenID Connect Core §11 wants that): the rest is the provider's.
+    if (url.pathname.endsWith('/authorize')) request.url = request.url.replace('&prompt=login', '&prompt=login%20consent');
     return callback(request, answer);
 });
 console.log(`listening on ${origin}`);

@@ -29,6 +29,21 @@ pub fn read(name: &str) -> Result<Secret, String> {
     Ok(Secret::new(text.to_owned()))
 }
 
+/// The same, or nothing where there is none of this name.
+///
+/// # Errors
+/// What to do, for the administrator.
+pub fn find(name: &str) -> Result<Option<Secret>, String> {
+    let found = with_entry(name, |entry| match entry.get_secret() {
+        Ok(bytes) => Ok(Some(Zeroizing::new(bytes))),
+        Err(Error::NoEntry) => Ok(None),
+        Err(error) => Err(error),
+    })?;
+    let text =
+        |bytes: Zeroizing<Vec<u8>>| std::str::from_utf8(&bytes).ok().map(|text| Secret::new(text.to_owned()));
+    Ok(found.and_then(text).filter(|secret| !secret.is_empty()))
+}
+
 /// Keeps a secret under this name, in place of an earlier one.
 ///
 /// # Errors

@@ -1,12 +1,14 @@
-//! What connectors to directories and ticket systems share: secrets by reference ([`ReadSecret`]), and whom a TLS connection
-//! trusts ([`trust()`]). Nothing is remembered here, and nothing decided.
+//! What connectors to directories and ticket systems share: secrets by reference ([`ReadSecret`]), secrets that the program
+//! itself is given ([`KeepSecret`]), and whom a TLS connection trusts ([`trust()`]). Nothing is remembered here, and nothing decided.
 
+mod keep;
 pub mod keyring;
 mod read;
 mod trust;
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+pub use keep::KeepSecret;
 pub use read::{MachineSecrets, NoSecret, ReadSecret};
 pub use trust::{NoTrust, trust};
 
@@ -19,6 +21,12 @@ impl Secret {
     #[must_use]
     pub fn new(text: String) -> Self {
         Self(text)
+    }
+
+    /// Whether there is nothing in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// The text itself. Every call says in a comment where it goes.

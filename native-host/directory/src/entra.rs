@@ -3,13 +3,18 @@
 
 mod approvals;
 mod assertion;
+mod authority;
+mod challenge;
 mod check;
 mod failure;
 mod graph;
 mod look;
+mod partner;
 mod pass;
+mod people;
 mod rights;
 mod roles;
+mod signing_in;
 mod steps;
 mod throttle;
 mod tokens;
@@ -29,6 +34,10 @@ use ticketgate_access::session::{Account, AccountKey, Right};
 use ticketgate_credentials::{MachineSecrets, ReadSecret, Secret};
 use ticketgate_protocol::api::{Finding, Mode};
 use tokio::time::Instant;
+
+pub use self::partner::PartnerTenant;
+pub use self::people::SignIns;
+pub use self::signing_in::{Asked, By, NoSignIn, Stands};
 
 use self::graph::Graph;
 use self::roles::Roles;
@@ -73,20 +82,21 @@ impl EntraTenant {
     /// # Errors
     /// [`DirectoryError::Certificate`] when nobody vouches for servers.
     pub fn new(config: &config::Entra, known_rights: &BTreeSet<Right>) -> Result<Self, DirectoryError> {
-        Self::with_secrets(config, known_rights, Arc::new(MachineSecrets))
+        Self::with_people(config, known_rights, Arc::default())
     }
 
-    /// The same, with the secret read by the caller's own means.
+    /// The same, with the sign-ins of people that other tenants share.
     ///
     /// # Errors
     /// As [`EntraTenant::new`].
-    pub fn with_secrets(
+    pub fn with_people(
         config: &config::Entra,
         known_rights: &BTreeSet<Right>,
-        secrets: Arc<dyn ReadSecret>,
+        people: Arc<SignIns>,
     ) -> Result<Self, DirectoryError> {
+        let secrets: Arc<dyn ReadSecret> = Arc::new(MachineSecrets);
         Ok(Self {
-            graph: Arc::new(Graph::new(config, secrets)?),
+            graph: Arc::new(Graph::new(config, secrets, people)?),
             written: Arc::default(),
             roles: Arc::default(),
             learnt: Arc::default(),
@@ -105,6 +115,44 @@ impl EntraTenant {
             learnt: Arc::clone(&self.learnt),
             knows_groups: has_group(known_rights),
         })
+    }
+
+    /// Begins a person's sign-in.
+    ///
+    /// # Errors
+    /// [`DirectoryError`]; [`DirectoryError::Misconfigured`] where the application itself signs in.
+    pub async fn begin_sign_in(&self, by: By) -> Result<Asked, DirectoryError> {
+        self.graph.people().begin(self.graph.http(), self.graph.settings(), by).await
+    }
+
+    /// Goes on with one: `came` is what a browser came back with, its state and its code. Not to be given up half-way.
+    ///
+    /// # Errors
+    /// [`NoSignIn`]
+    pub async fn finish_sign_in(&self, id: &str, came: Option<(&str, &Secret)>) -> Result<Stands, NoSignIn> {
+        self.graph.people().finish(self.graph.http(), self.graph.settings(), id, came).await
+    }
+
+    /// Forgets the sign-in, here and in the key store. Entra ID itself offers no way to end a single one.
+    ///
+    /// # Errors
+    /// [`DirectoryError`]: it may still be in the store.
+    pub async fn sign_out(&self) -> Result<(), DirectoryError> {
+        self.graph.people().sign_out(self.graph.settings()).await
+    }
+
+    /// The tenants of a partner's customers (GDAP), by the tenant in which people sign in, or the directory's own.
+    ///
+    /// # Errors
+    /// [`DirectoryError`]
+    pub async fn partner_tenants(&self) -> Result<Vec<PartnerTenant>, DirectoryError> {
+        partner::tenants(&self.graph).await
+    }
+
+    /// Under which name the key store has the sign-in by which this tenant is asked, where it is a person's.
+    #[must_use]
+    pub fn sign_in_name(&self) -> Option<String> {
+        self.graph.settings().sign_in_name()
     }
 
     /// Whether the tenant has PIM, as far as it is known.
@@ -154,6 +202,10 @@ impl Directory for EntraTenant {
         check::check(self, rights).await
     }
 
+    fn entra(&self) -> Option<&EntraTenant> {
+        Some(self)
+    }
+
     /// What may be done is asked of Graph's own words, which change nothing.
     async fn rehearse(&self) -> Vec<Finding> {
         Vec::new()
@@ -187,9 +239,15 @@ impl Directory for EntraTenant {
                  account at the end."
             }
         };
-        let limits = "Roles can take some minutes to work everywhere. What is already open goes on until its token runs out, \
-                      usually within an hour. Entra ID takes no right away in its first five minutes.";
-        Promises { guarantee: guarantee.into(), limits: limits.into() }
+        let mut limits = "Roles can take some minutes to work everywhere. What is already open goes on until its token runs out, \
+                      usually within an hour. Entra ID takes no right away in its first five minutes."
+            .to_owned();
+        if self.graph.is_by_person() {
+            limits.push_str(
+                " The broker does its part by the sign-in of a person: while that is over, only Entra ID's own ends come in time.",
+            );
+        }
+        Promises { guarantee: guarantee.into(), limits }
     }
 
     fn right_name(&self, right: &Right) -> String {

@@ -16,7 +16,7 @@ use ticketgate_credentials::{NoSecret, NoTrust, Secret};
 use ticketgate_protocol::api::Finding;
 
 pub use active_directory::ActiveDirectory;
-pub use entra::EntraTenant;
+pub use entra::{Asked, By, EntraTenant, NoSignIn, PartnerTenant, SignIns, Stands};
 pub use generate::{generate, generate_for};
 #[cfg(unix)]
 pub use local::LocalMachine;
@@ -73,6 +73,11 @@ pub trait Directory: Send + Sync {
 
     /// What the directory ends by itself when no broker runs, and what an end does not stop: two plain sentences.
     fn promises(&self, mode: ticketgate_protocol::api::Mode) -> Promises;
+
+    /// The tenant, where people can sign in to it and a partner has customers.
+    fn entra(&self) -> Option<&EntraTenant> {
+        None
+    }
 
     /// Whether a session's account has a password of its own that people log on with. Where it has none, [`Directory::apply`]
     /// opens an account without.
@@ -198,6 +203,14 @@ pub enum DirectoryError {
     /// A secret cannot be read.
     #[error("the service account's password cannot be read: {0}")]
     NoSecret(String),
+    /// The broker acts by the sign-in of a person, and there is none, or none that is taken any more.
+    #[error("somebody has to sign in: {why}; run: ticketgate entra sign-in {directory}")]
+    SignInNeeded {
+        /// The directory's id.
+        directory: String,
+        /// What became of the sign-in before.
+        why: String,
+    },
 }
 
 impl From<NoSecret> for DirectoryError {

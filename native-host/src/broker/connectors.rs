@@ -8,7 +8,7 @@ use ticketgate_access::config::{self, DirectoryKind};
 use ticketgate_access::session::Right;
 #[cfg(unix)]
 use ticketgate_directory::LocalMachine;
-use ticketgate_directory::{ActiveDirectory, Directory, DirectoryError, EntraTenant};
+use ticketgate_directory::{ActiveDirectory, Directory, DirectoryError, EntraTenant, SignIns};
 use ticketgate_protocol::ids::DirectoryId;
 use ticketgate_psa::Psa;
 
@@ -20,6 +20,8 @@ pub(super) struct Connectors {
     state: PathBuf,
     domains: Kept<ActiveDirectory>,
     tenants: Kept<EntraTenant>,
+    /// Those of people, which tenants share.
+    sign_ins: Arc<SignIns>,
     #[cfg(unix)]
     machines: Kept<LocalMachine>,
 }
@@ -55,6 +57,7 @@ impl Connectors {
             state: state.to_owned(),
             domains: Kept::default(),
             tenants: Kept::default(),
+            sign_ins: Arc::default(),
             #[cfg(unix)]
             machines: Kept::default(),
         }
@@ -83,7 +86,7 @@ impl Connectors {
     ) -> Result<Arc<dyn Directory>, String> {
         let connector = self.tenants.or_new(
             |earlier| Ok(earlier.reread(settings, known_rights).map(Arc::new)),
-            || EntraTenant::new(settings, known_rights),
+            || EntraTenant::with_people(settings, known_rights, Arc::clone(&self.sign_ins)),
         )?;
         Ok(connector)
     }

@@ -3,6 +3,7 @@
 
 mod recording;
 pub mod routes;
+mod tenants;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -101,6 +101,13 @@ pub(super) fn directory_problem(error: &DirectoryError) -> Problem {
             "The directory refused the broker's service account.",
             "Tell an administrator: `ticketgate check` says why.",
         ),
+        DirectoryError::SignInNeeded { directory, .. } => {
+            return Problem::new(
+                Code::SignInNeeded,
+                format!("Nobody is signed in to {directory} any more, so the broker cannot act there."),
+            )
+            .remedy(format!("Sign in again: ticketgate entra sign-in {directory}"));
+        }
         DirectoryError::NotDelegated(_) => (
             Code::NotDelegated,
             "The broker's service account may not grant this right.",

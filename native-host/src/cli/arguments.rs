@@ -65,6 +65,9 @@ pub(super) enum Command {
     /// Keeps the directories' passwords in the operating system's key store, for `password = { keyring = "NAME" }`.
     #[command(subcommand)]
     Secret(Secret),
+    /// Signs a person in to tenants of Entra ID (`sign_in = "technician"`), and lists a partner's tenants.
+    #[command(subcommand)]
+    Entra(Entra),
     /// Checks, lists and tries the rules by which ticket pages are recognised.
     #[command(subcommand)]
     Rules(Rules),
@@ -208,6 +211,28 @@ pub(super) enum Customers {
     Import(CustomersImport),
     /// Lists companies that tickets named and no customer is called, with the aliases to add for those who were picked.
     Unmatched,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Entra {
+    /// Signs you in to a tenant, in the system's browser; the broker then acts there by it.
+    SignIn {
+        /// The directory's id.
+        directory: DirectoryId,
+        /// By a code that you enter in a browser of any device instead.
+        #[arg(long)]
+        device: bool,
+    },
+    /// Forgets the sign-in to a tenant.
+    SignOut {
+        /// The directory's id.
+        directory: DirectoryId,
+    },
+    /// Lists the tenants of a partner's customers (GDAP), and prints TOML for those that the configuration lacks.
+    Tenants {
+        /// The id of a directory that people of the partner sign in to.
+        directory: DirectoryId,
+    },
 }
 
 #[derive(Debug, Args)]

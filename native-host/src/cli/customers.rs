@@ -3,7 +3,7 @@
 
 mod ids;
 mod import;
-mod paste;
+pub(super) mod paste;
 mod report;
 mod table;
 mod unmatched;
@@ -14,7 +14,9 @@ use anyhow::{Context, bail};
 use ticketgate_access::config::{self, Config};
 use ticketgate_psa::PsaError;
 
+pub(super) use self::ids::free_id;
 use self::import::Listed;
+pub(super) use self::import::NAME_MAX;
 use super::Terminal;
 use super::arguments::{Customers, CustomersImport};
 use crate::client::SessionFilter;
@@ -41,7 +43,7 @@ pub(super) async fn run(terminal: &mut Terminal<'_>, what: Customers) -> anyhow:
 }
 
 /// The configuration as it is in the file now.
-fn configuration(terminal: &Terminal<'_>) -> anyhow::Result<Config> {
+pub(super) fn configuration(terminal: &Terminal<'_>) -> anyhow::Result<Config> {
     let path = &terminal.places.config;
     let text = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
     config::read(&text).map_err(|faults| {

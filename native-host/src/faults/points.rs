@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use ticketgate_access::desired::{Observed, Step};
 use ticketgate_access::session::{Account, AccountKey, Right, Session};
 use ticketgate_credentials::Secret;
-use ticketgate_directory::{Directory, DirectoryError, Listing, Promises, RightUse};
+use ticketgate_directory::{Directory, DirectoryError, EntraTenant, Listing, Promises, RightUse};
 use ticketgate_ledger::{
     Answered, AuditQuery, Change, Ledger, LedgerError, Mark, NoteQueue, SessionFilter, Standing, WaitingNote,
 };
@@ -140,6 +140,10 @@ impl Directory for Pointed<dyn Directory> {
 
     fn take_credential(&self, account: &Account) -> Option<Secret> {
         self.0.take_credential(account)
+    }
+
+    fn entra(&self) -> Option<&EntraTenant> {
+        self.0.entra()
     }
 
     fn has_passwords(&self) -> bool {

@@ -22,7 +22,7 @@ fn entity(group: &Group, select: Option<&[String]>) -> Value {
     selected(&all, select)
 }
 
-fn selected(all: &Value, select: Option<&[String]>) -> Value {
+pub(super) fn selected(all: &Value, select: Option<&[String]>) -> Value {
     let kept = all.as_object().into_iter().flatten().filter(|(name, _)| {
         name.starts_with('@') || select.is_none_or(|select| select.iter().any(|wanted| wanted == *name))
     });
@@ -212,14 +212,4 @@ pub(super) fn licences(tenant: &Organisation, question: &Question, pages: &Pages
         }],
     });
     list(question, &[body], pages, 999)
-}
-
-/// A partner's customers.
-pub(super) fn customers(shown: &State, question: &Question, pages: &Pages) -> Answered {
-    question.options_are(&["$top", "$select"])?;
-    let select = question.select(&["id", "tenantId", "displayName"])?;
-    let customers = shown.customers.iter().map(|(id, name)| {
-        selected(&json!({"id": id, "tenantId": id, "displayName": name}), select.as_deref())
-    });
-    list(question, &customers.collect::<Vec<_>>(), pages, 300)
 }

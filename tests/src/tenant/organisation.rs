@@ -67,6 +67,8 @@ pub(super) struct Organisation {
     pub(super) client: String,
     /// The client that people sign in to.
     pub(super) public_client: String,
+    /// The place of the tenant whose people reach this one by their own sign-in.
+    pub(super) partner: Option<usize>,
     pub(super) registered: Registered,
     /// Application permissions with consent.
     pub(super) consents: BTreeSet<String>,
@@ -88,6 +90,7 @@ impl Organisation {
             domain: format!("{name}.onmicrosoft.com"),
             client,
             public_client: super::random_id(),
+            partner: None,
             registered: Registered::default(),
             consents: BTreeSet::new(),
             delegated: BTreeSet::new(),

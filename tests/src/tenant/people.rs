@@ -190,12 +190,6 @@ impl Tenant {
         });
     }
 
-    /// A partner's customers: tenant id and name.
-    pub fn set_customers(&self, customers: &[(&str, &str)]) {
-        let list = customers.iter().map(|(id, name)| ((*id).to_owned(), (*name).to_owned())).collect();
-        self.with(|tenant| tenant.state.customers = list);
-    }
-
     /// A user, by object id or sign-in name.
     pub fn user(&self, key: &str) -> Option<SeenUser> {
         self.with(|tenant| tenant.state.user(key).map(seen))

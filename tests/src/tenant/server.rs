@@ -10,7 +10,7 @@ use super::question::{Question, decoded, pairs};
 use super::schedules::Kind;
 use super::sign_in::{self, Token, real_now};
 use super::state::State;
-use super::{groups, passes, pim, policies, roles, schedules, users};
+use super::{groups, partner, passes, pim, policies, roles, schedules, users};
 use chrono::{DateTime, Duration, Utc};
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
@@ -298,8 +298,12 @@ fn answered(
         ("GET", ["organization"]) => groups::organisation(tenant, question, pages),
         ("GET", ["subscribedSkus"]) => groups::licences(tenant, question, pages),
         ("GET", ["tenantRelationships", "delegatedAdminCustomers"]) => {
-            groups::customers(shown, question, pages)
+            partner::customers(shown, question, pages)
         }
+        ("GET", ["tenantRelationships", "delegatedAdminRelationships"]) => {
+            partner::relationships(shown, question, pages)
+        }
+        ("GET", ["contracts"]) => partner::contracts(shown, question, pages),
         ("GET", ["policies", "roleManagementPolicyAssignments"]) => {
             policies::assignments(tenant, shown, question, pages)
         }

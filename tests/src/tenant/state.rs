@@ -186,8 +186,8 @@ pub(super) struct State {
     /// By the id of role or group.
     pub(super) rules: BTreeMap<String, Rules>,
     pub(super) pass_policy: PassPolicy,
-    /// A partner's customers: tenant id and name.
-    pub(super) customers: Vec<(String, String)>,
+    /// A partner's customers.
+    pub(super) customers: Vec<super::partner::Customer>,
 }
 
 impl State {

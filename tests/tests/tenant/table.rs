@@ -278,6 +278,9 @@ fn oneself(acme: &Tenant, graph: SocketAddr, user: &str) -> Result<()> {
     acme.set_customers(&[("4fdbff88-9d6b-42e0-9713-45c922ba8001", "Contoso Inc")]);
     let customers = app.expect(200, "GET", "/tenantRelationships/delegatedAdminCustomers?$top=300", none)?;
     assert_eq!(customers["value"][0]["displayName"], "Contoso Inc");
+    let relationships =
+        app.expect(200, "GET", "/tenantRelationships/delegatedAdminRelationships?$top=300", none)?;
+    assert_eq!(relationships["value"][0]["status"], "active");
     acme.move_clock(Duration::from_secs(301));
     let mut back = remove(user, &role);
     back["action"] = json!("selfDeactivate");
@@ -307,7 +310,7 @@ fn strange(app: &App, acme: &Tenant) -> Result<()> {
         "/users?$filter=displayName eq 'x'",
         "/users?$orderby=displayName",
         "/roleManagement/directory/roleAssignments?$filter=principalId ne 'x'",
-        "/contracts",
+        "/directoryRoles",
     ] {
         app.refused(400, "StandInRefuses", "GET", path, &Value::Null)?;
     }

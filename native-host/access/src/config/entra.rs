@@ -1,7 +1,7 @@
 //! Entra ID tenants (`[[directory]]` of kind `entra`).
 
 use ticketgate_protocol::api::Mode;
-use ticketgate_protocol::ids::TechnicianId;
+use ticketgate_protocol::ids::{DirectoryId, TechnicianId};
 
 use super::SecretRef;
 use crate::entra::ObjectId;
@@ -11,9 +11,9 @@ use crate::entra::ObjectId;
 pub struct Entra {
     /// The tenant.
     pub tenant: ObjectId,
-    /// The application that the broker signs in as.
+    /// The application that the broker signs in as, or that people sign in to.
     pub client_id: ObjectId,
-    /// By what it shows who it is.
+    /// By what the broker shows who asks.
     pub proof: Proof,
     /// The verified domain in which JIT accounts are named.
     pub account_domain: String,
@@ -35,7 +35,7 @@ pub struct Entra {
     pub timeout_s: u32,
 }
 
-/// By what the application shows who it is.
+/// By what the broker shows who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Proof {
     /// A certificate that is registered with it.
@@ -47,6 +47,13 @@ pub enum Proof {
     },
     /// A secret that both know.
     Secret(SecretRef),
+    /// The sign-in of a person, which the key store keeps.
+    Technician {
+        /// Where people have their accounts: the tenant of the partner, or the directory's own.
+        home: ObjectId,
+        /// The directory, as its people are asked to sign in to it.
+        directory: DirectoryId,
+    },
 }
 
 /// By what people sign in to a JIT account.
@@ -111,6 +118,16 @@ impl Entra {
         match self.sign_in {
             SignIn::Pass { .. } if mode != Mode::Membership => PASS_SHORTEST_S,
             _ => ROLE_SHORTEST_S,
+        }
+    }
+
+    /// The name under which the key store keeps the sign-in of people; nothing where the application itself signs in. One for all
+    /// tenants that people of one home reach by one application.
+    #[must_use]
+    pub fn sign_in_name(&self) -> Option<String> {
+        match &self.proof {
+            Proof::Technician { home, .. } => Some(format!("entra/{home}/{}", self.client_id)),
+            Proof::Certificate { .. } | Proof::Secret(_) => None,
         }
     }
 

@@ -27,16 +27,18 @@ const ENDS_SOON: TimeDelta = TimeDelta::days(30);
 /// Names are asked for anew by every check.
 const NOW: Duration = Duration::ZERO;
 
-const CONSENT: &str =
-    "Add it as an application permission of Microsoft Graph under API permissions, and grant admin consent.";
+const CONSENT: &str = "Add it as a permission of Microsoft Graph under API permissions (application; delegated where people sign in), \
+                       and grant admin consent.";
 
 pub(super) async fn check(tenant: &EntraTenant, rights: &[RightUse]) -> Vec<Finding> {
     let mut found =
         Findings { subject: format!("tenant {}", tenant.graph.settings().tenant), list: Vec::new() };
-    found.certificate(tenant);
+    if !tenant.graph.is_by_person() {
+        found.certificate(tenant);
+    }
     match tenant.graph.token().await {
         Ok(token) => {
-            found.ok("the application can sign in");
+            found.signed_in(tenant);
             found.pim(tenant).await;
             found.permissions(tenant, rights, tokens::permissions(&token));
         }
@@ -73,6 +75,19 @@ impl Findings {
 
     fn failed(&mut self, error: &DirectoryError, remedy: &str) {
         self.add("error", error.to_string(), remedy);
+    }
+
+    fn signed_in(&mut self, tenant: &EntraTenant) {
+        if !tenant.graph.is_by_person() {
+            return self.ok("the application can sign in");
+        }
+        let account = tenant.graph.people().account(tenant.graph.settings());
+        self.ok(format!("{} is signed in", account.as_deref().unwrap_or("a person")));
+        self.add(
+            "warning",
+            "the broker acts by the sign-in of a person: when that is over, it cannot end what Entra ID does not end by itself",
+            "Sign in again before it is over (90 days without use, a changed password), or use sign_in = \"app\".",
+        );
     }
 
     fn certificate(&mut self, tenant: &EntraTenant) {

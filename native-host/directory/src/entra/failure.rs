@@ -1,8 +1,11 @@
 //! What an answer of Entra ID means. Told by its code, never by its text, but for the two of PIM that leave no choice.
 
+mod person;
+
 use serde::Deserialize;
 use ticketgate_https::HttpError;
 
+pub(super) use self::person::{of_person, sign_in_again};
 use crate::DirectoryError;
 
 /// An answer of Microsoft Graph that is no success.
@@ -18,6 +21,8 @@ pub(super) struct GraphError {
     pub(super) request: String,
     /// Seconds, where it says for how long it is busy.
     pub(super) after_s: Option<u32>,
+    /// Whether it was asked by a person's sign-in.
+    pub(super) by_person: bool,
 }
 
 /// Why a call came to nothing.
@@ -137,6 +142,12 @@ impl Failed {
 }
 
 impl GraphError {
+    /// Whether whoever asks has to show more than it did.
+    pub(super) fn is_challenge(&self) -> bool {
+        self.message.contains("insufficient_claims")
+            || self.code.eq_ignore_ascii_case("RoleAssignmentRequestAcrsValidationFailed")
+    }
+
     fn meaning(self, about: &About<'_>) -> DirectoryError {
         let what = about.what.text();
         let said = format!(
@@ -184,6 +195,13 @@ impl GraphError {
                  taken back): {said}"
             ));
         }
+        if self.status == 403 && self.by_person {
+            return DirectoryError::NotDelegated(format!(
+                "{said}; it needs the delegated permission {}, consented in this tenant, and a directory role of the person who is \
+                 signed in",
+                about.needs
+            ));
+        }
         if self.status == 403 {
             return DirectoryError::NotDelegated(format!(
                 "{said}; it needs the application permission {}, consented in this tenant, and for accounts and groups that \
@@ -216,11 +234,13 @@ fn rules_of(message: &str) -> Vec<&str> {
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct TokenError {
     #[serde(default)]
-    error: String,
+    pub(super) error: String,
     #[serde(default)]
     error_codes: Vec<i64>,
     #[serde(default)]
     trace_id: String,
+    /// What a person has to show besides, to be sent along with the next sign-in.
+    pub(super) claims: Option<String>,
 }
 
 /// What it means, and what an administrator does about it. Its description is not repeated: it holds ids and times, and it is
@@ -277,6 +297,7 @@ mod tests {
             name_taken: false,
             request: "r-1".into(),
             after_s: (status == 429).then_some(3),
+            by_person: false,
         };
         let error = Failed::Graph(error).meaning(&About { what, needs: NEEDS, writes: true });
         assert!(error.to_string().contains("r-1"), "{error}");
@@ -387,7 +408,7 @@ mod tests {
         ];
         for (status, error, number, expected) in rows {
             let said =
-                TokenError { error: (*error).into(), error_codes: vec![*number], trace_id: "x".into() };
+                TokenError { error: (*error).into(), error_codes: vec![*number], ..TokenError::default() };
             let meant = of_sign_in(*status, &said, "t-1", "c-1");
             assert!(expected(&meant), "{number}: {meant:?}");
         }

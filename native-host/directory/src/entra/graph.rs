@@ -1,4 +1,4 @@
-//! One tenant's Microsoft Graph: requests with the application's token, through the tenant's gate, with bounds on time and size.
+//! One tenant's Microsoft Graph: requests with a token, through the tenant's gate, with bounds on time and size.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -8,13 +8,16 @@ use reqwest::Method;
 use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use ticketgate_access::config::Entra;
+use ticketgate_access::config::{Entra, Proof};
+use ticketgate_access::entra::ObjectId;
 use ticketgate_credentials::{ReadSecret, Secret};
 use ticketgate_https::{HttpError, retry_after, segment, server_time};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-use super::failure::{Failed, GraphError, unanswered};
+use super::challenge;
+use super::failure::{Failed, GraphError, sign_in_again, unanswered};
+use super::people::SignIns;
 use super::throttle::Gate;
 use super::tokens::Tokens;
 use super::wire::{ErrorBody, ErrorSaid, Page};
@@ -35,6 +38,7 @@ pub(super) struct Graph {
     settings: Entra,
     secrets: Arc<dyn ReadSecret>,
     tokens: Tokens,
+    people: Arc<SignIns>,
     gate: Gate,
     /// What the server's clock said last, and when.
     clock: Mutex<Option<(DateTime<Utc>, Instant)>>,
@@ -122,7 +126,11 @@ impl Answer {
 impl Graph {
     /// # Errors
     /// [`DirectoryError::Certificate`] where nobody could vouch for the server.
-    pub(super) fn new(settings: &Entra, secrets: Arc<dyn ReadSecret>) -> Result<Self, DirectoryError> {
+    pub(super) fn new(
+        settings: &Entra,
+        secrets: Arc<dyn ReadSecret>,
+        people: Arc<SignIns>,
+    ) -> Result<Self, DirectoryError> {
         let limit = Duration::from_secs(settings.timeout_s.into());
         let http = ticketgate_https::client(settings.ca_file.as_deref(), limit).map_err(unanswered)?;
         Ok(Self {
@@ -130,6 +138,7 @@ impl Graph {
             settings: settings.clone(),
             secrets,
             tokens: Tokens::default(),
+            people,
             gate: Gate::new(),
             clock: Mutex::default(),
         })
@@ -143,12 +152,34 @@ impl Graph {
         self.secrets.as_ref()
     }
 
-    /// The application's token.
+    pub(super) fn people(&self) -> &SignIns {
+        &self.people
+    }
+
+    pub(super) const fn http(&self) -> &reqwest::Client {
+        &self.http
+    }
+
+    /// Whether a person's sign-in is what the tenant is asked by.
+    pub(super) const fn is_by_person(&self) -> bool {
+        matches!(self.settings.proof, Proof::Technician { .. })
+    }
+
+    /// The same for another tenant of the same people.
+    ///
+    /// # Errors
+    /// As [`Graph::new`].
+    pub(super) fn of(&self, tenant: &ObjectId) -> Result<Self, DirectoryError> {
+        let settings = Entra { tenant: tenant.clone(), ..self.settings.clone() };
+        Self::new(&settings, Arc::clone(&self.secrets), Arc::clone(&self.people))
+    }
+
+    /// The token that Graph is asked with.
     ///
     /// # Errors
     /// [`DirectoryError`]
     pub(super) async fn token(&self) -> Result<Secret, DirectoryError> {
-        self.tokens.get(&self.http, &self.settings, &self.secrets).await
+        self.tokens.get(&self.http, &self.settings, &self.secrets, &self.people).await
     }
 
     /// The tenant's time now, by its last answer.
@@ -205,17 +236,34 @@ impl Graph {
                 if Instant::now() + pause <= give_up {
                     continue;
                 }
-                let error = refusal(status, &headers, response, Some(pause)).await;
-                return Err(Failed::Graph(error));
+                return Err(self.refused(status, &headers, response, Some(pause)).await);
             }
             self.gate.answered();
             if !(200..300).contains(&status) {
-                return Err(Failed::Graph(refusal(status, &headers, response, None).await));
+                return Err(self.refused(status, &headers, response, None).await);
             }
             let read = ask.reads();
             let body = ticketgate_https::body(response).await.map_err(|error| unread(read, error))?;
             return Ok(Answer { time, body: Zeroizing::new(body), read });
         }
+    }
+
+    async fn refused(
+        &self,
+        status: u16,
+        headers: &HeaderMap,
+        response: reqwest::Response,
+        pause: Option<Duration>,
+    ) -> Failed {
+        let error =
+            GraphError { by_person: self.is_by_person(), ..refusal(status, headers, response, pause).await };
+        // Only the person can answer it: by the next sign-in, with what is wanted besides.
+        if error.by_person && (status == 401 || error.is_challenge()) {
+            self.people.challenged(&self.settings, challenge::wanted(headers, &error.message));
+            let why = format!("the tenant wants more than was shown (request-id {})", error.request);
+            return sign_in_again(&self.settings, why).into();
+        }
+        Failed::Graph(error)
     }
 
     /// Every page of a list.
@@ -323,6 +371,7 @@ async fn refusal(
         message: message.chars().take(SAID_MAX).collect(),
         request,
         after_s: pause.map(seconds),
+        by_person: false,
     };
     tracing::debug!(
         status,

@@ -1,42 +1,23 @@
-//! Signing in as the application, one tenant each. A token stays in memory and nowhere else; while one is fetched, others wait for it.
+//! A tenant's token for Graph: the application's own, or one by the sign-in of a person. It stays in memory and nowhere else; while
+//! one is fetched, others wait for it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use reqwest::header::HeaderMap;
 use serde::Deserialize;
-use serde_json::Value;
 use ticketgate_access::config::{Entra, Proof};
 use ticketgate_credentials::{ReadSecret, Secret};
 use tokio::time::Instant;
-use zeroize::Zeroizing;
 
 use super::assertion::Signer;
-use super::failure::{TokenError, of_sign_in, unanswered};
+use super::authority::{self, Granted, Token};
+use super::failure::{of_sign_in, unanswered};
+use super::people::SignIns;
 use crate::DirectoryError;
 
-/// So long before its end a token is no longer used.
-const MARGIN: Duration = Duration::from_secs(300);
-
-/// Longest lifetime that is believed.
-const LONGEST: Duration = Duration::from_secs(86_400);
-
-/// The application's token for one tenant.
+/// The token for one tenant, and by which sign-in of a person it was given.
 #[derive(Default)]
-pub(super) struct Tokens(tokio::sync::Mutex<Option<Token>>);
-
-struct Token {
-    text: Secret,
-    good_until: Instant,
-}
-
-/// What the token's endpoint answers.
-#[derive(Deserialize)]
-struct Granted {
-    access_token: String,
-    expires_in: Value,
-}
+pub(super) struct Tokens(tokio::sync::Mutex<Option<(Token, u64)>>);
 
 impl Tokens {
     /// The token, fetched where there is none that lasts.
@@ -48,14 +29,18 @@ impl Tokens {
         http: &reqwest::Client,
         settings: &Entra,
         secrets: &Arc<dyn ReadSecret>,
+        people: &SignIns,
     ) -> Result<Secret, DirectoryError> {
         let mut kept = self.0.lock().await;
-        if let Some(token) = kept.as_ref().filter(|token| token.good_until > Instant::now()) {
+        // Somebody else may sign in, or the same person out: what was given before that is not used after it.
+        let sign_in = people.count(settings);
+        let lasts = |(token, of): &&(Token, u64)| token.good_until > Instant::now() && *of == sign_in;
+        if let Some((token, _)) = kept.as_ref().filter(lasts) {
             return Ok(token.text.clone());
         }
-        let token = fetch(http, settings, secrets).await?;
+        let token = fetch(http, settings, secrets, people).await?;
         let text = token.text.clone();
-        *kept = Some(token);
+        *kept = Some((token, sign_in));
         Ok(text)
     }
 
@@ -63,7 +48,7 @@ impl Tokens {
     pub(super) async fn forget(&self, refused: &Secret) {
         let mut kept = self.0.lock().await;
         // Compared in memory, and only with what was sent just now.
-        if kept.as_ref().is_some_and(|token| token.text.expose() == refused.expose()) {
+        if kept.as_ref().is_some_and(|(token, _)| token.text.expose() == refused.expose()) {
             *kept = None;
         }
     }
@@ -94,6 +79,7 @@ fn proof(settings: &Entra, secrets: &dyn ReadSecret, address: &str) -> Result<Se
             })
         }
         (Proof::Secret(place), _) | (Proof::Certificate { key: place, .. }, None) => Ok(secrets.read(place)?),
+        (Proof::Technician { .. }, _) => Err(DirectoryError::NoSecret("a person signs in here".into())),
     }
 }
 
@@ -101,10 +87,14 @@ async fn fetch(
     http: &reqwest::Client,
     settings: &Entra,
     secrets: &Arc<dyn ReadSecret>,
+    people: &SignIns,
 ) -> Result<Token, DirectoryError> {
-    let address = format!("{}/{}/oauth2/v2.0/token", settings.login_url, settings.tenant);
+    let address = authority::address(settings, settings.tenant.as_str(), "token");
     let scope = format!("{}/.default", settings.cloud.graph_host());
     let client = settings.client_id.as_str();
+    if matches!(settings.proof, Proof::Technician { .. }) {
+        return people.token(http, settings).await;
+    }
     let (of, secrets, at) = (settings.clone(), Arc::clone(secrets), address.clone());
     // Other tenants, and everything else here, go on meanwhile.
     let proof = tokio::task::spawn_blocking(move || proof(&of, secrets.as_ref(), &at));
@@ -117,53 +107,37 @@ async fn fetch(
             ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
             ("client_assertion", proof.expose()),
         ]),
-        Proof::Secret(_) => form.push(("client_secret", proof.expose())),
+        Proof::Secret(_) | Proof::Technician { .. } => form.push(("client_secret", proof.expose())),
     }
     let asked = Instant::now();
-    // Asking for a token changes nothing: one whose answer is lost is just not used.
-    let not_there = |error: reqwest::Error| match unanswered(ticketgate_https::failure(&error)) {
-        DirectoryError::Ambiguous(why) => DirectoryError::Unreachable(why),
-        other => other,
-    };
-    let response = http.post(&address).form(&form).send().await.map_err(not_there)?;
-    let status = response.status();
-    let is_json = is_json(response.headers());
-    let body = Zeroizing::new(ticketgate_https::body(response).await.map_err(unanswered)?);
-    if !status.is_success() {
-        let said: TokenError =
-            if is_json { ticketgate_https::json(&body).unwrap_or_default() } else { TokenError::default() };
-        return Err(of_sign_in(status.as_u16(), &said, settings.tenant.as_str(), client));
+    match authority::post(http, &address, &form).await? {
+        Ok(body) => {
+            let mut granted: Granted = ticketgate_https::json(&body).map_err(unanswered)?;
+            Ok(granted.token(asked))
+        }
+        Err((status, said)) => Err(of_sign_in(status, &said, settings.tenant.as_str(), client)),
     }
-    let granted: Granted = ticketgate_https::json(&body).map_err(unanswered)?;
-    let lasts =
-        granted.expires_in.as_u64().or_else(|| granted.expires_in.as_str()?.parse().ok()).unwrap_or(0);
-    let lasts = Duration::from_secs(lasts).min(LONGEST);
-    // One that is shorter than the margin is still good for half of its time.
-    let used = lasts.checked_sub(MARGIN).unwrap_or_default().max(lasts / 2);
-    Ok(Token { text: Secret::new(granted.access_token), good_until: asked + used })
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
-    let kind = headers.get(reqwest::header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    kind.is_some_and(|kind| kind.to_ascii_lowercase().contains("json"))
-}
-
-/// The permissions that a token names, for `check` alone: whether something may be done is the tenant's to say.
+/// The permissions that a token names, for `check` alone: an application's (`roles`), or those of a person's sign-in (`scp`).
 pub(super) fn permissions(token: &Secret) -> Option<Vec<String>> {
-    use base64::Engine as _;
     #[derive(Deserialize)]
     struct Claims {
         #[serde(default)]
         roles: Vec<String>,
+        scp: Option<String>,
     }
     // Into the decoder, for the list of permissions only.
-    let claims = token.expose().split('.').nth(1)?;
-    let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(claims).ok()?;
-    Some(serde_json::from_slice::<Claims>(&claims).ok()?.roles)
+    let claims: Claims = authority::claims(token.expose())?;
+    Some(match claims.scp {
+        Some(scopes) => scopes.split(' ').map(str::to_owned).collect(),
+        None => claims.roles,
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
     use ticketgate_access::config::{Cloud, SecretRef, SignIn};
     use ticketgate_credentials::NoSecret;
 
@@ -197,12 +171,12 @@ mod tests {
         };
         let http = ticketgate_https::client(None, Duration::from_secs(1)).unwrap();
         let secrets: Arc<dyn ReadSecret> = Arc::new(Slow);
-        let (tokens, begun) = (Tokens::default(), Instant::now());
+        let (tokens, people, begun) = (Tokens::default(), SignIns::default(), Instant::now());
         let other = async {
             tokio::time::sleep(Duration::from_millis(1)).await;
             begun.elapsed()
         };
-        let (token, waited) = tokio::join!(tokens.get(&http, &settings, &secrets), other);
+        let (token, waited) = tokio::join!(tokens.get(&http, &settings, &secrets, &people), other);
         assert!(matches!(token, Err(DirectoryError::NoSecret(_))));
         assert!(waited < Duration::from_millis(300), "{waited:?}");
     }

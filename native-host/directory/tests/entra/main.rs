@@ -13,4 +13,5 @@ mod failures;
 mod late;
 mod life;
 mod passes;
+mod people;
 mod world;

@@ -19,7 +19,7 @@ use ticketgate_protocol::problem::{Code, Problem};
 use tokio::sync::broadcast::error::RecvError;
 use utoipa::OpenApi;
 
-use super::{Api, Body, Key, Refusal, Who, WithApi};
+use super::{Api, Body, Key, Refusal, Who, WithApi, tenants};
 use crate::broker::service::fault;
 use crate::broker::{Broker, Caller, Delivery, ledger_problem, on_record};
 use crate::handover::PasswordHandOver;
@@ -45,6 +45,10 @@ pub(super) fn all() -> Router<Api> {
         .route("/v1/audit/verify", get(audit_verify))
         .route("/v1/check", get(check).post(rehearse))
         .route("/v1/sweep", post(sweep))
+        .route("/v1/directories/{id}/sign-in", post(tenants::sign_in))
+        .route("/v1/directories/{id}/sign-in/go-on", post(tenants::go_on))
+        .route("/v1/directories/{id}/sign-out", post(tenants::sign_out))
+        .route("/v1/directories/{id}/tenants", get(tenants::tenants))
         .route("/v1/events", get(events))
         .route("/v1/openapi.json", get(openapi))
 }
@@ -74,6 +78,10 @@ pub(super) fn all() -> Router<Api> {
         check,
         rehearse,
         sweep,
+        tenants::sign_in,
+        tenants::go_on,
+        tenants::sign_out,
+        tenants::tenants,
         events
     ),
     components(schemas(Problem, api::Event))
@@ -392,7 +400,7 @@ async fn openapi() -> impl IntoResponse {
 }
 
 /// Carries a change out to its end, also when the caller hangs up in the middle.
-async fn to_the_end<T: Send + 'static>(
+pub(super) async fn to_the_end<T: Send + 'static>(
     work: impl Future<Output = Result<T, Problem>> + Send + 'static,
 ) -> Result<T, Problem> {
     tokio::spawn(on_record::carried(work)).await.map_err(|_| fault()).flatten()

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use ticketgate_protocol::likeness;
 
 /// An id that nobody has, made from a name: lower-case letters and digits of its words, without the legal form.
-pub(super) fn free_id(name: &str, ids: &mut BTreeSet<String>) -> String {
+pub(in crate::cli) fn free_id(name: &str, ids: &mut BTreeSet<String>) -> String {
     let words: Vec<String> = likeness::words(&name.to_lowercase())
         .iter()
         .map(|word| word.chars().flat_map(plain).filter(char::is_ascii_alphanumeric).collect::<String>())

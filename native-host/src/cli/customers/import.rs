@@ -11,7 +11,7 @@ use ticketgate_protocol::{likeness, text};
 use super::ids::free_id;
 
 /// The longest name or id that the configuration takes, in characters.
-pub(super) const NAME_MAX: usize = 200;
+pub(in crate::cli) const NAME_MAX: usize = 200;
 /// The most customers that are suggested for one company.
 const SUGGESTED_MAX: usize = 3;
 

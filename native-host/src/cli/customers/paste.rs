@@ -4,7 +4,7 @@ use ticketgate_access::config::Customer;
 use ticketgate_protocol::ids::PsaId;
 
 /// A text in quotes. JSON's escapes are TOML's.
-pub(super) fn text(text: &str) -> String {
+pub(in crate::cli) fn text(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 

@@ -4,7 +4,7 @@ pub(super) mod active_directory;
 pub(super) mod entra;
 pub(super) mod local;
 
-use ticketgate_protocol::ids::CustomerId;
+use ticketgate_protocol::ids::{CustomerId, DirectoryId};
 
 use super::tree::{At, Notes, Section, TEXT_MAX};
 use super::{broker, dn, people};
@@ -53,15 +53,20 @@ fn directory(section: &Section<'_>, notes: &mut Notes) -> Option<Draft> {
         _ => &active_directory::KEYS,
     };
     section.only(&[&KEYS, own].concat(), notes);
+    let id: Option<DirectoryId> = people::required_id(section, notes);
     let (unit, kind) = match word {
         "local" => (None, DirectoryKind::Local(local::read(section, notes))),
-        "entra" => (None, DirectoryKind::Entra(Box::new(entra::read(section, notes)?))),
+        "entra" => {
+            // A missing id is a fault already: this stand-in never leaves the reader.
+            let own = id.clone().or_else(|| DirectoryId::new("missing").ok())?;
+            (None, DirectoryKind::Entra(Box::new(entra::read(section, &own, notes)?)))
+        }
         _ => {
             let (unit, settings) = active_directory::read(section, notes);
             (unit, DirectoryKind::ActiveDirectory(settings))
         }
     };
-    let id = people::required_id(section, notes)?;
+    let id = id?;
     Some(Draft {
         line: section.line,
         name_line: section.line_of("account_name", notes),

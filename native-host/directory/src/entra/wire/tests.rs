@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::entra::partner::{Contract, Customer, Relationship};
 
 /// An example: request and response of one page of the documentation.
 #[derive(Deserialize)]
@@ -88,13 +89,15 @@ fn reader(method: &str, template: &str) -> Option<Reader> {
         ) => reads::<PassPolicy>,
         ("GET", "/organization") => reads::<Page<Organization>>,
         ("GET", "/groups/{group-id}") => reads::<Group>,
+        ("GET", "/contracts") => reads::<Page<Contract>>,
+        ("GET", "/tenantRelationships/delegatedAdminCustomers") => reads::<Page<Customer>>,
+        ("GET", "/tenantRelationships/delegatedAdminRelationships") => reads::<Page<Relationship>>,
         _ => return None,
     })
 }
 
 /// Templates that only appear in examples of what this connector does not do, or whose answer has no body that it reads.
-const NOT_READ: [&str; 31] = [
-    "/contracts",
+const NOT_READ: [&str; 29] = [
     "/directory/deletedItems/{directoryObject-id}",
     "/directory/deletedItems/{directoryObject-id}/restore",
     "/directoryRoles",
@@ -122,7 +125,6 @@ const NOT_READ: [&str; 31] = [
     "/roleManagement/directory/roleEligibilitySchedules",
     "/roleManagement/directory/roleEligibilitySchedules/filterByCurrentUser(on='{on}')",
     "/subscribedSkus",
-    "/tenantRelationships/delegatedAdminCustomers",
     "/tenantRelationships/delegatedAdminRelationships",
     "/users/{user-id}/authentication/methods/{authenticationMethod-id}/resetPassword",
 ];

@@ -1,5 +1,7 @@
 //! An Entra ID tenant: how the broker signs in, how accounts are named, how people sign in to them.
 
+use ticketgate_protocol::ids::DirectoryId;
+
 use super::super::psa::fault_of;
 use super::super::tree::{At, Notes, Section, TEXT_MAX};
 use super::{DN_MAX, account_name, is_absolute, is_host, secret};
@@ -7,9 +9,11 @@ use crate::config::{Cloud, Entra, Proof, SecretRef, SignIn};
 use crate::entra::ObjectId;
 
 /// What stands in its section besides what every directory has.
-pub(super) const KEYS: [&str; 15] = [
+pub(super) const KEYS: [&str; 17] = [
     "tenant",
     "client_id",
+    "sign_in",
+    "partner",
     "certificate",
     "key",
     "secret",
@@ -30,7 +34,8 @@ const TIMEOUT_S: u32 = 10;
 /// What stands for an id that is a fault already; it never leaves the reader.
 const NO_ID: &str = "00000000-0000-0000-0000-000000000000";
 
-pub(super) fn read(section: &Section<'_>, notes: &mut Notes) -> Option<Entra> {
+/// `directory` is the section's own id.
+pub(super) fn read(section: &Section<'_>, directory: &DirectoryId, notes: &mut Notes) -> Option<Entra> {
     let tenant = id(section, "tenant", "write the tenant's id, not a domain of it", notes);
     let client_id =
         id(section, "client_id", "write the Application (client) ID of the app registration", notes);
@@ -68,10 +73,25 @@ pub(super) fn read(section: &Section<'_>, notes: &mut Notes) -> Option<Entra> {
             format!("`account_name` of {} {fault}", section.name),
         );
     }
+    let tenant = tenant?;
+    let proof = if word(section, "sign_in", &[("app", false), ("technician", true)], notes) {
+        Proof::Technician {
+            home: home(section, notes).unwrap_or_else(|| tenant.clone()),
+            directory: directory.clone(),
+        }
+    } else {
+        if section.has("partner") {
+            notes.fault(
+                section.line_of("partner", notes),
+                format!("`partner` of {} needs sign_in = \"technician\"", section.name),
+            );
+        }
+        proof(section, notes)
+    };
     Some(Entra {
-        tenant: tenant?,
+        tenant,
         client_id: client_id?,
-        proof: proof(section, notes),
+        proof,
         account_domain: account_domain(section, notes),
         account_name,
         sign_in,
@@ -112,8 +132,22 @@ fn word<T: Copy, const N: usize>(
     first
 }
 
+/// The partner's tenant, where people come from there; people of either have nothing to sign in with but themselves.
+fn home(section: &Section<'_>, notes: &mut Notes) -> Option<ObjectId> {
+    for key in ["certificate", "key", "secret"].into_iter().filter(|key| section.has(key)) {
+        notes.fault(
+            section.line_of(key, notes),
+            format!("{} has sign_in = \"technician\" and `{key}`; leave out one of them", section.name),
+        );
+    }
+    section
+        .has("partner")
+        .then(|| id(section, "partner", "write the id of the partner's tenant", notes))
+        .flatten()
+}
+
 fn proof(section: &Section<'_>, notes: &mut Notes) -> Proof {
-    let remedy = "write `certificate` and `key`, or `secret` instead of both";
+    let remedy = "write `certificate` and `key`, or `secret` instead of both, or sign_in = \"technician\"";
     let nowhere = || SecretRef::Env(String::new());
     if section.has("secret") {
         for key in ["certificate", "key"].into_iter().filter(|key| section.has(key)) {

@@ -56,6 +56,25 @@ fn a_tenant_is_read_with_what_it_has_and_what_it_has_by_itself() {
 }
 
 #[test]
+fn people_sign_in_instead_of_the_application_in_the_tenant_or_in_their_partners() {
+    let keys = "certificate = \"/etc/ticketgate/acme.crt\"\nkey = { credential = \"acme-graph.key\" }";
+    let by_people = |more: &str| TENANT.replace(keys, &format!("sign_in = \"technician\"\n{more}"));
+    for (more, home) in [
+        ("", "9f4c6d1e-0000-4000-8000-000000000001"),
+        ("partner = \"9f4c6d1e-0000-4000-8000-000000000003\"", "9f4c6d1e-0000-4000-8000-000000000003"),
+    ] {
+        let config = read(&by_people(more)).unwrap_or_else(|faults| panic!("{faults}"));
+        let tenant = tenant(&config);
+        let directory = "acme-entra".parse().unwrap();
+        assert_eq!(tenant.proof, Proof::Technician { home: home.parse().unwrap(), directory });
+        let name = format!("entra/{home}/9f4c6d1e-0000-4000-8000-000000000002");
+        assert_eq!(tenant.sign_in_name(), Some(name));
+    }
+    let faults = read(&by_people("partner = \"msp.example\"")).unwrap_err().to_string();
+    assert!(faults.contains("write the id of the partner's tenant"), "{faults}");
+}
+
+#[test]
 fn a_tenant_in_another_cloud_is_asked_there() {
     for (cloud, login, graph) in [
         ("us_gov", "https://login.microsoftonline.us", "https://graph.microsoft.us/v1.0"),
@@ -86,6 +105,12 @@ fn what_a_tenant_cannot_have_is_said_with_its_line() {
         (more("account_name = \"jit\""), "has no {technician}"),
         (more("account_name = \"jit {technician}\""), "is no user principal name"),
         (more("account_name = \"{technician}-adm\""), "begins with {technician}"),
+        (more("sign_in = \"technician\""), "has sign_in = \"technician\" and `certificate`"),
+        (more("sign_in = \"somebody\""), "must be \"app\" or \"technician\""),
+        (
+            more("partner = \"9f4c6d1e-0000-4000-8000-000000000003\""),
+            "`partner` of directory \"acme-entra\" needs sign_in",
+        ),
         (more("pass = \"once\""), "needs login = \"pass\""),
         (more("login = \"key\""), "must be \"password\" or \"pass\""),
         (more("pim = \"never\""), "must be \"when_there\" or \"always\""),

@@ -1,0 +1,94 @@
+//! The login's side of a tenant: forms that are posted to it, and what it answers. Which form, and what a refusal means, is known
+//! elsewhere.
+
+use std::time::Duration;
+
+use reqwest::header::HeaderMap;
+use serde::Deserialize;
+use serde_json::Value;
+use ticketgate_access::config::Entra;
+use ticketgate_credentials::Secret;
+use tokio::time::Instant;
+use zeroize::Zeroizing;
+
+use super::failure::{TokenError, unanswered};
+use crate::DirectoryError;
+
+/// So long before its end a token is no longer used.
+const MARGIN: Duration = Duration::from_secs(300);
+
+/// Longest lifetime that is believed.
+const LONGEST: Duration = Duration::from_secs(86_400);
+
+/// A token for Graph.
+pub(super) struct Token {
+    pub(super) text: Secret,
+    pub(super) good_until: Instant,
+}
+
+/// What the token's endpoint answers.
+#[derive(Deserialize)]
+pub(super) struct Granted {
+    access_token: String,
+    expires_in: Value,
+    /// What a person's sign-in is renewed by.
+    pub(super) refresh_token: Option<String>,
+    /// Who signed in.
+    pub(super) id_token: Option<String>,
+}
+
+impl Granted {
+    /// The token that was asked for at this time.
+    pub(super) fn token(&mut self, asked: Instant) -> Token {
+        let said = &self.expires_in;
+        let lasts = said.as_u64().or_else(|| said.as_str()?.parse().ok()).unwrap_or(0);
+        let lasts = Duration::from_secs(lasts).min(LONGEST);
+        // One that is shorter than the margin is still good for half of its time.
+        let used = lasts.checked_sub(MARGIN).unwrap_or_default().max(lasts / 2);
+        Token { text: Secret::new(std::mem::take(&mut self.access_token)), good_until: asked + used }
+    }
+}
+
+/// An address of the login, for people or applications of this tenant.
+pub(super) fn address(settings: &Entra, tenant: &str, what: &str) -> String {
+    format!("{}/{tenant}/oauth2/v2.0/{what}", settings.login_url)
+}
+
+/// Posts a form: what it asked for, or what the login says instead, with the status.
+///
+/// # Errors
+/// [`DirectoryError`]: there is no answer that can be read.
+pub(super) async fn post(
+    http: &reqwest::Client,
+    address: &str,
+    form: &[(&str, &str)],
+) -> Result<Result<Zeroizing<Vec<u8>>, (u16, TokenError)>, DirectoryError> {
+    // Asking for a token changes nothing: one whose answer is lost is just not used.
+    let not_there = |error: reqwest::Error| match unanswered(ticketgate_https::failure(&error)) {
+        DirectoryError::Ambiguous(why) => DirectoryError::Unreachable(why),
+        other => other,
+    };
+    let response = http.post(address).form(form).send().await.map_err(not_there)?;
+    let status = response.status();
+    let is_json = is_json(response.headers());
+    let body = Zeroizing::new(ticketgate_https::body(response).await.map_err(unanswered)?);
+    if status.is_success() {
+        return Ok(Ok(body));
+    }
+    let said: TokenError =
+        if is_json { ticketgate_https::json(&body).unwrap_or_default() } else { TokenError::default() };
+    Ok(Err((status.as_u16(), said)))
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(reqwest::header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    kind.is_some_and(|kind| kind.to_ascii_lowercase().contains("json"))
+}
+
+/// What stands in a token, for texts alone: whether something may be done is the tenant's to say.
+pub(super) fn claims<T: for<'de> Deserialize<'de>>(token: &str) -> Option<T> {
+    use base64::Engine as _;
+    let claims = token.split('.').nth(1)?;
+    let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(claims).ok()?;
+    serde_json::from_slice(&claims).ok()
+}
