@@ -4,6 +4,8 @@
 mod assertion;
 mod check;
 mod failure;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod graph;
 mod look;
 mod pass;

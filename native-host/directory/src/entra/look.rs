@@ -278,7 +278,7 @@ fn is_whole(scope: Option<&str>) -> bool {
 }
 
 /// Who, which, until when; none for what comes by a group or is limited to a part of the directory.
-fn given_role(role: HeldRole) -> Option<(String, String, Option<DateTime<Utc>>)> {
+pub(super) fn given_role(role: HeldRole) -> Option<(String, String, Option<DateTime<Utc>>)> {
     let direct = role.member_type.as_ref().is_none_or(|kind| kind.as_str() == "direct");
     (direct && is_whole(role.directory_scope_id.as_deref())).then_some((
         role.principal_id,
@@ -287,7 +287,7 @@ fn given_role(role: HeldRole) -> Option<(String, String, Option<DateTime<Utc>>)>
     ))
 }
 
-fn observed(user: User, held: Held) -> ObservedAccount {
+pub(super) fn observed(user: User, held: Held) -> ObservedAccount {
     let text = user.on_premises_extension_attributes.and_then(|attributes| attributes.note);
     ObservedAccount {
         place: user.user_principal_name.clone(),

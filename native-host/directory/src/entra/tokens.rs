@@ -18,15 +18,15 @@ use crate::DirectoryError;
 const MARGIN: Duration = Duration::from_secs(300);
 
 /// Longest lifetime that is believed.
-const LONGEST: Duration = Duration::from_secs(86_400);
+pub(super) const LONGEST: Duration = Duration::from_secs(86_400);
 
 /// The application's token for one tenant.
 #[derive(Default)]
 pub(super) struct Tokens(tokio::sync::Mutex<Option<Token>>);
 
-struct Token {
-    text: Secret,
-    good_until: Instant,
+pub(super) struct Token {
+    pub(super) text: Secret,
+    pub(super) good_until: Instant,
 }
 
 /// What the token's endpoint answers.
@@ -116,21 +116,40 @@ async fn fetch(
         other => other,
     };
     let response = http.post(&address).form(&form).send().await.map_err(not_there)?;
+    granted(response, settings.tenant.as_str(), client, asked).await
+}
+
+/// The token that an answer holds.
+///
+/// # Errors
+/// [`DirectoryError`]
+pub(super) async fn granted(
+    response: reqwest::Response,
+    tenant: &str,
+    client: &str,
+    asked: Instant,
+) -> Result<Token, DirectoryError> {
     let status = response.status();
     let is_json = is_json(response.headers());
     let body = ticketgate_https::body(response).await.map_err(unanswered)?;
     if !status.is_success() {
         let said: TokenError =
             if is_json { ticketgate_https::json(&body).unwrap_or_default() } else { TokenError::default() };
-        return Err(of_sign_in(status.as_u16(), &said, settings.tenant.as_str(), client));
+        return Err(of_sign_in(status.as_u16(), &said, tenant, client));
     }
     let granted: Granted = ticketgate_https::json(&body).map_err(unanswered)?;
+    let text = Secret::new(granted.access_token);
+    // What could not be sent is none. Looked at in memory only.
+    let token = text.expose();
+    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(DirectoryError::Refused("the sign-in gave a token that cannot be sent".into()));
+    }
     let lasts =
         granted.expires_in.as_u64().or_else(|| granted.expires_in.as_str()?.parse().ok()).unwrap_or(0);
     let lasts = Duration::from_secs(lasts).min(LONGEST);
     // One that is shorter than the margin is still good for half of its time.
     let used = lasts.checked_sub(MARGIN).unwrap_or_default().max(lasts / 2);
-    Ok(Token { text: Secret::new(granted.access_token), good_until: asked + used })
+    Ok(Token { text, good_until: asked + used })
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
