@@ -12,6 +12,7 @@
 mod config;
 mod facts;
 mod frame;
+mod graph;
 mod ldap;
 mod ledger;
 mod local;
@@ -66,6 +67,7 @@ pub const TARGETS: &[Target] = &[
     },
     Target { name: "ledger", run: ledger::run, longest: 512, memory: (64 << 20, 0), seeds: &[] },
     Target { name: "local", run: local::run, longest: 4096, memory: (4 << 20, 2000), seeds: &[] },
+    Target { name: "graph", run: graph::run, longest: 4096, memory: (4 << 20, 3000), seeds: &[] },
     Target { name: "ldap", run: ldap::run, longest: 2048, memory: (4 << 20, 2000), seeds: &[] },
 ];
 

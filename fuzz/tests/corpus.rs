@@ -61,6 +61,11 @@ fn every_kept_answer_of_a_directory_keeps_the_readers_promises() {
 }
 
 #[test]
+fn every_kept_answer_of_a_tenant_keeps_the_readers_promises() {
+    replay("graph");
+}
+
+#[test]
 fn every_kept_file_of_a_machine_keeps_the_readers_promises() {
     replay("local");
 }

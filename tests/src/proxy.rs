@@ -43,6 +43,22 @@ impl Proxy {
     pub fn start(server: SocketAddr) -> Result<Self> {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let listener = runtime.block_on(TcpListener::bind((server.ip(), 0)))?;
+        Self::run(runtime, listener, server)
+    }
+
+    /// Takes connections from a listener that is there, such as one in another network, which cannot be
+    /// [`Weather::Refusing`].
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn behind(listener: std::net::TcpListener, server: SocketAddr) -> Result<Self> {
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        listener.set_nonblocking(true)?;
+        let listener = runtime.block_on(async { TcpListener::from_std(listener) })?;
+        Self::run(runtime, listener, server)
+    }
+
+    fn run(runtime: Runtime, listener: TcpListener, server: SocketAddr) -> Result<Self> {
         let address = listener.local_addr()?;
         let (weather, seen) = watch::channel(Weather::Fair);
         runtime.spawn(serve(listener, address, server, seen));

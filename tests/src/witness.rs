@@ -3,8 +3,9 @@
 //! export, and hashes that log anew as `docs/audit.md` describes it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::{Duration, SystemTime};
+
+mod ledger;
 
 use crate::Result;
 use crate::ldap::{self, Account, Expiry, View};
@@ -12,9 +13,10 @@ use crate::patience::{LIMIT, wait_for};
 use crate::samba::SambaAd;
 use crate::samba::audit::Record;
 use anyhow::{Context, ensure};
-use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+
+pub use ledger::{Ledger, Session, parts_stand_together};
 
 /// The directory counts whole seconds.
 const ROUNDING: Duration = Duration::from_secs(2);
@@ -60,127 +62,6 @@ impl Clocks {
     /// A time of the broker's as the directory's clock shows it.
     fn by_directory(&self, time: SystemTime) -> SystemTime {
         if self.directory >= self.broker { time + self.apart() } else { time - self.apart() }
-    }
-}
-
-/// A session as it stands in the ledger's file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Session {
-    /// Its id.
-    pub id: String,
-    /// Where it stands, as on the wire: `active`, `ending` …
-    pub state: String,
-    /// Whose it is.
-    pub technician: String,
-    /// By which policy.
-    pub policy: String,
-    /// The logon name of its account.
-    pub account: String,
-    /// The DNs of the groups that it gives, sorted.
-    pub rights: Vec<String>,
-    /// Its end by the broker's clock, in whole seconds.
-    pub until: SystemTime,
-}
-
-impl Session {
-    /// Whether its rights should be held.
-    #[must_use]
-    pub fn is_live(&self, clocks: &Clocks) -> bool {
-        self.state == "active" && clocks.broker < self.until
-    }
-
-    /// Whether something of it may be in the directory.
-    #[must_use]
-    pub fn is_open(&self) -> bool {
-        ["activating", "active", "ending"].contains(&self.state.as_str())
-    }
-}
-
-/// The ledger's file, which may be open in a broker.
-#[derive(Debug)]
-pub struct Ledger(Connection);
-
-impl Ledger {
-    /// Opens it for reading.
-    ///
-    /// # Errors
-    /// There is none.
-    pub fn open(state: &Path) -> Result<Self> {
-        let file = state.join("ledger.sqlite");
-        let connection = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        connection.busy_timeout(Duration::from_secs(5))?;
-        Ok(Self(connection))
-    }
-
-    /// Whether nothing is under way.
-    ///
-    /// # Errors
-    /// It cannot be read.
-    pub fn is_settled(&self) -> Result<bool> {
-        let sql = "SELECT (SELECT count(*) FROM sessions WHERE state IN ('activating', 'ending'))
-                        + (SELECT count(*) FROM accounts WHERE settled = 0)";
-        Ok(self.count(sql)? == 0)
-    }
-
-    /// Whether no session is being granted or taken away, but for those whose account is another's, too, and for which all was
-    /// tried once: where the clocks are too far apart, the earlier end that is left to the other cannot be written.
-    ///
-    /// # Errors
-    /// It cannot be read.
-    pub fn nothing_moves(&self) -> Result<bool> {
-        let sql = "SELECT count(*) FROM sessions s JOIN accounts a ON a.key = s.account
-                 WHERE state = 'activating' OR state = 'ending' AND (a.attempts = 0 OR NOT EXISTS
-                       (SELECT 1 FROM sessions o WHERE o.account = s.account AND o.state = 'active'))";
-        Ok(self.count(sql)? == 0)
-    }
-
-    /// Every session, the oldest first.
-    ///
-    /// # Errors
-    /// It cannot be read.
-    pub fn sessions(&self) -> Result<Vec<Session>> {
-        let sql = "SELECT id, state, s.technician, policy, a.name, rights, unixepoch(until) FROM sessions s
-                   JOIN accounts a ON a.key = s.account ORDER BY id";
-        let mut statement = self.0.prepare(sql)?;
-        let rows = statement.query_map([], |row| {
-            let (rights, until): (String, i64) = (row.get(5)?, row.get(6)?);
-            let mut rights: Vec<String> = serde_json::from_str(&rights).unwrap_or_default();
-            rights.sort();
-            Ok(Session {
-                id: row.get(0)?,
-                state: row.get(1)?,
-                technician: row.get(2)?,
-                policy: row.get(3)?,
-                account: row.get(4)?,
-                rights,
-                until: SystemTime::UNIX_EPOCH + Duration::from_secs(until.unsigned_abs()),
-            })
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
-
-    /// A time as texts have it, in whole seconds as [`Session::until`] has it.
-    ///
-    /// # Errors
-    /// It is no time.
-    pub fn time(&self, text: &str) -> Result<SystemTime> {
-        let seconds: i64 = self.0.query_row("SELECT unixepoch(?1)", [text], |row| row.get(0))?;
-        Ok(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.unsigned_abs()))
-    }
-
-    /// The number that a query answers.
-    ///
-    /// # Errors
-    /// It answers none.
-    pub fn count(&self, sql: &str) -> Result<i64> {
-        Ok(self.0.query_row(sql, [], |row| row.get(0))?)
-    }
-
-    /// The last hash of each chain.
-    fn heads(&self) -> Result<BTreeMap<String, Vec<u8>>> {
-        let mut statement = self.0.prepare("SELECT chain, hash FROM chains")?;
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        Ok(rows.collect::<Result<_, _>>()?)
     }
 }
 

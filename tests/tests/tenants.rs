@@ -67,20 +67,6 @@ impl World {
     }
 }
 
-fn directory(id: &str, tenant: &Tenant, entra: &Entra, graph: &Prism, more: &str) -> Result<String> {
-    Ok(format!(
-        "[[directory]]\nid = \"{id}\"\ncustomer = \"acme\"\nkind = \"entra\"\ntenant = \"{}\"\nclient_id = \"{}\"\n\
-         certificate = \"{}\"\nkey = {{ file = \"{}\" }}\naccount_domain = \"{}\"\nlogin_url = \"{}\"\ngraph_url = \"{}\"\n{more}\n",
-        tenant.id(),
-        tenant.client_id(),
-        tenant.certificate()?.display(),
-        tenant.key()?.display(),
-        tenant.domain(),
-        entra.login_url(),
-        graph.url(),
-    ))
-}
-
 fn configuration(entra: &Entra, graph: &Prism, acme: &Tenant, small: &Tenant) -> Result<Configuration> {
     let policy = |id: &'static str, directory: &'static str, mode: &'static str, right: &str| Policy {
         id,
@@ -95,8 +81,9 @@ fn configuration(entra: &Entra, graph: &Prism, acme: &Tenant, small: &Tenant) ->
         .generous()
         .technician("tech1", &login(), &["tier2"], &[("acme-entra", &own)])
         .customer("acme", "Acme Corp", &[])
-        .with(&directory("acme-entra", acme, entra, graph, "")?)
-        .with(&directory("small-entra", small, entra, graph, "login = \"pass\"")?)
+        .tenant("acme-entra", "acme", acme, entra, graph)?
+        .tenant("small-entra", "acme", small, entra, graph)?
+        .with("login = \"pass\"\n")
         .policy(&policy("exchange", "acme-entra", "dedicated", EXCHANGE))
         .policy(&policy("once", "acme-entra", "burner", EXCHANGE))
         .policy(&policy("own", "acme-entra", "membership", EXCHANGE))

@@ -59,11 +59,13 @@ enum Target {
     Ledger,
     /// What the machine's own side of local accounts reads
     Local,
+    /// What Microsoft Graph answers
+    Graph,
     /// What directory servers answer
     Ldap,
 }
 
-const TARGETS: [Target; 9] = [
+const TARGETS: [Target; 10] = [
     Target::Frame,
     Target::Request,
     Target::Rules,
@@ -72,6 +74,7 @@ const TARGETS: [Target; 9] = [
     Target::Config,
     Target::Ledger,
     Target::Local,
+    Target::Graph,
     Target::Ldap,
 ];
 
@@ -86,6 +89,7 @@ impl Target {
             Self::Config => "config",
             Self::Ledger => "ledger",
             Self::Local => "local",
+            Self::Graph => "graph",
             Self::Ldap => "ldap",
         }
     }
@@ -96,7 +100,13 @@ impl Target {
             Self::Rules => 6000,
             Self::Ledger => 512,
             Self::Ldap => 2048,
-            Self::Frame | Self::Request | Self::Page | Self::Facts | Self::Config | Self::Local => 4096,
+            Self::Frame
+            | Self::Request
+            | Self::Page
+            | Self::Facts
+            | Self::Config
+            | Self::Local
+            | Self::Graph => 4096,
         }
     }
 

@@ -7,6 +7,8 @@ mod authority;
 mod challenge;
 mod check;
 mod failure;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod graph;
 mod look;
 mod partner;

@@ -2,7 +2,7 @@
 //! ([`Directory::apply`]). Nothing here decides: the plan comes from `ticketgate-access`, the ledger is not known here.
 
 pub mod active_directory;
-mod entra;
+pub mod entra;
 mod generate;
 pub mod local;
 mod note;

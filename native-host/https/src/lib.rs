@@ -4,7 +4,7 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use reqwest::{Response, redirect};
 use serde::de::DeserializeOwned;
@@ -117,8 +117,10 @@ pub fn server_time(headers: &HeaderMap) -> Option<DateTime<Utc>> {
     date_of(headers.get(DATE)?.to_str().ok()?)
 }
 
+/// A year has four digits (RFC 9110, `IMF-fixdate`). One that has more would be too far away to be counted with.
 fn date_of(text: &str) -> Option<DateTime<Utc>> {
-    Some(DateTime::parse_from_rfc2822(text).ok()?.with_timezone(&Utc))
+    let time = DateTime::parse_from_rfc2822(text).ok()?.with_timezone(&Utc);
+    (0..10_000).contains(&time.year()).then_some(time)
 }
 
 /// Why no answer came, without the address: it may name what nobody else should read.
@@ -179,6 +181,7 @@ mod tests {
             (Some("Wed, 01 Jan 2025 00:01:00 GMT"), ms(0)),
             (Some("soon"), None),
             (Some("NaN"), None),
+            (Some("Fri, 31 Dec 262142 23:59:59 GMT"), None),
         ] {
             let mut headers = HeaderMap::new();
             if let Some(said) = said {
@@ -194,5 +197,7 @@ mod tests {
         assert_eq!(server_time(&headers), None);
         headers.insert(DATE, HeaderValue::from_static("Thu, 01 Jan 2026 00:01:00 GMT"));
         assert_eq!(server_time(&headers).unwrap().timestamp(), 1_767_225_660);
+        headers.insert(DATE, HeaderValue::from_static("Fri, 31 Dec 262142 23:59:59 GMT"));
+        assert_eq!(server_time(&headers), None, "an end by that clock could not be counted");
     }
 }

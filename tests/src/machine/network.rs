@@ -1,9 +1,16 @@
-//! A cable between two machines, and the SSH server of one of them.
+//! A cable between two machines, the SSH server of one of them, and servers outside that a machine may ask.
 
+use std::fs::File;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsFd as _;
 use std::process::Command;
+
+use anyhow::{Context as _, anyhow};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::Machine;
 use crate::patience::{LIMIT, until};
+use crate::proxy::Proxy;
 use crate::{Result, world};
 
 /// The address of the first of two machines on one cable; the other's is [`FAR`].
@@ -30,6 +37,23 @@ impl Machine {
             ))?;
         }
         Ok(())
+    }
+
+    /// Lets the machine ask a server on loopback outside, at the same address inside. The way ends with what is answered.
+    ///
+    /// # Errors
+    /// The kernel does not allow it; the address is taken inside.
+    pub fn reaches(&self, server: SocketAddr) -> Result<Proxy> {
+        self.sh("ip link set lo up")?;
+        let network = File::open(format!("/proc/{}/ns/net", self.first))?;
+        // A listener stays in the network in which it was made; which one that is is a thread's own matter.
+        let listens = || -> Result<TcpListener> {
+            move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network))
+                .context("not let into the machine's network")?;
+            Ok(TcpListener::bind(server)?)
+        };
+        let listener = std::thread::scope(|scope| scope.spawn(listens).join());
+        Proxy::behind(listener.map_err(|_| anyhow!("the thread panicked"))??, server)
     }
 
     /// Pulls the cable out, or puts it back.

@@ -20,6 +20,8 @@ fn account(flags: u32, expires: Expiry, groups: &[&str]) -> Account {
 fn session(account: &str, state: &str) -> Session {
     Session {
         id: "s-1".into(),
+        whole: None,
+        directory: "d".into(),
         state: state.into(),
         technician: "t1".into(),
         policy: "p".into(),
@@ -66,5 +68,30 @@ fn a_right_of_a_persons_that_no_open_session_gives_is_seen() {
         let said =
             a_person_holds_what_is_known(&account(512, Expiry::Never, groups), &[session("t1", state)]);
         assert_eq!(said.is_ok(), good, "{groups:?} {state}: {said:?}");
+    }
+}
+
+#[test]
+fn a_part_that_is_left_alone_is_seen() {
+    let until = SystemTime::now() + LONGEST;
+    let row = |id: &str, state: &str, until| Session {
+        id: id.into(),
+        whole: Some("s-1".into()),
+        until,
+        ..session("jit-t1", state)
+    };
+    let earlier = until - LONGEST;
+    for (good, parts) in [
+        (true, vec![row("s-1", "active", until), row("s-2", "activating", until)]),
+        (true, vec![row("s-1", "ended", until), row("s-2", "ending", until)]),
+        (true, vec![session("jit-t1", "active")]),
+        (false, vec![row("s-1", "active", until), row("s-2", "ending", until)]),
+        (false, vec![row("s-1", "failed", until), row("s-2", "activating", until)]),
+        (false, vec![row("s-1", "active", until), row("s-2", "active", earlier)]),
+        (false, vec![row("s-1", "active", until)]),
+        (false, vec![row("s-2", "active", until), row("s-3", "active", until)]),
+    ] {
+        let said = parts_stand_together(&parts);
+        assert_eq!(said.is_ok(), good, "{parts:?}: {said:?}");
     }
 }

@@ -7,7 +7,7 @@ use ticketgate_tests::ldap::{Account, View};
 use ticketgate_tests::product::asking::{new_key, wish};
 use ticketgate_tests::witness::{self, Session};
 
-use crate::play::Play;
+use crate::play::{FIRST, Play, SECOND};
 use crate::stories::{Heard, LONGER_BY, LONGEST, Mode, Story};
 
 impl Play<'_> {
@@ -15,26 +15,45 @@ impl Play<'_> {
     /// the directory ends it by itself.
     pub(crate) fn ends_by_itself(&self, look: &mut View) -> Result<()> {
         let sessions = self.ledger()?.sessions()?;
+        witness::parts_stand_together(&sessions)?;
         if self.mode == Mode::Membership {
             return witness::a_person_holds_what_is_known(&self.person_now(look)?, &sessions);
         }
-        let accounts = witness::jit_accounts(look, self.ad, &self.technician)?;
-        witness::what_is_open_is_known_and_ends(&accounts, &sessions, &self.clocks(), LONGEST)
+        self.each_directory(look, |accounts, directory| {
+            let there: Vec<_> = sessions.iter().filter(|one| one.directory == directory).cloned().collect();
+            witness::what_is_open_is_known_and_ends(accounts, &there, &self.clocks(), LONGEST)
+        })
+    }
+
+    /// Does this with the technician's JIT accounts in each directory that the story is about.
+    fn each_directory(&self, look: &mut View, what: impl Fn(&[Account], &str) -> Result<()>) -> Result<()> {
+        what(&witness::jit_accounts(look, self.ad, &self.technician)?, FIRST)?;
+        let Some(second) = self.second else { return Ok(()) };
+        let accounts = witness::jit_accounts(&mut second.look()?, second, &self.technician)?;
+        what(&accounts, SECOND).context(SECOND)
     }
 
     /// What has to hold once everything is settled.
     pub(crate) fn check(&mut self, look: &mut View, heard: &Heard) -> Result<()> {
-        let sessions = self.ledger()?.sessions()?;
+        let (sessions, rows) = (self.sessions()?, self.ledger()?.sessions()?);
         self.nothing_is_lost(&sessions, heard)?;
+        for row in rows.iter().filter(|row| row.whole.is_some()) {
+            let whole = sessions.iter().find(|one| one.id == row.of()).context("a part without its first")?;
+            ensure!(row.state == whole.state, "a part is left alone: {row:?} {whole:?}");
+        }
         let clocks = self.clocks();
-        let live: Vec<_> = sessions.iter().filter(|session| session.is_live(&clocks)).collect();
+        let live: Vec<_> = rows.iter().filter(|session| session.is_live(&clocks)).collect();
         match self.mode {
-            Mode::Dedicated | Mode::Burner => {
-                let accounts = witness::jit_accounts(look, self.ad, &self.technician)?;
-                witness::accounts_hold_what_is_live(&accounts, &live, &clocks)?;
-                let burner_stays =
-                    self.mode == Mode::Burner && accounts.iter().any(|account| !account.enabled());
-                ensure!(!burner_stays, "a burner account stays: {accounts:?}");
+            Mode::Dedicated | Mode::Burner | Mode::Several => {
+                self.each_directory(look, |accounts, directory| {
+                    let there: Vec<_> =
+                        live.iter().copied().filter(|session| session.directory == directory).collect();
+                    witness::accounts_hold_what_is_live(accounts, &there, &clocks)?;
+                    let burner_stays =
+                        self.mode == Mode::Burner && accounts.iter().any(|account| !account.enabled());
+                    ensure!(!burner_stays, "a burner account stays: {accounts:?}");
+                    Ok(())
+                })?
             }
             Mode::Membership => witness::a_person_holds_what_is_live(&self.person_now(look)?, &live)?,
         }
@@ -65,7 +84,7 @@ impl Play<'_> {
             return Ok(());
         };
         let killed = self.met.as_ref().filter(|met| met.is_deadly());
-        let states = self.story.may_come_to(heard, killed);
+        let states = self.story.may_come_to(self.mode, heard, killed);
         ensure!(states.contains(&session.state.as_str()), "it should be {states:?}: {session:?} {heard:?}");
         match self.before.last() {
             Some(before) if matches!(self.story, Story::Extension | Story::Outage) => {
@@ -129,7 +148,7 @@ impl Play<'_> {
             return Ok(());
         }
         let clocks = self.clocks();
-        let sessions = self.ledger()?.sessions()?;
+        let sessions = self.sessions()?;
         let needed = sessions.iter().any(|one| one.account == before.account && one.is_live(&clocks));
         let bind = self.ad.bind(&before.account, password)?;
         ensure!(bind.accepted() == needed, "{bind:?} with the password of {before:?}: {sessions:?}");
@@ -144,10 +163,12 @@ impl Play<'_> {
         }
         let clocks = self.clocks();
         for session in self.ledger()?.sessions()?.iter().filter(|session| session.is_live(&clocks)) {
-            let path = format!("/v1/sessions/{}/password", session.id);
-            let over = self.product.api("POST", &path, Some(&new_key()), &json!({"renew": true}))?.json()?;
+            let path = format!("/v1/sessions/{}/password", session.of());
+            let wish = json!({"renew": true, "directory": session.directory});
+            let over = self.product.api("POST", &path, Some(&new_key()), &wish)?.json()?;
             let password = over["password"].as_str().with_context(|| format!("no password: {over}"))?;
-            let bind = self.ad.bind(&session.account, password)?;
+            let ad = self.second.filter(|_| session.directory == SECOND).unwrap_or(self.ad);
+            let bind = ad.bind(&session.account, password)?;
             ensure!(bind.accepted(), "nobody can log on with a live session: {bind:?} {session:?}");
         }
         Ok(())
@@ -155,14 +176,15 @@ impl Play<'_> {
 
     /// Whether an account whose activation was taken back can be opened again.
     pub(crate) fn opens_again(&self) -> Result<()> {
-        let taken_back = self.ledger()?.sessions()?.last().is_some_and(|session| session.state == "failed");
+        let taken_back = self.sessions()?.last().is_some_and(|session| session.state == "failed");
         if !taken_back || self.mode == Mode::Membership || self.story == Story::Failure {
             return Ok(());
         }
         let id = self.product.granted(&wish(self.policy()))?;
         let path = format!("/v1/sessions/{id}/password");
-        let over = self.product.api("POST", &path, Some(&new_key()), &json!({}))?.json()?;
-        let session = self.ledger()?.sessions()?.pop().context("no session")?;
+        let which = json!({"directory": FIRST});
+        let over = self.product.api("POST", &path, Some(&new_key()), &which)?.json()?;
+        let session = self.sessions()?.pop().context("no session")?;
         let bind = self.ad.bind(&session.account, over["password"].as_str().unwrap_or_default())?;
         ensure!(bind.accepted(), "nobody can log on after what was taken back: {bind:?} {session:?}");
         Ok(())
@@ -170,8 +192,14 @@ impl Play<'_> {
 
     /// Takes the installation and its accounts away: the directory that every start and sweep lists stays small.
     pub(crate) fn clear(self, look: &mut View) -> Result<()> {
-        let Self { ad, product, technician, person, .. } = self;
+        let Self { ad, second, product, technician, person, .. } = self;
         drop(product);
+        if let Some(second) = second {
+            let mut look = second.look()?;
+            for account in witness::jit_accounts(&mut look, second, &technician)? {
+                ensure!(look.delete(&account.dn)? == 0, "{} stays in {SECOND}", account.dn);
+            }
+        }
         for account in witness::jit_accounts(look, ad, &technician)?.into_iter().chain(person) {
             let deleted = look.delete(&account.dn)?;
             ensure!(deleted == 0, "{} stays: {deleted}", account.dn);

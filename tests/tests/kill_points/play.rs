@@ -2,7 +2,7 @@
 //! end or start that meets the fault. What has to hold then is in `checks.rs`.
 
 use std::net::SocketAddr;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use ticketgate_tests::product::asking::{new_key, wish};
 use ticketgate_tests::product::{Configuration, Policy, Product};
 use ticketgate_tests::proxy::{Proxy, Weather};
 use ticketgate_tests::samba::SambaAd;
-use ticketgate_tests::witness::{Clocks, Ledger, Session};
+use ticketgate_tests::witness::{Clocks, Ledger, Session, parts_stand_together};
 
 use crate::Fault;
 use crate::stories::{HOUR, Heard, LONGER_BY, LONGEST, Mode, SHORT, Story};
@@ -24,12 +24,23 @@ const LDAPS: u16 = 636;
 const HALF: &str = "acme-half";
 /// A policy of the same mode with another right.
 const OTHER: &str = "acme-other";
+/// Those that grant in two directories.
+const TWO: &str = "acme-two-tier1";
+const TWO_HALF: &str = "acme-two-half";
+const TWO_OTHERS: &str = "acme-two-others";
+/// The directories.
+pub(crate) const FIRST: &str = "acme-ad";
+pub(crate) const SECOND: &str = "acme-two";
+/// After so long without a change nothing is to come.
+const COMES_BY: Duration = Duration::from_millis(400);
 /// How far the clock is set back.
 const BACK: Duration = Duration::from_secs(100);
 
 /// One case in the playing.
 pub(crate) struct Play<'a> {
     pub(crate) ad: &'a SambaAd,
+    /// The other directory, where a session is in two.
+    pub(crate) second: Option<&'a SambaAd>,
     pub(crate) product: Product,
     pub(crate) mode: Mode,
     pub(crate) story: Story,
@@ -54,7 +65,7 @@ pub(crate) struct Play<'a> {
 impl<'a> Play<'a> {
     /// An installation for a technician of this name, who has an account of that name.
     pub(crate) fn new(
-        ad: &'a SambaAd,
+        [ad, second]: [&'a SambaAd; 2],
         look: &mut View,
         mode: Mode,
         story: Story,
@@ -71,6 +82,22 @@ impl<'a> Play<'a> {
             .replace("\"tech1\"", &quoted)?
             .broker(&format!("administrators = [{quoted}]"))
             .broker(&format!("rate = {{ per_minute = {a_minute}, per_hour = 1000, per_day = 1000 }}"));
+        if mode == Mode::Several {
+            configuration = configuration.directory(SECOND, "acme", second);
+            let gone = format!("CN=Zz Gone,OU=Rights,{}", second.base());
+            for (id, rights) in [
+                (TWO, [ad.group("tier1"), second.group("helpdesk")]),
+                (TWO_OTHERS, [ad.group("helpdesk"), second.group("tier1")]),
+                (TWO_HALF, [ad.group("tier1"), gone.as_str()]),
+            ] {
+                let [first, other] = rights;
+                configuration = configuration.with(&format!(
+                    "[[policy]]\nid = {id:?}\nname = {id:?}\ngrant = [{{ directory = {FIRST:?}, rights = [{first:?}] }}, \
+                     {{ directory = {SECOND:?}, rights = [{other:?}] }}]\n\
+                     duration = {{ default = \"1h\", max = \"4h\" }}\neligible = {{ groups = [\"tier2\"] }}\n"
+                ));
+            }
+        }
         let mut way = None;
         if story == Story::Outage {
             let proxy = Proxy::start(SocketAddr::from((ad.address(), LDAPS)))?;
@@ -87,6 +114,7 @@ impl<'a> Play<'a> {
         }
         Ok(Self {
             ad,
+            second: (mode == Mode::Several).then_some(second),
             product: Product::install(&configuration)?,
             mode,
             story,
@@ -107,8 +135,13 @@ impl<'a> Play<'a> {
     pub(crate) fn begin(&mut self, look: &mut View, fault: &str) -> Result<usize> {
         match self.story {
             Story::Recovery => {
-                // An activation whose broker died when half of it was done.
-                self.product.start_broker_meeting("directory.grant:after")?;
+                // An activation whose broker died when half of it was done; of two parts, when one was.
+                let half = if self.mode == Mode::Several {
+                    "ledger.session_active#2:before"
+                } else {
+                    "directory.grant:after"
+                };
+                self.product.start_broker_meeting(half)?;
                 ensure!(self.ask().is_err(), "somebody answered");
                 self.product.wait_for_broker_to_end()?;
             }
@@ -120,7 +153,7 @@ impl<'a> Play<'a> {
             }
             _ => return self.begin_with_one_broker(look, fault),
         }
-        self.before = self.ledger()?.sessions()?;
+        self.before = self.sessions()?;
         Ok(0)
     }
 
@@ -142,7 +175,7 @@ impl<'a> Play<'a> {
             Story::Expiry => drop(self.has_session(self.policy(), SHORT)?),
             Story::EndOfOne => {
                 self.has_session(self.policy(), HOUR)?;
-                self.has_session(OTHER, LONGEST)?;
+                self.has_session(self.other(), LONGEST)?;
             }
             Story::Meddling => {
                 self.has_session(self.policy(), HOUR)?;
@@ -156,11 +189,12 @@ impl<'a> Play<'a> {
 
     /// What there is before the story, and the password that the technician works with.
     fn remembers(&mut self) -> Result<()> {
-        self.before = self.ledger()?.sessions()?;
+        self.before = self.sessions()?;
         let last = self.before.last().filter(|session| session.state == "active");
         if let Some(session) = last.filter(|_| self.mode != Mode::Membership) {
             let path = format!("/v1/sessions/{}/password", session.id);
-            let over = self.product.api("POST", &path, Some(&new_key()), &json!({}))?.json()?;
+            let which = json!({"directory": session.directory});
+            let over = self.product.api("POST", &path, Some(&new_key()), &which)?.json()?;
             let password = over["password"].as_str().with_context(|| format!("no password: {over}"))?;
             self.password = Some(password.to_owned());
         }
@@ -182,7 +216,7 @@ impl<'a> Play<'a> {
         );
         let done = match self.mode {
             Mode::Membership => look.remove_member(right, &account.dn)?,
-            Mode::Dedicated | Mode::Burner => look.set_primary_group(&account.dn, right)?,
+            Mode::Dedicated | Mode::Burner | Mode::Several => look.set_primary_group(&account.dn, right)?,
         };
         ensure!(done == 0, "not changed by hand: {done}");
         Ok(())
@@ -228,7 +262,7 @@ impl<'a> Play<'a> {
                 ("/v1/sessions".to_owned(), wish(self.policy()))
             }
             Story::Overlap => {
-                let mut other = wish(OTHER);
+                let mut other = wish(self.other());
                 other["duration_s"] = json!(LONGEST.as_secs());
                 ("/v1/sessions".to_owned(), other)
             }
@@ -237,6 +271,7 @@ impl<'a> Play<'a> {
                 nothing["duration_s"] = json!(0);
                 ("/v1/sessions".to_owned(), nothing)
             }
+            Story::Failure if self.mode == Mode::Several => ("/v1/sessions".to_owned(), wish(TWO_HALF)),
             Story::Failure => ("/v1/sessions".to_owned(), wish(HALF)),
             Story::Renewal => (of_session("password")?, json!({"renew": true})),
             Story::Extension | Story::Outage => (of_session("extend")?, json!({"by_s": LONGER_BY.as_secs()})),
@@ -253,19 +288,44 @@ impl<'a> Play<'a> {
             Mode::Dedicated => "acme-server-admin",
             Mode::Burner => "acme-burner",
             Mode::Membership => "acme-member",
+            Mode::Several => TWO,
         }
     }
 
-    /// Waits until the broker has met the fault; where that kills it, until it is dead.
-    pub(crate) fn fault_is_met(&mut self, fault: &Fault) -> Result<()> {
+    const fn other(&self) -> &'static str {
+        if matches!(self.mode, Mode::Several) { TWO_OTHERS } else { OTHER }
+    }
+
+    /// The sessions in the ledger: of one in two directories the part that names it. That the other is like it is checked beside.
+    pub(crate) fn sessions(&self) -> Result<Vec<Session>> {
+        let mut rows = self.ledger()?.sessions()?;
+        rows.retain(|row| row.id == row.of());
+        Ok(rows)
+    }
+
+    /// Waits until the broker has met the fault; where that kills it, until it is dead. Accounts of one session are worked on side by
+    /// side, so a broker may come by without meeting the last of its points: `false`.
+    pub(crate) fn fault_is_met(&mut self, fault: &Fault) -> Result<bool> {
+        let met =
+            || self.product.points().iter().filter(|point| **point == fault.point).count() >= fault.passage;
+        let (ledger, mut since) = (self.ledger()?, None);
+        let said = until("the broker to meet the fault", LIMIT, || {
+            if self.mode != Mode::Several || !self.is_still(&ledger)? {
+                since = None;
+            } else if since.get_or_insert_with(Instant::now).elapsed() > COMES_BY {
+                return Ok(true);
+            }
+            Ok(met())
+        });
+        said.with_context(|| format!("it passed {:?}", self.product.points()))?;
+        if !met() {
+            return Ok(false);
+        }
         if fault.is_deadly() {
             self.product.wait_for_broker_to_end()?;
         }
         self.met = Some(fault.clone());
-        let met =
-            || self.product.points().iter().filter(|point| **point == fault.point).count() >= fault.passage;
-        let said = until("the broker to meet the fault", LIMIT, || Ok(met()));
-        said.with_context(|| format!("it passed {:?}", self.product.points()))
+        Ok(true)
     }
 
     /// What the broker that met a fault has to bring about itself. What a sweep found, and could not put right, is the next
@@ -295,11 +355,15 @@ impl<'a> Play<'a> {
 
     pub(crate) fn settles(&self) -> Result<()> {
         let ledger = self.ledger()?;
-        until("everything to be settled", LIMIT, || {
-            let expires =
-                self.story == Story::Expiry && ledger.sessions()?.iter().any(|one| one.state == "active");
-            Ok(!expires && ledger.is_settled()?)
-        })
+        until("everything to be settled", LIMIT, || self.is_still(&ledger))
+    }
+
+    /// Whether nothing is under way, and nothing overdue.
+    fn is_still(&self, ledger: &Ledger) -> Result<bool> {
+        let rows = ledger.sessions()?;
+        parts_stand_together(&rows)?;
+        let expires = self.story == Story::Expiry && rows.iter().any(|one| one.state == "active");
+        Ok(!expires && ledger.is_settled()?)
     }
 
     /// The person, who heard nothing, asks again: the same key, so the same result.

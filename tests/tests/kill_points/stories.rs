@@ -18,15 +18,17 @@ pub(crate) enum Mode {
     Dedicated,
     Burner,
     Membership,
+    /// Dedicated accounts in two directories, by one session.
+    Several,
 }
 
 impl Mode {
-    pub(crate) const ALL: [Self; 3] = [Self::Dedicated, Self::Burner, Self::Membership];
+    pub(crate) const ALL: [Self; 4] = [Self::Several, Self::Dedicated, Self::Burner, Self::Membership];
 
     /// As a policy names it.
     pub(crate) const fn word(self) -> &'static str {
         match self {
-            Self::Dedicated => "dedicated",
+            Self::Dedicated | Self::Several => "dedicated",
             Self::Burner => "burner",
             Self::Membership => "membership",
         }
@@ -123,10 +125,11 @@ impl Story {
             | Self::End
             | Self::Expiry
             | Self::Recovery => true,
-            // A person's own password is not ours.
-            Self::Renewal => mode != Mode::Membership,
+            // A person's own password is not ours. That of one of several accounts is no other story.
+            Self::Renewal => !matches!(mode, Mode::Membership | Mode::Several),
             // A burner account has one session.
-            Self::Again | Self::Overlap | Self::EndOfOne | Self::Meddling => mode != Mode::Burner,
+            Self::EndOfOne => mode != Mode::Burner,
+            Self::Again | Self::Overlap | Self::Meddling => !matches!(mode, Mode::Burner | Mode::Several),
             Self::Outage | Self::Restart | Self::Check | Self::Refusal | Self::Flood | Self::SetBack => {
                 mode == Mode::Dedicated
             }
@@ -157,14 +160,25 @@ impl Story {
 
     /// The states that its session may be in once everything is settled, by what was `heard`, and by the fault that killed the
     /// broker, as long as nobody asked again.
-    pub(crate) fn may_come_to(self, heard: &Heard, killed: Option<&Fault>) -> &'static [&'static str] {
+    pub(crate) fn may_come_to(
+        self,
+        mode: Mode,
+        heard: &Heard,
+        killed: Option<&Fault>,
+    ) -> &'static [&'static str] {
+        // That the last part was granted.
+        let whole = if mode == Mode::Several { 2 } else { 1 };
         match self {
             Self::Activation | Self::Again | Self::Overlap => match (heard, killed) {
                 (Heard::Granted(answer), _) if answer["state"] == "active" => &["active"],
                 (Heard::Granted(_), _) => &["active", "failed"],
                 (Heard::Refused, _) => &["failed"],
                 // The person's click was lost, so it is taken back, unless it was recorded as done.
-                (Heard::Nothing, Some(killed)) if killed.is("ledger.session_active", "after") => &["active"],
+                (Heard::Nothing, Some(killed))
+                    if killed.is("ledger.session_active", "after") && killed.passage >= whole =>
+                {
+                    &["active"]
+                }
                 (Heard::Nothing, Some(_)) => &["failed"],
                 (Heard::Nothing, None) => &["active", "failed"],
             },

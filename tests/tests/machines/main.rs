@@ -13,5 +13,6 @@ mod account;
 mod faults;
 mod here;
 mod install;
+mod several;
 mod ssh;
 mod systemd;

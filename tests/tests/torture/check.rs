@@ -1,4 +1,4 @@
-//! After each event: everything is let settle, then what has to hold is looked for in the ledger and in the directory.
+//! After each event: everything is let settle, then what has to hold is looked for in the ledger and in the directories.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use ticketgate_tests::samba::audit::{Change, Record};
 use ticketgate_tests::witness::{self, Ledger, Session};
 
 use crate::history::{Ask, Event};
-use crate::model::{Mode, technician};
+use crate::rules::{DIRECTORIES, place, technician};
 use crate::stage::Scene;
 
 /// What is still under way after this waits for a retry: time passes until it is due.
@@ -26,17 +26,17 @@ impl Scene<'_> {
     pub(crate) fn holds(&mut self, was_open: bool) -> Result<()> {
         self.read_broker_clock(was_open)?;
         self.settles()?;
-        while self.model.live().any(|held| held.session.until < self.model.clocks().broker + SOON)
-            && self.some_end_is_near()?
-        {
+        while self.model.live().any(|held| held.until < self.model.now() + SOON) && self.some_end_is_near()? {
             self.pass(5)?;
             self.settles()?;
         }
         let rows = self.ledger()?.sessions()?;
         let Self { stage, model, .. } = self;
-        model.reconcile(&rows, |short| stage.rights(short))?;
+        model.reconcile(&rows, |place, short| stage.rights(place, short))?;
         self.read_broker_clock(was_open)?;
-        self.directory_is_as_the_model()?;
+        for (place, id) in DIRECTORIES.iter().enumerate() {
+            self.directory_is_as_the_model(place).with_context(|| format!("in {id}"))?;
+        }
         self.audit_is_whole()?;
         self.what_is_over_lets_nobody_in()
     }
@@ -45,18 +45,26 @@ impl Scene<'_> {
     pub(crate) fn ends(&mut self) -> Result<()> {
         self.play(&Event::Agree)?;
         self.holds(true)?;
-        for _ in 0..self.model.live().count() {
-            self.play(&Event::Ask(Ask::Password { pick: 0, renew: true }))?;
+        while let Some(held) = self.model.pick(0) {
+            let (live, parts) = (self.model.live().count(), held.parts.len());
+            for part in 0..parts {
+                self.play(&Event::Ask(Ask::Password { pick: part * live, renew: true }))?;
+            }
             self.play(&Event::Ask(Ask::End { pick: 0 }))?;
             self.holds(true)?;
+            ensure!(self.model.live().count() < live, "something cannot be ended");
         }
-        ensure!(self.model.live().next().is_none(), "something cannot be ended");
+        let rows = self.ledger()?.sessions()?;
+        let wholes = &mut self.stage.wholes;
+        for row in rows.iter().filter(|row| row.whole.as_ref() == Some(&row.id)) {
+            *if row.state == "failed" { &mut wholes.taken_back } else { &mut wholes.granted } += 1;
+        }
         Ok(())
     }
 
     /// Whether a session in the ledger ends so soon that it could come between two looks.
     fn some_end_is_near(&mut self) -> Result<bool> {
-        let soon = self.model.clocks().broker + SOON;
+        let soon = self.model.now() + SOON;
         Ok(self.ledger()?.sessions()?.iter().any(|row| row.state == "active" && row.until < soon))
     }
 
@@ -64,14 +72,13 @@ impl Scene<'_> {
     pub(crate) fn settles(&mut self) -> Result<()> {
         let (started, mut looked, mut pause) = (Instant::now(), Instant::now(), 2);
         loop {
-            let now = self.model.clocks().broker;
-            let far_apart = self.model.far_apart();
+            let (now, apart) = (self.model.now(), self.model.apart());
             let ledger = self.ledger()?;
             let rows = ledger.sessions()?;
+            witness::parts_stand_together(&rows)?;
             let overdue = rows.iter().any(|row| row.state == "active" && row.until <= now);
             // Too far apart, ends are not written: what is live waits for that.
-            let still = if far_apart { ledger.nothing_moves()? } else { ledger.is_settled()? };
-            if still && !overdue {
+            if ledger.is_settled_but_for(&apart)? && !overdue {
                 return Ok(());
             }
             ensure!(self.product.broker_runs()?, "the broker died");
@@ -93,54 +100,50 @@ impl Scene<'_> {
     /// account lists. A server whose database is damaged tells one thing here and another there; its own records of the changes
     /// say how it came to that.
     fn both_sides(&mut self, sessions: &[&Session]) -> Result<Vec<String>> {
-        let mut said = self.stage.look(|look, _| {
-            let mut said = Vec::new();
-            for session in sessions {
+        let mut said = Vec::new();
+        for session in sessions {
+            let place = &mut self.stage.places[place(&session.directory)?];
+            said.extend(place.look(|look, _| {
                 let account = look.account(&session.account)?;
-                said.push(format!("{} has {account:?}", session.account));
+                let mut said = vec![format!("{}: {} has {account:?}", session.directory, session.account)];
                 for right in &session.rights {
                     said.push(format!("{right} has {:?}", look.members(right)?));
                 }
-            }
-            Ok(said)
-        })?;
+                Ok(said)
+            })?);
+        }
         let names: Vec<_> = sessions.iter().flat_map(|one| one.rights.iter().chain([&one.account])).collect();
         let is_about = |change: &Change| {
             let text = change.raw.to_string();
             names.iter().any(|name| text.contains(name.as_str()))
         };
-        let noted = self.stage.ad.audit()?.into_iter().filter_map(|record| match record {
-            Record::Change(change) if is_about(&change) => Some(format!("{} {}", change.at, change.raw)),
-            _ => None,
-        });
-        let noted: Vec<_> = noted.collect();
-        said.extend(noted.into_iter().rev().take(CHANGES_SHOWN).rev());
+        for place in &self.stage.places {
+            let noted = place.ad.audit()?.into_iter().filter_map(|record| match record {
+                Record::Change(change) if is_about(&change) => Some(format!("{} {}", change.at, change.raw)),
+                _ => None,
+            });
+            let noted: Vec<_> = noted.collect();
+            said.extend(noted.into_iter().rev().take(CHANGES_SHOWN).rev());
+        }
         Ok(said)
     }
 
-    fn directory_is_as_the_model(&mut self) -> Result<()> {
-        let clocks = self.model.clocks();
-        let live: Vec<_> = self.model.live().cloned().collect();
-        let of = |own: bool| -> Vec<&Session> {
-            live.iter()
-                .filter(|held| (held.policy.mode == Mode::Membership) == own)
-                .map(|held| &held.session)
-                .collect()
-        };
-        let (jit, people) = (of(false), self.stage.users.len());
-        let (accounts, persons) = self.stage.look(|look, ad| {
+    fn directory_is_as_the_model(&mut self, place: usize) -> Result<()> {
+        let (clocks, people) = (self.model.clocks(place), self.stage.users.len());
+        let (jit, own) = (self.model.rows_in(place, false), self.model.rows_in(place, true));
+        let (accounts, persons) = self.stage.places[place].look(|look, ad| {
             let accounts = look.accounts_below(ad.account_unit())?;
             let persons = (0..people).map(|who| look.account(&technician(who))?.context("a person is gone"));
             Ok((accounts, persons.collect::<Result<Vec<_>>>()?))
         })?;
-        witness::accounts_hold_what_is_live(&accounts, &jit, &clocks)?;
+        witness::accounts_hold_what_is_live(&accounts, &jit.iter().collect::<Vec<_>>(), &clocks)?;
         for account in &accounts {
             let dedicated =
                 (0..people).any(|who| account.dn.starts_with(&format!("CN=jit-{},", technician(who))));
             ensure!(dedicated || account.enabled(), "a burner account stays: {account:?}");
         }
         for (who, person) in persons.iter().enumerate() {
-            let lent: Vec<_> = of(true).into_iter().filter(|one| one.technician == technician(who)).collect();
+            let lent: Vec<_> = own.iter().filter(|one| one.technician == technician(who)).collect();
             witness::a_person_holds_what_is_live(person, &lent)?;
         }
         Ok(())
@@ -150,7 +153,7 @@ impl Scene<'_> {
         let export = || Ok(self.api(0, "GET", "/v1/audit/export", None, &Value::Null)?.text());
         let records = witness::audit_is_whole(&Ledger::open(&self.product.state())?, export)?;
         for held in &self.model.sessions {
-            let of_session = |one: &&Value| one.pointer("/details/session") == Some(&json!(held.session.id));
+            let of_session = |one: &&Value| one.pointer("/details/session") == Some(&json!(held.id()));
             let granted =
                 |one: &&Value| one.get("action").is_some_and(|action| action == "activation.granted");
             let granted = records.iter().filter(of_session).filter(granted).count();
@@ -161,12 +164,13 @@ impl Scene<'_> {
 
     /// Passwords of accounts that no session needs are those of nobody.
     fn what_is_over_lets_nobody_in(&mut self) -> Result<()> {
-        let live: Vec<_> = self.model.live().map(|held| held.session.account.clone()).collect();
+        let live = self.model.live().flat_map(|held| &held.parts);
+        let live: Vec<_> = live.map(|part| (part.grant.place, part.row.account.clone())).collect();
         let over: Vec<_> =
             self.model.passwords.keys().filter(|account| !live.contains(account)).cloned().collect();
-        for account in over {
-            let password = self.model.passwords.remove(&account).context("no password")?;
-            let bind = self.stage.ad.bind(&account, &password)?;
+        for (place, account) in over {
+            let password = self.model.passwords.remove(&(place, account.clone())).context("no password")?;
+            let bind = self.stage.places[place].ad.bind(&account, &password)?;
             ensure!(!bind.accepted(), "somebody can log on with an account of no session: {account}");
         }
         Ok(())

@@ -9,8 +9,9 @@ use ticketgate_tests::product::users::User;
 use ticketgate_tests::witness::Session;
 
 use crate::history::Ask;
-use crate::model::{Mode, Unheard, Weather, moved, policy};
+use crate::model::{Part, Unheard, Weather, moved};
 use crate::play::Request;
+use crate::rules::{Grant, Mode, place, policy, technician};
 use crate::stage::Scene;
 
 /// What Samba says to a logon now and then, seen after its clock was set back: an error of its database. Why is not known.
@@ -94,6 +95,7 @@ impl Scene<'_> {
             self.model.broker = self.model.wall;
         }
         let wanted = self.model.refusal(who, policy, for_s);
+        let asked = Unheard { who, policy, for_s, rules, may_be: true };
         let active = said.granted().filter(|body| body.get("state").is_some_and(|state| state == "active"));
         let Some(session) = active else {
             // One that took longer than its own time is over when it is answered.
@@ -103,13 +105,12 @@ impl Scene<'_> {
             if weather == Weather::Calm {
                 ensure!(wanted == Some(said.code()), "it should be {wanted:?}");
             }
-            self.model.unheard.push(Unheard { who, policy, for_s, rules, may_be });
+            self.model.unheard.push(Unheard { may_be, ..asked });
             return Ok(());
         };
         ensure!(wanted.is_none() || weather != Weather::Calm, "it should be {wanted:?}");
         let text =
             |name: &str| session.get(name).and_then(Value::as_str).with_context(|| format!("no {name}"));
-        let account = text("account")?;
         let until = self.ledger()?.time(text("expires_at")?)?;
         let length = Duration::from_secs(for_s.into());
         let possible = [self.model.broker, self.model.wall].iter().any(|ahead| {
@@ -120,19 +121,45 @@ impl Scene<'_> {
         ensure!(
             possible || weather == Weather::Storm,
             "another end than asked for: {until:?}, {:?}",
-            self.model.clocks()
+            self.model.clocks(0)
         );
-        let session = Session {
-            id: text("id")?.to_owned(),
-            state: "active".to_owned(),
-            technician: crate::model::technician(who),
-            policy: policy.id.to_owned(),
-            account: account.rsplit('\\').next().unwrap_or_default().to_owned(),
-            rights: self.stage.rights(rules.rights(policy)),
-            until,
+        let parts = self.parts_told(text("id")?, session, &rules.grants(policy))?;
+        let named = |part: Part| Part {
+            row: Session { technician: technician(who), policy: policy.id.to_owned(), ..part.row },
+            ..part
         };
-        self.model.add(who, policy, for_s, rules, session);
+        self.model.add(&asked, until, parts.into_iter().map(named).collect());
         Ok(())
+    }
+
+    /// The parts of a session as an answer tells them; those of several directories have ids that only the ledger knows.
+    fn parts_told(&mut self, id: &str, session: &Value, grants: &[Grant]) -> Result<Vec<Part>> {
+        let none = Vec::new();
+        let told = session.get("parts").and_then(Value::as_array).unwrap_or(&none);
+        let is_whole = grants.len() > 1;
+        let told: Vec<_> = if is_whole { told.iter().collect() } else { vec![session] };
+        ensure!(told.len() == grants.len(), "other parts than the policy's");
+        let rows = self.ledger()?.sessions()?;
+        let part = |(told, grant): (&Value, &Grant)| {
+            let text =
+                |name: &str| told.get(name).and_then(Value::as_str).with_context(|| format!("no {name}"));
+            let (directory, account) = (text("directory")?, text("account")?);
+            ensure!(place(directory)? == grant.place && text("state")? == "active", "another part: {told}");
+            let known = rows.iter().find(|row| row.of() == id && row.directory == directory);
+            let row = Session {
+                id: known.context("a part that the ledger has not")?.id.clone(),
+                whole: is_whole.then(|| id.to_owned()),
+                directory: directory.to_owned(),
+                state: "active".to_owned(),
+                technician: String::new(),
+                policy: String::new(),
+                account: account.rsplit('\\').next().unwrap_or_default().to_owned(),
+                rights: self.stage.rights(grant.place, grant.rights),
+                until: SystemTime::UNIX_EPOCH,
+            };
+            Ok(Part { grant: *grant, row })
+        };
+        told.into_iter().zip(grants).map(part).collect()
     }
 
     fn hear_extension(&mut self, said: &Said, weather: Weather, by_s: u32) -> Result<()> {
@@ -149,7 +176,7 @@ impl Scene<'_> {
                 ensure!(until <= held.latest, "longer than the policy allows");
                 self.model.may_be_until(id, until)?;
                 if weather == Weather::Calm {
-                    self.model.held(id)?.session.until = until;
+                    self.model.held(id)?.until = until;
                 }
             }
             (None, _) => {
@@ -158,7 +185,9 @@ impl Scene<'_> {
                 }
             }
             (Some(_), None) => match (weather, wanted) {
-                (Weather::Calm, Ok(_)) => ensure!(self.model.far_apart(), "it should be extended"),
+                (Weather::Calm, Ok(_)) => {
+                    ensure!(self.model.apart_for(&held), "it should be extended");
+                }
                 (Weather::Calm, Err(code)) => ensure!(said.code() == code, "it should be {code}"),
                 // A ledger that fails as well cannot take the longer end back.
                 (Weather::Storm, Ok(until)) if said.code() == "ledger_down" || said.code() == "timed_out" => {
@@ -172,11 +201,13 @@ impl Scene<'_> {
 
     fn hear_end(&mut self, said: &Said, weather: Weather) -> Result<()> {
         let id = said.id()?;
+        let held = self.model.held(id)?.clone();
+        let apart = self.model.apart_for(&held);
         match said.granted() {
             Some(session) => {
                 let state = session.get("state").and_then(Value::as_str).unwrap_or_default();
                 ensure!(["ending", "ended"].contains(&state), "neither ending nor ended");
-                let calm = weather == Weather::Calm && !self.model.far_apart();
+                let calm = weather == Weather::Calm && !apart;
                 ensure!(!calm || state == "ended", "not at once");
                 self.model.ends(id)
             }
@@ -188,24 +219,26 @@ impl Scene<'_> {
     }
 
     fn hear_password(&mut self, said: &Said, weather: Weather, renew: bool) -> Result<()> {
-        let held = self.model.held(said.id()?)?.clone();
+        let held = self.model.held(said.id()?)?;
+        let Part { grant, row } = held.parts[said.request.part].clone();
+        let apart = self.model.far_apart(grant.place);
         let Some(over) = said.granted() else {
-            let codes: &[&str] = match (held.policy.mode, renew) {
+            let codes: &[&str] = match (grant.mode, renew) {
                 (Mode::Membership, _) => &["no_password"],
                 // A broker that was started again does not have it any more.
                 (_, false) => &["password_gone"],
-                (_, true) if self.model.far_apart() => &["clock_skew"],
+                (_, true) if apart => &["clock_skew"],
                 (_, true) => &[],
             };
             ensure!(weather != Weather::Calm || codes.contains(&said.code()), "it should be handed over");
             return Ok(());
         };
         let password = over.get("password").and_then(Value::as_str).context("no password")?;
-        if weather == Weather::Calm && !self.model.far_apart() {
-            let bind = self.stage.ad.bind(&held.session.account, password)?;
+        if weather == Weather::Calm && !apart {
+            let bind = self.stage.places[grant.place].ad.bind(&row.account, password)?;
             let confused = bind.refused_with(CONFUSED);
             ensure!(bind.accepted() || confused, "nobody can log on with a live session: {bind:?}");
-            self.model.passwords.insert(held.session.account, password.to_owned());
+            self.model.passwords.insert((grant.place, row.account), password.to_owned());
         }
         Ok(())
     }

@@ -10,6 +10,8 @@ use proptest::sample::select;
 use serde::{Deserialize, Serialize};
 use ticketgate_tests::Result;
 
+use crate::rules::{DIRECTORIES, POLICIES, Rules, policy};
+
 /// Somebody asks the broker for something. `pick` chooses among the sessions that are live then, so that a history of which
 /// a part was left out can still be played.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +36,7 @@ pub(crate) enum Ask {
     },
 }
 
-/// What befalls the directory or the way to it.
+/// What befalls a directory or the way to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Outage {
@@ -50,6 +52,22 @@ pub(crate) enum Outage {
     Crash,
     /// The server is stopped, and goes on afterwards.
     Hang,
+}
+
+/// Which directories it befalls.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Away {
+    #[default]
+    First,
+    Second,
+    Both,
+}
+
+impl Away {
+    pub(crate) fn is(self, place: usize) -> bool {
+        self == Self::Both || (self == Self::First) == (place == 0)
+    }
 }
 
 /// What somebody does to an account in the directory, past the product.
@@ -83,9 +101,11 @@ pub(crate) enum Event {
     Wall {
         seconds: i64,
     },
-    /// The directory's clock is set.
+    /// A directory's clock is set.
     Directory {
         seconds: i64,
+        #[serde(default)]
+        place: usize,
     },
     /// All clocks are put right.
     Agree,
@@ -109,8 +129,10 @@ pub(crate) enum Event {
         fault: String,
         ask: Ask,
     },
-    /// Something is asked while the directory is out of reach for a while, in which time passes.
+    /// Something is asked while a directory is out of reach for a while, in which time passes.
     Outage {
+        #[serde(default)]
+        of: Away,
         what: Outage,
         ask: Option<Ask>,
         for_ms: u64,
@@ -129,15 +151,19 @@ const OFTEN: [&str; 3] = ["directory.open", "directory.close", "directory.observ
 pub(crate) const WRITE: &str = "write";
 
 /// A start and what is asked for then are at most so many writes, mostly.
-const NUMBERED: u32 = 10;
+const NUMBERED: u32 = 14;
 
 /// Those that kill the broker.
 pub(crate) const DEADLY: [&str; 2] = ["before", "after"];
 
+/// So many policies give in one directory; the others in several.
+const ALONE: usize = 7;
+
 const FAULTS: [&str; 5] = [DEADLY[0], DEADLY[1], "error", "timeout-applied", "timeout-not-applied"];
 
 fn ask() -> impl Strategy<Value = Ask> {
-    let activate = (0..3_usize, 0..7_usize, select(&[60, 300, 1800, 3600, 7200, 14_400][..]))
+    let policies = prop_oneof![3 => 0..ALONE, 2 => ALONE..POLICIES.len()];
+    let activate = (0..3_usize, policies, select(&[60, 300, 1800, 3600, 7200, 14_400][..]))
         .prop_map(|(who, policy, for_s)| Ask::Activate { who, policy, for_s });
     let extend =
         (0..64_usize, select(&[60, 300, 1800, 7200][..])).prop_map(|(pick, by_s)| Ask::Extend { pick, by_s });
@@ -180,12 +206,9 @@ fn outage() -> impl Strategy<Value = Event> {
     ];
     let pass = prop_oneof![4 => Just(0_u32), 1 => 10..8000_u32];
     let long = prop_oneof![19 => 0..400_u64, 1 => 3000..3400_u64];
-    (what, option::weighted(0.9, ask()), long, pass).prop_map(|(what, ask, for_ms, pass_s)| Event::Outage {
-        what,
-        ask,
-        for_ms,
-        pass_s,
-    })
+    let of = prop_oneof![2 => Just(Away::First), 2 => Just(Away::Second), 1 => Just(Away::Both)];
+    (of, what, option::weighted(0.9, ask()), long, pass)
+        .prop_map(|(of, what, ask, for_ms, pass_s)| Event::Outage { of, what, ask, for_ms, pass_s })
 }
 
 fn event(points: &BTreeSet<String>) -> impl Strategy<Value = Event> + use<> {
@@ -207,9 +230,9 @@ fn event(points: &BTreeSet<String>) -> impl Strategy<Value = Event> + use<> {
         8 => vec(ask(), 2..5).prop_map(Event::Together),
         10 => (5..5000_u32).prop_map(|seconds| Event::Pass { seconds }),
         3 => clock().prop_map(|seconds| Event::Wall { seconds }),
-        3 => clock().prop_map(|seconds| Event::Directory { seconds }),
+        3 => (clock(), 0..DIRECTORIES.len()).prop_map(|(seconds, place)| Event::Directory { seconds, place }),
         4 => Just(Event::Agree),
-        2 => (0..16_u8).prop_map(|bits| Event::Rules { bits }),
+        2 => (0..Rules::ALL).prop_map(|bits| Event::Rules { bits }),
         2 => Just(Event::BadRules),
         4 => (option::weighted(0.8, ask()), 0..120_u64).prop_map(|(during, after_ms)| Event::Kill { during, after_ms }),
         2 => Just(Event::Stop),
@@ -225,8 +248,9 @@ pub(crate) fn histories(most: usize, points: &BTreeSet<String>) -> impl Strategy
 }
 
 /// What [`Event::kind`] answers.
-pub(crate) const KINDS: [&str; 16] = [
+pub(crate) const KINDS: [&str; 18] = [
     "activation",
+    "activation in several directories",
     "extension",
     "end",
     "password",
@@ -241,6 +265,7 @@ pub(crate) const KINDS: [&str; 16] = [
     "broker stopped",
     "fault at a point",
     "outage",
+    "outage of one of two directories",
     "change by hand",
 ];
 
@@ -248,7 +273,10 @@ impl Event {
     /// What kind of event it is, for counting.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
-            Self::Ask(Ask::Activate { .. }) => "activation",
+            Self::Ask(Ask::Activate { policy: number, .. }) => match policy(*number) {
+                Ok(policy) if policy.is_for_several() => "activation in several directories",
+                _ => "activation",
+            },
             Self::Ask(Ask::Extend { .. }) => "extension",
             Self::Ask(Ask::End { .. }) => "end",
             Self::Ask(Ask::Password { .. }) => "password",
@@ -262,7 +290,8 @@ impl Event {
             Self::Kill { .. } => "broker killed",
             Self::Stop => "broker stopped",
             Self::Fault { .. } => "fault at a point",
-            Self::Outage { .. } => "outage",
+            Self::Outage { of: Away::Both, .. } => "outage",
+            Self::Outage { .. } => "outage of one of two directories",
             Self::ByHand { .. } => "change by hand",
         }
     }

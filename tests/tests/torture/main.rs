@@ -1,7 +1,7 @@
 //! Random histories. Activations, extensions, ends, overlaps, changes of the rules, kills, faults, outages, moved clocks and
-//! changes by hand, for several technicians in every account mode, against a real directory and the real broker. After each
-//! event everything is let settle; then a small model, and a witness that shares no code with the product, say what has to
-//! be there. What fails is shortened and written as a text that can be replayed (`cargo xtask torture`).
+//! changes by hand, for several technicians in every account mode, in one directory or in two, against real directories and the
+//! real broker. After each event everything is let settle; then a small model, and a witness that shares no code with the
+//! product, say what has to be there. What fails is shortened and written as a text that can be replayed (`cargo xtask torture`).
 //!
 //! `TICKETGATE_TORTURE_SECONDS`, `_SEED`, `_REPLAY` (a file) and `_LENGTH` (events at most in one history) say what is played;
 //! with `_SHOW` each event is printed with its time.
@@ -17,6 +17,7 @@ mod hear;
 mod history;
 mod model;
 mod play;
+mod rules;
 mod stage;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,7 +28,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use history::{Event, KINDS};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use stage::{Faults, Stage};
+use stage::{Faults, Stage, Wholes};
 use ticketgate_tests::world::workspace;
 use ticketgate_tests::{Outcome, points};
 
@@ -40,7 +41,7 @@ const LENGTH: usize = 40;
 /// Shortening a failed history ends after this.
 const SHORTENING: Duration = Duration::from_secs(600);
 
-/// Histories played side by side, each with a directory of its own: half of each is waiting.
+/// Histories played side by side, each with directories of its own: half of each is waiting.
 const SIDE_BY_SIDE: usize = 2;
 
 /// From this time on a run has to show all that a history can have.
@@ -51,6 +52,7 @@ const WHOLE: Duration = Duration::from_secs(60);
 struct Counts {
     kinds: BTreeMap<&'static str, usize>,
     faults: Faults,
+    wholes: Wholes,
 }
 
 /// Where histories come from, and how many there were.
@@ -128,6 +130,9 @@ fn play_random(seed: u64, time: Duration, length: usize) -> Result<Drawing> {
             for (point, times) in met {
                 *drawing.counts.faults.met.entry(point).or_default() += times;
             }
+            let Wholes { granted, taken_back } = std::mem::take(&mut stage.wholes);
+            drawing.counts.wholes.granted += granted;
+            drawing.counts.wholes.taken_back += taken_back;
             let Err((after, error)) = played else { continue };
             drawing.over = true;
             drop(drawing);
@@ -193,6 +198,7 @@ fn no_random_history_leaves_a_right_behind_or_loses_a_session() -> Outcome {
     eprintln!("{histories} histories, {events} events, {a_second:.1} a second: {:?}", counts.kinds);
     let Faults { asked_for, met } = &counts.faults;
     eprintln!("{} of {asked_for} faults met: {met:?}", met.values().sum::<usize>());
+    eprintln!("of sessions in several directories: {:?}", counts.wholes);
     if time >= WHOLE {
         counts.are_whole()?;
     }
@@ -207,6 +213,8 @@ impl Counts {
         let Faults { asked_for, met } = &self.faults;
         let enough = met.values().sum::<usize>() * 4 >= *asked_for;
         ensure!(enough, "of {asked_for} faults only these were met: {met:?}");
+        let Wholes { granted, taken_back } = &self.wholes;
+        ensure!(*granted > 0 && *taken_back > 0, "in several directories: {:?}", self.wholes);
         Ok(())
     }
 }

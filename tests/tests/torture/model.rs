@@ -4,86 +4,13 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use ticketgate_tests::witness::{Clocks, Session};
 
 use crate::history::Ask;
+use crate::rules::{AT_ONCE, DIRECTORIES, Grant, Mode, Policy, Rules, place, technician};
 
-/// Sessions that a technician may have at once.
-pub(crate) const AT_ONCE: usize = 5;
-
-/// The group whose members may use every policy.
-pub(crate) const GROUP: &str = "tier2";
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mode {
-    Dedicated,
-    Burner,
-    Membership,
-}
-
-/// A policy, with the short names of its rights.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Policy {
-    pub(crate) id: &'static str,
-    pub(crate) mode: Mode,
-    rights: &'static [&'static str],
-}
-
-pub(crate) const POLICIES: [Policy; 7] = [
-    Policy { id: "d-tier1", mode: Mode::Dedicated, rights: &["tier1"] },
-    Policy { id: "d-help", mode: Mode::Dedicated, rights: &["helpdesk"] },
-    Policy { id: "d-both", mode: Mode::Dedicated, rights: &["helpdesk", "tier1", "comma"] },
-    Policy { id: "b-help", mode: Mode::Burner, rights: &["helpdesk"] },
-    Policy { id: "b-both", mode: Mode::Burner, rights: &["tier1", "helpdesk"] },
-    Policy { id: "m-help", mode: Mode::Membership, rights: &["helpdesk"] },
-    Policy { id: "m-both", mode: Mode::Membership, rights: &["tier1", "helpdesk"] },
-];
-
-/// The configuration's rules. Each bit of a change is one of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Rules(pub(crate) u8);
-
-impl Rules {
-    const OTHER_RIGHTS: u8 = 1;
-    const SHORT: u8 = 2;
-    const NO_BURNER: u8 = 4;
-    const NOT_ELIGIBLE: u8 = 8;
-
-    const fn has(self, bit: u8) -> bool {
-        self.0 & bit != 0
-    }
-
-    /// The policies that there are.
-    pub(crate) fn policies(self) -> impl Iterator<Item = &'static Policy> {
-        POLICIES.iter().filter(move |policy| !(self.has(Self::NO_BURNER) && policy.id == "b-help"))
-    }
-
-    /// The short names of what a policy gives.
-    pub(crate) fn rights(self, policy: &Policy) -> &'static [&'static str] {
-        match policy.id {
-            "d-tier1" if self.has(Self::OTHER_RIGHTS) => &["helpdesk"],
-            "m-both" if self.has(Self::OTHER_RIGHTS) => &["tier1", "brackets"],
-            _ => policy.rights,
-        }
-    }
-
-    /// The longest session.
-    pub(crate) const fn max(self) -> (&'static str, Duration) {
-        if self.has(Self::SHORT) {
-            ("30m", Duration::from_secs(1800))
-        } else {
-            ("4h", Duration::from_secs(14_400))
-        }
-    }
-
-    /// Whether this technician may use the policies.
-    pub(crate) const fn admits(self, who: usize) -> bool {
-        !(self.has(Self::NOT_ELIGIBLE) && who == 1)
-    }
-}
-
-/// A session as the model has it.
+/// A session as the model has it, in however many directories.
 #[derive(Debug, Clone)]
 pub(crate) struct Held {
     pub(crate) who: usize,
@@ -93,12 +20,31 @@ pub(crate) struct Held {
     ending: bool,
     pub(crate) from: SystemTime,
     pub(crate) latest: SystemTime,
-    /// The short names of its rights.
-    short: &'static [&'static str],
-    /// As the witness has it: id, account, rights, end.
-    pub(crate) session: Session,
+    pub(crate) until: SystemTime,
+    /// What it was given, a part for each directory.
+    pub(crate) parts: Vec<Part>,
     /// What is not known until the ledger is read.
     doubt: Doubt,
+}
+
+/// What a session has in one directory.
+#[derive(Debug, Clone)]
+pub(crate) struct Part {
+    pub(crate) grant: Grant,
+    /// As the witness has it: id, account, rights.
+    pub(crate) row: Session,
+}
+
+impl Held {
+    /// The id by which people know it.
+    pub(crate) fn id(&self) -> &str {
+        self.parts[0].row.of()
+    }
+
+    /// Whether it is in several directories.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.parts.len() > 1
+    }
 }
 
 #[derive(Debug, Clone, Default)]
@@ -136,14 +82,14 @@ pub(crate) struct Model {
     pub(crate) sessions: Vec<Held>,
     pub(crate) unheard: Vec<Unheard>,
     pub(crate) rules: Rules,
-    /// Passwords that let somebody in, by account.
-    pub(crate) passwords: BTreeMap<String, String>,
+    /// Passwords that let somebody in, by directory and account.
+    pub(crate) passwords: BTreeMap<(usize, String), String>,
     /// By how many seconds the clocks are ahead of the true time: the wall clock of the broker's machine, …
     pub(crate) wall: i64,
     /// … the broker's own time, which does not follow a wall clock that is set back while a session is open, …
     pub(crate) broker: i64,
-    /// … the directory's.
-    pub(crate) directory: i64,
+    /// … each directory's.
+    pub(crate) directories: [i64; DIRECTORIES.len()],
     /// How long the broker's machine slept.
     pub(crate) slept: u32,
 }
@@ -155,17 +101,47 @@ pub(crate) fn moved(time: SystemTime, by: i64) -> SystemTime {
 }
 
 impl Model {
-    pub(crate) fn clocks(&self) -> Clocks {
-        let now = SystemTime::now();
-        Clocks { broker: moved(now, self.broker), directory: moved(now, self.directory) }
+    /// The broker's time.
+    pub(crate) fn now(&self) -> SystemTime {
+        moved(SystemTime::now(), self.broker)
     }
 
-    pub(crate) fn far_apart(&self) -> bool {
-        self.clocks().are_too_far_apart()
+    /// The broker's clock and a directory's.
+    pub(crate) fn clocks(&self, place: usize) -> Clocks {
+        let now = SystemTime::now();
+        Clocks { broker: moved(now, self.broker), directory: moved(now, self.directories[place]) }
+    }
+
+    /// Whether a directory's clock is too far from the broker's.
+    pub(crate) fn far_apart(&self, place: usize) -> bool {
+        self.clocks(place).are_too_far_apart()
+    }
+
+    /// The directories whose clocks are.
+    pub(crate) fn apart(&self) -> Vec<&'static str> {
+        let apart = |place: &usize| self.far_apart(*place);
+        (0..DIRECTORIES.len()).filter(apart).map(|place| DIRECTORIES[place]).collect()
+    }
+
+    /// Whether one of a session's directories is among them.
+    pub(crate) fn apart_for(&self, held: &Held) -> bool {
+        held.parts.iter().any(|part| self.far_apart(part.grant.place))
     }
 
     pub(crate) fn live(&self) -> impl Iterator<Item = &Held> {
         self.sessions.iter().filter(|held| held.live)
+    }
+
+    /// The live sessions' parts in a directory.
+    pub(crate) fn live_in(&self, place: usize) -> impl Iterator<Item = (&Held, &Part)> {
+        let parts = self.live().flat_map(|held| held.parts.iter().map(move |part| (held, part)));
+        parts.filter(move |(_, part)| part.grant.place == place)
+    }
+
+    /// The rows of those parts that have an account of their person's own, or of ours.
+    pub(crate) fn rows_in(&self, place: usize, own: bool) -> Vec<Session> {
+        let rows = self.live_in(place).filter(|(_, part)| (part.grant.mode == Mode::Membership) == own);
+        rows.map(|(held, part)| Session { until: held.until, ..part.row.clone() }).collect()
     }
 
     /// One of the live sessions.
@@ -175,7 +151,7 @@ impl Model {
     }
 
     pub(crate) fn held(&mut self, id: &str) -> Result<&mut Held> {
-        match self.sessions.iter_mut().find(|held| held.session.id == id) {
+        match self.sessions.iter_mut().find(|held| held.id() == id) {
             Some(held) => Ok(held),
             None => bail!("the model has no session {id}"),
         }
@@ -183,7 +159,7 @@ impl Model {
 
     /// Time passes on every clock.
     pub(crate) fn pass(&mut self, seconds: u32) {
-        for clock in [&mut self.wall, &mut self.broker, &mut self.directory] {
+        for clock in [&mut self.wall, &mut self.broker].into_iter().chain(&mut self.directories) {
             *clock += i64::from(seconds);
         }
         self.slept += seconds;
@@ -211,27 +187,31 @@ impl Model {
         if open >= AT_ONCE {
             return Some("too_many_sessions");
         }
-        self.far_apart().then_some("clock_skew")
+        let apart = self.rules.grants(policy).iter().any(|grant| self.far_apart(grant.place));
+        apart.then_some("clock_skew")
     }
 
     /// The end that an extension brings, or why there is none.
     pub(crate) fn extension(&self, held: &Held, by_s: u32) -> Result<SystemTime, &'static str> {
         let rules = self.rules;
-        if !rules.policies().any(|one| one.id == held.policy.id) {
+        let grants = rules.grants(held.policy);
+        let now_of = |part: &Part| {
+            grants.iter().find(|one| one.place == part.grant.place && one.mode == part.grant.mode)
+        };
+        let is_there = rules.policies().any(|one| one.id == held.policy.id);
+        if !is_there || held.parts.iter().any(|part| now_of(part).is_none()) {
             return Err("unknown_policy");
         }
-        if !rules.admits(held.who) || self.gives_less(held) {
+        // Rights are compared by what the session was given by.
+        let gives = |part: &Part| {
+            now_of(part).is_some_and(|now| part.grant.rights.iter().all(|right| now.rights.contains(right)))
+        };
+        if !rules.admits(held.who) || !held.parts.iter().all(gives) {
             return Err("not_eligible");
         }
         let latest = held.latest.min(held.from + rules.max().1);
-        let until = (held.session.until + Duration::from_secs(by_s.into())).min(latest);
-        if until <= held.session.until { Err("at_maximum") } else { Ok(until) }
-    }
-
-    /// Whether the rules give less by now than a session has. Rights are compared by what the session was given by.
-    fn gives_less(&self, held: &Held) -> bool {
-        let names = self.rules.rights(held.policy);
-        held.short.iter().any(|right| !names.contains(right))
+        let until = (held.until + Duration::from_secs(by_s.into())).min(latest);
+        if until <= held.until { Err("at_maximum") } else { Ok(until) }
     }
 
     pub(crate) fn ends(&mut self, id: &str) -> Result<()> {
@@ -254,35 +234,46 @@ impl Model {
     pub(crate) fn reconcile(
         &mut self,
         rows: &[Session],
-        rights: impl Fn(&[&str]) -> Vec<String>,
+        rights: impl Fn(usize, &[&str]) -> Vec<String>,
     ) -> Result<()> {
-        let (now, far_apart) = (self.clocks().broker, self.far_apart());
+        let now = self.now();
+        let apart = [0, 1].map(|place| self.far_apart(place));
+        let may_be_ending = |part: &Part, state: &str| {
+            state != "ending" || (part.grant.mode == Mode::Dedicated && apart[part.grant.place])
+        };
         for held in &mut self.sessions {
-            let Some(row) = rows.iter().find(|row| row.id == held.session.id) else {
-                bail!("a session was lost: {held:?}");
-            };
+            let mut states = Vec::new();
+            for part in &held.parts {
+                let Some(row) = rows.iter().find(|row| row.id == part.row.id) else {
+                    bail!("a session, or a part of one, was lost: {held:?}");
+                };
+                let same = Session { state: row.state.clone(), until: row.until, ..part.row.clone() };
+                ensure!(*row == same, "a session became another one: {row:?} was {held:?}");
+                ensure!(may_be_ending(part, &row.state), "a session does not end: {row:?}, was {held:?}");
+                states.push(row);
+            }
+            let state = state_of_whole(&states)?;
+            let end = states[0].until;
             let Doubt { may_end, must_end, until } = std::mem::take(&mut held.doubt);
-            let same = Session { state: row.state.clone(), until: row.until, ..held.session.clone() };
-            ensure!(*row == same, "a session became another one: {row:?} was {held:?}");
-            match row.state.as_str() {
+            match state {
                 "active" => {
-                    ensure!(held.live, "a session that was over is active again: {row:?}");
-                    ensure!(!must_end, "a session that was ended is active: {row:?}");
+                    ensure!(held.live, "a session that was over is active again: {held:?}");
+                    ensure!(!must_end, "a session that was ended is active: {held:?}");
                     ensure!(
-                        row.until == held.session.until || until.contains(&row.until),
-                        "a session has another end than anybody was told: {row:?}, was {held:?}, could be {until:?}"
+                        end == held.until || until.contains(&end),
+                        "a session has another end than anybody was told: {end:?}, was {held:?}, could be {until:?}"
                     );
-                    held.session.until = row.until;
-                    ensure!(now < row.until, "a session is active after its end: {row:?}, it is {now:?}");
+                    held.until = end;
+                    ensure!(now < end, "a session is active after its end: {held:?}, it is {now:?}");
                 }
-                "ending" if far_apart && held.policy.mode == Mode::Dedicated => {
-                    let over = held.session.until <= now || until.iter().any(|end| *end <= now);
+                "ending" => {
+                    let over = held.until <= now || until.iter().any(|end| *end <= now);
                     ensure!(!held.live || may_end || must_end || over, "a session ends by itself: {held:?}");
                     (held.live, held.ending) = (false, true);
                 }
                 "ended" if held.live => {
-                    let latest = until.iter().chain([&held.session.until]).max().copied();
-                    let earliest = until.iter().chain([&held.session.until]).min().copied();
+                    let latest = until.iter().chain([&held.until]).max().copied();
+                    let earliest = until.iter().chain([&held.until]).min().copied();
                     let over = earliest.is_some_and(|end| end <= now);
                     ensure!(
                         may_end || must_end || over,
@@ -291,13 +282,16 @@ impl Model {
                     held.live = false;
                 }
                 "ended" | "failed" if !held.live => held.ending = false,
-                _ => bail!("a session is in a strange state: {row:?}, was {held:?}"),
+                _ => bail!("a session is in a strange state: {states:?}, was {held:?}"),
             }
         }
-        for row in rows {
-            if self.sessions.iter().all(|held| held.session.id != row.id) {
-                self.adopt(row, now, &rights)?;
-            }
+        let known = |row: &Session| self.sessions.iter().any(|held| held.id() == row.of());
+        let mut others: BTreeMap<&str, Vec<&Session>> = BTreeMap::new();
+        for row in rows.iter().filter(|row| !known(row)) {
+            others.entry(row.of()).or_default().push(row);
+        }
+        for whole in others.values() {
+            self.adopt(whole, now, &rights)?;
         }
         self.unheard.clear();
         Ok(())
@@ -306,71 +300,74 @@ impl Model {
     /// A session of which nobody was told.
     fn adopt(
         &mut self,
-        row: &Session,
+        rows: &[&Session],
         now: SystemTime,
-        rights: &impl Fn(&[&str]) -> Vec<String>,
+        rights: &impl Fn(usize, &[&str]) -> Vec<String>,
     ) -> Result<()> {
-        let of = |asked: &Unheard| row.technician == technician(asked.who) && row.policy == asked.policy.id;
+        let first = rows.first().context("no row")?;
+        let of =
+            |asked: &Unheard| first.technician == technician(asked.who) && first.policy == asked.policy.id;
         let Some(at) = self.unheard.iter().position(of) else {
-            bail!("a session that nobody asked for: {row:?}")
+            bail!("a session that nobody asked for: {rows:?}")
         };
         let asked = self.unheard.remove(at);
-        ensure!(
-            row.rights == rights(asked.rules.rights(asked.policy)),
-            "other rights than asked for: {row:?}"
-        );
-        let live = match row.state.as_str() {
-            "failed" => false,
+        let grants = asked.rules.grants(asked.policy);
+        ensure!(grants.len() == rows.len(), "not the parts that were asked for: {rows:?} {asked:?}");
+        let mut parts = Vec::new();
+        for grant in grants {
+            let row = rows.iter().find(|row| place(&row.directory).is_ok_and(|place| place == grant.place));
+            let row = (*row.with_context(|| format!("a part is missing: {rows:?} {asked:?}"))?).clone();
+            ensure!(
+                row.rights == rights(grant.place, grant.rights),
+                "other rights than asked for: {row:?} {asked:?}"
+            );
+            // Given up while who shares its account has an end that cannot be written.
+            let waits = grant.mode == Mode::Dedicated && self.far_apart(grant.place);
+            ensure!(row.state != "ending" || waits, "a session does not end: {row:?} {asked:?}");
+            parts.push(Part { grant, row });
+        }
+        let state = state_of_whole(rows)?;
+        let live = match state {
+            "failed" | "ending" => false,
             "ended" if asked.may_be => false,
             "active" if asked.may_be => true,
-            // Given up while who shares its account has an end that cannot be written.
-            "ending" if self.far_apart() && asked.policy.mode == Mode::Dedicated => false,
-            _ => bail!("a refused activation left a session: {row:?} {asked:?}"),
+            _ => bail!("a refused activation left a session: {rows:?} {asked:?}"),
         };
         let longest = now + Duration::from_secs(u64::from(asked.for_s) + 2);
-        ensure!(!live || row.until <= longest, "longer than asked for: {row:?} {asked:?}");
-        self.add(asked.who, asked.policy, asked.for_s, asked.rules, row.clone());
+        ensure!(!live || first.until <= longest, "longer than asked for: {rows:?} {asked:?}");
+        self.add(&asked, first.until, parts);
         if let Some(held) = self.sessions.last_mut() {
-            (held.live, held.ending) = (live, row.state == "ending");
+            (held.live, held.ending) = (live, state == "ending");
         }
         Ok(())
     }
 
-    /// A session that was granted.
-    pub(crate) fn add(
-        &mut self,
-        who: usize,
-        policy: &'static Policy,
-        for_s: u32,
-        rules: Rules,
-        session: Session,
-    ) {
-        let from = session.until - Duration::from_secs(for_s.into());
+    /// A session that was granted as it was `asked` for.
+    pub(crate) fn add(&mut self, asked: &Unheard, until: SystemTime, parts: Vec<Part>) {
+        let from = until - Duration::from_secs(asked.for_s.into());
         self.sessions.push(Held {
-            who,
-            policy,
+            who: asked.who,
+            policy: asked.policy,
             live: true,
             ending: false,
             from,
-            latest: from + rules.max().1,
-            short: rules.rights(policy),
-            session,
+            latest: from + asked.rules.max().1,
+            until,
+            parts,
             doubt: Doubt::default(),
         });
     }
 }
 
-/// The id of a technician.
-pub(crate) fn technician(who: usize) -> String {
-    format!("t{}", who + 1)
-}
-
-/// The policy that is meant.
-pub(crate) fn policy(number: usize) -> Result<&'static Policy> {
-    match POLICIES.get(number % POLICIES.len()) {
-        Some(policy) => Ok(policy),
-        None => bail!("no policy"),
+/// Where a session stands once everything is settled, by the rows of its parts: all alike, but where one cannot end yet.
+fn state_of_whole<'a>(rows: &[&'a Session]) -> Result<&'a str> {
+    let first = rows.first().context("no row")?;
+    if rows.iter().all(|row| row.state == first.state) {
+        return Ok(&first.state);
     }
+    let is_over = |row: &&Session| ["ending", "ended", "failed"].contains(&row.state.as_str());
+    let ending = rows.iter().find(|row| row.state == "ending").filter(|_| rows.iter().all(is_over));
+    Ok(&ending.with_context(|| format!("a part is left alone: {rows:?}"))?.state)
 }
 
 impl Ask {

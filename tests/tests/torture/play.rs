@@ -11,15 +11,18 @@ use ticketgate_tests::product::users::User;
 use ticketgate_tests::proxy::Weather as Network;
 
 use crate::hear::Said;
-use crate::history::{Ask, DEADLY, Deed, Event, Outage, WRITE};
-use crate::model::{Mode, Rules, Weather, policy};
-use crate::stage::{Scene, wish};
+use crate::history::{Ask, Away, DEADLY, Deed, Event, Outage, WRITE};
+use crate::model::{Part, Weather};
+use crate::rules::{DIRECTORIES, Mode, Rules, policy};
+use crate::stage::{Place, Scene, wish};
 
 /// What somebody asks the broker.
 pub(crate) struct Request {
     pub(crate) ask: Ask,
     /// The session that it is about.
     pub(crate) id: Option<String>,
+    /// Which of its parts, where that matters.
+    pub(crate) part: usize,
     who: usize,
     path: String,
     key: String,
@@ -39,8 +42,9 @@ impl Request {
 const IN_REACH: std::ops::Range<i64> = -200_000..430_000;
 
 /// Where the difference of the clocks would be as good as the most that is allowed, nobody can say what has to happen.
-fn not_at_the_limit(apart: i64, by: i64) -> i64 {
-    if apart.abs().abs_diff(300) < 10 { by + 25 } else { by }
+fn not_at_the_limit(apart: &[i64], by: i64) -> i64 {
+    let is_at_it = |by: &i64| apart.iter().any(|apart| (apart + by).abs().abs_diff(300) < 10);
+    [by, by + 25, by + 50].into_iter().find(|by| !is_at_it(by)).unwrap_or(by)
 }
 
 impl Scene<'_> {
@@ -58,23 +62,24 @@ impl Scene<'_> {
             }
             Event::Pass { seconds } => self.pass(*seconds),
             Event::Wall { seconds } => {
-                let apart = self.model.directory - self.model.broker.max(self.model.wall + seconds);
-                let by = not_at_the_limit(apart, *seconds);
+                let apart = self.model.directories.map(|directory| self.model.wall - directory);
+                let by = not_at_the_limit(&apart, *seconds);
                 if IN_REACH.contains(&(self.model.wall + by)) {
                     self.model.set_wall(by);
                 }
                 self.clocks_were_set()
             }
-            Event::Directory { seconds } => {
-                let by = not_at_the_limit(self.model.directory + seconds - self.model.broker, *seconds);
-                if IN_REACH.contains(&(self.model.directory + by)) {
-                    self.model.directory += by;
+            Event::Directory { seconds, place } => {
+                let (broker, directory) = (self.model.broker, &mut self.model.directories[*place]);
+                let by = not_at_the_limit(&[*directory - broker], *seconds);
+                if IN_REACH.contains(&(*directory + by)) {
+                    *directory += by;
                 }
                 self.clocks_were_set()
             }
             Event::Agree => {
                 self.model.wall = self.model.broker;
-                self.model.directory = self.model.broker;
+                self.model.directories = [self.model.broker; DIRECTORIES.len()];
                 self.clocks_were_set()
             }
             Event::Rules { bits } => {
@@ -103,15 +108,15 @@ impl Scene<'_> {
                 let said = self.meets(at, *passage, fault, ask)?;
                 self.hear(said, Weather::Storm)
             }
-            Event::Outage { what, ask, for_ms, pass_s } => {
-                self.begin_outage(*what)?;
+            Event::Outage { what, ask, for_ms, pass_s, of } => {
+                self.outage(*of, |place| place.begin_outage(*what))?;
                 let asks: Vec<_> = ask.iter().cloned().collect();
                 let said = self.meanwhile(&asks, |scene| {
                     if *pass_s > 0 {
                         scene.pass(*pass_s)?;
                     }
                     std::thread::sleep(Duration::from_millis(*for_ms));
-                    scene.end_outage(*what)
+                    scene.outage(*of, |place| place.end_outage(*what))
                 })?;
                 self.hear(said, Weather::Storm)
             }
@@ -150,29 +155,17 @@ impl Scene<'_> {
 
     /// Clocks that are set are noticed by the sweep.
     fn clocks_were_set(&mut self) -> Result<()> {
-        self.stage.set_directory_clock(self.model.directory)?;
+        for (place, ahead) in self.stage.places.iter().zip(self.model.directories) {
+            place.set_clock(ahead)?;
+        }
         self.turn_clocks()?;
         self.sweep()
     }
 
-    fn begin_outage(&mut self, what: Outage) -> Result<()> {
-        match what {
-            Outage::Refusing => self.stage.proxy.set(Network::Refusing),
-            Outage::Silent => self.stage.proxy.set(Network::Silent),
-            Outage::Slow { ms } => self.stage.proxy.set(Network::Slow(Duration::from_millis(ms))),
-            Outage::Cut { bytes } => self.stage.proxy.set(Network::CutAfter(bytes)),
-            Outage::Crash => self.stage.ad.crash(),
-            Outage::Hang => self.stage.ad.pause(),
-        }
-    }
-
-    fn end_outage(&mut self, what: Outage) -> Result<()> {
-        self.stage.proxy.set(Network::Fair)?;
-        match what {
-            Outage::Crash => self.stage.ad.restart(),
-            Outage::Hang => self.stage.ad.resume(),
-            _ => Ok(()),
-        }
+    /// Does this to the directories that are meant.
+    fn outage(&mut self, of: Away, mut what: impl FnMut(&mut Place) -> Result<()>) -> Result<()> {
+        let places = self.stage.places.iter_mut().enumerate();
+        places.filter(|(at, _)| of.is(*at)).try_for_each(|(_, place)| what(place))
     }
 
     /// What a request looks like; none where it is about a session and there is none.
@@ -184,21 +177,27 @@ impl Scene<'_> {
             return Ok(Some(Request {
                 ask,
                 id: None,
+                part: 0,
                 who,
                 path: "/v1/sessions".into(),
                 key: new_key(),
                 body,
             }));
         }
-        let Some(held) = ask.picks().and_then(|pick| self.model.pick(pick)) else { return Ok(None) };
+        let Some(pick) = ask.picks() else { return Ok(None) };
+        let Some(held) = self.model.pick(pick) else { return Ok(None) };
+        let part = pick / self.model.live().count().max(1) % held.parts.len();
         let (what, body) = match ask {
             Ask::Extend { by_s, .. } => ("extend", json!({"by_s": by_s})),
+            Ask::Password { renew, .. } if held.is_whole() => {
+                ("password", json!({"renew": renew, "directory": held.parts[part].row.directory}))
+            }
             Ask::Password { renew, .. } => ("password", json!({"renew": renew})),
             _ => ("end", json!({})),
         };
-        let id = held.session.id.clone();
+        let id = held.id().to_owned();
         let path = format!("/v1/sessions/{id}/{what}");
-        Ok(Some(Request { ask, id: Some(id), who: held.who, path, key: new_key(), body }))
+        Ok(Some(Request { ask, id: Some(id), part, who: held.who, path, key: new_key(), body }))
     }
 
     /// Makes requests at the same moment, and answers what came of them.
@@ -228,20 +227,20 @@ impl Scene<'_> {
     }
 
     fn by_hand(&mut self, pick: usize, deed: Deed) -> Result<()> {
-        if self.model.far_apart() {
+        if !self.model.apart().is_empty() {
             // Nothing is put right then but what takes away.
             return Ok(());
         }
         if deed == Deed::Opens {
             return self.opens(pick);
         }
-        let jit: Vec<_> =
-            self.model.live().filter(|held| held.policy.mode != Mode::Membership).cloned().collect();
-        let Some(held) = jit.get(pick % jit.len().max(1)) else { return Ok(()) };
-        let name = held.session.account.clone();
-        let right = held.session.rights.first().cloned().context("no right")?;
-        let code = self.stage.look(|look, ad| {
-            let account = look.account(&name)?.context("no account")?;
+        let live = self.model.live().flat_map(|held| &held.parts);
+        let jit: Vec<_> = live.filter(|part| part.grant.mode != Mode::Membership).cloned().collect();
+        let Some(part) = jit.get(pick % jit.len().max(1)) else { return Ok(()) };
+        let (place, name) = (part.grant.place, &part.row.account);
+        let right = part.row.rights.first().cloned().context("no right")?;
+        let code = self.stage.places[place].look(|look, ad| {
+            let account = look.account(name)?.context("no account")?;
             match deed {
                 Deed::AddsRight => look.add_member(ad.group("domain_admins"), &account.dn),
                 Deed::TakesRight => look.remove_member(&right, &account.dn),
@@ -252,8 +251,12 @@ impl Scene<'_> {
         })?;
         ensure!(code == 0, "{deed:?} by hand: {code}");
         if matches!(deed, Deed::Disables | Deed::Deletes) {
-            for one in jit.iter().filter(|one| one.session.account == name) {
-                self.model.ends(&one.session.id)?;
+            // And with it whatever its sessions have elsewhere.
+            let uses = |part: &Part| part.grant.place == place && part.row.account == *name;
+            let ended: Vec<_> = self.model.live().filter(|held| held.parts.iter().any(uses)).collect();
+            let ended: Vec<_> = ended.into_iter().map(|held| held.id().to_owned()).collect();
+            for id in ended {
+                self.model.ends(&id)?;
             }
         }
         self.sweep()
@@ -261,9 +264,11 @@ impl Scene<'_> {
 
     /// Somebody opens a closed account with a password of their own.
     fn opens(&mut self, pick: usize) -> Result<()> {
-        let live: Vec<_> = self.model.live().map(|held| held.session.account.to_lowercase()).collect();
-        let (now, password) = (self.model.clocks().directory, "By hand 4711!".to_owned());
-        let opened = self.stage.look(|look, ad| {
+        let place = pick % DIRECTORIES.len();
+        let live: Vec<_> =
+            self.model.live_in(place).map(|(_, part)| part.row.account.to_lowercase()).collect();
+        let (now, password) = (self.model.clocks(place).directory, "By hand 4711!".to_owned());
+        let opened = self.stage.places[place].look(|look, ad| {
             let mut accounts = look.accounts_below(ad.account_unit())?;
             accounts.retain(|one| {
                 !live.iter().any(|name| one.dn.to_lowercase().starts_with(&format!("cn={name},")))
@@ -275,8 +280,30 @@ impl Scene<'_> {
             Ok(Some(name.trim_start_matches("CN=").to_owned()))
         })?;
         if let Some(name) = opened {
-            self.model.passwords.insert(name, password);
+            self.model.passwords.insert((place, name), password);
         }
         self.sweep()
+    }
+}
+
+impl Place {
+    fn begin_outage(&mut self, what: Outage) -> Result<()> {
+        match what {
+            Outage::Refusing => self.proxy.set(Network::Refusing),
+            Outage::Silent => self.proxy.set(Network::Silent),
+            Outage::Slow { ms } => self.proxy.set(Network::Slow(Duration::from_millis(ms))),
+            Outage::Cut { bytes } => self.proxy.set(Network::CutAfter(bytes)),
+            Outage::Crash => self.ad.crash(),
+            Outage::Hang => self.ad.pause(),
+        }
+    }
+
+    fn end_outage(&mut self, what: Outage) -> Result<()> {
+        self.proxy.set(Network::Fair)?;
+        match what {
+            Outage::Crash => self.ad.restart(),
+            Outage::Hang => self.ad.resume(),
+            _ => Ok(()),
+        }
     }
 }

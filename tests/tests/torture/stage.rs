@@ -1,4 +1,5 @@
-//! The world that a history is played in: a directory behind a proxy, a broker, several technicians; and how to start it anew.
+//! The world that a history is played in: two directories of one customer, each behind a proxy, a broker, several technicians; and how
+//! to start it anew.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,25 +11,42 @@ use ticketgate_tests::http::Response;
 use ticketgate_tests::ldap::View;
 use ticketgate_tests::patience::{LIMIT, until, wait_for};
 use ticketgate_tests::product::users::{User, users};
-use ticketgate_tests::product::{Configuration, Policy as Written, Product};
+use ticketgate_tests::product::{Configuration, Product};
 use ticketgate_tests::proxy::{Proxy, Weather as Network};
 use ticketgate_tests::samba::{Options, SambaAd};
-use ticketgate_tests::witness::Ledger;
+use ticketgate_tests::witness::{Ledger, parts_stand_together};
 
-use crate::model::{AT_ONCE, GROUP, Mode, Model, Rules, technician};
+use crate::model::{Model, moved};
+use crate::rules::{AT_ONCE, DIRECTORIES, GROUP, Grant, Rules, technician};
 
 const LDAPS: u16 = 636;
 /// People's accounts outlive every clock that is moved.
 const A_YEAR: Duration = Duration::from_secs(365 * 86_400);
 
+/// The words that the domains are made from.
+const DOMAINS: [&str; DIRECTORIES.len()] = ["acme", "globex"];
+
 /// Servers and people; one for many histories.
 pub(crate) struct Stage {
-    pub(crate) ad: SambaAd,
-    pub(crate) proxy: Proxy,
+    pub(crate) places: Vec<Place>,
     pub(crate) users: Vec<User>,
     /// Of all histories that nobody has counted yet.
     pub(crate) faults: Faults,
+    pub(crate) wholes: Wholes,
+}
+
+/// A directory, and the way to it.
+pub(crate) struct Place {
+    pub(crate) ad: SambaAd,
+    pub(crate) proxy: Proxy,
     look: Option<View>,
+}
+
+/// Sessions in several directories that were granted, and those that were taken back.
+#[derive(Debug, Default)]
+pub(crate) struct Wholes {
+    pub(crate) granted: usize,
+    pub(crate) taken_back: usize,
 }
 
 /// Faults that were asked for, and the points at which they were met.
@@ -48,19 +66,19 @@ pub(crate) struct Scene<'a> {
     ledger: Option<Ledger>,
 }
 
-impl Stage {
-    pub(crate) fn new() -> Result<Self> {
-        let ad = SambaAd::start(Options { movable_clock: true, audit: true, ..Options::default() })?;
+impl Place {
+    fn new(domain: &'static str, people: usize) -> Result<Self> {
+        let options = Options { customer: domain, movable_clock: true, audit: true, ..Options::default() };
+        let ad = SambaAd::start(options)?;
         let proxy = Proxy::start(SocketAddr::from((ad.address(), LDAPS)))?;
-        let users = users();
         let mut look = ad.look()?;
-        for who in 0..users.len() {
+        for who in 0..people {
             let name = technician(who);
             let made =
                 look.create(&person(&ad, who)?, &name, ad.password("tech1")?, SystemTime::now() + A_YEAR)?;
             ensure!(made == 0, "no person {name}: {made}");
         }
-        Ok(Self { ad, proxy, users, faults: Faults::default(), look: Some(look) })
+        Ok(Self { ad, proxy, look: Some(look) })
     }
 
     /// Looks into the directory. A connection that a crash or a set clock ended is made anew.
@@ -78,17 +96,16 @@ impl Stage {
 
     /// Sets the directory's clock, so many seconds ahead of the true time. A logon after it was set back was seen to fail in Samba
     /// (49, data 54e: an error of its database); that one is ours.
-    pub(crate) fn set_directory_clock(&self, ahead: i64) -> Result<()> {
+    pub(crate) fn set_clock(&self, ahead: i64) -> Result<()> {
         self.ad.move_clock(&format!("{ahead:+}"))?;
         let password = self.ad.password("jit-svc")?;
         until("the service account to be let in", LIMIT, || Ok(self.ad.bind("jit-svc", password)?.accepted()))
     }
 
-    /// A world in which nothing has happened, with a broker in it.
-    pub(crate) fn scene(&mut self) -> Result<Scene<'_>> {
+    /// As if nothing had happened.
+    fn clear(&mut self, people: usize) -> Result<()> {
         self.proxy.set(Network::Fair)?;
-        self.set_directory_clock(0)?;
-        let people = self.users.len();
+        self.set_clock(0)?;
         self.look(|look, ad| {
             for account in look.accounts_below(ad.account_unit())? {
                 look.delete(&account.dn)?;
@@ -100,7 +117,23 @@ impl Stage {
                 }
             }
             Ok(())
-        })?;
+        })
+    }
+}
+
+impl Stage {
+    pub(crate) fn new() -> Result<Self> {
+        let users = users();
+        let places = DOMAINS.iter().map(|domain| Place::new(domain, users.len())).collect::<Result<_>>()?;
+        Ok(Self { places, users, faults: Faults::default(), wholes: Wholes::default() })
+    }
+
+    /// A world in which nothing has happened, with a broker in it.
+    pub(crate) fn scene(&mut self) -> Result<Scene<'_>> {
+        let people = self.users.len();
+        for place in &mut self.places {
+            place.clear(people)?;
+        }
         let mut product = Product::install(&self.configuration(Rules::default())?)?;
         product.serve_everyone();
         product.start_broker()?;
@@ -113,41 +146,43 @@ impl Stage {
             .broker("administrators = [\"t1\"]")
             .generous()
             .broker(&format!("sessions_at_once = {AT_ONCE}"))
-            .customer("acme", "Acme Corp", &[])
-            .directory("acme-ad", "acme", &self.ad);
+            .customer("acme", "Acme Corp", &[]);
+        for (place, id) in self.places.iter().zip(DIRECTORIES) {
+            let through = format!("ldaps://{}", place.proxy.address());
+            // An answer that does not come is given up soon.
+            written = written.directory(id, "acme", &place.ad).replace(&place.ad.url(), &through)?;
+        }
+        written = written.replace("account_unit =", "timeout = \"3s\"\naccount_unit =")?;
         for (who, user) in self.users.iter().enumerate() {
             let groups: &[&str] = if rules.admits(who) { &[GROUP] } else { &[] };
             let id = technician(who);
-            written = written.technician(&id, &user.login, groups, &[("acme-ad", &id)]);
+            let accounts = DIRECTORIES.map(|directory| (directory, id.as_str()));
+            written = written.technician(&id, &user.login, groups, &accounts);
         }
-        let max = rules.max().0;
         for policy in rules.policies() {
-            written = written.policy(&Written {
-                id: policy.id,
-                name: policy.id,
-                mode: match policy.mode {
-                    Mode::Dedicated => "dedicated",
-                    Mode::Burner => "burner",
-                    Mode::Membership => "membership",
-                },
-                rights: self.rights(rules.rights(policy)),
-                default: "30m",
-                max,
-                choices: vec!["30m"],
-                groups: vec![GROUP],
-                ..Written::default()
-            });
+            let grants: Vec<_> = rules.grants(policy).iter().map(|grant| self.written(grant)).collect();
+            written = written.with(&format!(
+                "[[policy]]\nid = {id:?}\nname = {id:?}\ngrant = [{}]\n\
+                 duration = {{ default = \"30m\", max = {:?} }}\neligible = {{ groups = [{GROUP:?}] }}\n",
+                grants.join(", "),
+                rules.max().0,
+                id = policy.id,
+            ));
         }
-        let through = format!("ldaps://{}", self.proxy.address());
-        // An answer that does not come is given up soon.
-        written
-            .replace(&self.ad.url(), &through)?
-            .replace("account_unit =", "timeout = \"3s\"\naccount_unit =")
+        Ok(written)
     }
 
-    /// The DNs of groups, sorted.
-    pub(crate) fn rights(&self, short: &[&str]) -> Vec<String> {
-        let mut rights: Vec<_> = short.iter().map(|short| self.ad.group(short).to_owned()).collect();
+    /// What a policy gives in one directory, as it stands in the file.
+    fn written(&self, grant: &Grant) -> String {
+        let (directory, mode) = (DIRECTORIES[grant.place], grant.mode.word());
+        let rights = json!(self.rights(grant.place, grant.rights));
+        format!("{{ directory = {directory:?}, mode = {mode:?}, rights = {rights} }}")
+    }
+
+    /// The DNs of a directory's groups, sorted.
+    pub(crate) fn rights(&self, place: usize, short: &[&str]) -> Vec<String> {
+        let ad = &self.places[place].ad;
+        let mut rights: Vec<_> = short.iter().map(|short| ad.group(short).to_owned()).collect();
         rights.sort();
         rights
     }
@@ -191,7 +226,10 @@ impl Scene<'_> {
     /// Puts what the model says on the clocks.
     pub(crate) fn turn_clocks(&self) -> Result<()> {
         self.product.move_clocks(self.model.wall, self.model.slept)?;
-        self.stage.ad.move_clock(&format!("{:+}", self.model.directory))
+        for (place, ahead) in self.stage.places.iter().zip(self.model.directories) {
+            place.ad.move_clock(&format!("{ahead:+}"))?;
+        }
+        Ok(())
     }
 
     /// Time passes everywhere.
@@ -224,8 +262,10 @@ impl Scene<'_> {
     /// otherwise is not this model's. Where none was open the wall clock is the time: by it began what nobody has heard of yet.
     fn put_wall_clock_right(&mut self) -> Result<()> {
         let rows = self.ledger()?.sessions()?;
+        // Whatever the broker before died of.
+        parts_stand_together(&rows)?;
         let mut open = rows.iter().filter(|row| row.is_open());
-        if open.any(|row| self.model.sessions.iter().any(|held| held.session.id == row.id)) {
+        if open.any(|row| self.model.sessions.iter().any(|held| held.id() == row.of())) {
             self.model.wall = self.model.broker;
         } else {
             self.model.broker = self.model.wall;
@@ -249,7 +289,7 @@ impl Scene<'_> {
         let told = told.get("now").and_then(Value::as_str).context("no time")?;
         let told = self.ledger()?.time(told)?;
         let shows = |ahead: i64| {
-            let (first, last) = (crate::model::moved(asked, ahead), crate::model::moved(answered, ahead));
+            let (first, last) = (moved(asked, ahead), moved(answered, ahead));
             first - Duration::from_millis(1500) <= told && told <= last + Duration::from_millis(500)
         };
         if shows(self.model.broker) {

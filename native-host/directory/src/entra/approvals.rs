@@ -4,7 +4,7 @@ use ticketgate_access::desired::Why;
 use ticketgate_https::segment;
 
 use super::EntraTenant;
-use super::failure::Failed;
+use super::failure::{Failed, WORD_MAX, told};
 use super::graph::{Ask, equals};
 use super::rights::Target;
 use super::wire::ScheduleRequest;
@@ -40,14 +40,15 @@ impl EntraTenant {
             Err(failed) => {
                 tracing::warn!(
                     ?failed,
-                    request,
+                    request = told(request, WORD_MAX),
                     "a request that waits for an approval could not be withdrawn"
                 );
                 "could not be withdrawn, so deny it (PIM, Approve requests)"
             }
         };
+        let id = told(request, WORD_MAX);
         DirectoryError::Waiting(format!(
-            "the request {request} waits for an approval and {became}; the settings of the role ask for one even of an \
+            "the request {id} waits for an approval and {became}; the settings of the role ask for one even of an \
              administrator's assignment"
         ))
     }

@@ -18,7 +18,7 @@ use crate::DirectoryError;
 const MARGIN: Duration = Duration::from_secs(300);
 
 /// Longest lifetime that is believed.
-const LONGEST: Duration = Duration::from_secs(86_400);
+pub(super) const LONGEST: Duration = Duration::from_secs(86_400);
 
 /// A token for Graph.
 pub(super) struct Token {
@@ -39,13 +39,22 @@ pub(super) struct Granted {
 
 impl Granted {
     /// The token that was asked for at this time.
-    pub(super) fn token(&mut self, asked: Instant) -> Token {
+    ///
+    /// # Errors
+    /// [`DirectoryError::Refused`]: what could not be sent is none.
+    pub(super) fn token(&mut self, asked: Instant) -> Result<Token, DirectoryError> {
+        let text = Secret::new(std::mem::take(&mut self.access_token));
+        // Looked at in memory only.
+        let token = text.expose();
+        if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(DirectoryError::Refused("the sign-in gave a token that cannot be sent".into()));
+        }
         let said = &self.expires_in;
         let lasts = said.as_u64().or_else(|| said.as_str()?.parse().ok()).unwrap_or(0);
         let lasts = Duration::from_secs(lasts).min(LONGEST);
         // One that is shorter than the margin is still good for half of its time.
         let used = lasts.checked_sub(MARGIN).unwrap_or_default().max(lasts / 2);
-        Token { text: Secret::new(std::mem::take(&mut self.access_token)), good_until: asked + used }
+        Ok(Token { text, good_until: asked + used })
     }
 }
 
@@ -63,12 +72,24 @@ pub(super) async fn post(
     address: &str,
     form: &[(&str, &str)],
 ) -> Result<Result<Zeroizing<Vec<u8>>, (u16, TokenError)>, DirectoryError> {
-    // Asking for a token changes nothing: one whose answer is lost is just not used.
-    let not_there = |error: reqwest::Error| match unanswered(ticketgate_https::failure(&error)) {
+    answered(http.post(address).form(form).send().await.map_err(not_there)?).await
+}
+
+/// Asking for a token changes nothing: one whose answer is lost is just not used.
+pub(super) fn not_there(error: reqwest::Error) -> DirectoryError {
+    match unanswered(ticketgate_https::failure(&error)) {
         DirectoryError::Ambiguous(why) => DirectoryError::Unreachable(why),
         other => other,
-    };
-    let response = http.post(address).form(form).send().await.map_err(not_there)?;
+    }
+}
+
+/// What an answer of the login is, as [`post`] has it.
+///
+/// # Errors
+/// [`DirectoryError`]: it cannot be read.
+pub(super) async fn answered(
+    response: reqwest::Response,
+) -> Result<Result<Zeroizing<Vec<u8>>, (u16, TokenError)>, DirectoryError> {
     let status = response.status();
     let is_json = is_json(response.headers());
     let body = Zeroizing::new(ticketgate_https::body(response).await.map_err(unanswered)?);

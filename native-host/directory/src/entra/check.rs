@@ -10,7 +10,7 @@ use ticketgate_access::entra::{EntraRight, RoleName};
 use ticketgate_https::segment;
 use ticketgate_protocol::api::Finding;
 
-use super::failure::{About, What};
+use super::failure::{About, SAID_MAX, WORD_MAX, What, told};
 use super::graph::Ask;
 use super::roles::no_role;
 use super::wire::{Group, Organization};
@@ -170,13 +170,14 @@ impl Findings {
                 let names =
                     organizations.iter().flat_map(|o| &o.verified_domains).filter_map(|d| d.name.as_deref());
                 let known: Vec<&str> = names.collect();
-                let name = organizations.iter().find_map(|o| o.display_name.clone()).unwrap_or_default();
+                let name = organizations.iter().find_map(|o| o.display_name.as_deref()).unwrap_or_default();
+                let name = told(name, WORD_MAX);
                 self.ok(format!("it is the tenant of {name}"));
                 if !known.iter().any(|name| name.eq_ignore_ascii_case(domain)) {
                     self.add(
                         "error",
                         format!("`account_domain` {domain} is no verified domain of the tenant"),
-                        format!("It has {}.", known.join(", ")),
+                        format!("It has {}.", told(&known.join(", "), SAID_MAX)),
                     );
                 }
                 self.clocks(time);
@@ -264,7 +265,8 @@ impl Findings {
         };
         for role in named {
             match table.id(&role).filter(|id| table.name(id).is_some()) {
-                Some(id) => self.ok(format!("there is the role {}", table.name(&id).unwrap_or_default())),
+                Some(id) => self
+                    .ok(format!("there is the role {}", told(table.name(&id).unwrap_or_default(), WORD_MAX))),
                 None => self.add(
                     "error",
                     no_role(&table, &role),
@@ -293,7 +295,7 @@ impl Findings {
                     continue;
                 }
             };
-            let name = group.display_name.clone().unwrap_or_else(|| id.clone());
+            let name = group.display_name.as_ref().map_or_else(|| id.clone(), |name| told(name, WORD_MAX));
             let by_rule =
                 group.group_types.iter().flatten().any(|t| t.eq_ignore_ascii_case("DynamicMembership"));
             if by_rule {

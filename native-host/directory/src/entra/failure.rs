@@ -4,9 +4,21 @@ mod person;
 
 use serde::Deserialize;
 use ticketgate_https::HttpError;
+use ticketgate_protocol::text;
 
 pub(super) use self::person::{of_person, sign_in_again};
 use crate::DirectoryError;
+
+/// Longest text of a server in a log.
+pub(super) const SAID_MAX: usize = 400;
+
+/// Longest code or id of a server in a log.
+pub(super) const WORD_MAX: usize = 100;
+
+/// What a server says, for a log or an administrator's terminal: one line without control characters, and no longer than this.
+pub(super) fn told(said: &str, max: usize) -> String {
+    text::fold(said, max).unwrap_or_default().into_owned()
+}
 
 /// An answer of Microsoft Graph that is no success.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -247,7 +259,8 @@ pub(super) struct TokenError {
 /// Microsoft's to change.
 pub(super) fn of_sign_in(status: u16, said: &TokenError, tenant: &str, client: &str) -> DirectoryError {
     let number = said.error_codes.first().copied().unwrap_or_default();
-    let trace = format!("({} AADSTS{number}, trace {})", said.error, said.trace_id);
+    let [error, trace] = [&said.error, &said.trace_id].map(|word| told(word, WORD_MAX));
+    let trace = format!("({error} AADSTS{number}, trace {trace})");
     match number {
         90_002 | 900_023 | 900_021 => DirectoryError::Misconfigured(format!(
             "there is no tenant {tenant} {trace}; `tenant` is the Directory (tenant) ID that the portal's overview shows"
@@ -359,6 +372,20 @@ mod tests {
             let error = meaning(*what, *status, code, message);
             assert!(expected(&error), "{status} {code}: {error:?}");
         }
+    }
+
+    #[test]
+    fn what_a_server_says_comes_into_no_log_as_more_than_a_line() {
+        assert_eq!(told(" a\u{1b}[2J\r\nb\u{202e} ", SAID_MAX), "a [2J b");
+        assert_eq!(told(&"x".repeat(5000), WORD_MAX).len(), WORD_MAX);
+        let said = TokenError {
+            error: "a\nb".into(),
+            error_codes: vec![1],
+            trace_id: "t".repeat(5000),
+            ..TokenError::default()
+        };
+        let error = of_sign_in(400, &said, "t-1", "c-1").to_string();
+        assert!(error.contains("(a b AADSTS1, ") && error.len() < 300, "{error}");
     }
 
     #[test]

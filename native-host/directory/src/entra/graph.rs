@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use super::challenge;
-use super::failure::{Failed, GraphError, sign_in_again, unanswered};
+use super::failure::{Failed, GraphError, SAID_MAX, WORD_MAX, sign_in_again, told, unanswered};
 use super::people::SignIns;
 use super::throttle::Gate;
 use super::tokens::Tokens;
@@ -28,9 +28,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Pages of one list at most: a hundred thousand accounts are nobody's JIT accounts.
 const PAGES_MAX: usize = 100;
-
-/// Longest text of a server in a log.
-const SAID_MAX: usize = 400;
 
 /// A tenant's Graph.
 pub(super) struct Graph {
@@ -279,8 +276,7 @@ impl Graph {
         let (mut found, mut next) = (page.value, page.next);
         for _ in 1..PAGES_MAX {
             let Some(link) = next else { return Ok((found, answer.time)) };
-            let inside = link.strip_prefix(&self.settings.graph_url).filter(|rest| rest.starts_with('/'));
-            let path = inside.ok_or_else(|| {
+            let path = inside(&self.settings.graph_url, &link).ok_or_else(|| {
                 DirectoryError::Refused("the next page of a list is at another address than Graph's".into())
             })?;
             let page: Page<T> = self.send(&Ask { path: path.to_owned(), ..ask.clone() }).await?.json()?;
@@ -327,6 +323,11 @@ fn unread(read: bool, error: HttpError) -> DirectoryError {
     }
 }
 
+/// The path of an address that is Graph's own.
+pub(super) fn inside<'a>(graph_url: &str, link: &'a str) -> Option<&'a str> {
+    link.strip_prefix(graph_url).filter(|rest| rest.starts_with('/'))
+}
+
 /// By which Microsoft's support finds a request; none where the system gives no randomness.
 fn request_id() -> Option<String> {
     let mut bytes = [0_u8; 16];
@@ -341,11 +342,11 @@ fn busy_for(left: Duration) -> DirectoryError {
 }
 
 /// In whole seconds, at least one.
-fn seconds(pause: Duration) -> u32 {
+pub(super) fn seconds(pause: Duration) -> u32 {
     u32::try_from(pause.as_millis().div_ceil(1000)).unwrap_or(u32::MAX).max(1)
 }
 
-async fn refusal(
+pub(super) async fn refusal(
     status: u16,
     headers: &HeaderMap,
     response: reqwest::Response,
@@ -357,18 +358,19 @@ async fn refusal(
     let said = ticketgate_https::json::<ErrorBody>(&body).ok().map(|body| body.error);
     let inner =
         said.as_ref().and_then(|said| said.inner.as_ref()?.get("request-id")?.as_str().map(str::to_owned));
-    let mut message = said.as_ref().map(|said| said.message.clone()).unwrap_or_else(|| folded(&body));
+    let whole = said.as_ref().map_or_else(|| String::from_utf8_lossy(&body), |said| (&said.message).into());
+    let mut message = told(&whole, SAID_MAX);
     if text(WWW_AUTHENTICATE.as_str()).contains("insufficient_claims") {
         message.push_str(" insufficient_claims");
     }
-    let request =
-        Some(text("request-id")).filter(|id| !id.is_empty()).or(inner).unwrap_or_else(|| "unknown".into());
+    let id = |said: &str| Some(told(said, WORD_MAX)).filter(|id| !id.is_empty());
+    let request = id(&text("request-id")).or_else(|| id(&inner?)).unwrap_or_else(|| "unknown".into());
     let conflict = |said: &ErrorSaid| said.details.iter().any(|detail| detail.code == "ObjectConflict");
     let error = GraphError {
         status,
         name_taken: said.as_ref().is_some_and(conflict),
-        code: said.map(|said| said.code).unwrap_or_default(),
-        message: message.chars().take(SAID_MAX).collect(),
+        code: told(&said.map(|said| said.code).unwrap_or_default(), WORD_MAX),
+        message,
         request,
         after_s: pause.map(seconds),
         by_person: false,
@@ -381,11 +383,6 @@ async fn refusal(
         "Graph refused a request"
     );
     error
-}
-
-/// A body that is none of Graph's, in one line.
-fn folded(body: &[u8]) -> String {
-    String::from_utf8_lossy(body).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

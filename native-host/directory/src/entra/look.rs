@@ -260,7 +260,7 @@ fn is_whole(scope: Option<&str>) -> bool {
 }
 
 /// Which, until when; none for what comes by a group or is limited to a part of the directory.
-fn given_role(role: HeldRole) -> Option<(String, Option<DateTime<Utc>>)> {
+pub(super) fn given_role(role: HeldRole) -> Option<(String, Option<DateTime<Utc>>)> {
     let direct = role.member_type.as_ref().is_none_or(|kind| kind.as_str() == "direct");
     (direct && is_whole(role.directory_scope_id.as_deref()))
         .then_some((role.role_definition_id, role.end_date_time))
@@ -275,7 +275,7 @@ pub(super) fn group_right(id: &str) -> Right {
     Right(format!("group:{}", id.to_lowercase()))
 }
 
-fn observed(user: User, held: Held) -> ObservedAccount {
+pub(super) fn observed(user: User, held: Held) -> ObservedAccount {
     let text = user.on_premises_extension_attributes.and_then(|attributes| attributes.note);
     ObservedAccount {
         place: user.user_principal_name.clone(),

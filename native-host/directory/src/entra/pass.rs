@@ -62,9 +62,7 @@ pub(super) async fn issue(
             Err(failed) => return Err(failed.meaning(&about(id))),
         };
         let made: Pass = answer.json().map_err(|failed| failed.meaning(&about(id)))?;
-        let lifetime = TimeDelta::minutes(made.lifetime_in_minutes.unwrap_or(minutes));
-        let ends = made.start_date_time.or(answer.time).unwrap_or(now) + lifetime;
-        if ends > until {
+        if !ends_by(&made, until, answer.time.unwrap_or(now), minutes) {
             take(graph, id, &made.id).await?;
             minutes -= 1;
             continue;
@@ -84,6 +82,14 @@ pub(super) async fn issue(
     Err(DirectoryError::TooShort(format!(
         "a Temporary Access Pass lasts at least {SHORTEST} minutes, and the session ends sooner"
     )))
+}
+
+/// Whether a pass is over by `until`: one that says neither when it starts nor how long it lasts, `now` and as asked for.
+pub(super) fn ends_by(made: &Pass, until: DateTime<Utc>, now: DateTime<Utc>, minutes: i64) -> bool {
+    let lasts = TimeDelta::try_minutes(made.lifetime_in_minutes.unwrap_or(minutes));
+    let ends = lasts.and_then(|lasts| made.start_date_time.unwrap_or(now).checked_add_signed(lasts));
+    // What cannot be counted has no end.
+    ends.is_some_and(|ends| ends <= until)
 }
 
 /// What the tenant's policy of passes says, in words.
@@ -141,5 +147,30 @@ async fn take(graph: &Graph, id: &str, pass: &str) -> Result<(), DirectoryError>
         Ok(_) => Ok(()),
         Err(failed) if failed.is_absent() => Ok(()),
         Err(failed) => Err(failed.meaning(&about(id))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pass_without_an_end_that_can_be_counted_does_not_end_in_time() {
+        let now = DateTime::parse_from_rfc3339("2026-01-01T00:00:00Z").unwrap().with_timezone(&Utc);
+        let until = now + TimeDelta::minutes(60);
+        for (start, lifetime, good) in [
+            ("null", "60", true),
+            ("null", "null", true),
+            ("null", "61", false),
+            ("null", "9223372036854775807", false),
+            ("\"2026-01-01T00:00:01Z\"", "60", false),
+            ("\"2025-12-31T23:00:00Z\"", "120", true),
+            ("\"+262142-12-31T00:00:00Z\"", "525600", false),
+        ] {
+            let pass =
+                format!("{{\"id\": \"p-1\", \"startDateTime\": {start}, \"lifetimeInMinutes\": {lifetime}}}");
+            let pass: Pass = serde_json::from_str(&pass).unwrap();
+            assert_eq!(ends_by(&pass, until, now, 60), good, "{start} {lifetime}");
+        }
     }
 }

@@ -214,7 +214,7 @@ impl Person {
                 next
             });
         }
-        Ok(granted.token(asked))
+        granted.token(asked)
     }
 }
 

@@ -10,7 +10,7 @@ use ticketgate_access::session::{Account, Right};
 use ticketgate_https::segment;
 use ticketgate_protocol::api::Mode;
 
-use super::failure::{About, Failed, KEPT_S, What};
+use super::failure::{About, Failed, KEPT_S, WORD_MAX, What, told};
 use super::graph::{Answer, Ask};
 use super::look::{group_right, role_right};
 use super::wire::{Action, Became, Of, Schedule, ScheduleRequest, Word};
@@ -194,15 +194,12 @@ impl EntraTenant {
         let ask = Ask::post(target.requests(), schedule.body());
         let answer = self.when_replicated(account, &ask, Some(target)).await?;
         let request: ScheduleRequest = answer.json()?;
+        let id = told(&request.id, WORD_MAX);
         match request.became(removes) {
             Became::Taken => Ok(()),
             Became::Refused => {
                 let status = request.status.as_ref().map_or("", Word::as_str);
-                Err(DirectoryError::Refused(format!(
-                    "the request {} was answered and is {status}",
-                    request.id
-                ))
-                .into())
+                Err(DirectoryError::Refused(format!("the request {id} was answered and is {status}")).into())
             }
             Became::Waits => Err(self.withdraw(target, &request.id).await.into()),
         }

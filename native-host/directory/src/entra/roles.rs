@@ -7,7 +7,7 @@ use std::time::Duration;
 use ticketgate_access::entra::RoleName;
 use tokio::time::Instant;
 
-use super::failure::{About, What};
+use super::failure::{About, WORD_MAX, What, told};
 use super::graph::{Ask, Graph};
 use super::wire::RoleDefinition;
 use crate::DirectoryError;
@@ -28,7 +28,7 @@ pub(super) struct Table {
 }
 
 impl Table {
-    fn new(roles: Vec<RoleDefinition>) -> Self {
+    pub(super) fn new(roles: Vec<RoleDefinition>) -> Self {
         let mut table = Self::default();
         for role in roles {
             let id = role.id.to_lowercase();
@@ -64,7 +64,7 @@ impl Table {
     }
 
     /// Names that somebody may have meant.
-    pub(super) fn near(&self, name: &str) -> Vec<&str> {
+    pub(super) fn near(&self, name: &str) -> Vec<String> {
         let words: Vec<&str> =
             name.split(' ').filter(|word| word.len() > 3 && !"administrator".starts_with(*word)).collect();
         let mut near: Vec<&str> = self
@@ -75,7 +75,7 @@ impl Table {
             .collect();
         near.sort_unstable();
         near.truncate(4);
-        near
+        near.into_iter().map(|name| told(name, WORD_MAX)).collect()
     }
 }
 

@@ -110,12 +110,26 @@ async fn fetch(
         Proof::Secret(_) | Proof::Technician { .. } => form.push(("client_secret", proof.expose())),
     }
     let asked = Instant::now();
-    match authority::post(http, &address, &form).await? {
+    let response = http.post(&address).form(&form).send().await.map_err(authority::not_there)?;
+    granted(response, settings.tenant.as_str(), client, asked).await
+}
+
+/// The token that an answer holds.
+///
+/// # Errors
+/// [`DirectoryError`]
+pub(super) async fn granted(
+    response: reqwest::Response,
+    tenant: &str,
+    client: &str,
+    asked: Instant,
+) -> Result<Token, DirectoryError> {
+    match authority::answered(response).await? {
         Ok(body) => {
             let mut granted: Granted = ticketgate_https::json(&body).map_err(unanswered)?;
-            Ok(granted.token(asked))
+            granted.token(asked)
         }
-        Err((status, said)) => Err(of_sign_in(status, &said, settings.tenant.as_str(), client)),
+        Err((status, said)) => Err(of_sign_in(status, &said, tenant, client)),
     }
 }
 
