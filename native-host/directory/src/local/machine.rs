@@ -204,7 +204,12 @@ impl Directory for LocalMachine {
         };
         let skew = time - DateTime::<Utc>::from(SystemTime::now());
         let clocks = format!("the machine's clock differs from this one's by {} s", skew.num_seconds());
-        let mend = "Let both follow one time server: timedatectl set-ntp true.";
+        let mend = match self.settings.system {
+            System::Linux => "Let both follow one time server: timedatectl set-ntp true.",
+            System::Windows => {
+                "Let both follow one time server: w32tm /config /syncfromflags:manual /manualpeerlist:SERVER /update."
+            }
+        };
         let mut found = vec![finding("ok", "its own side answers".into(), "")];
         found.push(if skew.abs() > SKEW_REFUSED {
             finding(
