@@ -15,6 +15,8 @@ use crate::tree::Tree;
 
 /// Where the sources of the stand-ins are.
 const SOURCES: &str = "native-host/directory/tests/windows";
+/// The libraries that stand beside the binary, where Wine's own lack what it calls.
+const STAND_INS: [&str; 2] = ["netapi32", "userenv"];
 const COMPILER: &str = "x86_64-w64-mingw32-gcc";
 
 /// A Wine of the tests' own: its files, and what it is told by its environment.
@@ -33,7 +35,9 @@ pub(crate) fn test(tree: &Tree, steps: &mut Steps) -> Result<ExitCode> {
     let wine = Wine { prefix: tree.made("windows/wine"), home: tree.made("windows/home") };
     wine.make(tree, steps)?;
     let folder = binary.parent().context("the binary has a folder")?;
-    compile(tree, steps, "netapi32", folder)?;
+    for instead in STAND_INS {
+        compile(tree, steps, instead, folder)?;
+    }
     steps.heading("test");
     let mut cargo = native(tree);
     cargo.args([
@@ -47,8 +51,8 @@ pub(crate) fn test(tree: &Tree, steps: &mut Steps) -> Result<ExitCode> {
         "--ignored",
     ]);
     cargo.args(["--test-threads", "2"]).env("TICKETGATE_WINDOWS_BIN", &binary);
-    // The library beside the binary, and not Wine's own.
-    wine.tell(&mut cargo, "netapi32=n;");
+    // The libraries beside the binary, and not Wine's own.
+    wine.tell(&mut cargo, &format!("{}=n;", STAND_INS.join(",")));
     let status = cargo.status().with_context(|| format!("cannot start {cargo:?}"))?;
     wine.stop();
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

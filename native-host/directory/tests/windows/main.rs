@@ -1,4 +1,4 @@
-//! The Windows binary itself under Wine, its calls answered by a stand-in for Windows' `netapi32.dll` (`netapi32.c`): structures, levels,
+//! The Windows binary itself under Wine, its calls answered by stand-ins for two libraries of Windows (`netapi32.c`, `userenv.c`): structures, levels,
 //! pointers and codes of our calls, and two processes on one account database. Run by `cargo xtask test --windows`, which builds and
 //! places all of it; what Windows itself does, none of this shows.
 #![cfg(unix)]
@@ -215,7 +215,16 @@ fn a_session_is_made_used_and_ended_by_the_calls_of_windows() {
     );
     serve.step(DELETE);
     assert!(serve.look().is_none());
+    assert_eq!(
+        machine.calls(),
+        [
+            "NetUserSetInfo jit-tech1 flags 515 = 0".to_owned(),
+            format!("DeleteProfile {own}"),
+            "NetUserDel jit-tech1  0 = 0".into(),
+        ]
+    );
     serve.step(DELETE);
+    assert_eq!(machine.calls(), Vec::<String>::new(), "it is gone already");
     serve.end();
 }
 

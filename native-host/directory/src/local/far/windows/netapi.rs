@@ -1,7 +1,7 @@
 //! The calls of Windows behind [`Sam`]: `NetUser…` and `NetLocalGroup…` of this machine, and what turns SIDs into text and names.
 //! The only `unsafe` of the product. Nothing is decided here.
 //!
-//! Run under Wine against a stand-in for `netapi32.dll` (`cargo xtask test --windows`); never yet on Windows.
+//! Run under Wine against stand-ins for `netapi32.dll` and `userenv.dll` (`cargo xtask test --windows`); never yet on Windows.
 #![expect(unsafe_code, reason = "Windows has no other way to its accounts, and no crate wraps these calls")]
 
 use std::ffi::c_void;
