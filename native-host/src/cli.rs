@@ -6,7 +6,7 @@ mod audit;
 mod broker;
 mod customers;
 mod entra;
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 mod local;
 mod removal;
 mod rules;
@@ -96,7 +96,7 @@ fn run(arguments: Arguments, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         return Ok(crate::clipboard::holder_main());
     }
     // The machine's own side knows no broker, and starts without a home.
-    #[cfg(target_os = "linux")]
+    #[cfg(any(target_os = "linux", windows))]
     if let Command::Local(what) = &command {
         return local::run(out, &around, what);
     }
@@ -127,7 +127,7 @@ fn run(arguments: Arguments, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
             crate::doctor::command(terminal.out, &terminal.around, &terminal.places, &how, json)
         }
         Command::ClipboardHolder => Ok(ExitCode::SUCCESS),
-        #[cfg(target_os = "linux")]
+        #[cfg(any(target_os = "linux", windows))]
         Command::Local(_) => Ok(ExitCode::SUCCESS),
     }
 }

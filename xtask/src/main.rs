@@ -23,6 +23,7 @@ mod test;
 mod torture;
 mod tree;
 mod wasm;
+mod windows;
 
 use std::process::ExitCode;
 

@@ -11,7 +11,7 @@ use crate::ports::Ports;
 use crate::steps::{Steps, output};
 use crate::tree::{Tree, program};
 use crate::wasm::Core;
-use crate::{build, fuzz, setup};
+use crate::{build, fuzz, setup, windows};
 
 /// Options of `test`.
 #[derive(clap::Args)]
@@ -32,6 +32,9 @@ pub(crate) struct Args {
     /// Only this package's tests, for example ticketgate-tests
     #[arg(long, value_name = "PACKAGE")]
     package: Option<String>,
+    /// Only the Windows binary, under Wine with a stand-in for the library that changes accounts; in no other run
+    #[arg(long, conflicts_with_all = ["no_lint", "build_only", "only", "package"])]
+    windows: bool,
 }
 
 /// How many tests run at once when cargo itself runs them: each end-to-end test starts a browser, a directory server
@@ -40,6 +43,9 @@ const THREADS: &str = "2";
 
 /// Runs the chore. The runner's exit code is ours.
 pub(crate) fn run(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<ExitCode> {
+    if args.windows {
+        return windows::test(tree, steps);
+    }
     let ports = Ports::find()?;
     setup::ensure(tree, steps, setup::Purpose::Test)?;
     steps.heading("build");
@@ -135,7 +141,13 @@ mod tests {
     use super::*;
 
     fn said(runner: Runner) -> Vec<String> {
-        let args = Args { no_lint: true, build_only: false, only: Some("x".to_owned()), package: None };
+        let args = Args {
+            no_lint: true,
+            build_only: false,
+            only: Some("x".to_owned()),
+            package: None,
+            windows: false,
+        };
         let command = runner.command(&Tree::at(std::path::Path::new("/")), &args, &Ports::Allowed);
         command.get_args().map(|word| word.to_string_lossy().into_owned()).collect()
     }

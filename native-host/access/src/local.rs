@@ -3,6 +3,10 @@
 
 mod name;
 mod right;
+mod sid;
+mod system;
 
 pub use name::{AccountName, BadName, GroupName, Token};
 pub use right::{BadRight, LocalRight, PublicKey, SudoCommand};
+pub use sid::{BadSid, Sid};
+pub use system::System;

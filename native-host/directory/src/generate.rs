@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 use ticketgate_credentials::Secret;
 
 /// 24 characters of 64: about 143 bits, and within what every logon screen takes.
-const LENGTH: usize = 24;
+pub(crate) const LENGTH: usize = 24;
 
 /// Without the letters and digits that look alike (`I l 1`, `O 0`), and with marks that every keyboard layout has and no
 /// shell, web form or double click breaks at. 64 of them, so that a random byte picks one without favour.

@@ -1,25 +1,31 @@
-//! Accounts of a Linux machine itself, with `sudo` rules, groups and SSH keys as their rights.
+//! Accounts of a machine itself: of Linux with `sudo` rules, groups and SSH keys as their rights, of Windows with groups.
 //!
-//! The side that acts needs root and is a program of its own there: it reads one request a line ([`request`]) and answers each
+//! The side that acts needs root (or an administrator) and is a program of its own there: it reads one request a line ([`request`]) and answers each
 //! ([`serve`]). Beside it a timer of the machine ends what is over ([`sweep`]). Neither knows a broker, a network, or a file of
 //! state: what was opened for whom until when stands at the account.
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 mod far;
 #[cfg(unix)]
 mod machine;
+#[cfg(unix)]
+mod promises;
 #[cfg(unix)]
 mod reach;
 pub mod request;
 
 #[cfg(all(target_os = "linux", feature = "fuzzing"))]
-pub use far::fuzzing;
+pub use far::linux::fuzzing;
 #[cfg(target_os = "linux")]
-pub use far::{FarError, Places, Swept, may_ask, serve, sweep};
+pub use far::linux::{Places, may_ask, sweep};
+#[cfg(windows)]
+pub use far::windows::{ThisMachine, sweep};
+#[cfg(any(target_os = "linux", windows))]
+pub use far::{FarError, Side, Swept, serve};
 #[cfg(unix)]
 pub use machine::LocalMachine;
 #[cfg(unix)]
 pub use reach::SOCKET;
 pub use ticketgate_access::local::{
-    AccountName, BadName, BadRight, GroupName, LocalRight, PublicKey, SudoCommand, Token,
+    AccountName, BadName, BadRight, GroupName, LocalRight, PublicKey, Sid, SudoCommand, System, Token,
 };

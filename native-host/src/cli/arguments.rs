@@ -80,7 +80,7 @@ pub(super) enum Command {
     /// Runs the broker.
     Broker(Broker),
     /// The accounts of this machine itself: makes it ready for sessions, and ends what is over. Needs root.
-    #[cfg(target_os = "linux")]
+    #[cfg(any(target_os = "linux", windows))]
     #[command(subcommand)]
     Local(Local),
     /// Makes browsers find this program.
@@ -94,10 +94,11 @@ pub(super) enum Command {
     ClipboardHolder,
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 #[derive(Debug, Subcommand)]
 pub(super) enum Local {
     /// Puts in place what sessions on this machine need, and says how a broker elsewhere gets in.
+    #[cfg(target_os = "linux")]
     Install(crate::install::local::Options),
     /// Closes the accounts that are over; for a timer of the machine. Needs no broker.
     Sweep {

@@ -2,14 +2,16 @@
 
 use ticketgate_protocol::ids::TechnicianId;
 
-use crate::local::PublicKey;
+use crate::local::{PublicKey, System};
 
 /// How a machine is reached, and how its accounts are used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Local {
     /// Which machine.
     pub machine: Machine,
-    /// How a dedicated account is named; `{technician}` stands for the id. It begins with `jit-`, at most 32 characters.
+    /// What it runs.
+    pub system: System,
+    /// How a dedicated account is named; `{technician}` stands for the id. It begins with `jit-`, at most 32 characters (of Windows 20).
     pub account_name: String,
     /// By what people log on.
     pub login: Login,
@@ -59,9 +61,9 @@ pub enum Login {
 pub enum Processes {
     /// None.
     Stay,
-    /// Those that run as the account.
+    /// Those that run as the account. Not of Windows.
     Own,
-    /// Those, and whatever was started from its log-ons under another name (by `sudo`).
+    /// Those, and whatever was started from its log-ons under another name (by `sudo`). Not of Windows.
     All,
 }
 

@@ -63,6 +63,7 @@ mod tests {
     fn machine() -> DirectoryKind {
         DirectoryKind::Local(Local {
             machine: Machine::Here,
+            system: crate::local::System::Linux,
             account_name: "jit-{technician}".into(),
             login: Login::Password,
             processes: Processes::Stay,
@@ -76,6 +77,7 @@ mod tests {
             let id = TechnicianId::new(id).unwrap();
             let name = machine().burner_account(&id, "k3v9q0");
             assert!(AccountName::new(name.clone()).is_ok(), "{name}");
+            assert!(name.len() <= crate::local::System::Windows.longest_account_name(), "{name}");
             assert!(machine().is_burner_account(&id, &name), "{name}");
         }
     }

@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Sid;
+
 /// What every JIT account's name begins with; nothing else is ever touched.
 const PREFIX: &str = "jit-";
 /// `utmp` and the tools of shadow-utils end here.
@@ -18,7 +20,7 @@ pub enum BadName {
     Account(String),
     /// Of a group.
     #[error(
-        "{0:?} cannot be a group's name here: up to 32 of A-Z, a-z, 0-9, '-', '_', '.', beginning with a letter or '_'"
+        "{0:?} cannot be a group's name here: up to 32 of A-Z, a-z, 0-9, '-', '_', '.', beginning with a letter or '_'; of Windows its SID"
     )]
     Group(String),
     /// Of a token.
@@ -87,7 +89,7 @@ name!(
 );
 
 name!(
-    /// The name of a group that can be a right. A JIT account's own group is none.
+    /// The name of a group that can be a right; of Windows its SID. A JIT account's own group is none.
     GroupName,
     |text| {
         let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
@@ -95,9 +97,19 @@ name!(
         if begins && text.len() <= LONGEST && text.bytes().all(plain) && !text.starts_with(PREFIX) {
             return Ok(());
         }
+        // Longer, and of the same characters.
+        if text.parse::<Sid>().is_ok() {
+            return Ok(());
+        }
         Err(BadName::Group(text.to_owned()))
     }
 );
+
+impl GroupName {
+    pub(super) fn of_sid(sid: Sid) -> Self {
+        Self(sid.into())
+    }
+}
 
 name!(
     /// The random text by which an account is known as one broker's. No secret: it marks, it opens nothing.

@@ -15,14 +15,11 @@ use super::reach::Reach;
 use super::request::{
     Answer, Ask, HiddenText, LocalSeen, LocalStep, Named, Processes, SudoAsks, Whose, Window,
 };
-use super::{AccountName, LocalRight, Token};
+use super::{AccountName, LocalRight, Sid, System, Token, promises};
 use crate::{Directory, DirectoryError, ListedAccount, Listing, Promises, RightUse};
 
-/// What a machine ends by itself, to the second. A membership of a group has no end of its own.
-const SELF_ENDING: SelfEnding = SelfEnding::Beginning(&["sudo:", "key:"]);
-/// sudo reads the end of a rule in the caller's time zone, also one that says UTC; `tests/local/sudo.rs` measures by how much.
-const LEAP_SECONDS: &str = "On a machine with time zones that count leap seconds, sudo can be had 27 seconds longer where neither the broker \
-                            nor the timer came first.";
+/// What a machine ends by itself, to the second. A membership of a group has no end of its own, and Windows has only those.
+pub(super) const SELF_ENDING: SelfEnding = SelfEnding::Beginning(&["sudo:", "key:"]);
 /// Clocks that differ by more are worth a warning, and by more than the second nothing is granted.
 const SKEW_SHOWN: TimeDelta = TimeDelta::seconds(30);
 const SKEW_REFUSED: TimeDelta = TimeDelta::minutes(5);
@@ -39,7 +36,7 @@ impl LocalMachine {
     #[must_use]
     pub fn new(settings: &Local) -> Self {
         let timeout = Duration::from_secs(settings.timeout_s.into());
-        Self { reach: Reach::new(&settings.machine, timeout), settings: settings.clone() }
+        Self { reach: Reach::new(&settings.machine, settings.system, timeout), settings: settings.clone() }
     }
 
     /// Whether this connector is for these settings, so that its link can be kept.
@@ -56,7 +53,7 @@ impl LocalMachine {
         }
     }
 
-    fn named(account: &Account) -> Result<Named, DirectoryError> {
+    pub(super) fn named(account: &Account) -> Result<Named, DirectoryError> {
         let bad = |why: String| DirectoryError::BadValue(why);
         Ok(Named {
             name: AccountName::new(&account.name).map_err(|e| bad(e.to_string()))?,
@@ -66,7 +63,7 @@ impl LocalMachine {
     }
 
     /// The step in the far side's words.
-    fn step(&self, step: &Step, password: Option<&Secret>) -> Result<LocalStep, DirectoryError> {
+    pub(super) fn step(&self, step: &Step, password: Option<&Secret>) -> Result<LocalStep, DirectoryError> {
         let processes = self.processes();
         let window = |until: DateTime<Utc>, marker: &Marker| Window {
             until: marker.until.unwrap_or(until),
@@ -97,21 +94,22 @@ impl LocalMachine {
         })
     }
 
-    /// As people type it.
-    fn display_name(&self, name: &str) -> String {
-        match &self.settings.machine {
-            config::Machine::Here => name.to_owned(),
-            config::Machine::Ssh(ssh) => format!("{name}@{}", ssh.host),
+    /// As people type it. A Windows machine says so itself, since it may be reached by another name than its own.
+    fn display_name(&self, name: &str, seen: &LocalSeen) -> String {
+        match (self.settings.system, &self.settings.machine) {
+            (System::Windows, _) => seen.home.clone(),
+            (System::Linux, config::Machine::Here) => name.to_owned(),
+            (System::Linux, config::Machine::Ssh(ssh)) => format!("{name}@{}", ssh.host),
         }
     }
 
-    fn observed(&self, name: &str, seen: LocalSeen) -> ObservedAccount {
+    pub(super) fn observed(&self, name: &str, seen: LocalSeen) -> ObservedAccount {
         let ends =
             seen.rights.iter().filter_map(|one| Some((Right(one.right.clone()), one.until?))).collect();
         ObservedAccount {
+            display_name: self.display_name(name, &seen),
             identity: seen.identity,
             place: seen.home,
-            display_name: self.display_name(name),
             enabled: seen.enabled,
             end: seen.end.map_or(DirectoryEnd::Never, DirectoryEnd::At),
             rights: seen.rights.into_iter().map(|one| Right(one.right)).collect(),
@@ -206,7 +204,12 @@ impl Directory for LocalMachine {
         };
         let skew = time - DateTime::<Utc>::from(SystemTime::now());
         let clocks = format!("the machine's clock differs from this one's by {} s", skew.num_seconds());
-        let mend = "Let both follow one time server: timedatectl set-ntp true.";
+        let mend = match self.settings.system {
+            System::Linux => "Let both follow one time server: timedatectl set-ntp true.",
+            System::Windows => {
+                "Let both follow one time server: w32tm /config /syncfromflags:manual /manualpeerlist:SERVER /update."
+            }
+        };
         let mut found = vec![finding("ok", "its own side answers".into(), "")];
         found.push(if skew.abs() > SKEW_REFUSED {
             finding(
@@ -229,28 +232,7 @@ impl Directory for LocalMachine {
     }
 
     fn promises(&self, _: Mode) -> Promises {
-        let login = if self.settings.login.has_password() {
-            "Logging on with the password stops when the machine's own timer runs, at most a minute later."
-        } else {
-            "Your key stops with it."
-        };
-        let limits = match self.settings.processes {
-            config::Processes::Stay => {
-                "What is already running goes on, and so does what you are logged on to."
-            }
-            config::Processes::Own => {
-                "What runs as the account is stopped at the end; what was started by sudo goes on."
-            }
-            config::Processes::All => {
-                "What runs as the account, or was started from it by sudo, is stopped at the end; a service that was started goes on."
-            }
-        };
-        Promises {
-            guarantee: format!(
-                "At the end, to the second, the machine itself refuses sudo, even when no broker runs. {login}"
-            ),
-            limits: format!("{limits} {LEAP_SECONDS}"),
-        }
+        promises::of(&self.settings)
     }
 
     fn has_passwords(&self) -> bool {
@@ -260,7 +242,13 @@ impl Directory for LocalMachine {
     fn right_name(&self, right: &Right) -> String {
         match parsed(right) {
             Ok(LocalRight::Key(_)) => "your SSH key".into(),
-            Ok(LocalRight::Group(name)) => name.to_string(),
+            Ok(LocalRight::Group(name)) => name
+                .as_str()
+                .parse()
+                .ok()
+                .as_ref()
+                .and_then(Sid::english)
+                .map_or_else(|| name.to_string(), str::to_owned),
             Ok(LocalRight::Sudo(command)) => format!("sudo {command}"),
             Err(_) => right.0.clone(),
         }

@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use zeroize::Zeroizing;
 
+use super::System;
 use super::request::{Answer, Ask, LONGEST_ANSWER, PROTOCOL, Refusal};
 use crate::DirectoryError;
 
@@ -32,6 +33,8 @@ pub const SOCKET: &str = "/run/ticketgate-local/serve.sock";
 #[derive(Debug)]
 pub(super) struct Reach {
     way: Way,
+    /// What the machine has to run.
+    system: System,
     timeout: Duration,
     link: Arc<Mutex<Option<Link>>>,
 }
@@ -79,7 +82,7 @@ enum Lost {
 }
 
 impl Reach {
-    pub(super) fn new(machine: &Machine, timeout: Duration) -> Self {
+    pub(super) fn new(machine: &Machine, system: System, timeout: Duration) -> Self {
         let way = match machine {
             Machine::Ssh(ssh) => Way::Ssh(ssh.clone()),
             Machine::Here if rustix::process::geteuid().is_root() => match std::env::current_exe() {
@@ -88,7 +91,7 @@ impl Reach {
             },
             Machine::Here => Way::Socket(SOCKET.into()),
         };
-        Self { way, timeout, link: Arc::default() }
+        Self { way, system, timeout, link: Arc::default() }
     }
 
     /// Asks, on a kept link or a new one.
@@ -135,6 +138,14 @@ impl Reach {
     /// What an administrator does about a machine that cannot be used.
     pub(super) fn remedy(&self, error: &DirectoryError) -> &'static str {
         match (error, &self.way) {
+            (DirectoryError::HostKey(_), _) if self.system == System::Windows => {
+                "Compare on the machine itself: ssh-keygen -lf C:\\ProgramData\\ssh\\ssh_host_ed25519_key.pub. Only then put the line of \
+                 `ssh-keyscan -t ed25519 HOST` into the file of known hosts."
+            }
+            (DirectoryError::Bind(_), _) if self.system == System::Windows => {
+                "Put the broker's public key into C:\\ProgramData\\ssh\\administrators_authorized_keys on the machine, bound to its one \
+                 command: docs/local-accounts.md."
+            }
             (DirectoryError::HostKey(_), _) => {
                 "Compare on the machine itself: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub. Only then put the line of \
                  `ssh-keyscan -t ed25519 HOST` into the file of known hosts."
@@ -165,7 +176,11 @@ impl Reach {
             .map_err(|e| DirectoryError::BadValue(e.to_string()))?;
         hello.push(b'\n');
         match exchange(&mut link, &hello, false, until).await {
-            Ok(Answer::Hello { protocol: PROTOCOL, .. }) => Ok(link),
+            Ok(Answer::Hello { protocol: PROTOCOL, system, .. }) if system == self.system => Ok(link),
+            // Its rights would be others, and so would its names.
+            Ok(Answer::Hello { protocol: PROTOCOL, system, .. }) => Err(DirectoryError::Misconfigured(
+                format!("the machine runs {0}; write system = \"{0}\"", system.word()),
+            )),
             Ok(Answer::Hello { protocol, .. }) => Err(DirectoryError::Refused(format!(
                 "the machine's own side speaks version {protocol}, the broker version {PROTOCOL}: update the older one"
             ))),

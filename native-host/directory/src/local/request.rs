@@ -11,7 +11,7 @@ use ticketgate_credentials::Secret;
 use ticketgate_protocol::api::Finding;
 use ticketgate_protocol::ids::TechnicianId;
 
-use super::{AccountName, LocalRight, Token};
+use super::{AccountName, LocalRight, System, Token};
 
 /// The version of these lines. A side that hears another says so and does nothing.
 pub const PROTOCOL: u32 = 1;
@@ -187,6 +187,9 @@ pub enum Answer {
         protocol: u32,
         /// The machine, as it begins every [`LocalSeen::identity`] there.
         machine: String,
+        /// What it runs. Earlier far sides were of Linux and did not say so.
+        #[serde(default)]
+        system: System,
         /// Its clock.
         time: DateTime<Utc>,
     },
@@ -237,9 +240,9 @@ pub struct Listed {
 /// An account as it was seen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LocalSeen {
-    /// `MACHINE:UID`.
+    /// `MACHINE:UID`; of Windows with the last number of its SID.
     pub identity: String,
-    /// Its home.
+    /// Its home; of Windows the whole name to log on with (`WEB1\jit-tech1`).
     pub home: String,
     /// Whether it is anything but closed: its end may be over all the same.
     pub enabled: bool,

@@ -316,7 +316,7 @@ fn own_accounts_are_of_one_technician(drafts: &Drafts, notes: &mut Notes) {
 fn account_name_fault(kind: &DirectoryKind, name: &str) -> Option<&'static str> {
     match kind {
         DirectoryKind::ActiveDirectory(_) => active_directory::account_name_fault(name),
-        DirectoryKind::Local(_) => local::account_name_fault(name),
+        DirectoryKind::Local(machine) => local::account_name_fault(machine.system, name),
         DirectoryKind::Entra(_) => entra::account_name_fault(name),
     }
 }

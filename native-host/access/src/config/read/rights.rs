@@ -9,7 +9,7 @@ use super::tree::Notes;
 use super::{directory, dn, grant};
 use crate::config::{DirectoryKind, Grant};
 use crate::entra::EntraRight;
-use crate::local::LocalRight;
+use crate::local::{LocalRight, Sid, System};
 use crate::session::Right;
 
 /// A right by its meaning, whatever its spelling.
@@ -28,6 +28,7 @@ fn name(kind: &DirectoryKind, text: &str) -> Result<Name, String> {
     match kind {
         DirectoryKind::ActiveDirectory(_) => dn::parse(text).map(Name::Dn).map_err(|fault| format!(" {fault}")),
         DirectoryKind::Entra(_) => text.parse().map(Name::Entra).map_err(|bad: crate::entra::BadRight| format!(": {bad}")),
+        DirectoryKind::Local(machine) if machine.system == System::Windows => windows(text).map(Name::Local),
         DirectoryKind::Local(_) => match text.parse::<LocalRight>() {
             // A key is a person's, and comes with the person.
             Ok(LocalRight::Key(_)) => {
@@ -46,6 +47,21 @@ impl DirectoryKind {
     pub fn has_right(&self, right: &Right) -> bool {
         name(self, &right.0).is_ok()
     }
+}
+
+fn windows(text: &str) -> Result<LocalRight, String> {
+    if let Some(sid) = Sid::of_written(text) {
+        return Ok(sid.into());
+    }
+    Err(match text.parse() {
+        Ok(LocalRight::Sudo(_)) => ": a Windows machine has no sudo; write \"group:Administrators\", or another group".into(),
+        Ok(LocalRight::Key(_)) => ": sessions on a Windows machine have no keys".into(),
+        Ok(LocalRight::Group(_)) | Err(_) => {
+            ": of a Windows machine it must be group: and the group's SID (Get-LocalGroup | Select-Object Name, SID shows them), or the English \
+             name of a group that every Windows has, such as \"group:Remote Desktop Users\""
+                .into()
+        }
+    })
 }
 
 fn directory_of<'d>(drafts: &'d [directory::Draft], grant: &Grant) -> Option<&'d directory::Draft> {
@@ -93,6 +109,7 @@ fn fit_directory(directory: &directory::Draft, policy: &PolicyId, grant: &grant:
 
 /// Gives rights that several policies of a directory spell differently the spelling that comes first in the file: the
 /// union of sessions' rights, and "what another session still needs", then never miss each other over a capital letter.
+/// Groups of Windows get the spelling by which their machine tells of them.
 pub(super) fn spell_alike(drafts: &mut Drafts) {
     let mut first: BTreeMap<(String, Name), Right> = BTreeMap::new();
     let Drafts { directories, policies, .. } = drafts;
@@ -100,6 +117,11 @@ pub(super) fn spell_alike(drafts: &mut Drafts) {
         let Some(directory) = directory_of(directories, grant) else { continue };
         for right in &mut grant.rights {
             let Ok(name) = name(&directory.item.kind, &right.0) else { continue };
+            if let (Name::Local(group), DirectoryKind::Local(machine)) = (&name, &directory.item.kind)
+                && machine.system == System::Windows
+            {
+                *right = Right(group.to_string());
+            }
             let key = (grant.directory.to_string(), name);
             *right = first.entry(key).or_insert_with(|| right.clone()).clone();
         }

@@ -3,10 +3,10 @@
 use super::super::tree::{At, Notes, Section, TEXT_MAX};
 use super::{DN_MAX, account_name, is_absolute, is_host};
 use crate::config::{Local, Login, Machine, Processes, Ssh};
-use crate::local::AccountName;
+use crate::local::{AccountName, System};
 
 /// What stands in its section besides what every directory has.
-pub(super) const KEYS: [&str; 5] = ["machine", "account_name", "login", "processes", "timeout"];
+pub(super) const KEYS: [&str; 6] = ["machine", "system", "account_name", "login", "processes", "timeout"];
 
 const ACCOUNT_NAME: &str = "jit-{technician}";
 /// What every JIT account of a machine begins with: the machine's own side touches no other.
@@ -27,34 +27,75 @@ pub(super) fn read(section: &Section<'_>, notes: &mut Notes) -> Local {
             ),
         );
     }
-    Local {
+    let local = Local {
         machine: machine(section, notes),
+        system: word(section, "system", notes, (("linux", System::Linux), [("windows", System::Windows)])),
         account_name,
         login: word(
             section,
             "login",
             notes,
-            &[("password", Login::Password), ("ssh_key", Login::SshKey), ("both", Login::Both)],
+            (("password", Login::Password), [("ssh_key", Login::SshKey), ("both", Login::Both)]),
         ),
         processes: word(
             section,
             "processes",
             notes,
-            &[("stay", Processes::Stay), ("own", Processes::Own), ("all", Processes::All)],
+            (("stay", Processes::Stay), [("own", Processes::Own), ("all", Processes::All)]),
         ),
         timeout_s: section.duration("timeout", 1, 60, notes).map_or(TIMEOUT_S, |timeout| timeout.value),
+    };
+    if local.system == System::Windows {
+        windows(section, &local, notes);
+    }
+    local
+}
+
+/// What a Windows machine has not.
+fn windows(section: &Section<'_>, local: &Local, notes: &mut Notes) {
+    let name = &section.name;
+    if local.machine == Machine::Here {
+        let line = section.line_of("machine", notes);
+        notes.fault(
+            line,
+            format!("`machine` of {name} cannot be \"here\": the broker runs on Linux, and reaches a Windows machine by SSH"),
+        );
+    }
+    if local.login.has_key() {
+        let line = section.line_of("login", notes);
+        notes.fault(
+            line,
+            format!(
+                "`login` of {name} must be \"password\": the SSH server of Windows has one file of keys for all administrators, where a \
+                 session's key would open every one's account"
+            ),
+        );
+    }
+    if local.processes != Processes::Stay {
+        let line = section.line_of("processes", notes);
+        notes.fault(
+            line,
+            format!("`processes` of {name} must be \"stay\": on a Windows machine no end stops what runs"),
+        );
     }
 }
 
 /// One of some words; the first where none stands there.
-fn word<T: Copy>(section: &Section<'_>, key: &str, notes: &mut Notes, words: &[(&str, T); 3]) -> T {
-    let [first, ..] = words;
+fn word<T: Copy, const N: usize>(
+    section: &Section<'_>,
+    key: &str,
+    notes: &mut Notes,
+    (first, others): ((&str, T), [(&str, T); N]),
+) -> T {
     let Some(At { line, value }) = section.text(key, TEXT_MAX, notes) else { return first.1 };
-    if let Some((_, found)) = words.iter().find(|(word, _)| *word == value) {
+    if let Some((_, found)) = [first].iter().chain(&others).find(|(word, _)| *word == value) {
         return *found;
     }
-    let [a, b, c] = words.map(|(word, _)| word);
-    notes.fault(line, format!("`{key}` of {} must be \"{a}\", \"{b}\" or \"{c}\"", section.name));
+    let quoted = |(word, _): (&str, T)| format!("\"{word}\"");
+    let (last, before) = (others.last().copied().map(quoted), others.len().saturating_sub(1));
+    let before: Vec<_> = [first].into_iter().chain(others.into_iter().take(before)).map(quoted).collect();
+    let words = last.map_or_else(|| before.join(", "), |last| format!("{} or {last}", before.join(", ")));
+    notes.fault(line, format!("`{key}` of {} must be {words}", section.name));
     first.1
 }
 
@@ -123,8 +164,10 @@ fn is_user(name: &str) -> bool {
 }
 
 /// Why a name cannot be one of a machine's JIT accounts.
-pub(in crate::config::read) fn account_name_fault(name: &str) -> Option<&'static str> {
-    AccountName::new(name)
-        .err()
-        .map(|_| "is not of jit- and up to 28 of a-z, 0-9, _ and -, as a Linux machine needs it")
+pub(in crate::config::read) fn account_name_fault(system: System, name: &str) -> Option<&'static str> {
+    let fits = AccountName::new(name).is_ok() && name.len() <= system.longest_account_name();
+    (!fits).then_some(match system {
+        System::Linux => "is not of jit- and up to 28 of a-z, 0-9, _ and -, as a Linux machine needs it",
+        System::Windows => "is not of jit- and up to 16 of a-z, 0-9, _ and -, as a Windows machine needs it",
+    })
 }

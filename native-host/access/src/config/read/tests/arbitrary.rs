@@ -42,7 +42,9 @@ fn holds_what_is_promised(config: &Config) {
                     DirectoryKind::ActiveDirectory(_) => {
                         directory::active_directory::account_name_fault(&name)
                     }
-                    DirectoryKind::Local(_) => directory::local::account_name_fault(&name),
+                    DirectoryKind::Local(machine) => {
+                        directory::local::account_name_fault(machine.system, &name)
+                    }
                     DirectoryKind::Entra(_) => directory::entra::account_name_fault(&name),
                 };
                 assert!(grant.mode == Mode::Burner || fault.is_none(), "{name}");

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::{Local, Login, Machine, Processes, Ssh};
+use crate::local::System;
 use crate::session::Right;
 
 const MACHINES: &str = r#"[[technician]]
@@ -108,4 +109,66 @@ fn an_account_that_no_machine_takes_is_refused_before_anybody_needs_it() {
         1,
     );
     assert!(read(&twice).unwrap_err().to_string().contains("would both claim the same JIT accounts"));
+}
+
+const WINDOWS: &str = r#"[[technician]]
+id = "tech1"
+ssh_keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ"]
+[[customer]]
+id = "acme"
+[[directory]]
+id = "files1"
+customer = "acme"
+kind = "local"
+system = "windows"
+machine = { host = "files1.acme.example", user = "ticketgate", key = "/etc/ticketgate/ssh/acme", known_hosts = "/etc/ticketgate/ssh/known_hosts" }
+[[policy]]
+id = "admin"
+directory = "files1"
+rights = ["group:Administrators", "group:Remote Desktop Users", "group:S-1-5-21-3623811015-3361044348-30300820-1013"]
+duration = { default = "1h", max = "4h" }
+eligible = { technicians = ["tech1"] }
+"#;
+
+#[test]
+fn groups_of_a_windows_machine_are_known_by_what_no_language_changes() {
+    let config = read(WINDOWS).unwrap_or_else(|faults| panic!("{faults}"));
+    assert_eq!(machine(&config, "files1").system, System::Windows);
+    let rights = &config.policies[&"admin".parse().unwrap()].grants[0].rights;
+    let expected = ["S-1-5-32-544", "S-1-5-32-555", "S-1-5-21-3623811015-3361044348-30300820-1013"];
+    assert_eq!(*rights, expected.map(|sid| Right(format!("group:{sid}"))));
+    let policy = WINDOWS.find("[[policy]]").unwrap();
+    let again = WINDOWS[policy..]
+        .replace("\"admin\"", "\"more\"")
+        .replace("group:Administrators", "group:S-1-5-32-544");
+    let config = read(&format!("{WINDOWS}{again}")).unwrap_or_else(|faults| panic!("{faults}"));
+    let rights = |id: &str| config.policies[&id.parse().unwrap()].grants[0].rights.clone();
+    assert_eq!(rights("admin"), rights("more"), "one group is one right, however it is written");
+}
+
+#[test]
+fn what_a_windows_machine_cannot_have_is_said_with_its_line() {
+    let login = "system = \"windows\"\nlogin = \"both\"";
+    for (written, instead, said) in [
+        ("\"windows\"", "\"macos\"", "must be \"linux\" or \"windows\""),
+        ("machine = { host", "machine = \"here\" #", "the broker runs on Linux"),
+        ("system = \"windows\"", login, "one file of keys for all administrators"),
+        ("system = \"windows\"", "system = \"windows\"\nprocesses = \"own\"", "no end stops what runs"),
+        ("group:Administrators", "sudo:ALL", "has no sudo"),
+        ("group:Administrators", "group:Administratoren", "the group's SID"),
+        ("group:Administrators", "group:S-1-5-032-544", "the group's SID"),
+        ("group:Administrators", "group:s-1-5-32-555", "the group's SID"),
+        ("group:Administrators", "group:S-1-5-32-555", "stands there twice"),
+        ("\"tech1\"", "\"technician-number-1\"", "up to 16 of a-z"),
+    ] {
+        assert!(WINDOWS.contains(written), "{written}");
+        let faults = read(&WINDOWS.replace(written, instead)).expect_err(instead).to_string();
+        assert!(faults.contains(said), "{instead}: {faults}");
+    }
+    let linux = WINDOWS
+        .replace("windows", "linux")
+        .replace("Administrators", "sudo")
+        .replace("Remote Desktop Users", "docker");
+    let linux = linux.replace("tech1", "technician-number-1");
+    assert!(read(&linux).is_ok());
 }

@@ -225,7 +225,7 @@ fn word(line: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::local::far::tests::Scratch;
+    use crate::local::far::linux::tests::Scratch;
 
     const KEY: &str = "key:ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::local::far::tests::{Scratch, TOKEN};
+use crate::local::far::linux::tests::{Scratch, TOKEN};
 
 fn put_all(scratch: &Scratch) -> Result<(), FarError> {
     let command = SudoCommand::new("ALL").unwrap();

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 
-use super::clock::{Second, day_begins, now};
+use super::clock::{Second, now};
 use super::databases::{self, Expiry, User};
+use super::days::{day_begins, expiry_day};
 use super::drop_ins::{self, DropIn};
-use super::{FarError, Named, Places, files, key_file, note};
+use super::{FarError, Named, Places, files, key_file, meant, note};
 use crate::local::AccountName;
 use crate::local::request::{Listed, LocalSeen, Note, SeenRight};
 
@@ -91,16 +92,7 @@ impl<'a> Machine<'a> {
     /// # Errors
     /// [`FarError::NameTaken`], and [`FarError::NotAllowed`] when another machine was meant.
     pub(super) fn target(&self, account: &Named) -> Result<Option<Found>, FarError> {
-        let (machine, uid) = match account.identity.as_deref().and_then(|identity| identity.split_once(':')) {
-            Some((machine, uid)) => (Some(machine), Some(uid)),
-            None => (None, None),
-        };
-        if account.identity.is_some() && machine != Some(self.name.as_str()) {
-            return Err(FarError::NotAllowed(format!(
-                "this is machine {}, and another was meant",
-                self.name
-            )));
-        }
+        let uid = meant(account, &self.name)?;
         let Some(found) = self.account(&account.name)? else { return Ok(None) };
         if let Some(why) = found.not_a_person {
             return Err(taken(&account.name, why));
@@ -183,7 +175,7 @@ impl<'a> Machine<'a> {
 fn end(expiry: Expiry, note: Option<&Note>) -> Option<DateTime<Utc>> {
     let Expiry::Day(day) = expiry else { return None };
     let noted = note.and_then(|note| Second::of(note.window.as_ref()?.end));
-    match noted.filter(|end| end.expiry_day() == day) {
+    match noted.filter(|end| expiry_day(*end) == day) {
         Some(end) => Some(end.time()),
         None => day_begins(day),
     }

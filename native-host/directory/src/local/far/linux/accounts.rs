@@ -4,8 +4,9 @@
 use chrono::{DateTime, Utc};
 use nix::unistd;
 
-use super::clock::{Second, day_text, now};
+use super::clock::{Second, now};
 use super::databases;
+use super::days::{day_text, expiry_day};
 use super::look::{CLOSED_DAY, Found, Machine, taken};
 use super::run::run;
 use super::{FarError, Named, Places, bounds, drop_ins, homes, key_file, leftovers, note, processes};
@@ -202,7 +203,7 @@ fn write_window(
     let end = Second::end(window.end, now())?;
     let window = Window { end: end.time(), ..window.clone() };
     let note = written(&Note { token: account.token.clone(), whose, window: Some(window) })?;
-    let day = day_text(end.expiry_day())?;
+    let day = day_text(expiry_day(end))?;
     change(places, &account.name, &[also, &["--expiredate", &day, "--comment", &note]].concat())
 }
 

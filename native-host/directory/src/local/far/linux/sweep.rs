@@ -5,22 +5,9 @@ use chrono::{DateTime, Utc};
 
 use super::clock::now;
 use super::look::{Found, Machine};
-use super::{FarError, Places, accounts, databases, drop_ins, key_file, lock};
+use super::{FarError, Places, Swept, accounts, databases, drop_ins, key_file, lock};
 use crate::local::AccountName;
 use crate::local::request::{Note, Processes};
-
-/// What a sweep did.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Swept {
-    /// Accounts that were over and are closed now, with nothing left of their rights.
-    pub closed: usize,
-    /// Rules of `sudo` that were over, or whose account is gone.
-    pub rules: usize,
-    /// Files of keys of which some were over.
-    pub keys: usize,
-    /// What could not be done, as sentences; the next sweep tries again.
-    pub failures: Vec<String>,
-}
 
 /// Ends what is over on this machine. Needs no broker and no network; safe to repeat. Blocking.
 ///

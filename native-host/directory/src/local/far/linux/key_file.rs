@@ -121,7 +121,7 @@ fn write(places: &Places, account: &AccountName, keys: &[Key]) -> Result<(), Far
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::local::far::tests::Scratch;
+    use crate::local::far::linux::tests::Scratch;
     use chrono::TimeDelta;
 
     fn key(last: char) -> PublicKey {

@@ -1,9 +1,11 @@
 use std::fs;
+use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use super::*;
-use crate::local::request::{Processes, SeenRight};
+use crate::local::far::serve;
+use crate::local::request::{Answer, LONGEST_REQUEST, PROTOCOL, Processes, Refusal, SeenRight};
 use crate::local::{AccountName, Token};
 
 pub(super) const TOKEN: &str = "k3v9k3v9k3v9k3v9k3v9k3v9k3";
@@ -123,8 +125,6 @@ impl Scratch {
     }
 }
 
-use crate::local::request::LocalSeen;
-
 fn why(answer: &Answer) -> Option<Refusal> {
     match answer {
         Answer::Refused { why, .. } => Some(*why),
@@ -193,11 +193,11 @@ fn an_account_is_seen_with_its_note_its_end_and_its_rights() {
     assert_eq!(seen.note.unwrap().window.unwrap().processes, Processes::Own);
     assert!(seen.identity.ends_with(":1001"));
     let moved = Scratch::with_account(1001, &open, "20790").look().unwrap();
-    assert_eq!(moved.end, clock::day_begins(20790), "somebody moved the day");
+    assert_eq!(moved.end, days::day_begins(20790), "somebody moved the day");
     let never = Scratch::with_account(1001, &open, "").look().unwrap();
     assert!(never.enabled && never.end.is_none());
     let closed = Scratch::with_account(1001, &open, "1").look().unwrap();
-    assert!(!closed.enabled && closed.end == clock::day_begins(1));
+    assert!(!closed.enabled && closed.end == days::day_begins(1));
     assert!(Scratch::new().look().is_none());
 }
 

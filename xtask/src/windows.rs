@@ -1,0 +1,131 @@
+//! `cargo xtask test --windows`: the Windows binary under Wine, its calls answered by a stand-in for the library that changes accounts
+//! (`native-host/directory/tests/windows/`). Not a part of `cargo xtask test`: Wine's files alone are 700 MB.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+use anyhow::{Context, Result};
+
+use crate::cargo::{Cross, WINDOWS, home, native};
+use crate::setup;
+use crate::steps::Steps;
+use crate::tree::Tree;
+
+/// Where the sources of the stand-ins are.
+const SOURCES: &str = "native-host/directory/tests/windows";
+/// The libraries that stand beside the binary, where Wine's own lack what it calls.
+const STAND_INS: [&str; 2] = ["netapi32", "userenv"];
+const COMPILER: &str = "x86_64-w64-mingw32-gcc";
+
+/// A Wine of the tests' own: its files, and what it is told by its environment.
+struct Wine {
+    prefix: PathBuf,
+    /// Stands for the person's home, or Wine would put folders into the real one.
+    home: PathBuf,
+}
+
+/// Runs the chore.
+pub(crate) fn test(tree: &Tree, steps: &mut Steps) -> Result<ExitCode> {
+    setup::ensure(tree, steps, setup::Purpose::Windows)?;
+    setup::ensure(tree, steps, setup::Purpose::Wine)?;
+    steps.heading("build");
+    let binary = binary(tree, steps)?;
+    let wine = Wine { prefix: tree.made("windows/wine"), home: tree.made("windows/home") };
+    wine.make(tree, steps)?;
+    let folder = binary.parent().context("the binary has a folder")?;
+    for instead in STAND_INS {
+        compile(tree, steps, instead, folder)?;
+    }
+    steps.heading("test");
+    let mut cargo = native(tree);
+    cargo.args([
+        "test",
+        "--package",
+        "ticketgate-directory",
+        "--test",
+        "windows",
+        "--locked",
+        "--",
+        "--ignored",
+    ]);
+    cargo.args(["--test-threads", "2"]).env("TICKETGATE_WINDOWS_BIN", &binary);
+    // The libraries beside the binary, and not Wine's own.
+    wine.tell(&mut cargo, &format!("{}=n;", STAND_INS.join(",")));
+    let status = cargo.status().with_context(|| format!("cannot start {cargo:?}"))?;
+    wine.stop();
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The binary as it is shipped, but for speed: nothing in it knows of a test.
+fn binary(tree: &Tree, steps: &mut Steps) -> Result<PathBuf> {
+    let cross = Cross::find(WINDOWS)?;
+    let mut cargo = cross.cargo(tree, "build");
+    cargo.args(["--package", "ticketgate", "--bin", "ticketgate", "--locked"]);
+    steps.program("Windows binary", &mut cargo, "")?;
+    let built = cross.target_dir(tree).join(WINDOWS).join("debug/ticketgate.exe");
+    // A folder of its own, which has nothing in it but what belongs to it.
+    let folder = tree.made("windows/program");
+    fs::create_dir_all(&folder)?;
+    let binary = folder.join("ticketgate.exe");
+    fs::copy(&built, &binary).with_context(|| format!("cannot copy {}", built.display()))?;
+    Ok(binary)
+}
+
+fn compile(tree: &Tree, steps: &mut Steps, name: &str, folder: &Path) -> Result<()> {
+    let mut compiler = Command::new(COMPILER);
+    compiler
+        .args(["-O2", "-Wall", "-Werror", "-s", "-shared", "-o"])
+        .arg(folder.join(format!("{name}.dll")))
+        .arg(tree.path(SOURCES).join(format!("{name}.c")))
+        .arg("-ladvapi32");
+    steps.program(&format!("stand-in {name}.dll"), &mut compiler, "")
+}
+
+impl Wine {
+    /// Makes its files where they are not there yet.
+    fn make(&self, tree: &Tree, steps: &mut Steps) -> Result<()> {
+        let system = self.prefix.join("drive_c/windows/system32");
+        let profile = system.join("config/systemprofile");
+        if !profile.is_dir() {
+            fs::create_dir_all(&self.home)?;
+            let mut boot = Command::new("timeout");
+            boot.args(["120", "wine", "wineboot", "-i"]).stdin(Stdio::null());
+            self.tell(&mut boot, "");
+            steps.program("Wine's files", &mut boot, "remove target/windows/wine and try again")?;
+            self.stop();
+            // What every Windows has.
+            fs::create_dir_all(&profile)?;
+        }
+        compile(tree, steps, "bcryptprimitives", &system)
+    }
+
+    /// Tells a command, and what it starts, to use it, without a display and without asking for anything.
+    fn tell(&self, command: &mut Command, instead: &str) {
+        let overrides = format!("{instead}mscoree=;mshtml=;winemenubuilder.exe=d;winedbg.exe=d");
+        if let Some(home) = home() {
+            command.env("CARGO_HOME", home);
+        }
+        if let Some(rustup) = env::var_os("RUSTUP_HOME")
+            .or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".rustup").into()))
+        {
+            command.env("RUSTUP_HOME", rustup);
+        }
+        command
+            .env("WINEPREFIX", &self.prefix)
+            .env("WINEARCH", "win64")
+            .env("WINEDEBUG", "-all")
+            .env("WINEDLLOVERRIDES", overrides)
+            .env("HOME", &self.home)
+            .env("LC_ALL", "C.UTF-8")
+            .env_remove("DISPLAY");
+    }
+
+    /// Ends what of it still runs.
+    fn stop(&self) {
+        let mut server = Command::new("wineserver");
+        self.tell(&mut server, "");
+        let _ = server.arg("-k").stdin(Stdio::null()).status();
+    }
+}
