@@ -34,7 +34,7 @@ impl World {
         let (acme, small) = (entra.tenant("acme")?, entra.tenant("small")?);
         acme.add_user("terry");
         small.pim(false);
-        let product = Product::start(&configuration(&entra, &graph, &acme, &small)?)?;
+        let product = Product::start(&configuration(&acme, &small)?)?;
         Ok(Self { product, entra, graph, acme, small })
     }
 
@@ -67,21 +67,7 @@ impl World {
     }
 }
 
-fn directory(id: &str, tenant: &Tenant, entra: &Entra, graph: &Prism, more: &str) -> Result<String> {
-    Ok(format!(
-        "[[directory]]\nid = \"{id}\"\ncustomer = \"acme\"\nkind = \"entra\"\ntenant = \"{}\"\nclient_id = \"{}\"\n\
-         certificate = \"{}\"\nkey = {{ file = \"{}\" }}\naccount_domain = \"{}\"\nlogin_url = \"{}\"\ngraph_url = \"{}\"\n{more}\n",
-        tenant.id(),
-        tenant.client_id(),
-        tenant.certificate()?.display(),
-        tenant.key()?.display(),
-        tenant.domain(),
-        entra.login_url(),
-        graph.url(),
-    ))
-}
-
-fn configuration(entra: &Entra, graph: &Prism, acme: &Tenant, small: &Tenant) -> Result<Configuration> {
+fn configuration(acme: &Tenant, small: &Tenant) -> Result<Configuration> {
     let policy = |id: &'static str, directory: &'static str, mode: &'static str, right: &str| Policy {
         id,
         name: id,
@@ -95,8 +81,8 @@ fn configuration(entra: &Entra, graph: &Prism, acme: &Tenant, small: &Tenant) ->
         .generous()
         .technician("tech1", &login(), &["tier2"], &[("acme-entra", &own)])
         .customer("acme", "Acme Corp", &[])
-        .with(&directory("acme-entra", acme, entra, graph, "")?)
-        .with(&directory("small-entra", small, entra, graph, "login = \"pass\"")?)
+        .with(&acme.section("acme-entra", "acme")?)
+        .with(&format!("{}login = \"pass\"\n", small.section("small-entra", "acme")?))
         .policy(&policy("exchange", "acme-entra", "dedicated", EXCHANGE))
         .policy(&policy("once", "acme-entra", "burner", EXCHANGE))
         .policy(&policy("own", "acme-entra", "membership", EXCHANGE))
