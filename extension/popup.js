@@ -173,7 +173,10 @@ function sessionCard(card) {
 
 /** @param {string} account */
 function accountLine(account) {
-  return h("div", { class: "account" }, h("code", { title: "User name" }, account), copyButton(account, "Copy name"));
+  // A long one is broken before its domain, if anywhere.
+  const at = account.indexOf("@");
+  const name = at > 0 ? [account.slice(0, at), h("wbr", {}), account.slice(at)] : account;
+  return h("div", { class: "account" }, h("code", { title: "User name" }, name), copyButton(account, "Copy name"));
 }
 
 /** What a session has in one of its directories. @param {import("./view.js").PartCard} part */

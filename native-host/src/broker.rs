@@ -8,6 +8,7 @@ mod accounts;
 mod activation;
 pub(crate) mod aside;
 mod behind;
+mod carrying;
 pub mod clock;
 mod closing;
 mod connectors;

@@ -8,10 +8,15 @@ pub mod remote;
 use std::io::{BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 
 use crate::{Result, world};
+
+/// How often, and how many times, a machine that was ended is looked at before it is left to the kernel.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+const LAST_LOOKS: u32 = 1000;
 
 /// A running machine. Dropping it ends every process in it.
 #[derive(Debug)]
@@ -27,22 +32,26 @@ impl Machine {
     /// # Errors
     /// Not root, or the kernel or the container does not allow it: what such a test would have shown is not passed over.
     pub fn start(name: &str) -> Result<Self> {
-        if !rustix::process::geteuid().is_root() {
+        Self::start_in(name, &["--net"])
+    }
+
+    /// The same in this machine's network: what listens on loopback there is reached from here, by whoever is on this machine.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_on_this_network(name: &str) -> Result<Self> {
+        Self::start_in(name, &[])
+    }
+
+    fn start_in(name: &str, more: &[&str]) -> Result<Self> {
+        if !is_root() {
             bail!(
-                "machines of the tests' own need root: run the tests of local accounts as root, such as by sudo"
+                "a machine of its own (namespaces, in which accounts are made) takes root: run this as root"
             );
         }
         let mut outer = Command::new("unshare");
-        outer.args([
-            "--mount",
-            "--pid",
-            "--fork",
-            "--kill-child",
-            "--net",
-            "--uts",
-            "--propagation",
-            "private",
-        ]);
+        outer.args(["--mount", "--pid", "--fork", "--kill-child", "--uts", "--propagation", "private"]);
+        outer.args(more);
         outer.arg("/bin/sh").arg(world::script("machine.sh")).arg(name);
         outer.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut outer = outer.spawn().context("`unshare` is not there; run `cargo xtask setup`")?;
@@ -78,6 +87,21 @@ impl Machine {
         command
     }
 
+    /// Whether `sudo` makes an account root that types this password.
+    ///
+    /// # Errors
+    /// It cannot be asked.
+    pub fn sudo_makes_root(&self, account: &str, password: &str) -> Result<bool> {
+        let mut command = self.command_as(account, "sudo");
+        command.args(["-k", "-S", "-p", "", "id", "-u"]);
+        let mut sudo = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        let mut typed = sudo.stdin.take().context("no pipe to sudo")?;
+        writeln!(typed, "{password}")?;
+        drop(typed);
+        let done = sudo.wait_with_output()?;
+        Ok(done.status.success() && done.stdout == b"0\n")
+    }
+
     /// A shell script in it, as its root; what it prints.
     ///
     /// # Errors
@@ -106,6 +130,13 @@ impl Machine {
     }
 }
 
+/// Whether this process is root and has other users' numbers to give: in a user namespace with one user it has not.
+fn is_root() -> bool {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let users: u64 = map.lines().filter_map(|line| line.split_whitespace().nth(2)?.parse::<u64>().ok()).sum();
+    rustix::process::geteuid().is_root() && users >= 65_536
+}
+
 impl Drop for Machine {
     fn drop(&mut self) {
         if let Some(mut input) = self.outer.stdin.take() {
@@ -113,14 +144,26 @@ impl Drop for Machine {
         }
         let _ = self.outer.kill();
         let _ = self.outer.wait();
+        // The kernel ends the first process then, and that one after all others.
+        for _ in 0..LAST_LOOKS {
+            if !runs(self.first) {
+                return;
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
     }
+}
+
+/// Whether a process is there, and no mere entry that nobody has collected yet.
+fn runs(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::patience;
-    use std::time::Duration;
 
     /// Processes of any machine and of this one with this word on their command line.
     fn running(word: &str) -> usize {

@@ -207,6 +207,27 @@ impl RequestTracker {
         expect(200, &rest(self.address, "PUT", &format!("ticket/{number}"), fields)?).map(drop)
     }
 
+    /// One more customer's queue.
+    ///
+    /// # Errors
+    /// RT refuses.
+    pub fn add_customer(&self, name: &str) -> Result<()> {
+        let queue = json!({"Name": name, "Description": format!("Tickets of {name}")});
+        expect(201, &rest(self.address, "POST", "queue", &queue)?).map(drop)
+    }
+
+    /// One more ticket, new and [`USER`]'s. Answers its number.
+    ///
+    /// # Errors
+    /// RT refuses.
+    pub fn add_ticket(&self, customer: &str, subject: &str, requestor: &str, content: &str) -> Result<u32> {
+        let ticket = json!({"Queue": customer, "Subject": subject, "Requestor": requestor, "Content": content,
+            "ContentType": "text/plain", "Owner": USER});
+        let made = expect(201, &rest(self.address, "POST", "ticket", &ticket)?)?;
+        let number = made.get("id").and_then(Value::as_str).and_then(|number| number.parse().ok());
+        number.with_context(|| format!("no number: {made}"))
+    }
+
     /// The texts of a ticket's messages and comments, oldest first.
     ///
     /// # Errors

@@ -57,7 +57,7 @@ mod told;
 mod users;
 mod wanted;
 
-pub use journal::Asked;
+pub use journal::{Asked, too_early};
 pub use keys::Pair;
 pub use people::{SeenPass, SeenRight, SeenUser};
 pub use state::PassPolicy;

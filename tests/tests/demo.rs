@@ -2,16 +2,17 @@
 #![allow(clippy::expect_used, reason = "a test may panic: that is how it fails")]
 
 use anyhow::Context;
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, geteuid, kill_process_group};
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 use ticketgate_tests::leash::processes_with;
 use ticketgate_tests::patience::{LIMIT, wait_for};
+use ticketgate_tests::processes::{family, program, started_with};
 use ticketgate_tests::{Outcome, world};
 
-/// Three directories, a ticket system and a browser; on the first run they are made.
+/// Three domains, a machine, stand-in tenants, a ticket system and a browser; on the first run they are made.
 const START_LIMIT: Duration = Duration::from_secs(150);
 
 #[test]
@@ -40,6 +41,16 @@ fn ctrl_c_in_the_middle_of_a_session_ends_every_process_and_leaves_no_folder() -
         }
     }
     assert!(folders()? > 0 && !processes_with(&mark).is_empty(), "the world is there");
+    // The machine's own, too, which name no folder of the demo's.
+    let family = family(i32::try_from(demo.id())?)?;
+    let of_machine =
+        |pid: &&i32| started_with(**pid).is_ok_and(|with| contains(&with, b"local\0sweep\0--every"));
+    let machines = usize::from(geteuid().is_root());
+    assert_eq!(
+        family.iter().filter(of_machine).count(),
+        machines,
+        "the Linux machine is there, where it can be"
+    );
 
     // As a terminal does it: to the demo, and to the programs that it runs at this moment.
     kill_process_group(Pid::from_child(&demo), Signal::INT)?;
@@ -53,6 +64,13 @@ fn ctrl_c_in_the_middle_of_a_session_ends_every_process_and_leaves_no_folder() -
         "an end that was asked for is no failure"
     );
     assert!(processes_with(&mark).is_empty(), "nothing runs any more");
+    // An entry that nobody has collected yet has no program.
+    let left: Vec<_> = family.iter().map(|pid| program(*pid)).filter(|program| !program.is_empty()).collect();
+    assert!(left.is_empty(), "{left:?} still run");
     assert_eq!(folders()?, 0, "no password, no ledger, no profile is left");
     Ok(())
+}
+
+fn contains(all: &[u8], part: &[u8]) -> bool {
+    all.windows(part.len()).any(|window| window == part)
 }

@@ -34,7 +34,7 @@ impl World {
         let (acme, small) = (entra.tenant("acme")?, entra.tenant("small")?);
         acme.add_user("terry");
         small.pim(false);
-        let product = Product::start(&configuration(&entra, &graph, &acme, &small)?)?;
+        let product = Product::start(&configuration(&acme, &small)?)?;
         Ok(Self { product, entra, graph, acme, small })
     }
 
@@ -67,7 +67,7 @@ impl World {
     }
 }
 
-fn configuration(entra: &Entra, graph: &Prism, acme: &Tenant, small: &Tenant) -> Result<Configuration> {
+fn configuration(acme: &Tenant, small: &Tenant) -> Result<Configuration> {
     let policy = |id: &'static str, directory: &'static str, mode: &'static str, right: &str| Policy {
         id,
         name: id,
@@ -81,9 +81,8 @@ fn configuration(entra: &Entra, graph: &Prism, acme: &Tenant, small: &Tenant) ->
         .generous()
         .technician("tech1", &login(), &["tier2"], &[("acme-entra", &own)])
         .customer("acme", "Acme Corp", &[])
-        .tenant("acme-entra", "acme", acme, entra, graph)?
-        .tenant("small-entra", "acme", small, entra, graph)?
-        .with("login = \"pass\"\n")
+        .with(&acme.section("acme-entra", "acme")?)
+        .with(&format!("{}login = \"pass\"\n", small.section("small-entra", "acme")?))
         .policy(&policy("exchange", "acme-entra", "dedicated", EXCHANGE))
         .policy(&policy("once", "acme-entra", "burner", EXCHANGE))
         .policy(&policy("own", "acme-entra", "membership", EXCHANGE))

@@ -71,7 +71,7 @@ const MEASURED: [&str; 4] = ["ticketgate", "ticketgate-ledger", "ticketgate-test
 /// What the WASM core may weigh at most, in KB, with the rules of all systems in it.
 const CORE_KB: f64 = 400.0;
 
-const BENCHES: [Bench; 11] = [
+const BENCHES: [Bench; 12] = [
     Bench {
         name: "size",
         what: "what the browser loads: the WASM core beside the extension's JavaScript",
@@ -96,6 +96,11 @@ const BENCHES: [Bench; 11] = [
         name: "local",
         what: "activation and end on Linux machines, here and by SSH, beside the same by a script with the machine's own tools",
         how: How::Example { example: "measure_local", needs: Needs::World },
+    },
+    Bench {
+        name: "entra",
+        what: "activation and end in Entra ID's stand-in beside the same requests sent bare; fifty ends at once with throttled tenants",
+        how: How::Example { example: "measure_entra", needs: Needs::World },
     },
     Bench {
         name: "tickets",

@@ -85,16 +85,18 @@ pub(crate) fn ensure(tree: &Tree, steps: &mut Steps, purpose: Purpose) -> Result
         }
     }
     components(tree, steps, purpose)?;
-    if purpose.covers(Purpose::Test) {
+    if purpose.covers(Purpose::Demo) {
         npm::ensure(tree, steps)?;
+    }
+    if purpose.covers(Purpose::Test) {
         descriptions::ensure(tree, steps)?;
     }
     Ok(())
 }
 
 fn npm_missing(tree: &Tree, purpose: Purpose) -> bool {
-    purpose.covers(Purpose::Test)
-        && !(npm::is_current(tree).unwrap_or(false) && descriptions::is_current(tree))
+    let packages = purpose.covers(Purpose::Demo) && !npm::is_current(tree).unwrap_or(false);
+    packages || (purpose.covers(Purpose::Test) && !descriptions::is_current(tree))
 }
 
 fn all_missing(purpose: Purpose, installed: &apt::Installed) -> Vec<&'static str> {

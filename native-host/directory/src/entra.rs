@@ -192,6 +192,10 @@ impl Directory for EntraTenant {
         self.carry_out(account, seen, step, password).await
     }
 
+    fn side_by_side(&self) -> bool {
+        true
+    }
+
     fn take_credential(&self, account: &Account) -> Option<Secret> {
         self.learnt.passes.lock().unwrap_or_else(PoisonError::into_inner).remove(&account.key)
     }

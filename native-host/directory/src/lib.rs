@@ -50,6 +50,12 @@ pub trait Directory: Send + Sync {
         password: Option<&Secret>,
     ) -> Result<(), DirectoryError>;
 
+    /// Whether grants that follow one another in a plan may be asked for at once, and so revocations: worth it where each is a
+    /// request with a long way. Everything else is done in the plan's order, one after the other.
+    fn side_by_side(&self) -> bool {
+        false
+    }
+
     /// What the directory itself made at the account's last `Open` for people to log on with, if it did so (a Temporary Access
     /// Pass): handed out instead of the password, once.
     fn take_credential(&self, _account: &Account) -> Option<Secret> {

@@ -9,12 +9,13 @@ use std::time::Instant;
 use chrono::{DateTime, TimeDelta, Utc};
 use ticketgate_access::desired::{ANSWERS_FOR, DirectoryEnd, END_TOLERANCE, Observed, Step, desired, plan};
 use ticketgate_access::session::{Account, AccountKey, Session};
-use ticketgate_directory::{Directory, DirectoryError, alike, generate_for};
+use ticketgate_directory::alike;
 use ticketgate_ledger::{Change, LedgerError, SessionFilter};
 use ticketgate_protocol::api::{EndCause, Mode, State};
 use ticketgate_protocol::problem::{Code, Problem};
 
 use super::behind::{BEHIND_MAX, behind_problem};
+use super::carrying::{Carried, described};
 use super::problems::{directory_problem, plan_problem, skew_problem};
 use super::settle::taught;
 use super::{Broker, ledger_problem};
@@ -46,15 +47,6 @@ pub(super) struct Trouble {
 
 fn trouble(problem: Problem, sent: &[String]) -> Trouble {
     Trouble { problem, attempted: !sent.is_empty(), sent: sent.to_vec() }
-}
-
-/// How far a plan got.
-enum Carried {
-    Whole,
-    /// The last step may or may not have been done: look again.
-    Unknown(Problem),
-    /// Something was not done.
-    Refused(Problem),
 }
 
 impl Broker {
@@ -210,43 +202,6 @@ impl Broker {
         Err(trouble(problem, &sent))
     }
 
-    /// Carries out a plan as far as it can be. What cannot be taken away does not keep the rest; but nothing is given on
-    /// top of it.
-    async fn carry_out(
-        &self,
-        directory: &dyn Directory,
-        account: &Account,
-        seen: &Observed,
-        steps: &[Step],
-        sent: &mut Vec<String>,
-    ) -> Carried {
-        let mut refused = None;
-        for step in steps {
-            if refused.is_some() && !takes_away(step) {
-                continue;
-            }
-            sent.push(described(step));
-            let Err(error) = self.apply(directory, account, seen, step).await else {
-                // With the account went whatever else of it could not be taken away.
-                if *step == Step::Delete {
-                    refused = None;
-                }
-                continue;
-            };
-            let problem = directory_problem(&error);
-            if error.is_ambiguous() {
-                tracing::warn!(step = step.name(), %error, "a step's outcome is not known; looking again");
-                return Carried::Unknown(problem);
-            }
-            tracing::warn!(step = step.name(), account = %account.key.0, %error, "a step failed");
-            if error.is_passing() {
-                return Carried::Refused(problem);
-            }
-            refused.get_or_insert(problem);
-        }
-        refused.map_or(Carried::Whole, Carried::Refused)
-    }
-
     /// What the ledger has for an account, read at one time: with what is over marked as ending, and with what was over lately.
     /// Remembered before anything is done by it, since taking it back must not need the ledger.
     async fn known(
@@ -324,35 +279,6 @@ impl Broker {
         Err(LedgerError::Conflict(key.0.clone()))
     }
 
-    pub(super) async fn apply(
-        &self,
-        directory: &dyn Directory,
-        account: &Account,
-        seen: &Observed,
-        step: &Step,
-    ) -> Result<(), DirectoryError> {
-        let Step::Open { marker, .. } = step else {
-            if matches!(step, Step::Close | Step::Rotate(_) | Step::Delete) {
-                self.passwords.forget(&account.key);
-            }
-            return directory.apply(account, seen, step, None).await;
-        };
-        if !directory.has_passwords() {
-            return directory.apply(account, seen, step, None).await;
-        }
-        let password = generate_for(&account.name).map_err(DirectoryError::BadValue)?;
-        // Kept before the write: a write whose answer was lost may have set it.
-        self.passwords.put(&account.key, marker.generation, password.clone());
-        let result = directory.apply(account, seen, step, Some(&password)).await;
-        if let Some(made) = directory.take_credential(account) {
-            self.passwords.put(&account.key, marker.generation, made);
-        }
-        if result.as_ref().is_err_and(|e| !e.is_ambiguous()) {
-            self.passwords.forget(&account.key);
-        }
-        result
-    }
-
     pub(super) fn note_skew(&self, account: &Account, skew: TimeDelta) {
         self.skews.lock().unwrap_or_else(PoisonError::into_inner).insert(account.directory.clone(), skew);
     }
@@ -380,19 +306,6 @@ pub(super) fn asked(observed: &Observed, question: DateTime<Utc>, answer: DateTi
         ((at - possible).abs() <= END_TOLERANCE).then_some(possible)
     });
     by_end.unwrap_or_else(|| told.clamp(question, answer))
-}
-
-/// Whether a step only takes away: it may be done whatever else could not be.
-const fn takes_away(step: &Step) -> bool {
-    matches!(step, Step::Close | Step::Revoke(_) | Step::ResetPrimaryGroup | Step::Rotate(_) | Step::Delete)
-}
-
-/// A step as it stands in the audit log.
-fn described(step: &Step) -> String {
-    match step {
-        Step::Grant { right, .. } | Step::Revoke(right) => format!("{} {}", step.name(), right.0),
-        _ => step.name().to_owned(),
-    }
 }
 
 /// When the account has to be looked at next: its first end, or its next attempt.

@@ -19,6 +19,7 @@ mod rules;
 mod spellings;
 mod strays;
 mod tickets;
+mod together;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};

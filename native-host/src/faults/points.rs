@@ -138,6 +138,10 @@ impl Directory for Pointed<dyn Directory> {
         pass("directory.rehearse", rehearsal).await.unwrap_or_else(|error| vec![not_checked(&error)])
     }
 
+    fn side_by_side(&self) -> bool {
+        self.0.side_by_side()
+    }
+
     fn take_credential(&self, account: &Account) -> Option<Secret> {
         self.0.take_credential(account)
     }

@@ -70,12 +70,31 @@ impl Machine {
     /// # Errors
     /// It does not start; with what it said.
     pub fn start_sshd(&self, host_key: &str) -> Result<()> {
+        self.start_sshd_with(host_key, 22, "")
+    }
+
+    /// The same on a port of loopback alone, also for who has a password.
+    ///
+    /// # Errors
+    /// As [`Self::start_sshd`].
+    pub fn start_sshd_on_loopback(&self, host_key: &str, port: u16) -> Result<()> {
+        // Each place of this machine's own settings would be one more to listen at.
+        self.sh("sed -i '/^ *\\(Port\\|ListenAddress\\) /Id' /etc/ssh/sshd_config $(ls /etc/ssh/sshd_config.d/*.conf)")?;
+        let options = format!(
+            "-o ListenAddress=127.0.0.1:{port} -o PasswordAuthentication=yes -o KbdInteractiveAuthentication=no"
+        );
+        self.start_sshd_with(host_key, port, &options)
+    }
+
+    fn start_sshd_with(&self, host_key: &str, port: u16, options: &str) -> Result<()> {
         let key = format!("/etc/ssh/{host_key}");
         self.sh(&format!(
             "mkdir -p /run/sshd; [ -e {key} ] || ssh-keygen -q -t ed25519 -N '' -f {key}; \
-             /usr/sbin/sshd -E /var/log/sshd.log -o HostKey={key} -o LogLevel=VERBOSE"
+             /usr/sbin/sshd -E /var/log/sshd.log -o HostKey={key} -o LogLevel=VERBOSE {options}"
         ))?;
-        until("sshd to listen", LIMIT, || Ok(self.sh("ss -Hltn 'sport = 22' | grep -q 22").is_ok()))
+        until("sshd to listen", LIMIT, || {
+            Ok(self.sh(&format!("ss -Hltn 'sport = {port}' | grep -q {port}")).is_ok())
+        })
     }
 
     /// Kills it, with all that came in by it.

@@ -1,6 +1,7 @@
 //! A broker on one machine for the accounts of another, which it reaches by the system's `ssh`.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::Context;
 
@@ -23,6 +24,29 @@ pub struct Remote {
     pub far: Machine,
 }
 
+impl Machine {
+    /// Lets a broker on another machine in by its public key: what the installation puts in place, and the lines that it tells an
+    /// administrator to write. The program is there and the SSH server runs.
+    ///
+    /// # Errors
+    /// The installation fails, or does not tell what to write.
+    pub fn let_broker_in(&self, public_key: &Path) -> Result<()> {
+        self.sh(
+            "id ticketgate > /dev/null 2>&1 || useradd --system --create-home --shell /bin/sh ticketgate",
+        )?;
+        fs::copy(public_key, self.path("/etc/broker.pub"))?;
+        let told = self.sh("ticketgate local install --key /etc/broker.pub")?;
+        for (file, word) in [
+            ("~ticketgate/.ssh/authorized_keys", "sudo -n"),
+            ("/etc/sudoers.d/ticketgate-broker", "NOPASSWD"),
+        ] {
+            let line = told.lines().map(str::trim).find(|line| line.contains(word)).context("a line less")?;
+            self.sh(&format!("mkdir -p $(dirname {file}); echo '{line}' > {file}; chmod 440 {file}"))?;
+        }
+        self.sh("chown -R ticketgate ~ticketgate/.ssh; visudo -c").map(drop)
+    }
+}
+
 impl Remote {
     /// Starts both. Policies are those of [`HERE`].
     ///
@@ -34,7 +58,7 @@ impl Remote {
         near.connect_to(&far)?;
         far.prepare()?;
         far.install_product()?;
-        far.sh("useradd --system --create-home --shell /bin/sh ticketgate; rm -f /etc/ssh/ssh_host_*")?;
+        far.sh("rm -f /etc/ssh/ssh_host_*")?;
         near.sh("mkdir -p /etc/ticketgate/ssh; for key in terry ssh/acme; do ssh-keygen -q -t ed25519 -N '' -f /etc/ticketgate/$key; done")?;
         let terry = near.sh("cut -d' ' -f1,2 /etc/ticketgate/terry.pub")?;
         let machine = format!(
@@ -45,16 +69,7 @@ impl Remote {
             .replace("machine = \"here\"", &machine)
             .replace("login = \"root\"", &format!("login = \"root\"\nssh_keys = [\"{terry}\"]"));
         far.start_sshd(HOST_KEY)?;
-        fs::copy(near.path("/etc/ticketgate/ssh/acme.pub"), far.path("/etc/acme.pub"))?;
-        let told = far.sh("ticketgate local install --key /etc/acme.pub")?;
-        for (file, word) in [
-            ("/home/ticketgate/.ssh/authorized_keys", "sudo -n"),
-            ("/etc/sudoers.d/ticketgate-broker", "NOPASSWD"),
-        ] {
-            let line = told.lines().map(str::trim).find(|line| line.contains(word)).context("a line less")?;
-            far.sh(&format!("mkdir -p $(dirname {file}); echo '{line}' > {file}; chmod 440 {file}"))?;
-        }
-        far.sh("chown -R ticketgate /home/ticketgate/.ssh; visudo -c")?;
+        far.let_broker_in(&near.path("/etc/ticketgate/ssh/acme.pub"))?;
         let mut remote = Self { near: Installed::prepare(near, &configuration)?, far };
         remote.trust(HOST_KEY)?;
         remote.near.start_broker(&[])?;

@@ -1,9 +1,7 @@
 //! Configuration files for the product under test, built up piece by piece, so that a test shows only what it is about.
 
 use crate::Result;
-use crate::prism::Prism;
 use crate::samba::SambaAd;
-use crate::tenant::{Entra, Tenant};
 use anyhow::bail;
 use rustix::process::geteuid;
 
@@ -159,33 +157,6 @@ impl Configuration {
             text(&ad.ca().display().to_string()),
             text(ad.account_unit()),
         ))
-    }
-
-    /// Adds a customer's tenant, whose Graph is reached through a proxy.
-    ///
-    /// # Errors
-    /// The key of its application cannot be written.
-    pub fn tenant(
-        self,
-        id: &str,
-        customer: &str,
-        tenant: &Tenant,
-        entra: &Entra,
-        graph: &Prism,
-    ) -> Result<Self> {
-        Ok(self.with(&format!(
-            "[[directory]]\nid = {}\ncustomer = {}\nkind = \"entra\"\ntenant = {}\nclient_id = {}\n\
-             certificate = {}\nkey = {{ file = {} }}\naccount_domain = {}\nlogin_url = {}\ngraph_url = {}\n",
-            text(id),
-            text(customer),
-            text(tenant.id()),
-            text(tenant.client_id()),
-            text(&tenant.certificate()?.display().to_string()),
-            text(&tenant.key()?.display().to_string()),
-            text(&tenant.domain()),
-            text(&entra.login_url()),
-            text(&graph.url()),
-        )))
     }
 
     /// Adds a policy.

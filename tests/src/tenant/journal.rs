@@ -1,7 +1,8 @@
 //! What a tenant was asked.
 
 use serde_json::Value;
-use std::time::Instant;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 /// A request as it came over the wire.
 #[derive(Debug, Clone)]
@@ -45,6 +46,8 @@ pub struct Asked {
     pub status: u16,
     /// The answer's error code, where it was a refusal.
     pub code: Option<String>,
+    /// For how long the tenant wants to be left alone (`Retry-After`).
+    pub wait: Option<Duration>,
     /// What the stand-in itself did not understand: a request, an option or a filter that no client of ours should send.
     pub strange: Option<String>,
     /// Whether it asked to be served before others (`x-ms-throttle-priority: high`).
@@ -73,6 +76,7 @@ impl Asked {
             body,
             status: 0,
             code: None,
+            wait: None,
             strange: None,
             urgent: arrived.header("x-ms-throttle-priority").eq_ignore_ascii_case("high"),
             client_request_id: arrived.header("client-request-id").to_owned(),
@@ -88,5 +92,57 @@ impl Asked {
     /// Method, path as described and status in one line, as `PATCH /users/{user-id} 204`.
     pub fn line(&self) -> String {
         format!("{} {} {}", self.method, self.template, self.status)
+    }
+}
+
+/// Requests that a tenant took though it had said when to come back and that time was not over, as lines. What was under way already
+/// when it said so is itself told to wait (429), if the test throttles as many requests.
+#[must_use]
+pub fn too_early(journal: &[Asked]) -> Vec<String> {
+    let mut closed: HashMap<&str, Instant> = HashMap::new();
+    let mut early = Vec::new();
+    for asked in journal {
+        let until = closed.get(asked.tenant.as_str()).copied();
+        if let Some(wait) = asked.wait {
+            let until = until.map_or(asked.at + wait, |until| until.max(asked.at + wait));
+            closed.insert(&asked.tenant, until);
+        } else if let Some(left) = until.and_then(|until| until.checked_duration_since(asked.at))
+            && !left.is_zero()
+        {
+            early.push(format!("{} {}: {left:?} too early", asked.tenant, asked.line()));
+        }
+    }
+    early
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_before_its_time_is_told_and_one_after_it_or_of_another_tenant_is_not() {
+        let begin = Instant::now();
+        let asked = |tenant: &str, ms: u64, wait_ms: Option<u64>| {
+            let arrived = Arrived {
+                method: "GET".into(),
+                path: String::new(),
+                query: String::new(),
+                headers: Vec::new(),
+                body: Vec::new(),
+            };
+            let mut asked = Asked::new(&arrived, Some(tenant.into()), String::new(), "/users", Value::Null);
+            asked.at = begin + Duration::from_millis(ms);
+            asked.wait = wait_ms.map(Duration::from_millis);
+            asked
+        };
+        let kept = [
+            asked("a", 0, Some(2128)),
+            asked("a", 1, Some(500)),
+            asked("b", 2, None),
+            asked("a", 2128, None),
+        ];
+        assert_eq!(too_early(&kept), Vec::<String>::new());
+        let broken = [asked("a", 0, Some(2128)), asked("a", 1, Some(500)), asked("a", 2127, None)];
+        assert_eq!(too_early(&broken), ["a GET /users 0: 1ms too early"]);
     }
 }

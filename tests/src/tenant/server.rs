@@ -148,6 +148,8 @@ impl World {
             let sentence = answer.body.as_ref().and_then(|body| body.pointer("/error/message")?.as_str());
             asked.strange = sentence.map(str::to_owned);
         }
+        let wait = answer.headers.iter().find(|(name, _)| *name == "retry-after");
+        asked.wait = wait.and_then(|(_, value)| Time::try_from_secs_f64(value.parse().ok()?).ok());
         let answer = with_headers(answer, &asked, time);
         self.journal.push(asked);
         (answer, delay)

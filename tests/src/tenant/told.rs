@@ -46,6 +46,29 @@ impl Tenant {
         Ok(Pair::registered()?.key)
     }
 
+    /// It as a `[[directory]]` of the product's configuration, to which more keys may be added. [`super::Entra::through_prism`] comes
+    /// first.
+    ///
+    /// # Errors
+    /// openssl is not installed.
+    pub fn section(&self, id: &str, customer: &str) -> Result<String> {
+        let (login, graph) = {
+            let world = locked(&self.world);
+            (world.login.clone(), world.front.clone())
+        };
+        let (certificate, key) = (self.certificate()?, self.key()?);
+        Ok(format!(
+            "[[directory]]\nid = \"{id}\"\ncustomer = \"{customer}\"\nkind = \"entra\"\ntenant = \"{}\"\nclient_id = \"{}\"\n\
+             certificate = \"{}\"\nkey = {{ file = \"{}\" }}\naccount_domain = \"{}\"\nlogin_url = \"{login}\"\n\
+             graph_url = \"{graph}\"\n",
+            self.id(),
+            self.client_id(),
+            certificate.display(),
+            key.display(),
+            self.domain(),
+        ))
+    }
+
     pub(super) fn with<T>(&self, act: impl FnOnce(&mut Organisation) -> T) -> T {
         let mut world = locked(&self.world);
         let tenant = world.tenants.get_mut(self.place);

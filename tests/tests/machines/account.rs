@@ -1,8 +1,5 @@
 //! What the tests look for on a machine: what `sudo` says to an account, which files of ours there are.
 
-use std::io::Write as _;
-use std::process::Stdio;
-
 use ticketgate_tests::Result;
 use ticketgate_tests::machine::Machine;
 use ticketgate_tests::machine::installed::Installed;
@@ -18,14 +15,7 @@ pub(crate) fn here(configuration: &str) -> Result<Installed> {
 
 /// Whether `sudo` makes the account root, when it types this password.
 pub(crate) fn is_root(machine: &Machine, account: &str, password: &str) -> Result<bool> {
-    let mut command = machine.command_as(account, "sudo");
-    command.args(["-k", "-S", "-p", "", "id", "-u"]);
-    let mut sudo = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
-    let mut typed = sudo.stdin.take().unwrap();
-    writeln!(typed, "{password}")?;
-    drop(typed);
-    let done = sudo.wait_with_output()?;
-    Ok(done.status.success() && done.stdout == b"0\n")
+    machine.sudo_makes_root(account, password)
 }
 
 /// Whether the account exists there.

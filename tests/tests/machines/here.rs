@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use ticketgate_tests::Outcome;
 use ticketgate_tests::machine::Machine;
 use ticketgate_tests::machine::installed::{HERE, Installed};
-use ticketgate_tests::patience::{until, wait_for};
+use ticketgate_tests::patience::until;
 
 use crate::account::{TECH1, drop_ins, exists, groups, here, is_root, nothing_is_open};
 
@@ -114,10 +114,10 @@ fn where_people_log_on_by_key_there_is_no_password_and_sudo_asks_for_none() -> O
     nothing_is_open(&site.machine)?;
     // Whoever has no key has no way in, and is told before anything is made.
     site.configure(&by_key)?;
-    let refused = wait_for("the configuration to be read", Duration::from_secs(10), || {
-        let refused = site.cli(&["activate", "docker", "--reason", "#4711 nginx"])?;
-        Ok((!refused.succeeded()).then_some(refused))
+    until("the configuration to be read", Duration::from_secs(10), || {
+        Ok(site.log().matches("configuration loaded").count() > 1)
     })?;
+    let refused = site.cli(&["activate", "docker", "--reason", "#4711 nginx"])?;
     assert!(refused.stderr.contains("key"), "{refused:?}");
     Ok(())
 }

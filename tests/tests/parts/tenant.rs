@@ -23,7 +23,7 @@ fn a_session_in_a_domain_and_a_tenant_is_given_whole_and_ends_in_each_as_soon_as
     let tier1 = ad.group("tier1").to_owned();
     let product = Product::start(
         &Configuration::standard(&ad)
-            .tenant("acme-entra", "acme", &tenant, &entra, &graph)?
+            .with(&tenant.section("acme-entra", "acme")?)
             .with(&both("both", [("acme-ad", &tier1), ("acme-entra", EXCHANGE)]))
             .with(&both("unknown", [("acme-ad", &tier1), ("acme-entra", "role:Exchange Admin")])),
     )?;

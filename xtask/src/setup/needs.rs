@@ -177,11 +177,11 @@ const NEEDS: [Need; 12] = [
     },
     Need {
         name: "Node.js",
-        why: "runs the type checker of the extension's JavaScript, the optimiser of its WASM, the proxy that holds tests to \
-vendors' API descriptions, and the OpenID provider that they sign in to (all go to target/npm)",
+        why: "runs the type checker of the extension's JavaScript, the optimiser of its WASM, the proxy that holds tests \
+and the demo's stand-in tenants to vendors' API descriptions, and the OpenID provider that they sign in to (all go to target/npm)",
         packages: &[program("nodejs", "node"), program("npm", "npm")],
         unless_target: None,
-        purposes: &[Purpose::Test],
+        purposes: &[Purpose::Demo],
     },
 ];
 

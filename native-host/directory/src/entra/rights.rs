@@ -27,6 +27,10 @@ const AGE_UNKNOWN_S: u32 = 60;
 /// PIM's code for both: a time that is too short, and a removal that is too soon.
 const TOO_SHORT: &str = "ActiveDurationTooShort";
 
+/// "Error due to concurrent requests being made to the tenant. Please wait briefly and retry." Seen by others with 409 and with 503
+/// (nais/azurerator issue 448, Azure/azure-cli issue 23081).
+const CROSSED: &str = "Directory_ConcurrencyViolation";
+
 /// A right, resolved.
 pub(super) enum Target {
     Role(String),
@@ -327,7 +331,7 @@ impl EntraTenant {
     }
 
     /// Sends a request that names an account and perhaps a role or group; where the account was made just now, with time for the
-    /// tenant's copies to hear of it.
+    /// tenant's copies to hear of it; and once more where it came across another one, which is refused and not done.
     pub(super) async fn when_replicated(
         &self,
         account: &Account,
@@ -337,6 +341,13 @@ impl EntraTenant {
         let (mut pauses, mut asked) = (REPLICATION_S.iter(), 0);
         loop {
             let answered = self.graph.send(ask).await;
+            if answered.as_ref().is_err_and(|failed| failed.status() == 409 && failed.code() == CROSSED) {
+                let Some(pause) = pauses.next() else {
+                    return Err(DirectoryError::Busy("the tenant is at other requests".into()).into());
+                };
+                tokio::time::sleep(Duration::from_secs(*pause)).await;
+                continue;
+            }
             let unknown = answered
                 .as_ref()
                 .is_err_and(|failed| failed.is_absent() || failed.code() == "SubjectNotFound");

@@ -18,7 +18,11 @@ const AGAIN: Duration = Duration::from_secs(60);
 
 /// The names of a tenant's roles.
 #[derive(Default)]
-pub(super) struct Roles(Mutex<Option<(Arc<Table>, Instant)>>);
+pub(super) struct Roles {
+    kept: Mutex<Option<(Arc<Table>, Instant)>>,
+    /// Held while they are asked for: who needs them meanwhile waits for that answer.
+    asking: tokio::sync::Mutex<()>,
+}
 
 /// Names and ids.
 #[derive(Default)]
@@ -87,7 +91,12 @@ fn folded(name: &str) -> String {
 impl Roles {
     /// What is known already.
     pub(super) fn known(&self) -> Option<Arc<Table>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|(table, _)| Arc::clone(table))
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|(table, _)| Arc::clone(table))
+    }
+
+    fn younger_than(&self, age: Duration) -> Option<Arc<Table>> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.as_ref().filter(|(_, at)| at.elapsed() < age).map(|(table, _)| Arc::clone(table))
     }
 
     /// The names, asked for where they are not known or too old for the purpose.
@@ -99,19 +108,23 @@ impl Roles {
         graph: &Graph,
         no_older: Duration,
     ) -> Result<Arc<Table>, DirectoryError> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some((table, _)) = kept.as_ref().filter(|(_, at)| at.elapsed() < no_older) {
-            return Ok(Arc::clone(table));
+        if let Some(table) = self.younger_than(no_older) {
+            return Ok(table);
+        }
+        let _one_at_a_time = self.asking.lock().await;
+        if let Some(table) = self.younger_than(no_older) {
+            return Ok(table);
         }
         let about = About { what: What::Tenant, needs: "RoleManagement.Read.Directory", writes: false };
         let ask = Ask::get("/roleManagement/directory/roleDefinitions").option("$select", "id,displayName");
         let (roles, _) = graph.list(&ask).await.map_err(|failed| failed.meaning(&about))?;
         let table = Table::new(roles);
-        let table = Arc::new(match kept {
-            Some((before, _)) => table.with_former(&before),
+        let table = Arc::new(match self.known() {
+            Some(before) => table.with_former(&before),
             None => table,
         });
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((Arc::clone(&table), Instant::now()));
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some((Arc::clone(&table), Instant::now()));
         Ok(table)
     }
 

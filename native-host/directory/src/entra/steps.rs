@@ -68,8 +68,10 @@ impl EntraTenant {
             }
             (Step::Rotate(marker), Some(id)) => {
                 // The note of a closed account stands for all of it, so it is the last write.
-                self.end_sign_ins(&id).await?;
-                pass::take_all(&self.graph, &id, self.graph.settings().sign_in).await?;
+                let passes = pass::take_all(&self.graph, &id, self.graph.settings().sign_in);
+                let (signed_out, passes) = tokio::join!(self.end_sign_ins(&id), passes);
+                signed_out?;
+                passes?;
                 let password = generate_for(local_part(&account.name)).map_err(DirectoryError::BadValue)?;
                 self.change(account, &id, json!({ "passwordProfile": profile(&password) }), Some(marker))
                     .await

@@ -216,6 +216,7 @@ async fn passing(world: &World) {
         ("/users", 503, "serviceNotAvailable", None),
         ("roleAssignmentScheduleInstances", 500, "InternalServerError", Some("Busy")),
         ("roleAssignmentScheduleRequests", 500, "InternalServerError", None),
+        ("roleAssignmentScheduleRequests", 409, "Directory_ConcurrencyViolation", None),
     ] {
         let mut of = world.scene(&format!("failing-{status}-{}", path.len()), &[ROLE]);
         of.start(&[ROLE], 60);

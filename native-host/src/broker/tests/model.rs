@@ -16,6 +16,7 @@ use ticketgate_protocol::api::{Finding, Mode};
 use ticketgate_psa::Psa;
 
 use super::tickets::Scripted;
+use super::together::Together;
 use crate::broker::{BuildConnectors, Clock};
 
 /// What the next calls of a directory do instead of working.
@@ -31,6 +32,8 @@ pub(super) enum Mood {
     Refuses(&'static str),
     /// Taking this right away is refused.
     KeepsRight(&'static str),
+    /// Giving this right is refused.
+    RefusesRight(&'static str),
     /// No right is taken away before so many seconds.
     NotYet(u32),
     /// Steps of this name are done, but the answer is lost.
@@ -49,6 +52,8 @@ pub(super) struct Model {
     pub(super) skew: Mutex<TimeDelta>,
     /// The rights that its connector was last told of.
     pub(super) known: Mutex<BTreeSet<Right>>,
+    /// Which steps are under way at one time.
+    pub(super) together: Together,
     /// The directory `acme-two`, where a test has a second one.
     pub(super) second: OnceLock<Arc<Model>>,
     clock: Arc<TestClock>,
@@ -65,6 +70,7 @@ impl Model {
             mood: Mutex::new(Mood::Well),
             skew: Mutex::new(TimeDelta::zero()),
             known: Mutex::default(),
+            together: Together::default(),
             second: OnceLock::new(),
             clock,
         })
@@ -211,6 +217,7 @@ impl Directory for Model {
         step: &Step,
         password: Option<&Secret>,
     ) -> Result<(), DirectoryError> {
+        self.together.on_the_way(step.name()).await;
         let mood = *self.mood.lock().unwrap();
         match mood {
             Mood::Down => return Err(DirectoryError::Unreachable("down".into())),
@@ -223,6 +230,9 @@ impl Directory for Model {
             Mood::KeepsRight(kept) if matches!(step, Step::Revoke(right) if right.0 == kept) => {
                 return Err(DirectoryError::NotDelegated(kept.into()));
             }
+            Mood::RefusesRight(refused) if matches!(step, Step::Grant { right, .. } if right.0 == refused) => {
+                return Err(DirectoryError::NotDelegated(refused.into()));
+            }
             _ => {}
         }
         self.steps.lock().unwrap().push(step.name());
@@ -232,6 +242,10 @@ impl Directory for Model {
             return Err(DirectoryError::Ambiguous("cut".into()));
         }
         Ok(())
+    }
+
+    fn side_by_side(&self) -> bool {
+        self.together.is_allowed()
     }
 
     async fn list(&self) -> Result<Listing, DirectoryError> {

@@ -2,8 +2,12 @@
 //! takes over; without one the technician's minute is played. This file is the order of things.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it talks to a person in a terminal")]
 
+mod further;
 mod minute;
+mod northwind;
+mod settings;
 mod stage;
+mod standins;
 
 use std::process::ExitCode;
 
@@ -40,18 +44,22 @@ fn run() -> anyhow::Result<()> {
         }
     }
     let display = std::env::var("DISPLAY").ok().filter(|display| !display.is_empty() && !headless);
+    northwind::know_the_name()?;
     interrupt::listen()?;
     let teller = Teller::new();
     let stage = Stage::set(&teller, display)?;
-    let played = if stage.is_for_a_person() {
-        stage.wait_for_the_person(&teller)
-    } else {
-        minute::play(&stage, &teller)
-    };
+    let played =
+        if stage.is_for_a_person() { stage.wait_for_the_person(&teller) } else { play(&stage, &teller) };
     if is_interrupted(&played) {
         eprintln!("\nEnding everything …");
     } else if played.is_err() {
         stage.leave_evidence();
     }
     played
+}
+
+fn play(stage: &Stage, teller: &Teller) -> anyhow::Result<()> {
+    minute::play(stage, teller)?;
+    further::play(stage, teller)?;
+    minute::the_record(stage, teller)
 }

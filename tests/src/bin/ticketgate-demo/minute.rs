@@ -52,6 +52,7 @@ pub(crate) fn play(stage: &Stage, teller: &Teller) -> Result<()> {
     until("the session to end", LIMIT, || Ok(open_sessions(stage)?.is_empty()))?;
     teller.done("ended from the popup");
     stage.picture(&popup, "5-ended")?;
+    popup.close()?;
     teller.done(&closed(stage, name, &password)?);
 
     let ticket = ["--ticket", "4", "--summary", "Backup of FS01 failed twice", "--for", SHORT];
@@ -66,6 +67,11 @@ pub(crate) fn play(stage: &Stage, teller: &Teller) -> Result<()> {
     teller.begins(&format!("it runs out by itself, {SHORT} after its begin"));
     until("the session to run out", LIMIT, || Ok(open_sessions(stage)?.is_empty()))?;
     teller.done(&format!("it ran out: {}", closed(stage, name, &short.password)?));
+    Ok(())
+}
+
+/// What is on record of it all.
+pub(crate) fn the_record(stage: &Stage, teller: &Teller) -> Result<()> {
     let verdict = stage.product.cli_json(&["audit", "verify"])?;
     if verdict.pointer("/whole") != Some(&Value::Bool(true)) {
         bail!("the audit log is not whole: {verdict}");
@@ -95,17 +101,17 @@ fn closed(stage: &Stage, name: &str, password: &str) -> Result<String> {
 }
 
 /// The password that the relay put into the clipboard.
-fn copied(stage: &Stage) -> Result<String> {
+pub(crate) fn copied(stage: &Stage) -> Result<String> {
     let clipboard = stage.clipboard.as_ref().context("there is no clipboard to look at")?;
     wait_for("the password in the clipboard", LIMIT, || clipboard.clipboard())
 }
 
-fn open_sessions(stage: &Stage) -> Result<Vec<Value>> {
+pub(crate) fn open_sessions(stage: &Stage) -> Result<Vec<Value>> {
     let sessions = stage.product.cli_json(&["sessions"])?;
     sessions.as_array().cloned().context("sessions are a list")
 }
 
-fn only_session(stage: &Stage) -> Result<Value> {
+pub(crate) fn only_session(stage: &Stage) -> Result<Value> {
     let sessions = open_sessions(stage)?;
     match sessions.as_slice() {
         [session] => Ok(session.clone()),
@@ -113,6 +119,6 @@ fn only_session(stage: &Stage) -> Result<Value> {
     }
 }
 
-fn text(value: &Value, key: &str) -> String {
+pub(crate) fn text(value: &Value, key: &str) -> String {
     value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
 }

@@ -1,4 +1,4 @@
-//! The demo's world: a domain controller per customer, a ticket system, a broker configured for both, a browser.
+//! The demo's world: domain controllers, a Linux machine, stand-in tenants, a ticket system, a broker configured for all, a browser.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -6,10 +6,14 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use ticketgate_tests::chromium::{self, Chromium, Page};
 use ticketgate_tests::patience::{LIMIT, until};
-use ticketgate_tests::product::{Configuration, Policy, Product, configuration};
+use ticketgate_tests::product::Product;
 use ticketgate_tests::rt::RequestTracker;
 use ticketgate_tests::samba::{self, SambaAd};
 use ticketgate_tests::{Result, interrupt, world, xvfb::Xvfb};
+
+use crate::northwind::{self, Northwind};
+use crate::settings::settings;
+use crate::standins::{CONTOSO, StandIns};
 
 /// Prints each step with the time since the start, and what the step took.
 pub(crate) struct Teller {
@@ -47,10 +51,51 @@ pub(crate) struct Stage {
     pub(crate) page: Page,
     pub(crate) product: Product,
     pub(crate) tickets: RequestTracker,
+    pub(crate) further: Tickets,
+    /// None where this is not root.
+    pub(crate) northwind: Option<Northwind>,
+    pub(crate) tenants: StandIns,
     pub(crate) acme: SambaAd,
-    _others: [SambaAd; 2],
+    pub(crate) globex: SambaAd,
+    _initech: SambaAd,
     pub(crate) clipboard: Option<Xvfb>,
     pictures: PathBuf,
+}
+
+/// The numbers of tickets of customers that the ticket system has in the demo only.
+pub(crate) struct Tickets {
+    pub(crate) northwind: Option<u32>,
+    pub(crate) contoso: u32,
+}
+
+impl Tickets {
+    fn add(tickets: &RequestTracker, with_machine: bool) -> Result<Self> {
+        tickets.add_customer(CONTOSO)?;
+        let contoso = tickets.add_ticket(
+            CONTOSO,
+            "Shared mailbox of sales refuses mail",
+            "sales@contoso.example",
+            "Senders get 5.2.2, mailbox full. Can it be made larger?",
+        )?;
+        let northwind = if with_machine {
+            tickets.add_customer("Northwind")?;
+            let number = tickets.add_ticket(
+                "Northwind",
+                "Web shop is down since 7:40",
+                "shop@northwind.example",
+                "502 on every page. nginx on northwind-web1 does not come back after the update.",
+            )?;
+            Some(number)
+        } else {
+            None
+        };
+        Ok(Self { northwind, contoso })
+    }
+}
+
+/// Nothing is left out because somebody asked for the end.
+fn interrupted(error: &anyhow::Error) -> Result<()> {
+    if interrupt::explains_failure() { anyhow::bail!("{error:#}") } else { Ok(()) }
 }
 
 impl Stage {
@@ -68,12 +113,30 @@ impl Stage {
             Ok(directory)
         };
         let acme = directory("acme")?;
-        let others = [directory("globex")?, directory("initech")?];
+        let (globex, initech) = (directory("globex")?, directory("initech")?);
+        let northwind = match Northwind::start() {
+            Ok(northwind) => {
+                teller.done(&format!(
+                    "Northwind's Linux machine {} (namespaces over this machine's files), reached by SSH",
+                    northwind::NAME
+                ));
+                Some(northwind)
+            }
+            Err(error) => {
+                interrupted(&error)?;
+                teller.note(&format!("left out: Northwind, the customer with a Linux machine: {error:#}"));
+                None
+            }
+        };
+        teller.begins("Microsoft's description of Graph is read by the proxy before the stand-in, which takes some seconds");
+        let tenants = StandIns::start()?;
+        teller.done("a stand-in for Entra ID with the tenants contoso and globex, behind Microsoft's description of Graph (no live tenant)");
         teller.begins("a ticket system; the first run fills it, which takes about 10 s");
         let tickets = RequestTracker::start()?;
-        teller.done(&format!("Request Tracker with tickets of three customers at {}", tickets.url()));
-        let [globex, initech] = &others;
-        let product = Product::start(&settings(&acme, globex, initech))?;
+        teller.done(&format!("Request Tracker at {}", tickets.url()));
+        let further = Tickets::add(&tickets, northwind.is_some())?;
+        teller.done("tickets of all customers in it");
+        let product = Product::start(&settings([&acme, &globex, &initech], northwind.as_ref(), &tenants)?)?;
         teller.done("the broker, configured for all of them");
         let clipboard = if display.is_none() { Some(Xvfb::start()?) } else { None };
         let browser = product.browser(chromium::Options {
@@ -84,7 +147,20 @@ impl Stage {
         let page = browser.new_tab("about:blank")?;
         tickets.log_in(&page, &tickets.ticket_url(1))?;
         teller.done("Chromium with the extension on ticket 1");
-        let stage = Self { browser, page, product, tickets, acme, _others: others, clipboard, pictures };
+        let stage = Self {
+            browser,
+            page,
+            product,
+            tickets,
+            further,
+            northwind,
+            tenants,
+            acme,
+            globex,
+            _initech: initech,
+            clipboard,
+            pictures,
+        };
         stage.allow_ticket_system()?;
         teller.done("the extension is allowed to read the ticket system's pages (a person clicks \"Allow on this site\" once)");
         Ok(stage)
@@ -131,6 +207,16 @@ impl Stage {
             ticketgate_tests::rt::USER,
             ticketgate_tests::rt::PASSWORD
         ));
+        if let (Some(northwind), Some(number)) = (&self.northwind, self.further.northwind) {
+            teller.note(&format!(
+                "Northwind's machine, for ticket {number}: ssh -p {} jit-tech1@127.0.0.1, then sudo -i",
+                northwind.port
+            ));
+        }
+        teller.note(&format!(
+            "Ticket {} is of {CONTOSO}, and ticket 2 can have both Globex's domain and its stand-in tenant in one session.",
+            self.further.contoso
+        ));
         teller.note(&format!("Command line: export TICKETGATE_SOCKET={}", self.product.socket().display()));
         teller.note("Close the browser, or press Ctrl-C here, to end everything.");
         while !interrupt::asked() && self.browser.targets().is_ok_and(|targets| !targets.is_empty()) {
@@ -149,32 +235,4 @@ impl Stage {
         .with_context(|| format!("it shows {seen:?}"))?;
         Ok(seen)
     }
-}
-
-fn settings(acme: &SambaAd, globex: &SambaAd, initech: &SambaAd) -> Configuration {
-    let right = |ad: &SambaAd, short| vec![ad.group(short).to_owned()];
-    let policy = |id, name, directory, rights| Policy {
-        id,
-        name,
-        directory,
-        rights,
-        ticket: true,
-        one_click: true,
-        ..Policy::default()
-    };
-    Configuration::empty()
-        .broker("administrators = [\"tech1\"]")
-        .technician("tech1", &configuration::login(), &["tier2"], &[])
-        .customer("acme", "Acme Corp", &["ACME"])
-        .customer("globex", "Globex", &[])
-        .customer("initech", "Initech", &[])
-        .directory("acme-ad", "acme", acme)
-        .directory("globex-ad", "globex", globex)
-        .directory("initech-ad", "initech", initech)
-        .policy(&policy("acme-domain-admin", "Domain Admin", "acme-ad", right(acme, "domain_admins")))
-        .policy(&policy("globex-domain-admin", "Domain Admin", "globex-ad", right(globex, "domain_admins")))
-        .policy(&Policy {
-            mode: "burner",
-            ..policy("initech-helpdesk", "Helpdesk", "initech-ad", right(initech, "helpdesk"))
-        })
 }
