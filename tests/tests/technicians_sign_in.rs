@@ -252,6 +252,33 @@ fn a_technician_signs_in_with_a_code_at_a_provider_of_others() -> Outcome {
     Ok(())
 }
 
+#[test]
+fn a_sign_in_that_cannot_be_recorded_is_forgotten_again() -> Outcome {
+    let (provider, keyring) = (OpenIdProvider::start()?, Keyring::start()?);
+    let places = Places {
+        tenant: provider.tenant(),
+        client: provider.public_client(),
+        domain: "acme.example",
+        login: provider.login_url(),
+        // Nobody is there: this is about the sign-in.
+        graph: "http://127.0.0.1:9",
+    };
+    let configuration = configuration(&[directory("acme-entra", &places, "")], &[("own", "acme-entra")]);
+    let mut product = Product::install(&configuration)?;
+    for fault in ["error", "timeout-not-applied"] {
+        let fault = format!("ledger.sign_in:{fault}");
+        let bus = keyring.address();
+        product.start_broker_with(&[("DBUS_SESSION_BUS_ADDRESS", bus), ("TICKETGATE_FAULT", &fault)])?;
+        let said = sign_in(&product, "acme-entra", agrees)?;
+        assert!(!said.succeeded() && said.stderr.contains("ledger"), "{fault}: {said:?}");
+        let refused = product.cli(&["activate", "own", "--reason", "mailbox"])?;
+        assert!(refused.stderr.contains("[sign_in_needed]"), "{fault}: {refused:?}");
+        assert_eq!(actions(&product)?, Vec::<String>::new());
+        product.kill_broker()?;
+    }
+    Ok(())
+}
+
 /// The code is read where a person reads it: on the terminal, while the command waits.
 fn by_device(product: &Product, provider: &OpenIdProvider, agrees: bool) -> Result<Said> {
     let shown = product.folder().join("shown");
