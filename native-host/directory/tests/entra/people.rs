@@ -209,12 +209,12 @@ async fn by_device(provider: &OpenIdProvider, tenant: &EntraTenant) {
         assert_eq!(waits, Stands::Waits { after_s: asked.after_s });
         provider.answer_device(asked.user_code.as_deref().unwrap(), agrees).unwrap();
         let done = tenant.finish_sign_in(&asked.id, None).await;
-        match agrees {
-            true => {
-                assert!(matches!(&done, Ok(Stands::SignedIn { account }) if account == "person"), "{done:?}")
-            }
-            false => assert!(matches!(&done, Err(NoSignIn::Declined)), "{done:?}"),
-        }
+        let as_expected = match &done {
+            Ok(Stands::SignedIn { account }) => agrees && account == "person",
+            Err(NoSignIn::Declined) => !agrees,
+            _ => false,
+        };
+        assert!(as_expected, "{agrees}: {done:?}");
         let again = tenant.finish_sign_in(&asked.id, None).await;
         assert!(matches!(again, Err(NoSignIn::Unknown)), "{again:?}");
     }
