@@ -133,7 +133,7 @@ impl<S: Sam> Side for Windows<S> {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod settling;
 #[cfg(test)]
 mod tests;

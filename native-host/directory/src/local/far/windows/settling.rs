@@ -1,5 +1,6 @@
 //! The one mechanism on a Windows machine: the broker's plans, put into requests by the connector and carried out here on the account
 //! database of the tests. Whatever happens, an account settles as its sessions want it.
+#![cfg(unix)]
 
 use std::collections::BTreeSet;
 
