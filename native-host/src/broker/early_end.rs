@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use ticketgate_access::session::Session;
@@ -11,8 +12,12 @@ use ticketgate_protocol::ids::{IdempotencyKey, SessionId};
 use ticketgate_protocol::problem::{Code, Problem};
 
 use super::parts::{accounts_of, goes_on};
-use super::service::{TRIES, fingerprint};
+use super::service::{PATIENCE, fingerprint};
 use super::{Broker, Caller, ledger_problem, records};
+
+/// Between two tries to write an end whose rows somebody else changed meanwhile. An end does not yield to what goes on around it, such
+/// as extensions that are made and undone: it is tried for as long as its caller waits.
+const AGAIN: Duration = Duration::from_millis(5);
 
 impl Broker {
     /// Ends a session now. The answer's state says whether it is verified as taken away or still `ending`.
@@ -26,7 +31,8 @@ impl Broker {
         id: &SessionId,
     ) -> Result<api::Session, Problem> {
         let fingerprint = fingerprint("end", &id);
-        for _ in 0..TRIES {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
             if let Some(again) = self.repeated(caller, key, fingerprint).await? {
                 return again;
             }
@@ -46,6 +52,7 @@ impl Broker {
                 self.converge_patiently(&accounts_of(&parts)).await;
                 return self.seen(session.of()).await;
             }
+            tokio::time::sleep(AGAIN).await;
         }
         Err(ledger_problem(&LedgerError::Conflict(String::new())))
     }
@@ -118,7 +125,8 @@ impl Broker {
 
     /// Writes that a session ends, however often its row changes meanwhile.
     async fn brake(&self, id: &SessionId, cause: EndCause, actor: &str) -> Result<(), Problem> {
-        for _ in 0..TRIES {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
             let session = self.ledger.session(id).await.map_err(|e| ledger_problem(&e))?;
             let Some(session) = session.filter(goes_on) else {
                 return Ok(());
@@ -126,6 +134,7 @@ impl Broker {
             if self.mark_ending(&session, cause, actor, None).await? {
                 return Ok(());
             }
+            tokio::time::sleep(AGAIN).await;
         }
         Err(ledger_problem(&LedgerError::Conflict(String::new())))
     }

@@ -108,6 +108,7 @@ impl World {
             refuses: AtomicBool::new(false),
             refused: AtomicU32::new(0),
             writes: AtomicBool::new(false),
+            conflicts: AtomicBool::new(false),
             times: AtomicU32::new(u32::MAX),
             readable: AtomicU32::new(u32::MAX),
             dies_after: AtomicU32::new(u32::MAX),

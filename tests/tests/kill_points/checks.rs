@@ -53,7 +53,7 @@ impl Play<'_> {
                         self.mode == Mode::Burner && accounts.iter().any(|account| !account.enabled());
                     ensure!(!burner_stays, "a burner account stays: {accounts:?}");
                     Ok(())
-                })?
+                })?;
             }
             Mode::Membership => witness::a_person_holds_what_is_live(&self.person_now(look)?, &live)?,
         }

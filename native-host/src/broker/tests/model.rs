@@ -364,6 +364,8 @@ pub(super) struct Refusing {
     pub(super) refused: AtomicU32,
     /// What is refused is written all the same, and only its answer is lost.
     pub(super) writes: AtomicBool,
+    /// It is refused since somebody else changed the same rows.
+    pub(super) conflicts: AtomicBool,
     /// How often, at most.
     pub(super) times: AtomicU32,
     /// Nothing of accounts and sessions can be read either, once so many reads were answered.
@@ -400,7 +402,11 @@ impl ticketgate_ledger::Ledger for Refusing {
             if self.writes.load(Ordering::SeqCst) {
                 self.inner.commit(change).await?;
             }
-            return Err(ticketgate_ledger::LedgerError::Unavailable("disk full".into()));
+            return Err(if self.conflicts.load(Ordering::SeqCst) {
+                ticketgate_ledger::LedgerError::Conflict("sessions".into())
+            } else {
+                ticketgate_ledger::LedgerError::Unavailable("disk full".into())
+            });
         }
         self.inner.commit(change).await
     }

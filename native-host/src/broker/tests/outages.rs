@@ -12,6 +12,21 @@ async fn a_right_given_to_a_persons_own_account_is_taken_back_when_it_cannot_be_
 }
 
 #[tokio::test]
+async fn an_end_is_written_however_often_others_change_its_rows_meanwhile() {
+    let world = World::with_ledger_refusing("ledger.session_ending").await;
+    let (first, second) = (world.activate("domain", "k1").await, world.activate("burner", "k2").await);
+    world.refusing.conflicts.store(true, Ordering::SeqCst);
+    world.refusing.refuses.store(true, Ordering::SeqCst);
+    world.refusing.times.store(30, Ordering::SeqCst);
+    assert_eq!(world.end(&first, "k3").await.state, State::Ended);
+    world.refusing.times.store(60, Ordering::SeqCst);
+    let all = EndAll { customer: Some(CustomerId::new("acme").unwrap()), technician: None };
+    world.broker.end_all(&world.caller("boss"), &all).await.unwrap();
+    assert_eq!(world.session(&second).await.state, State::Ended);
+    assert_eq!(world.refusing.refused.load(Ordering::SeqCst), 60);
+}
+
+#[tokio::test]
 async fn an_end_whose_retry_cannot_be_recorded_is_retried_all_the_same() {
     let world = World::with_ledger_refusing("ledger.retry").await;
     world.run();
