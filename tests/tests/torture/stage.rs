@@ -102,6 +102,26 @@ impl Place {
         until("the service account to be let in", LIMIT, || Ok(self.ad.bind("jit-svc", password)?.accepted()))
     }
 
+    /// What the server says against itself: a group that an account lists and that does not list the account. Both sides are the
+    /// server's to keep, nobody can write only one of them, and it refuses to take away what only one side has.
+    fn contradictions(&mut self, people: usize) -> Result<Vec<String>> {
+        self.look(|look, ad| {
+            let mut accounts = look.accounts_below(ad.account_unit())?;
+            for who in 0..people {
+                accounts.extend(look.account(&technician(who))?);
+            }
+            let mut found = Vec::new();
+            for account in accounts {
+                for group in account.groups {
+                    if !look.members(&group)?.iter().any(|member| member.eq_ignore_ascii_case(&account.dn)) {
+                        found.push(format!("{} lists {group}, which does not list it", account.dn));
+                    }
+                }
+            }
+            Ok(found)
+        })
+    }
+
     /// As if nothing had happened.
     fn clear(&mut self, people: usize) -> Result<()> {
         self.proxy.set(Network::Fair)?;
@@ -126,6 +146,13 @@ impl Stage {
         let users = users();
         let places = DOMAINS.iter().map(|domain| Place::new(domain, users.len())).collect::<Result<_>>()?;
         Ok(Self { places, users, faults: Faults::default(), wholes: Wholes::default() })
+    }
+
+    /// Whether a server's database is damaged, and how. Nothing can be shown of the product in such a world.
+    pub(crate) fn damage(&mut self) -> Result<Vec<String>> {
+        let people = self.users.len();
+        let found = self.places.iter_mut().map(|place| place.contradictions(people));
+        Ok(found.collect::<Result<Vec<_>>>()?.concat())
     }
 
     /// A world in which nothing has happened, with a broker in it.
