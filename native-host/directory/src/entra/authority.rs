@@ -72,12 +72,12 @@ pub(super) async fn post(
     address: &str,
     form: &[(&str, &str)],
 ) -> Result<Result<Zeroizing<Vec<u8>>, (u16, TokenError)>, DirectoryError> {
-    answered(http.post(address).form(form).send().await.map_err(not_there)?).await
+    answered(http.post(address).form(form).send().await.map_err(|error| not_there(&error))?).await
 }
 
 /// Asking for a token changes nothing: one whose answer is lost is just not used.
-pub(super) fn not_there(error: reqwest::Error) -> DirectoryError {
-    match unanswered(ticketgate_https::failure(&error)) {
+pub(super) fn not_there(error: &reqwest::Error) -> DirectoryError {
+    match unanswered(ticketgate_https::failure(error)) {
         DirectoryError::Ambiguous(why) => DirectoryError::Unreachable(why),
         other => other,
     }

@@ -110,7 +110,8 @@ async fn fetch(
         Proof::Secret(_) | Proof::Technician { .. } => form.push(("client_secret", proof.expose())),
     }
     let asked = Instant::now();
-    let response = http.post(&address).form(&form).send().await.map_err(authority::not_there)?;
+    let response =
+        http.post(&address).form(&form).send().await.map_err(|error| authority::not_there(&error))?;
     granted(response, settings.tenant.as_str(), client, asked).await
 }
 
