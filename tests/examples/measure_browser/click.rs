@@ -63,6 +63,11 @@ fn at_the_api(desk: &Desk) -> Result<f64> {
 
 fn in_the_page(desk: &Desk, press: Press) -> Result<f64> {
     let ours = desk.browser.extension_id();
+    if press == Press::Pointed {
+        // A button that told the worker of a pointer just now takes it to be awake still.
+        desk.page.reload()?;
+        rest(2000);
+    }
     let node = desk.page.wait_for_control("button", "Activate · Acme Corp")?;
     let (x, y) = desk.page.middle(&node)?;
     // Away first, or it would not come.
