@@ -224,19 +224,22 @@ fn another_way_or_none(product: &Product, msp: &Tenant) -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn a_technician_signs_in_with_a_code_at_a_provider_of_others() -> Outcome {
-    let (provider, keyring) = (OpenIdProvider::start()?, Keyring::start()?);
+/// A product whose one tenant has this sign-in, and no Graph: these tests are about the sign-in.
+fn at_a_provider_of_others(provider: &OpenIdProvider) -> Result<Product> {
     let places = Places {
         tenant: provider.tenant(),
         client: provider.public_client(),
         domain: "acme.example",
         login: provider.login_url(),
-        // Nobody is there: this is about the sign-in.
         graph: "http://127.0.0.1:9",
     };
-    let configuration = configuration(&[directory("acme-entra", &places, "")], &[("own", "acme-entra")]);
-    let mut product = Product::install(&configuration)?;
+    Product::install(&configuration(&[directory("acme-entra", &places, "")], &[("own", "acme-entra")]))
+}
+
+#[test]
+fn a_technician_signs_in_with_a_code_at_a_provider_of_others() -> Outcome {
+    let (provider, keyring) = (OpenIdProvider::start()?, Keyring::start()?);
+    let mut product = at_a_provider_of_others(&provider)?;
     product.start_broker_with(&[("DBUS_SESSION_BUS_ADDRESS", keyring.address())])?;
     for agrees in [true, false] {
         let said = by_device(&product, &provider, agrees)?;
@@ -256,16 +259,7 @@ fn a_technician_signs_in_with_a_code_at_a_provider_of_others() -> Outcome {
 #[test]
 fn a_sign_in_that_cannot_be_recorded_is_forgotten_again() -> Outcome {
     let (provider, keyring) = (OpenIdProvider::start()?, Keyring::start()?);
-    let places = Places {
-        tenant: provider.tenant(),
-        client: provider.public_client(),
-        domain: "acme.example",
-        login: provider.login_url(),
-        // Nobody is there: this is about the sign-in.
-        graph: "http://127.0.0.1:9",
-    };
-    let configuration = configuration(&[directory("acme-entra", &places, "")], &[("own", "acme-entra")]);
-    let mut product = Product::install(&configuration)?;
+    let mut product = at_a_provider_of_others(&provider)?;
     for fault in ["error", "timeout-not-applied"] {
         let fault = format!("ledger.sign_in:{fault}");
         let bus = keyring.address();

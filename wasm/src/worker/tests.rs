@@ -4,6 +4,7 @@
 
 mod badges;
 mod customers;
+mod kept;
 mod links;
 mod lookups;
 mod pages;
