@@ -27,11 +27,12 @@ impl std::fmt::Debug for PasswordHandOver {
     }
 }
 
-fn write_secret<S: Serializer>(secret: &Zeroizing<String>, to: S) -> Result<S::Ok, S::Error> {
+/// A secret text that leaves this process over the broker's socket, and nowhere else.
+pub(crate) fn write_secret<S: Serializer>(secret: &Zeroizing<String>, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(secret)
 }
 
-fn read_secret<'de, D: Deserializer<'de>>(from: D) -> Result<Zeroizing<String>, D::Error> {
+pub(crate) fn read_secret<'de, D: Deserializer<'de>>(from: D) -> Result<Zeroizing<String>, D::Error> {
     String::deserialize(from).map(Zeroizing::new)
 }
 

@@ -2,8 +2,10 @@
 //! crate, so that nothing the extension is built from can even name them: what a browser comes back with is half of a sign-in.
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
+
+use crate::handover::{read_secret, write_secret};
 
 /// How somebody wants to sign in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -77,14 +79,6 @@ impl std::fmt::Debug for SignInGoesOn {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SignInGoesOn").field("id", &self.id).field("came", &"[redacted]").finish()
     }
-}
-
-fn write_secret<S: Serializer>(secret: &Zeroizing<String>, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(secret)
-}
-
-fn read_secret<'de, D: Deserializer<'de>>(from: D) -> Result<Zeroizing<String>, D::Error> {
-    String::deserialize(from).map(Zeroizing::new)
 }
 
 #[cfg(test)]

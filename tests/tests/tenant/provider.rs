@@ -1,15 +1,16 @@
 //! What an OpenID provider that knows nothing of us says to the ways in which the product signs in.
 
 use crate::asking::{address, encoded, form, good_assertion, post_form, signed, signed_as, unix_now};
-use anyhow::{Context, bail};
+use anyhow::Context;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::signature::RSA_PKCS1_SHA256;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use ticketgate_tests::Result;
-use ticketgate_tests::http::{Response, ask};
+use ticketgate_tests::http::Response;
 use ticketgate_tests::oidc::OpenIdProvider;
+use ticketgate_tests::person::{sign_in_at, value};
 use ticketgate_tests::tenant::Pair;
 
 const REDIRECT: &str = "http://localhost:41234";
@@ -69,36 +70,17 @@ fn by_assertion(provider: &OpenIdProvider) -> Result<()> {
 
 /// Authorization code with PKCE, as a person's browser goes through it; answers the code that comes back.
 fn code(provider: &OpenIdProvider, redirect: &str, challenge: &str) -> Result<String> {
-    let at = address(provider.login_url())?;
-    let mut path = format!(
-        "/{}/oauth2/v2.0/authorize?client_id={}&response_type=code&redirect_uri={}&scope={}&state=st&login_hint=tech1\
+    let address = format!(
+        "{}/{}/oauth2/v2.0/authorize?client_id={}&response_type=code&redirect_uri={}&scope={}&state=st&login_hint=tech1\
 &code_challenge={challenge}&code_challenge_method=S256",
+        provider.login_url(),
         provider.tenant(),
         provider.public_client(),
         encoded(redirect),
         encoded(SCOPE)
     );
-    let mut cookies: Vec<(String, String)> = Vec::new();
-    for _ in 0..8 {
-        let jar: Vec<String> = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let answer = ask(at, "GET", &path, &[("Cookie", jar.join("; ").as_str())], &[])?;
-        for (_, line) in answer.headers.iter().filter(|(name, _)| name == "set-cookie") {
-            let pair = line.split(';').next().unwrap_or_default();
-            if let Some((name, value)) = pair.split_once('=') {
-                cookies.retain(|(known, _)| known != name);
-                cookies.push((name.to_owned(), value.to_owned()));
-            }
-        }
-        let Some(location) = answer.header("location") else {
-            bail!("{}: {}", answer.status, answer.text().chars().take(300).collect::<String>())
-        };
-        if location.starts_with(redirect) {
-            let found = location.split(['?', '&']).find_map(|part| part.strip_prefix("code="));
-            return Ok(found.with_context(|| format!("no code: {location}"))?.to_owned());
-        }
-        path = location.trim_start_matches(provider.login_url()).to_owned();
-    }
-    bail!("it goes round in circles")
+    let back = sign_in_at(&address)?;
+    Ok(value(&back, "code").with_context(|| format!("no code: {back}"))?.to_owned())
 }
 
 fn by_browser(provider: &OpenIdProvider) -> Result<()> {
