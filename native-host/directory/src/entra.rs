@@ -1,9 +1,11 @@
 //! Entra ID behind [`Directory`], over Microsoft Graph: what it stands on, and which part answers what. A right is a directory role
 //! or membership of a group. No tenant was ever called while this was written: it follows Microsoft's description.
 
+mod activations;
 mod approvals;
 mod assertion;
 mod authority;
+mod by_oneself;
 mod challenge;
 mod check;
 mod failure;
@@ -14,6 +16,7 @@ mod look;
 mod partner;
 mod pass;
 mod people;
+mod replicated;
 mod rights;
 mod roles;
 mod signing_in;
@@ -41,6 +44,7 @@ pub use self::partner::PartnerTenant;
 pub use self::people::SignIns;
 pub use self::signing_in::{Asked, By, NoSignIn, Stands};
 
+use self::activations::Activations;
 use self::graph::Graph;
 use self::roles::Roles;
 use self::written::Written;
@@ -62,6 +66,7 @@ pub struct EntraTenant {
     graph: Arc<Graph>,
     written: Arc<Written>,
     roles: Arc<Roles>,
+    activations: Arc<Activations>,
     learnt: Arc<Learnt>,
     /// Whether policies or sessions name a group, so that ends of memberships are asked for.
     knows_groups: bool,
@@ -101,6 +106,7 @@ impl EntraTenant {
             graph: Arc::new(Graph::new(config, secrets, people)?),
             written: Arc::default(),
             roles: Arc::default(),
+            activations: Arc::default(),
             learnt: Arc::default(),
             knows_groups: has_group(known_rights),
         })
@@ -114,6 +120,7 @@ impl EntraTenant {
             graph: Arc::clone(&self.graph),
             written: Arc::clone(&self.written),
             roles: Arc::clone(&self.roles),
+            activations: Arc::clone(&self.activations),
             learnt: Arc::clone(&self.learnt),
             knows_groups: has_group(known_rights),
         })

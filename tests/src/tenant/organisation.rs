@@ -46,6 +46,12 @@ pub(super) struct Told {
     pub(super) token_lasts_s: Option<i64>,
     /// A refresh token is not enough: the person has to come.
     pub(super) interaction: bool,
+    /// People hold no directory role besides what they activate: they may do and see what is their own alone.
+    pub(super) people_are_nobody: bool,
+    /// How long PIM takes to let go of an activation that was given back.
+    pub(super) lets_go: Duration,
+    /// What was given back, by whom, and until when PIM holds on to it.
+    pub(super) given_back: Vec<(String, Held, DateTime<Utc>)>,
 }
 
 /// A registered certificate or secret of the app.
@@ -157,6 +163,12 @@ impl Organisation {
     pub(super) fn has_principal(&self, shown: &State, id: &str) -> bool {
         self.shown_user(shown, id).is_ok_and(|user| user.id == id)
             || self.state.groups.iter().any(|group| group.id == id)
+    }
+
+    /// Whether PIM does not know yet that somebody gave this back.
+    pub(super) fn holds_on(&self, principal: &str, held: &Held) -> bool {
+        let now = self.now();
+        self.told.given_back.iter().any(|(who, what, until)| who == principal && what == held && now < *until)
     }
 
     /// Whether there is something to be held.

@@ -258,6 +258,9 @@ fn answered(
     pages: &Pages,
 ) -> Answered {
     let path: Vec<&str> = question.path.iter().map(String::as_str).collect();
+    if question.method != "GET" && matches!(path.first(), Some(&("users" | "groups"))) {
+        pim::of_an_administrator(tenant, caller)?;
+    }
     if let Some(rest) = path.strip_prefix(&PIM_GROUPS) {
         return of_pim_groups(tenant, shown, caller, question, pages, rest);
     }
@@ -335,19 +338,25 @@ fn of_roles(
         ("DELETE", ["roleAssignments", id]) => roles::unassign(tenant, question, id),
         ("GET", ["roleAssignmentSchedules"]) => schedules::schedules(tenant, shown, question, pages),
         ("GET", ["roleAssignmentScheduleInstances"]) => {
-            schedules::instances(tenant, shown, question, kind, pages)
+            schedules::instances(tenant, shown, caller, question, kind, pages)
         }
         ("GET", ["roleAssignmentScheduleInstances", MYSELF]) => {
             schedules::of_oneself(tenant, shown, caller, question, kind, pages)
         }
         ("GET", ["roleAssignmentScheduleRequests"]) => {
-            pim::list_requests(tenant, shown, question, kind, pages)
+            pim::list_requests(tenant, shown, caller, question, kind, pages)
+        }
+        ("GET", ["roleAssignmentScheduleRequests", MYSELF]) => {
+            pim::my_requests(tenant, shown, caller, question, pages)
         }
         ("POST", ["roleAssignmentScheduleRequests"]) => pim::request(tenant, shown, caller, question, kind),
         ("GET", ["roleAssignmentScheduleRequests", id]) => {
             pim::get_request(tenant, shown, question, kind, id)
         }
         ("POST", ["roleAssignmentScheduleRequests", id, "cancel"]) => pim::cancel(tenant, question, id),
+        ("GET", ["roleEligibilityScheduleInstances", MYSELF]) => {
+            schedules::eligible_roles(tenant, shown, caller, question, pages)
+        }
         ("GET", ["roleEligibilitySchedules", MYSELF]) => {
             schedules::eligible(tenant, shown, caller, question, kind, pages)
         }
@@ -367,12 +376,14 @@ fn of_pim_groups(
     let kind = Kind::Group;
     match (question.method.as_str(), path) {
         ("GET", ["assignmentScheduleInstances"]) => {
-            schedules::instances(tenant, shown, question, kind, pages)
+            schedules::instances(tenant, shown, caller, question, kind, pages)
         }
         ("GET", ["assignmentScheduleInstances", MYSELF]) => {
             schedules::of_oneself(tenant, shown, caller, question, kind, pages)
         }
-        ("GET", ["assignmentScheduleRequests"]) => pim::list_requests(tenant, shown, question, kind, pages),
+        ("GET", ["assignmentScheduleRequests"]) => {
+            pim::list_requests(tenant, shown, caller, question, kind, pages)
+        }
         ("POST", ["assignmentScheduleRequests"]) => pim::request(tenant, shown, caller, question, kind),
         ("POST", ["assignmentScheduleRequests", id, "cancel"]) => pim::cancel(tenant, question, id),
         ("GET", ["assignmentScheduleRequests", id]) => pim::get_request(tenant, shown, question, kind, id),

@@ -24,6 +24,8 @@ pub(super) const LONGEST: Duration = Duration::from_secs(86_400);
 pub(super) struct Token {
     pub(super) text: Secret,
     pub(super) good_until: Instant,
+    /// The object id of the person in the tenant whose token it is, where it is a person's and the tenant said so.
+    pub(super) person: Option<String>,
 }
 
 /// What the token's endpoint answers.
@@ -54,8 +56,19 @@ impl Granted {
         let lasts = Duration::from_secs(lasts).min(LONGEST);
         // One that is shorter than the margin is still good for half of its time.
         let used = lasts.checked_sub(MARGIN).unwrap_or_default().max(lasts / 2);
-        Ok(Token { text, good_until: asked + used })
+        let person = self.id_token.as_deref().and_then(object_id);
+        Ok(Token { text, good_until: asked + used, person })
     }
+}
+
+/// Of an id token that came from the token's endpoint itself (OpenID Connect Core §3.1.3.7, 6).
+fn object_id(id_token: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Claims {
+        oid: Option<String>,
+    }
+    let claims: Claims = claims(id_token)?;
+    claims.oid
 }
 
 /// An address of the login, for people or applications of this tenant.

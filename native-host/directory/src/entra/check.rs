@@ -40,7 +40,7 @@ pub(super) async fn check(tenant: &EntraTenant, rights: &[RightUse]) -> Vec<Find
         Ok(token) => {
             found.signed_in(tenant);
             found.pim(tenant).await;
-            found.permissions(tenant, rights, tokens::permissions(&token));
+            found.permissions(tenant, rights, tokens::permissions(&token.text));
         }
         Err(error) => {
             found.failed(&error, "The message says what to do; the set-up is in docs/entra.md.");

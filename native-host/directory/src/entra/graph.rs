@@ -19,7 +19,7 @@ use super::challenge;
 use super::failure::{Failed, GraphError, SAID_MAX, WORD_MAX, sign_in_again, told, unanswered};
 use super::people::SignIns;
 use super::throttle::Gate;
-use super::tokens::Tokens;
+use super::tokens::{Bearer, Tokens};
 use super::wire::{ErrorBody, ErrorSaid, Page};
 use crate::DirectoryError;
 
@@ -49,11 +49,13 @@ pub(super) struct Ask {
     body: Option<Value>,
     /// Whether a person waits for it.
     waited_for: bool,
+    /// The only person whose answer is of use.
+    asker: Option<String>,
 }
 
 impl Ask {
     fn new(method: Method, path: String) -> Self {
-        Self { method, path, body: None, waited_for: true }
+        Self { method, path, body: None, waited_for: true, asker: None }
     }
 
     /// `path` is appended to Graph's address; what is variable in it goes through [`segment`].
@@ -88,6 +90,12 @@ impl Ask {
     /// Nobody waits for it.
     pub(super) fn in_the_background(mut self) -> Self {
         self.waited_for = false;
+        self
+    }
+
+    /// The answer depends on who asks: nobody else may.
+    pub(super) fn only_as(mut self, person: &str) -> Self {
+        self.asker = Some(person.to_owned());
         self
     }
 
@@ -175,8 +183,17 @@ impl Graph {
     ///
     /// # Errors
     /// [`DirectoryError`]
-    pub(super) async fn token(&self) -> Result<Secret, DirectoryError> {
+    pub(super) async fn token(&self) -> Result<Bearer, DirectoryError> {
         self.tokens.get(&self.http, &self.settings, &self.secrets, &self.people).await
+    }
+
+    /// Whether this object of the tenant is the person by whose sign-in it is asked.
+    ///
+    /// # Errors
+    /// As [`Graph::token`].
+    pub(super) async fn is_asked_by(&self, id: &str) -> Result<bool, DirectoryError> {
+        let by_person = self.is_by_person();
+        Ok(by_person && self.token().await?.person.is_some_and(|person| person.eq_ignore_ascii_case(id)))
     }
 
     /// The tenant's time now, by its last answer.
@@ -197,6 +214,12 @@ impl Graph {
         let (mut new_token, mut new_connection) = (false, false);
         loop {
             let token = self.token().await?;
+            let is_asker =
+                |wanted: &String| token.person.as_ref().is_some_and(|p| p.eq_ignore_ascii_case(wanted));
+            if !ask.asker.as_ref().is_none_or(is_asker) {
+                return Err(DirectoryError::Busy("somebody else signed in meanwhile".into()).into());
+            }
+            let token = token.text;
             let left = give_up.saturating_duration_since(Instant::now());
             let seat = self.gate.pass(left).await.map_err(busy_for)?;
             let response = self.request(ask, &token).send().await;

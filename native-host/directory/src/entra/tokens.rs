@@ -19,6 +19,19 @@ use crate::DirectoryError;
 #[derive(Default)]
 pub(super) struct Tokens(tokio::sync::Mutex<Option<(Token, u64)>>);
 
+/// A token, and who asks with it.
+pub(super) struct Bearer {
+    pub(super) text: Secret,
+    /// As [`Token::person`] has it.
+    pub(super) person: Option<String>,
+}
+
+impl Bearer {
+    fn of(token: &Token) -> Self {
+        Self { text: token.text.clone(), person: token.person.clone() }
+    }
+}
+
 impl Tokens {
     /// The token, fetched where there is none that lasts.
     ///
@@ -30,18 +43,18 @@ impl Tokens {
         settings: &Entra,
         secrets: &Arc<dyn ReadSecret>,
         people: &SignIns,
-    ) -> Result<Secret, DirectoryError> {
+    ) -> Result<Bearer, DirectoryError> {
         let mut kept = self.0.lock().await;
         // Somebody else may sign in, or the same person out: what was given before that is not used after it.
         let sign_in = people.count(settings);
         let lasts = |(token, of): &&(Token, u64)| token.good_until > Instant::now() && *of == sign_in;
         if let Some((token, _)) = kept.as_ref().filter(lasts) {
-            return Ok(token.text.clone());
+            return Ok(Bearer::of(token));
         }
         let token = fetch(http, settings, secrets, people).await?;
-        let text = token.text.clone();
+        let bearer = Bearer::of(&token);
         *kept = Some((token, sign_in));
-        Ok(text)
+        Ok(bearer)
     }
 
     /// The tenant did not take this one: the next is a new one.

@@ -106,6 +106,7 @@ impl Model {
             rights: rights.iter().map(|r| Right((*r).into())).collect(),
             right_ends: Vec::new(),
             marker: None,
+            own: BTreeSet::new(),
             ordinary_primary_group: true,
         };
         self.accounts.lock().unwrap().insert(name.into(), account);
@@ -135,6 +136,7 @@ impl Model {
                 rights: BTreeSet::new(),
                 right_ends: Vec::new(),
                 marker: Some(marker.clone()),
+                own: BTreeSet::new(),
                 ordinary_primary_group: true,
             };
             accounts.insert(account.name.clone(), made);

@@ -196,6 +196,7 @@ fn foreign() -> ObservedAccount {
         rights: [right("R1")].into(),
         right_ends: Vec::new(),
         marker: None,
+        own: BTreeSet::new(),
         ordinary_primary_group: true,
     }
 }
