@@ -226,7 +226,7 @@ pub(super) fn eligible(
             "createdUsing": id,
             "memberType": if kind == Kind::Role { "Direct" } else { "direct" },
             "scheduleInfo": {
-                "startDateTime": stamp(tenant.now()),
+                "startDateTime": stamp(tenant.now() - chrono::Duration::hours(1)),
                 "recurrence": null,
                 "expiration": {"type": "noExpiration", "endDateTime": null, "duration": null},
             },
@@ -253,7 +253,7 @@ pub(super) fn eligible_roles(
         let body = json!({
             "id": id,
             "principalId": principal,
-            "startDateTime": stamp(tenant.now()),
+            "startDateTime": stamp(tenant.now() - chrono::Duration::hours(1)),
             "endDateTime": null,
             "memberType": "Direct",
             "roleEligibilityScheduleId": id,

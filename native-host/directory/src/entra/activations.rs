@@ -19,6 +19,9 @@ use crate::DirectoryError;
 /// What is asked for the rights of one session is asked once: they are given within this time of one another.
 const KEPT: Duration = Duration::from_secs(5);
 
+/// By then PIM has let go of what was given back (others measured 12 s).
+const LETS_GO: Duration = Duration::from_secs(60);
+
 /// Schedules of activations that are remembered at most.
 const KNOWN_MAX: usize = 1000;
 
@@ -43,6 +46,8 @@ pub(super) struct Activations {
     known: Mutex<BTreeMap<String, bool>>,
     /// The rights that accounts had by an activation of a session at the last look.
     ours: Mutex<HashMap<AccountKey, BTreeSet<Right>>>,
+    /// When a right was last given back, done or not: PIM lets go of it some seconds later.
+    given_back: Mutex<HashMap<(AccountKey, Right), Instant>>,
     /// What somebody may activate, asked for just now. Held while it is asked for, so that two rights ask once.
     roles: tokio::sync::Mutex<Option<Eligible>>,
     groups: tokio::sync::Mutex<Option<Eligible>>,
@@ -87,6 +92,19 @@ impl Activations {
     pub(super) fn has(&self, account: &AccountKey, right: &Right) -> bool {
         let kept = self.ours.lock().unwrap_or_else(PoisonError::into_inner);
         kept.get(account).is_some_and(|rights| rights.contains(right))
+    }
+
+    /// A right is being given back.
+    pub(super) fn gives_back(&self, account: &AccountKey, right: &Right) {
+        let mut kept = self.given_back.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|_, at| at.elapsed() < LETS_GO);
+        kept.insert((account.clone(), right.clone()), Instant::now());
+    }
+
+    /// Whether PIM may still hold on to a right that was given back.
+    pub(super) fn gave_back(&self, account: &AccountKey, right: &Right) -> bool {
+        let kept = self.given_back.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.get(&(account.clone(), right.clone())).is_some_and(|at| at.elapsed() < LETS_GO)
     }
 
     fn eligible(&self, kind: Kind) -> &tokio::sync::Mutex<Option<Eligible>> {

@@ -55,7 +55,7 @@ impl EntraTenant {
         if holds {
             self.give_back_first(account, seen, id, target, wanted).await?;
         }
-        match self.ask_to_activate(account, id, target, wanted, holds).await {
+        match self.ask_to_activate(account, id, target, wanted).await {
             Ok(()) => {
                 self.written.keep(&account.key, Wrote::Given(target.right(), Some(wanted.until)));
                 Ok(true)
@@ -98,16 +98,16 @@ impl EntraTenant {
         Ok(())
     }
 
-    /// `gave_back`: it was given back just now, and PIM may take some seconds to let go of it.
     async fn ask_to_activate(
         &self,
         account: &Account,
         id: &str,
         target: &Target,
         wanted: &Activation<'_>,
-        gave_back: bool,
     ) -> Result<(), Failed> {
         let Activation { from, until, why, .. } = *wanted;
+        // By this session, or by one that ended just now.
+        let gave_back = self.activations.gave_back(&account.key, &target.right());
         let activate = || Action::Activate { from, until, why: why.clone() };
         let mut pauses = REPLICATION_S.iter().filter(|_| gave_back);
         let mut lost = false;
@@ -118,8 +118,13 @@ impl EntraTenant {
             };
             match failed.code() {
                 _ if failed.is_lost() && !lost => lost = true,
-                // It was done, as asking once more tells.
+                // It was done, as asking once more tells; or it is what was given back, which a look tells.
                 "RoleAssignmentExists" if lost && !gave_back => return Ok(()),
+                "RoleAssignmentExists" if lost => {
+                    return Err(
+                        DirectoryError::Ambiguous("the answer to an activation was lost".into()).into()
+                    );
+                }
                 "RoleAssignmentExists" => match pauses.next() {
                     Some(pause) => tokio::time::sleep(Duration::from_secs(*pause)).await,
                     None if gave_back => {

@@ -207,6 +207,9 @@ impl EntraTenant {
         action: Action,
     ) -> Result<(), Failed> {
         let (removes, activates) = (action.removes(), matches!(action, Action::Activate { .. }));
+        if matches!(action, Action::Deactivate(_)) {
+            self.activations.gives_back(&account.key, &target.right());
+        }
         let schedule = Schedule { principal, of: target.of(), action };
         let ask = Ask::post(target.requests(), schedule.body());
         let answer = self.when_replicated(account, &ask, Some(target)).await?;

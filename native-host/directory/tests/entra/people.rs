@@ -21,7 +21,7 @@ use crate::world::{ROLE, Scene, World};
 
 /// A key store that can be locked, or take nothing. The real one: `tests/tests/technicians_sign_in.rs`.
 #[derive(Default)]
-struct Store {
+pub(crate) struct Store {
     kept: Mutex<HashMap<String, String>>,
     locked: AtomicBool,
     full: AtomicBool,
@@ -64,17 +64,24 @@ impl KeepSecret for Store {
 }
 
 /// What a broker that was started just now makes of these settings.
-fn started(settings: &Settings, store: &Arc<Store>) -> EntraTenant {
+pub(crate) fn started(settings: &Settings, store: &Arc<Store>) -> EntraTenant {
     let people = SignIns::kept_by(Arc::clone(store) as Arc<dyn KeepSecret>);
     connector(settings, &Arc::new(people))
 }
 
-fn connector(settings: &Settings, people: &Arc<SignIns>) -> EntraTenant {
+/// The same whose policies name these rights.
+pub(crate) fn started_for(settings: &Settings, store: &Arc<Store>, rights: &[&str]) -> EntraTenant {
+    let people = SignIns::kept_by(Arc::clone(store) as Arc<dyn KeepSecret>);
+    let known = rights.iter().map(|right| Right((*right).into())).collect();
+    EntraTenant::with_people(settings, &known, Arc::new(people)).unwrap()
+}
+
+pub(crate) fn connector(settings: &Settings, people: &Arc<SignIns>) -> EntraTenant {
     let known = BTreeSet::from([Right(ROLE.into())]);
     EntraTenant::with_people(settings, &known, Arc::clone(people)).unwrap()
 }
 
-fn by_people(settings: &mut Settings, client: &str, home: &str) {
+pub(crate) fn by_people(settings: &mut Settings, client: &str, home: &str) {
     settings.client_id = client.parse().unwrap();
     settings.proof =
         Proof::Technician { home: home.parse().unwrap(), directory: "acme-entra".parse().unwrap() };
@@ -92,7 +99,7 @@ async fn finish(tenant: &EntraTenant, asked: &Asked, code: &str) -> Result<Stand
     tenant.finish_sign_in(&asked.id, Some((&state, &Secret::new(code.to_owned())))).await
 }
 
-async fn sign_in(tenant: &EntraTenant) -> String {
+pub(crate) async fn sign_in(tenant: &EntraTenant) -> String {
     let (asked, code) = in_browser(tenant).await;
     match finish(tenant, &asked, &code).await.unwrap() {
         Stands::SignedIn { account } => account,
@@ -100,12 +107,12 @@ async fn sign_in(tenant: &EntraTenant) -> String {
     }
 }
 
-async fn texts(tenant: &EntraTenant) -> Vec<String> {
+pub(crate) async fn texts(tenant: &EntraTenant) -> Vec<String> {
     let used = [RightUse { right: Right(ROLE.into()), outlives_an_hour: false, on_jit_accounts: false }];
     tenant.check(&used).await.into_iter().map(|found| format!("{} {}", found.level, found.text)).collect()
 }
 
-async fn says(tenant: &EntraTenant, part: &str) {
+pub(crate) async fn says(tenant: &EntraTenant, part: &str) {
     let found = texts(tenant).await;
     assert!(found.iter().any(|text| text.contains(part)), "{part}: {found:#?}");
 }
@@ -221,7 +228,7 @@ async fn by_device(provider: &OpenIdProvider, tenant: &EntraTenant) {
 }
 
 /// A tenant whose people administrate, with one of them at the browser.
-fn people_of(world: &World, name: &str, store: &Arc<Store>) -> Scene {
+pub(crate) fn people_of(world: &World, name: &str, store: &Arc<Store>) -> Scene {
     let mut of = world.scene(name, &[ROLE]);
     of.tenant.people_administrate();
     of.tenant.person(Some(&of.tenant.add_user("terry")));
@@ -230,7 +237,7 @@ fn people_of(world: &World, name: &str, store: &Arc<Store>) -> Scene {
     of
 }
 
-fn is_sign_in(error: &DirectoryError) -> bool {
+pub(crate) fn is_sign_in(error: &DirectoryError) -> bool {
     matches!(error, DirectoryError::SignInNeeded { directory, .. } if directory == "acme-entra")
 }
 
