@@ -41,7 +41,7 @@ use ticketgate_protocol::api::{Finding, Mode};
 use tokio::time::Instant;
 
 pub use self::partner::PartnerTenant;
-pub use self::people::SignIns;
+pub use self::people::{Grant, SignIns};
 pub use self::signing_in::{Asked, By, NoSignIn, Stands};
 
 use self::activations::Activations;
@@ -134,12 +134,22 @@ impl EntraTenant {
         self.graph.people().begin(self.graph.http(), self.graph.settings(), by).await
     }
 
-    /// Goes on with one: `came` is what a browser came back with, its state and its code. Not to be given up half-way.
+    /// Goes on with one: `came` is what a browser came back with, its state and its code. What somebody signed in with is not kept, and
+    /// not used, before [`Grant::keep`].
     ///
     /// # Errors
     /// [`NoSignIn`]
     pub async fn finish_sign_in(&self, id: &str, came: Option<(&str, &Secret)>) -> Result<Stands, NoSignIn> {
         self.graph.people().finish(self.graph.http(), self.graph.settings(), id, came).await
+    }
+
+    /// Whether what stands in the key store is what somebody once signed in with, by its [`Grant::mark`]; `None`: nothing does. To be asked
+    /// before anything else is asked of this tenant, since a renewal may replace it.
+    ///
+    /// # Errors
+    /// [`DirectoryError`]: the key store does not say.
+    pub async fn keeps_sign_in(&self, mark: &str) -> Result<Option<bool>, DirectoryError> {
+        self.graph.people().keeps(self.graph.settings(), mark).await
     }
 
     /// Forgets the sign-in, here and in the key store. Entra ID itself offers no way to end a single one.

@@ -1,7 +1,7 @@
 //! How a person signs in: in the browser (authorization code with PKCE, RFC 7636, to an address of this machine, RFC 8252) or on
 //! another device by a code (RFC 8628). What proves that a code is ours stays here; only the code itself comes from outside.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::authority::{self, Granted};
 use super::failure::{of_person, unanswered};
-use super::people::{SignIns, scope};
+use super::people::{Grant, SignIns, scope};
 use crate::DirectoryError;
 
 /// For so long a browser is waited for, in seconds; Entra ID's codes last as long.
@@ -61,18 +61,15 @@ pub struct Asked {
 }
 
 /// Where a sign-in stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Stands {
     /// The person has not answered yet.
     Waits {
         /// Seconds after which to ask again.
         after_s: u32,
     },
-    /// Done.
-    SignedIn {
-        /// The account's name.
-        account: String,
-    },
+    /// The person signed in, and nothing is kept yet.
+    Granted(Grant),
 }
 
 /// Why nobody was signed in. The sign-in before, if any, is still good.
@@ -247,7 +244,7 @@ impl SignIns {
         };
         self.done(id);
         let granted: Granted = ticketgate_https::json(&body).map_err(unanswered)?;
-        Ok(Stands::SignedIn { account: person.signed_in(&self.keep, granted).await? })
+        Ok(Stands::Granted(Grant::new(person, Arc::clone(&self.keep), granted)?))
     }
 
     fn under_way(&self, settings: &Entra, id: &str) -> Option<How> {

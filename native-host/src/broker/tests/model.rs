@@ -378,6 +378,24 @@ pub(super) struct Refusing {
 }
 
 impl Refusing {
+    /// Writes of this name are refused once a test says so.
+    pub(super) fn of(inner: Arc<dyn ticketgate_ledger::Ledger>, name: &'static str) -> Self {
+        Self {
+            inner,
+            name,
+            refuses: AtomicBool::new(false),
+            refused: AtomicU32::new(0),
+            writes: AtomicBool::new(false),
+            conflicts: AtomicBool::new(false),
+            times: AtomicU32::new(u32::MAX),
+            readable: AtomicU32::new(u32::MAX),
+            dies_after: AtomicU32::new(u32::MAX),
+            died: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Refusing {
     fn read(&self) -> Result<(), ticketgate_ledger::LedgerError> {
         let left = |n: u32| if n == u32::MAX { Some(n) } else { n.checked_sub(1) };
         let read = self.readable.fetch_update(Ordering::SeqCst, Ordering::SeqCst, left);
