@@ -43,6 +43,7 @@ use tokio::time::Instant;
 pub use self::partner::PartnerTenant;
 pub use self::people::{Grant, SignIns};
 pub use self::signing_in::{Asked, By, NoSignIn, Stands};
+pub use self::throttle::in_background;
 
 use self::activations::Activations;
 use self::graph::Graph;
@@ -112,18 +113,28 @@ impl EntraTenant {
         })
     }
 
-    /// The same tenant for a configuration that was read anew: token, gate and what was written lately are still known. `None`
-    /// when the configuration describes another one.
-    #[must_use]
-    pub fn reread(&self, config: &config::Entra, known_rights: &BTreeSet<Right>) -> Option<Self> {
-        (self.graph.settings() == config).then(|| Self {
+    /// The same tenant for a configuration that was read anew: token, gate and what was written lately are still known, and the
+    /// authorities of `ca_file` are read anew. `None` when the configuration describes another one.
+    ///
+    /// # Errors
+    /// As [`EntraTenant::new`].
+    pub fn reread(
+        &self,
+        config: &config::Entra,
+        known_rights: &BTreeSet<Right>,
+    ) -> Result<Option<Self>, DirectoryError> {
+        if self.graph.settings() != config {
+            return Ok(None);
+        }
+        self.graph.trust_anew()?;
+        Ok(Some(Self {
             graph: Arc::clone(&self.graph),
             written: Arc::clone(&self.written),
             roles: Arc::clone(&self.roles),
             activations: Arc::clone(&self.activations),
             learnt: Arc::clone(&self.learnt),
             knows_groups: has_group(known_rights),
-        })
+        }))
     }
 
     /// Begins a person's sign-in.
@@ -131,7 +142,7 @@ impl EntraTenant {
     /// # Errors
     /// [`DirectoryError`]; [`DirectoryError::Misconfigured`] where the application itself signs in.
     pub async fn begin_sign_in(&self, by: By) -> Result<Asked, DirectoryError> {
-        self.graph.people().begin(self.graph.http(), self.graph.settings(), by).await
+        self.graph.people().begin(&self.graph.http(), self.graph.settings(), by).await
     }
 
     /// Goes on with one: `came` is what a browser came back with, its state and its code. What somebody signed in with is not kept, and
@@ -140,7 +151,7 @@ impl EntraTenant {
     /// # Errors
     /// [`NoSignIn`]
     pub async fn finish_sign_in(&self, id: &str, came: Option<(&str, &Secret)>) -> Result<Stands, NoSignIn> {
-        self.graph.people().finish(self.graph.http(), self.graph.settings(), id, came).await
+        self.graph.people().finish(&self.graph.http(), self.graph.settings(), id, came).await
     }
 
     /// Whether what stands in the key store is what somebody once signed in with, by its [`Grant::mark`]; `None`: nothing does. To be asked

@@ -23,6 +23,8 @@ pub(super) struct Told {
     /// The next so many requests are too many, with this in `Retry-After`.
     pub(super) throttle: Option<(u32, Option<String>)>,
     pub(super) failures: Vec<Failure>,
+    /// The next so many sign-ins are too many, with this in `Retry-After`.
+    pub(super) busy_login: Option<(u32, Option<String>)>,
     /// The next so many writes are shown only after a time.
     pub(super) lag: Option<(u32, Time)>,
     /// Counts down to the request whose answer is lost.

@@ -72,11 +72,22 @@ impl World {
         let url = format!("{}{}", self.login, arrived.path);
         let place = self.tenants.iter().position(|known| known.id.eq_ignore_ascii_case(tenant));
         let told = place.and_then(|place| self.tenants.get_mut(place)).map(|tenant| &mut tenant.told);
-        let (failure, delay) = match told {
-            Some(told) => (take_failure(told, &arrived.path), told.delay),
-            None => (None, Time::ZERO),
+        let (failure, delay, busy) = match told {
+            Some(told) => {
+                let busy = told.busy_login.take();
+                let left = busy.clone().map(|(left, after)| (left.saturating_sub(1), after));
+                told.busy_login = left.filter(|(left, _)| *left > 0);
+                (take_failure(told, &arrived.path), told.delay, busy)
+            }
+            None => (None, Time::ZERO, None),
         };
         let answer = match failure {
+            _ if busy.is_some() => {
+                let answer =
+                    Answer::new(429, json!({"error": "temporarily_unavailable", "error_codes": [90033]}));
+                let after = busy.and_then(|(_, after)| after);
+                after.into_iter().fold(answer, |answer, after| answer.with("retry-after", after))
+            }
             Some((status, code)) => Answer::new(status, json!({"error": code, "error_description": code})),
             None if arrived.header("content-type").starts_with("application/x-www-form-urlencoded") => {
                 let value = |name: &str| {

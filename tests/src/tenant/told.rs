@@ -93,6 +93,12 @@ impl Tenant {
         self.with(|tenant| tenant.told.throttle = told);
     }
 
+    /// The same of the next `requests` sign-ins.
+    pub fn throttle_sign_in(&self, requests: u32, retry_after: Option<&str>) {
+        let told = (requests > 0).then(|| (requests, retry_after.map(str::to_owned)));
+        self.with(|tenant| tenant.told.busy_login = told);
+    }
+
     /// Whether the tenant has the licence that PIM needs.
     pub fn pim(&self, licensed: bool) {
         self.with(|tenant| tenant.told.no_pim = !licensed);

@@ -5,38 +5,42 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::Method;
-use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, WWW_AUTHENTICATE};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use ticketgate_access::config::{Entra, Proof};
 use ticketgate_access::entra::ObjectId;
 use ticketgate_credentials::{ReadSecret, Secret};
-use ticketgate_https::{HttpError, retry_after, segment, server_time};
+use ticketgate_https::{HttpError, retry_after, segment, server_time, wiped, wiped_json};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use super::challenge;
 use super::failure::{Failed, GraphError, SAID_MAX, WORD_MAX, sign_in_again, told, unanswered};
 use super::people::SignIns;
-use super::throttle::Gate;
+use super::throttle::{Gate, is_in_background};
 use super::tokens::{Bearer, Tokens};
 use super::wire::{ErrorBody, ErrorSaid, Page};
 use crate::DirectoryError;
 
 /// For how long a busy tenant is waited for before the caller is told.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Pages of one list at most: a hundred thousand accounts are nobody's JIT accounts.
 const PAGES_MAX: usize = 100;
 
 /// A tenant's Graph.
 pub(super) struct Graph {
-    http: reqwest::Client,
+    /// With a digest of the authorities that it trusts, where a file names them.
+    http: Mutex<(reqwest::Client, Option<Digest>)>,
     settings: Entra,
     secrets: Arc<dyn ReadSecret>,
     tokens: Tokens,
     people: Arc<SignIns>,
     gate: Gate,
+    /// The way to the login, which is busy or not by itself: requests with a token that is good go on meanwhile.
+    login: Gate,
     /// What the server's clock said last, and when.
     clock: Mutex<Option<(DateTime<Utc>, Instant)>>,
 }
@@ -46,7 +50,8 @@ pub(super) struct Graph {
 pub(super) struct Ask {
     method: Method,
     path: String,
-    body: Option<Value>,
+    /// JSON, wiped when it is dropped.
+    body: Option<Zeroizing<Vec<u8>>>,
     /// Whether a person waits for it.
     waited_for: bool,
     /// The only person whose answer is of use.
@@ -55,7 +60,7 @@ pub(super) struct Ask {
 
 impl Ask {
     fn new(method: Method, path: String) -> Self {
-        Self { method, path, body: None, waited_for: true, asker: None }
+        Self { method, path, body: None, waited_for: !is_in_background(), asker: None }
     }
 
     /// `path` is appended to Graph's address; what is variable in it goes through [`segment`].
@@ -64,7 +69,7 @@ impl Ask {
     }
 
     pub(super) fn post(path: impl Into<String>, body: Value) -> Self {
-        Self { body: Some(body), ..Self::new(Method::POST, path.into()) }
+        Self { body: Some(wiped_json(body)), ..Self::new(Method::POST, path.into()) }
     }
 
     /// Without a body.
@@ -73,7 +78,7 @@ impl Ask {
     }
 
     pub(super) fn patch(path: impl Into<String>, body: Value) -> Self {
-        Self { body: Some(body), ..Self::new(Method::PATCH, path.into()) }
+        Self { body: Some(wiped_json(body)), ..Self::new(Method::PATCH, path.into()) }
     }
 
     pub(super) fn delete(path: impl Into<String>) -> Self {
@@ -136,15 +141,15 @@ impl Graph {
         secrets: Arc<dyn ReadSecret>,
         people: Arc<SignIns>,
     ) -> Result<Self, DirectoryError> {
-        let limit = Duration::from_secs(settings.timeout_s.into());
-        let http = ticketgate_https::client(settings.ca_file.as_deref(), limit).map_err(unanswered)?;
+        let http = connected(settings)?;
         Ok(Self {
-            http,
+            http: Mutex::new(http),
             settings: settings.clone(),
             secrets,
             tokens: Tokens::default(),
             people,
             gate: Gate::new(),
+            login: Gate::new(),
             clock: Mutex::default(),
         })
     }
@@ -161,8 +166,22 @@ impl Graph {
         &self.people
     }
 
-    pub(super) const fn http(&self) -> &reqwest::Client {
-        &self.http
+    pub(super) fn http(&self) -> reqwest::Client {
+        self.http.lock().unwrap_or_else(PoisonError::into_inner).0.clone()
+    }
+
+    /// Takes up the authorities of the file that names them, where they are others now. Blocks on the file.
+    ///
+    /// # Errors
+    /// As [`Graph::new`]; those from before then still count.
+    pub(super) fn trust_anew(&self) -> Result<(), DirectoryError> {
+        let now = digest_of(&self.settings);
+        if now.is_none() || now == self.http.lock().unwrap_or_else(PoisonError::into_inner).1 {
+            return Ok(());
+        }
+        let http = connected(&self.settings)?;
+        *self.http.lock().unwrap_or_else(PoisonError::into_inner) = http;
+        Ok(())
     }
 
     /// Whether a person's sign-in is what the tenant is asked by.
@@ -184,7 +203,7 @@ impl Graph {
     /// # Errors
     /// [`DirectoryError`]
     pub(super) async fn token(&self) -> Result<Bearer, DirectoryError> {
-        self.tokens.get(&self.http, &self.settings, &self.secrets, &self.people).await
+        self.tokens.get(&self.http(), &self.settings, &self.secrets, &self.people, &self.login).await
     }
 
     /// Whether this object of the tenant is the person by whose sign-in it is asked.
@@ -221,7 +240,7 @@ impl Graph {
             }
             let token = token.text;
             let left = give_up.saturating_duration_since(Instant::now());
-            let seat = self.gate.pass(left).await.map_err(busy_for)?;
+            let seat = self.gate.pass(left, ask.waited_for).await.map_err(busy_for)?;
             let response = self.request(ask, &token).send().await;
             drop(seat);
             let response = match response {
@@ -264,7 +283,7 @@ impl Graph {
             }
             let read = ask.reads();
             let body = ticketgate_https::body(response).await.map_err(|error| unread(read, error))?;
-            return Ok(Answer { time, body: Zeroizing::new(body), read });
+            return Ok(Answer { time, body, read });
         }
     }
 
@@ -315,7 +334,7 @@ impl Graph {
     fn request(&self, ask: &Ask, token: &Secret) -> reqwest::RequestBuilder {
         let address = format!("{}{}", self.settings.graph_url, ask.path);
         // To Graph, inside TLS.
-        let mut request = self.http.request(ask.method.clone(), address).bearer_auth(token.expose());
+        let mut request = self.http().request(ask.method.clone(), address).bearer_auth(token.expose());
         if let Some(id) = request_id() {
             request = request.header("client-request-id", id);
         }
@@ -323,7 +342,7 @@ impl Graph {
             request = request.header("x-ms-throttle-priority", "high");
         }
         match &ask.body {
-            Some(body) => request.json(body),
+            Some(body) => request.header(CONTENT_TYPE, "application/json").body(wiped(body.clone())),
             // Some servers in between want to be told that nothing comes.
             None if ask.method == Method::POST => request.header("content-length", "0"),
             None => request,
@@ -335,6 +354,22 @@ impl Graph {
         *self.clock.lock().unwrap_or_else(PoisonError::into_inner) = Some((time, Instant::now()));
         Some(time)
     }
+}
+
+type Digest = [u8; 32];
+
+/// A client, with what it trusts.
+fn connected(settings: &Entra) -> Result<(reqwest::Client, Option<Digest>), DirectoryError> {
+    let limit = Duration::from_secs(settings.timeout_s.into());
+    // Of the file first: one that is replaced in between is taken up the next time.
+    let digest = digest_of(settings);
+    let http = ticketgate_https::client(settings.ca_file.as_deref(), limit).map_err(unanswered)?;
+    Ok((http, digest))
+}
+
+/// Nothing where no file names authorities, or none can be read.
+fn digest_of(settings: &Entra) -> Option<Digest> {
+    Some(Sha256::digest(std::fs::read(settings.ca_file.as_ref()?).ok()?).into())
 }
 
 /// An answer that cannot be read: to a question it is none, and what a request became of is then not known.
@@ -360,7 +395,7 @@ fn request_id() -> Option<String> {
     Some([part(0, 8)?, part(8, 12)?, part(12, 16)?, part(16, 20)?, part(20, 32)?].join("-"))
 }
 
-fn busy_for(left: Duration) -> DirectoryError {
+pub(super) fn busy_for(left: Duration) -> DirectoryError {
     DirectoryError::BusyFor { why: "the tenant asked to be left alone".into(), after_s: seconds(left) }
 }
 
@@ -423,5 +458,44 @@ mod tests {
         let answer = |read| Answer { time: None, body: b"<html>".to_vec().into(), read };
         assert!(answer(false).json::<Value>().is_err_and(|failed| failed.is_lost()));
         assert!(answer(true).json::<Value>().is_err_and(|failed| !failed.is_lost()));
+    }
+
+    #[tokio::test]
+    async fn authorities_in_a_changed_file_are_taken_up_and_a_file_that_holds_none_changes_nothing() {
+        use ticketgate_access::config::{Cloud, SecretRef, SignIn};
+        use ticketgate_tests::tenant::Pair;
+
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ca.pem");
+        let becomes = |pair: &Pair| std::fs::copy(&pair.certificate, &file).map(drop).unwrap();
+        becomes(&Pair::registered().unwrap());
+        let id = "9f4c6d1e-0000-4000-8000-000000000001";
+        let settings = Entra {
+            tenant: id.parse().unwrap(),
+            client_id: id.parse().unwrap(),
+            proof: Proof::Secret(SecretRef::Keyring("acme".into())),
+            account_domain: "acme.example".into(),
+            account_name: "jit-{technician}".into(),
+            sign_in: SignIn::Password,
+            pim_only: false,
+            cloud: Cloud::Global,
+            login_url: "https://login.example".into(),
+            graph_url: "https://graph.example".into(),
+            ca_file: Some(file.display().to_string()),
+            timeout_s: 10,
+        };
+        let secrets: Arc<dyn ReadSecret> = Arc::new(ticketgate_credentials::MachineSecrets);
+        let graph = Graph::new(&settings, secrets, Arc::default()).unwrap();
+        let trusted = || graph.http.lock().unwrap().1;
+        let first = trusted();
+        assert!(first.is_some());
+        graph.trust_anew().unwrap();
+        assert_eq!(trusted(), first);
+        std::fs::write(&file, "nothing").unwrap();
+        assert!(matches!(graph.trust_anew(), Err(DirectoryError::Certificate(_))));
+        assert_eq!(trusted(), first);
+        becomes(&Pair::foreign().unwrap());
+        graph.trust_anew().unwrap();
+        assert!(trusted().is_some() && trusted() != first);
     }
 }

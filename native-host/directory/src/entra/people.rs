@@ -11,7 +11,7 @@ use ticketgate_access::config::Entra;
 use ticketgate_credentials::{KeepSecret, MachineSecrets, NoSecret, Secret};
 use tokio::time::Instant;
 
-use super::authority::{self, Granted, Token};
+use super::authority::{self, Granted, NoToken, Token};
 use super::failure::{of_person, sign_in_again, unanswered};
 use super::signing_in::Begun;
 use crate::DirectoryError;
@@ -105,16 +105,14 @@ impl SignIns {
     ///
     /// # Errors
     /// [`DirectoryError`]
-    pub(super) async fn token(
-        &self,
-        http: &reqwest::Client,
-        settings: &Entra,
-    ) -> Result<Token, DirectoryError> {
+    pub(super) async fn token(&self, http: &reqwest::Client, settings: &Entra) -> Result<Token, NoToken> {
         let (person, keep) = (self.person(settings)?, Arc::clone(&self.keep));
         let (http, settings) = (http.clone(), settings.clone());
         // What is answered may be the only thing that is good from then on: whoever asked may stop waiting, this may not.
         let renewed = tokio::spawn(async move { person.renew(&keep, &http, &settings).await }).await;
-        renewed.unwrap_or_else(|_| Err(DirectoryError::Refused("the sign-in could not be renewed".into())))
+        renewed.unwrap_or_else(|_| {
+            Err(DirectoryError::Refused("the sign-in could not be renewed".into()).into())
+        })
     }
 
     /// Whether the store had what has this mark when this process first looked; `None`: it had nothing.
@@ -183,7 +181,7 @@ impl Person {
         keep: &Arc<dyn KeepSecret>,
         http: &reqwest::Client,
         settings: &Entra,
-    ) -> Result<Token, DirectoryError> {
+    ) -> Result<Token, NoToken> {
         let mut unkept = self.unkept.lock().await;
         let name = self.name.clone();
         let refresh = match unkept.clone() {
@@ -205,11 +203,11 @@ impl Person {
         ];
         let asked = Instant::now();
         let answer = authority::post(http, &authority::address(settings, tenant, "token"), &form).await?;
-        let body = answer.map_err(|(status, said)| {
-            if said.claims.is_some() {
-                self.facts().claims.clone_from(&said.claims);
+        let body = answer.map_err(|refused| {
+            if refused.said.claims.is_some() {
+                self.facts().claims.clone_from(&refused.said.claims);
             }
-            of_person(status, &said, settings, tenant)
+            refused.meaning(of_person(refused.status, &refused.said, settings, tenant))
         })?;
         let mut granted: Granted = ticketgate_https::json(&body).map_err(unanswered)?;
         if let Some(account) = account(granted.id_token.as_deref()) {
@@ -226,7 +224,7 @@ impl Person {
                 next
             });
         }
-        granted.token(asked)
+        Ok(granted.token(asked)?)
     }
 }
 

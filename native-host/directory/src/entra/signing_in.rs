@@ -12,7 +12,7 @@ use ticketgate_access::config::{Entra, Proof};
 use ticketgate_credentials::Secret;
 use tokio::time::Instant;
 
-use super::authority::{self, Granted};
+use super::authority::{self, Granted, Refused};
 use super::failure::{of_person, unanswered};
 use super::people::{Grant, SignIns, scope};
 use crate::DirectoryError;
@@ -220,10 +220,10 @@ impl SignIns {
         };
         let body = match (answer, how) {
             (Ok(body), _) => body,
-            (Err((status, said)), How::Browser { .. }) => {
+            (Err(Refused { status, said, .. }), How::Browser { .. }) => {
                 return Err(of_person(status, &said, settings, home).into());
             }
-            (Err((status, said)), How::Device { after_s, .. }) => match said.error.as_str() {
+            (Err(Refused { status, said, .. }), How::Device { after_s, .. }) => match said.error.as_str() {
                 "authorization_pending" => return Ok(Stands::Waits { after_s }),
                 "slow_down" => return Ok(Stands::Waits { after_s: self.slow_down(id) }),
                 error => {
@@ -276,7 +276,7 @@ async fn for_device(http: &reqwest::Client, settings: &Entra) -> Result<(Asked, 
     let scope = scope(settings);
     let form = [("client_id", settings.client_id.as_str()), ("scope", scope.as_str())];
     let answer = authority::post(http, &authority::address(settings, home, "devicecode"), &form).await?;
-    let body = answer.map_err(|(status, said)| of_person(status, &said, settings, home))?;
+    let body = answer.map_err(|refused| of_person(refused.status, &refused.said, settings, home))?;
     let told: DeviceCode = ticketgate_https::json(&body).map_err(unanswered)?;
     let after_s = told.interval.unwrap_or(PAUSE_S).clamp(1, 60);
     let shown = |text: String| -> String {
