@@ -290,16 +290,15 @@ fn of_a_sign_in_in_which_the_broker_was_killed_the_next_one_records_what_became_
     ] {
         // The one before is over: its own sign-in counts for nothing here.
         let mut product = at_a_provider_of_others(&provider)?;
-        keyring.secret(&["forget", &sign_in_name(&provider)], "")?;
+        keyring.secret(&["remove", &sign_in_name(&provider)], "")?;
         product.start_broker_with(&[bus, ("TICKETGATE_FAULT", fault)])?;
         let said = sign_in(&product, "acme-entra", agrees)?;
         assert!(!said.succeeded(), "{fault}: {said:?}");
-        product.kill_broker()?;
+        product.wait_for_broker_to_end()?;
         if fault == "ledger.sign_in:before" {
             // Killed again while it writes that: the next one does.
             product.start_broker_with(&[bus, ("TICKETGATE_FAULT", "ledger.sign_in_found:before")])?;
-            wait_for("the broker to die", LIMIT, || Ok(product.broker_has_ended()?.then_some(())))?;
-            product.kill_broker()?;
+            product.wait_for_broker_to_end()?;
         }
         product.start_broker_with(&[bus])?;
         wait_for("the record", LIMIT, || Ok((actions(&product)? == told).then_some(())))?;
