@@ -148,7 +148,7 @@ fn a_technician_who_is_eligible_activates_a_role_by_a_session_and_holds_no_admin
     world.pass(YOUNG)?;
     world.product.cli_json(&["end", &id])?;
     assert_eq!(world.left(), None);
-    world.was_by_oneself()
+    Ok(world.was_by_oneself()?)
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn a_broker_that_dies_at_any_write_of_an_own_activation_leaves_none_behind_and_t
         world.product.session_becomes(&id, "ended")?;
         assert_eq!(world.left(), None, "{point}");
     }
-    world.was_by_oneself()
+    Ok(world.was_by_oneself()?)
 }
 
 fn end(world: &mut World, id: &str) -> Result<()> {

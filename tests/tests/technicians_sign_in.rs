@@ -220,7 +220,7 @@ fn another_way_or_none(product: &Product, msp: &Tenant) -> Result<()> {
         let refused = product.cli(&["entra", "sign-in", wrong, "--device"])?;
         assert!(!refused.succeeded(), "{refused:?}");
     }
-    assert_eq!(actions(product)?, ["tenant.signed_in", "tenant.signed_out"]);
+    assert_eq!(actions(product)?, ["tenant.signing_in", "tenant.signed_in", "tenant.signed_out"]);
     Ok(())
 }
 

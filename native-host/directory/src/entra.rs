@@ -23,6 +23,7 @@ mod signing_in;
 mod steps;
 mod throttle;
 mod tokens;
+mod trusting;
 mod wire;
 mod written;
 

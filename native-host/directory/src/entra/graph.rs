@@ -8,7 +8,6 @@ use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, WWW_AUTHENTICATE};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 use ticketgate_access::config::{Entra, Proof};
 use ticketgate_access::entra::ObjectId;
 use ticketgate_credentials::{ReadSecret, Secret};
@@ -21,6 +20,7 @@ use super::failure::{Failed, GraphError, SAID_MAX, WORD_MAX, sign_in_again, told
 use super::people::SignIns;
 use super::throttle::{Gate, is_in_background};
 use super::tokens::{Bearer, Tokens};
+use super::trusting::Trusting;
 use super::wire::{ErrorBody, ErrorSaid, Page};
 use crate::DirectoryError;
 
@@ -32,8 +32,7 @@ const PAGES_MAX: usize = 100;
 
 /// A tenant's Graph.
 pub(super) struct Graph {
-    /// With a digest of the authorities that it trusts, where a file names them.
-    http: Mutex<(reqwest::Client, Option<Digest>)>,
+    http: Trusting,
     settings: Entra,
     secrets: Arc<dyn ReadSecret>,
     tokens: Tokens,
@@ -141,9 +140,8 @@ impl Graph {
         secrets: Arc<dyn ReadSecret>,
         people: Arc<SignIns>,
     ) -> Result<Self, DirectoryError> {
-        let http = connected(settings)?;
         Ok(Self {
-            http: Mutex::new(http),
+            http: Trusting::new(settings)?,
             settings: settings.clone(),
             secrets,
             tokens: Tokens::default(),
@@ -167,7 +165,7 @@ impl Graph {
     }
 
     pub(super) fn http(&self) -> reqwest::Client {
-        self.http.lock().unwrap_or_else(PoisonError::into_inner).0.clone()
+        self.http.client()
     }
 
     /// Takes up the authorities of the file that names them, where they are others now. Blocks on the file.
@@ -175,13 +173,7 @@ impl Graph {
     /// # Errors
     /// As [`Graph::new`]; those from before then still count.
     pub(super) fn trust_anew(&self) -> Result<(), DirectoryError> {
-        let now = digest_of(&self.settings);
-        if now.is_none() || now == self.http.lock().unwrap_or_else(PoisonError::into_inner).1 {
-            return Ok(());
-        }
-        let http = connected(&self.settings)?;
-        *self.http.lock().unwrap_or_else(PoisonError::into_inner) = http;
-        Ok(())
+        self.http.anew(&self.settings)
     }
 
     /// Whether a person's sign-in is what the tenant is asked by.
@@ -356,22 +348,6 @@ impl Graph {
     }
 }
 
-type Digest = [u8; 32];
-
-/// A client, with what it trusts.
-fn connected(settings: &Entra) -> Result<(reqwest::Client, Option<Digest>), DirectoryError> {
-    let limit = Duration::from_secs(settings.timeout_s.into());
-    // Of the file first: one that is replaced in between is taken up the next time.
-    let digest = digest_of(settings);
-    let http = ticketgate_https::client(settings.ca_file.as_deref(), limit).map_err(unanswered)?;
-    Ok((http, digest))
-}
-
-/// Nothing where no file names authorities, or none can be read.
-fn digest_of(settings: &Entra) -> Option<Digest> {
-    Some(Sha256::digest(std::fs::read(settings.ca_file.as_ref()?).ok()?).into())
-}
-
 /// An answer that cannot be read: to a question it is none, and what a request became of is then not known.
 fn unread(read: bool, error: HttpError) -> DirectoryError {
     match error {
@@ -458,44 +434,5 @@ mod tests {
         let answer = |read| Answer { time: None, body: b"<html>".to_vec().into(), read };
         assert!(answer(false).json::<Value>().is_err_and(|failed| failed.is_lost()));
         assert!(answer(true).json::<Value>().is_err_and(|failed| !failed.is_lost()));
-    }
-
-    #[tokio::test]
-    async fn authorities_in_a_changed_file_are_taken_up_and_a_file_that_holds_none_changes_nothing() {
-        use ticketgate_access::config::{Cloud, SecretRef, SignIn};
-        use ticketgate_tests::tenant::Pair;
-
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("ca.pem");
-        let becomes = |pair: &Pair| std::fs::copy(&pair.certificate, &file).map(drop).unwrap();
-        becomes(&Pair::registered().unwrap());
-        let id = "9f4c6d1e-0000-4000-8000-000000000001";
-        let settings = Entra {
-            tenant: id.parse().unwrap(),
-            client_id: id.parse().unwrap(),
-            proof: Proof::Secret(SecretRef::Keyring("acme".into())),
-            account_domain: "acme.example".into(),
-            account_name: "jit-{technician}".into(),
-            sign_in: SignIn::Password,
-            pim_only: false,
-            cloud: Cloud::Global,
-            login_url: "https://login.example".into(),
-            graph_url: "https://graph.example".into(),
-            ca_file: Some(file.display().to_string()),
-            timeout_s: 10,
-        };
-        let secrets: Arc<dyn ReadSecret> = Arc::new(ticketgate_credentials::MachineSecrets);
-        let graph = Graph::new(&settings, secrets, Arc::default()).unwrap();
-        let trusted = || graph.http.lock().unwrap().1;
-        let first = trusted();
-        assert!(first.is_some());
-        graph.trust_anew().unwrap();
-        assert_eq!(trusted(), first);
-        std::fs::write(&file, "nothing").unwrap();
-        assert!(matches!(graph.trust_anew(), Err(DirectoryError::Certificate(_))));
-        assert_eq!(trusted(), first);
-        becomes(&Pair::foreign().unwrap());
-        graph.trust_anew().unwrap();
-        assert!(trusted().is_some() && trusted() != first);
     }
 }
