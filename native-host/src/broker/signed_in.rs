@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 use ticketgate_directory::{EntraTenant, Grant};
 use ticketgate_ledger::{AuditQuery, Change, LedgerError};
+use ticketgate_protocol::api::AuditRecord;
 use ticketgate_protocol::ids::DirectoryId;
 use ticketgate_protocol::problem::Problem;
 
@@ -134,8 +135,10 @@ impl Broker {
             ..AuditQuery::default()
         };
         let records = self.ledger.audit(query).await?;
-        let last = records.iter().rev().find(|record| record.details["directory"] == json!(id));
-        let text = |name: &str| last.and_then(|record| record.details[name].as_str()).unwrap_or_default();
+        let of_it = |record: &&AuditRecord| record.details.get("directory") == Some(&json!(id));
+        let last = records.iter().rev().find(of_it);
+        let text =
+            |name: &str| last.and_then(|record| record.details.get(name)?.as_str()).unwrap_or_default();
         let is_open = last.is_some_and(|record| record.action == BEGUN);
         Ok(is_open.then(|| Open { account: text("account").to_owned(), mark: text("mark").to_owned() }))
     }
