@@ -37,6 +37,7 @@ mod service;
 mod settings;
 mod settle;
 mod sign_in;
+mod signed_in;
 mod start;
 mod strays;
 #[cfg(test)]
@@ -103,6 +104,8 @@ pub struct Broker {
     asks: Mutex<BTreeMap<TechnicianId, VecDeque<DateTime<Utc>>>>,
     /// When each technician looked tickets up, in the last hour.
     lookups: Mutex<BTreeMap<TechnicianId, VecDeque<DateTime<Utc>>>>,
+    /// One sign-in to a tenant is kept at a time, from its first record to its last.
+    signing_in: tokio::sync::Mutex<()>,
     /// What is to be said while a ledger before this one is not read.
     unread: Mutex<Option<Notice>>,
 }
@@ -133,6 +136,7 @@ impl Broker {
             floods: Mutex::default(),
             asks: Mutex::default(),
             lookups: Mutex::default(),
+            signing_in: tokio::sync::Mutex::default(),
             unread: Mutex::default(),
         })
     }

@@ -26,11 +26,13 @@
 //!   (65004).
 //! - A partner's people: that what their sign-in is renewed by is good in a customer's tenant, too (Microsoft's "Refresh tokens in the
 //!   Microsoft identity platform" says that it is tied to no tenant), and what a guest or a partner's person may do there: here all that
-//!   is consented.
+//!   is consented, unless [`Tenant::people_are_nobody`] has them hold no directory role: then what Microsoft's pages ask one for ("in delegated
+//!   scenarios …") is refused.
 //! - Lag: what was written is shown all at once after its time. Microsoft's copies can differ from one request to the next.
 //!
 //! What comes from others' reports: PIM's 403 (microsoftgraph/microsoft-graph-docs-contrib issue 17), and `ActiveDurationTooShort` also for
-//! a wanted time under five minutes (DanielChronlund/DCToolbox issue 50).
+//! a wanted time under five minutes (DanielChronlund/DCToolbox issue 50), and that PIM lets go of what was given back some seconds later
+//! ([`Tenant::lets_go_after`]).
 
 mod answer;
 mod assertion;

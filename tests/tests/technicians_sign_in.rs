@@ -220,7 +220,7 @@ fn another_way_or_none(product: &Product, msp: &Tenant) -> Result<()> {
         let refused = product.cli(&["entra", "sign-in", wrong, "--device"])?;
         assert!(!refused.succeeded(), "{refused:?}");
     }
-    assert_eq!(actions(product)?, ["tenant.signed_in", "tenant.signed_out"]);
+    assert_eq!(actions(product)?, ["tenant.signing_in", "tenant.signed_in", "tenant.signed_out"]);
     Ok(())
 }
 
@@ -268,10 +268,51 @@ fn a_sign_in_that_cannot_be_recorded_is_forgotten_again() -> Outcome {
         assert!(!said.succeeded() && said.stderr.contains("ledger"), "{fault}: {said:?}");
         let refused = product.cli(&["activate", "own", "--reason", "mailbox"])?;
         assert!(refused.stderr.contains("[sign_in_needed]"), "{fault}: {refused:?}");
-        assert_eq!(actions(&product)?, Vec::<String>::new());
+        // That somebody did is on record, and, once a broker can write it, that nothing came of it.
+        let told = actions(&product)?;
+        assert_eq!(told.last().map(String::as_str), Some("tenant.signing_in"), "{told:?}");
+        assert!(!told.contains(&"tenant.signed_in".to_owned()), "{told:?}");
         product.kill_broker()?;
     }
     Ok(())
+}
+
+#[test]
+fn of_a_sign_in_in_which_the_broker_was_killed_the_next_one_records_what_became_of_it() -> Outcome {
+    let (provider, keyring) = (OpenIdProvider::start()?, Keyring::start()?);
+    let bus = ("DBUS_SESSION_BUS_ADDRESS", keyring.address());
+    let (begun, done, failed) = ("tenant.signing_in", "tenant.signed_in", "tenant.sign_in_failed");
+    for (fault, kept, told) in [
+        ("ledger.signing_in:before", false, vec![]),
+        ("ledger.signing_in:after", false, vec![begun, failed]),
+        ("ledger.sign_in:before", true, vec![begun, done]),
+        ("ledger.sign_in:after", true, vec![begun, done]),
+    ] {
+        // The one before is over: its own sign-in counts for nothing here.
+        let mut product = at_a_provider_of_others(&provider)?;
+        keyring.secret(&["remove", &sign_in_name(&provider)], "")?;
+        product.start_broker_with(&[bus, ("TICKETGATE_FAULT", fault)])?;
+        let said = sign_in(&product, "acme-entra", agrees)?;
+        assert!(!said.succeeded(), "{fault}: {said:?}");
+        product.wait_for_broker_to_end()?;
+        if fault == "ledger.sign_in:before" {
+            // Killed again while it writes that: the next one does.
+            product.start_broker_with(&[bus, ("TICKETGATE_FAULT", "ledger.sign_in_found:before")])?;
+            product.wait_for_broker_to_end()?;
+        }
+        product.start_broker_with(&[bus])?;
+        wait_for("the record", LIMIT, || Ok((actions(&product)? == told).then_some(())))?;
+        let checked = product.cli(&["check"])?;
+        assert_eq!(checked.stdout.contains("person is signed in"), kept, "{fault}: {checked:?}");
+        assert_eq!(actions(&product)?, told, "{fault}");
+        product.kill_broker()?;
+    }
+    Ok(())
+}
+
+/// Under which name the key store has it.
+fn sign_in_name(provider: &OpenIdProvider) -> String {
+    format!("entra/{}/{}", provider.tenant(), provider.public_client())
 }
 
 /// The code is read where a person reads it: on the terminal, while the command waits.

@@ -185,6 +185,9 @@ pub struct ObservedAccount {
     pub right_ends: Vec<(Right, DateTime<Utc>)>,
     /// The note, when it carries one of ours.
     pub marker: Option<Marker>,
+    /// Of a person's own account, the rights that the person took himself for a time (an activation of Privileged Identity
+    /// Management): while they last no session takes, moves or gives them.
+    pub own: BTreeSet<Right>,
     /// Whether the primary group is the ordinary one (a changed one hides a right from the list of memberships).
     pub ordinary_primary_group: bool,
 }
@@ -314,6 +317,16 @@ pub fn plan(
     })
 }
 
+/// When a person's own account has to be looked at again, by the directory's clock, though nothing differs: a right that a session
+/// brings is the person's own until then.
+#[must_use]
+pub fn own_until(desired: &Desired, observed: &Observed) -> Option<DateTime<Utc>> {
+    let seen = observed.account.as_ref()?;
+    let needed = |right: &Right| desired.rights.contains(right) && !desired.standing.contains(right);
+    let own = seen.right_ends.iter().filter(|(right, _)| seen.own.contains(right) && needed(right));
+    own.map(|(_, end)| *end).min()
+}
+
 /// Whether an account that was seen is the one in the ledger: by its identity, or by the token in its marker.
 #[must_use]
 pub fn is_ours(account: &Account, seen: &ObservedAccount) -> bool {
@@ -391,6 +404,7 @@ fn membership_plan(
         .rights
         .intersection(&desired.managed)
         .filter(|right| !desired.rights.contains(*right) && !desired.standing.contains(*right))
+        .filter(|right| !seen.own.contains(*right))
         .cloned()
         .map(Step::Revoke)
         .collect();
@@ -407,6 +421,10 @@ fn missing(desired: &Desired, needed: &BTreeMap<Right, DateTime<Utc>>, observed:
         observed.account.as_ref().is_some_and(|seen| {
             // In the last moments of a session the directory would take at once what it is given.
             if is_over && !seen.rights.contains(right) {
+                return true;
+            }
+            // The person's own for now; what is left of the session is given when that is over.
+            if seen.own.contains(right) {
                 return true;
             }
             let mut ends = seen.right_ends.iter().filter(|(r, _)| r == right).peekable();

@@ -1,9 +1,11 @@
 //! Entra ID behind [`Directory`], over Microsoft Graph: what it stands on, and which part answers what. A right is a directory role
 //! or membership of a group. No tenant was ever called while this was written: it follows Microsoft's description.
 
+mod activations;
 mod approvals;
 mod assertion;
 mod authority;
+mod by_oneself;
 mod challenge;
 mod check;
 mod failure;
@@ -14,12 +16,14 @@ mod look;
 mod partner;
 mod pass;
 mod people;
+mod replicated;
 mod rights;
 mod roles;
 mod signing_in;
 mod steps;
 mod throttle;
 mod tokens;
+mod trusting;
 mod wire;
 mod written;
 
@@ -38,9 +42,11 @@ use ticketgate_protocol::api::{Finding, Mode};
 use tokio::time::Instant;
 
 pub use self::partner::PartnerTenant;
-pub use self::people::SignIns;
+pub use self::people::{Grant, SignIns};
 pub use self::signing_in::{Asked, By, NoSignIn, Stands};
+pub use self::throttle::in_background;
 
+use self::activations::Activations;
 use self::graph::Graph;
 use self::roles::Roles;
 use self::written::Written;
@@ -62,6 +68,7 @@ pub struct EntraTenant {
     graph: Arc<Graph>,
     written: Arc<Written>,
     roles: Arc<Roles>,
+    activations: Arc<Activations>,
     learnt: Arc<Learnt>,
     /// Whether policies or sessions name a group, so that ends of memberships are asked for.
     knows_groups: bool,
@@ -101,22 +108,34 @@ impl EntraTenant {
             graph: Arc::new(Graph::new(config, secrets, people)?),
             written: Arc::default(),
             roles: Arc::default(),
+            activations: Arc::default(),
             learnt: Arc::default(),
             knows_groups: has_group(known_rights),
         })
     }
 
-    /// The same tenant for a configuration that was read anew: token, gate and what was written lately are still known. `None`
-    /// when the configuration describes another one.
-    #[must_use]
-    pub fn reread(&self, config: &config::Entra, known_rights: &BTreeSet<Right>) -> Option<Self> {
-        (self.graph.settings() == config).then(|| Self {
+    /// The same tenant for a configuration that was read anew: token, gate and what was written lately are still known, and the
+    /// authorities of `ca_file` are read anew. `None` when the configuration describes another one.
+    ///
+    /// # Errors
+    /// As [`EntraTenant::new`].
+    pub fn reread(
+        &self,
+        config: &config::Entra,
+        known_rights: &BTreeSet<Right>,
+    ) -> Result<Option<Self>, DirectoryError> {
+        if self.graph.settings() != config {
+            return Ok(None);
+        }
+        self.graph.trust_anew()?;
+        Ok(Some(Self {
             graph: Arc::clone(&self.graph),
             written: Arc::clone(&self.written),
             roles: Arc::clone(&self.roles),
+            activations: Arc::clone(&self.activations),
             learnt: Arc::clone(&self.learnt),
             knows_groups: has_group(known_rights),
-        })
+        }))
     }
 
     /// Begins a person's sign-in.
@@ -124,15 +143,25 @@ impl EntraTenant {
     /// # Errors
     /// [`DirectoryError`]; [`DirectoryError::Misconfigured`] where the application itself signs in.
     pub async fn begin_sign_in(&self, by: By) -> Result<Asked, DirectoryError> {
-        self.graph.people().begin(self.graph.http(), self.graph.settings(), by).await
+        self.graph.people().begin(&self.graph.http(), self.graph.settings(), by).await
     }
 
-    /// Goes on with one: `came` is what a browser came back with, its state and its code. Not to be given up half-way.
+    /// Goes on with one: `came` is what a browser came back with, its state and its code. What somebody signed in with is not kept, and
+    /// not used, before [`Grant::keep`].
     ///
     /// # Errors
     /// [`NoSignIn`]
     pub async fn finish_sign_in(&self, id: &str, came: Option<(&str, &Secret)>) -> Result<Stands, NoSignIn> {
-        self.graph.people().finish(self.graph.http(), self.graph.settings(), id, came).await
+        self.graph.people().finish(&self.graph.http(), self.graph.settings(), id, came).await
+    }
+
+    /// Whether what stands in the key store is what somebody once signed in with, by its [`Grant::mark`]; `None`: nothing does. To be asked
+    /// before anything else is asked of this tenant, since a renewal may replace it.
+    ///
+    /// # Errors
+    /// [`DirectoryError`]: the key store does not say.
+    pub async fn keeps_sign_in(&self, mark: &str) -> Result<Option<bool>, DirectoryError> {
+        self.graph.people().keeps(self.graph.settings(), mark).await
     }
 
     /// Forgets the sign-in, here and in the key store. Entra ID itself offers no way to end a single one.

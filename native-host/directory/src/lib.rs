@@ -16,7 +16,7 @@ use ticketgate_credentials::{NoSecret, NoTrust, Secret};
 use ticketgate_protocol::api::Finding;
 
 pub use active_directory::ActiveDirectory;
-pub use entra::{Asked, By, EntraTenant, NoSignIn, PartnerTenant, SignIns, Stands};
+pub use entra::{Asked, By, EntraTenant, Grant, NoSignIn, PartnerTenant, SignIns, Stands, in_background};
 pub use generate::{generate, generate_for};
 #[cfg(unix)]
 pub use local::LocalMachine;

@@ -30,6 +30,7 @@ pub fn alike(
     }
     if let Some(seen) = &mut observed.account {
         seen.rights = seen.rights.iter().map(spelled).collect();
+        seen.own = seen.own.iter().map(spelled).collect();
         seen.right_ends.iter_mut().for_each(|(right, _)| *right = spelled(right));
     }
     (account, sessions, observed)

@@ -84,6 +84,7 @@ fn open_account(
         rights: BTreeSet::from([Right(RIGHT.into())]),
         right_ends: Vec::new(),
         marker: Some(note(until)),
+        own: BTreeSet::new(),
         ordinary_primary_group: true,
         place: format!("CN={name},OU=JIT,DC=acme,DC=example"),
     }

@@ -8,7 +8,9 @@ use chrono::{DateTime, Datelike, Utc};
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use reqwest::{Response, redirect};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use ticketgate_credentials::{NoTrust, trust};
+use zeroize::{Zeroize, Zeroizing};
 
 /// The largest answer that is read, in bytes. A page of a hundred tickets with all their fields is about a tenth of it.
 const ANSWER_MAX: usize = 4 << 20;
@@ -49,19 +51,91 @@ pub fn client(ca_file: Option<&str>, limit: Duration) -> Result<reqwest::Client,
         .map_err(|error| HttpError::Certificate(error.without_url().to_string()))
 }
 
-/// The whole of an answer's body.
+/// The whole of an answer's body, wiped when it is dropped: it may hold a token or a pass.
 ///
 /// # Errors
 /// [`HttpError`]
-pub async fn body(mut response: Response) -> Result<Vec<u8>, HttpError> {
-    let mut body = Vec::new();
+pub async fn body(mut response: Response) -> Result<Zeroizing<Vec<u8>>, HttpError> {
+    let told = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
+    let mut body = Zeroizing::new(Vec::with_capacity(told.min(ANSWER_MAX)));
     while let Some(piece) = response.chunk().await.map_err(|error| failure(&error))? {
-        if body.len() + piece.len() > ANSWER_MAX {
+        let length = body.len() + piece.len();
+        if length > ANSWER_MAX {
             return Err(HttpError::Unreadable(format!("larger than {} MiB", ANSWER_MAX >> 20)));
+        }
+        if length > body.capacity() {
+            // The vector's own growth would leave copies behind.
+            let mut larger = Zeroizing::new(Vec::with_capacity(length.max(2 * body.capacity())));
+            larger.extend_from_slice(&body);
+            body = larger;
         }
         body.extend_from_slice(&piece);
     }
     Ok(body)
+}
+
+/// A request's body that is wiped once it is sent. What TLS and the socket keep of it is theirs.
+#[must_use]
+pub fn wiped(body: Zeroizing<Vec<u8>>) -> reqwest::Body {
+    struct Wiped(Zeroizing<Vec<u8>>);
+    impl AsRef<[u8]> for Wiped {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+    bytes::Bytes::from_owner(Wiped(body)).into()
+}
+
+/// A form (`application/x-www-form-urlencoded`) for [`wiped`].
+#[must_use]
+pub fn form(pairs: &[(&str, &str)]) -> Zeroizing<Vec<u8>> {
+    // Each byte is three at most, so it never grows.
+    let most = pairs.iter().map(|(name, value)| 3 * (name.len() + value.len()) + 2).sum();
+    let mut form = Zeroizing::new(Vec::with_capacity(most));
+    for (name, value) in pairs {
+        if !form.is_empty() {
+            form.push(b'&');
+        }
+        form.extend_from_slice(Zeroizing::new(segment(name)).as_bytes());
+        form.push(b'=');
+        form.extend_from_slice(Zeroizing::new(segment(value)).as_bytes());
+    }
+    form
+}
+
+/// JSON for [`wiped`]; the texts of `value` are wiped, too.
+#[must_use]
+pub fn wiped_json(mut value: Value) -> Zeroizing<Vec<u8>> {
+    // Counted first: a buffer that grows leaves copies of what it held.
+    let mut length = Counted(0);
+    let counted = serde_json::to_writer(&mut length, &value);
+    let mut text = Zeroizing::new(Vec::with_capacity(counted.map_or(0, |()| length.0)));
+    // Neither can fail: it is a value already, and memory takes all.
+    let _ = serde_json::to_writer(&mut *text, &value);
+    wipe(&mut value);
+    text
+}
+
+struct Counted(usize);
+
+impl std::io::Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn wipe(value: &mut Value) {
+    match value {
+        Value::String(text) => text.zeroize(),
+        Value::Array(values) => values.iter_mut().for_each(wipe),
+        Value::Object(members) => members.values_mut().for_each(wipe),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }
 
 /// A body as JSON of this shape.
@@ -82,7 +156,8 @@ pub fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, HttpError> {
 /// A text as one segment of a path.
 #[must_use]
 pub fn segment(text: &str) -> String {
-    let mut out = String::new();
+    // Never grows: what is in a text may be a secret, and growth leaves copies.
+    let mut out = String::with_capacity(3 * text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric()
             || matches!(byte, b'-' | b'_' | b'~')
@@ -165,6 +240,18 @@ mod tests {
         ] {
             assert_eq!(segment(text), expected);
         }
+    }
+
+    #[test]
+    fn a_body_that_is_wiped_is_the_one_that_was_to_be_sent() {
+        let form = form(&[("grant_type", "a b"), ("secret", "s&=+%ü~.")]);
+        assert_eq!(form.as_slice(), b"grant_type=a%20b&secret=s%26%3D%2B%25%C3%BC~.");
+        let value = serde_json::json!({ "a": ["x", { "b": "y\n" }], "c": 1 });
+        let text = wiped_json(value.clone());
+        assert_eq!(serde_json::from_slice::<Value>(&text).unwrap(), value);
+        assert_eq!(text.len(), text.capacity());
+        let body = wiped(text.clone());
+        assert_eq!(body.as_bytes(), Some(text.as_slice()));
     }
 
     #[test]

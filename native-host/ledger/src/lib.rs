@@ -362,6 +362,8 @@ pub struct AuditQuery {
     pub after: Option<u64>,
     /// At most so many; 0 means 1,000.
     pub limit: u32,
+    /// Whose action begins with this.
+    pub actions: Option<&'static str>,
     /// Where more match: the newest of them, not the oldest.
     pub newest: bool,
 }

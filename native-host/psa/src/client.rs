@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use chrono::DateTime;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use ticketgate_access::config::{self, SecretRef};
 use ticketgate_credentials::{NoSecret, ReadSecret, Secret};
-use ticketgate_https::{HttpError, failure, retry_after};
+use ticketgate_https::{HttpError, failure, retry_after, wiped};
 use zeroize::Zeroizing;
 
 use crate::PsaError;
@@ -52,7 +52,7 @@ pub(crate) struct Ask {
     query: Vec<(String, String)>,
     headers: Vec<(&'static str, String)>,
     body: Option<Value>,
-    form: Option<Vec<(&'static str, String)>>,
+    form: Option<Vec<(&'static str, Zeroizing<String>)>>,
 }
 
 impl Ask {
@@ -88,7 +88,7 @@ impl Ask {
     }
 
     pub(crate) fn form(mut self, fields: Vec<(&'static str, String)>) -> Self {
-        self.form = Some(fields);
+        self.form = Some(fields.into_iter().map(|(name, value)| (name, Zeroizing::new(value))).collect());
         self
     }
 }
@@ -97,7 +97,7 @@ impl Ask {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) headers: HeaderMap,
-    body: Vec<u8>,
+    body: Zeroizing<Vec<u8>>,
 }
 
 impl Answer {
@@ -138,7 +138,7 @@ impl Client {
             Auth::Form(name) => {
                 let secret = self.secret()?;
                 // To the server, inside TLS; the form is sent below and then dropped.
-                ask.form.get_or_insert_default().push((*name, secret.expose().to_owned()));
+                ask.form.get_or_insert_default().push((*name, Zeroizing::new(secret.expose().to_owned())));
                 request
             }
             Auth::Basic(user) => {
@@ -158,7 +158,10 @@ impl Client {
             request = request.json(body);
         }
         if let Some(form) = &ask.form {
-            request = request.form(form);
+            let fields: Vec<_> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            request = request
+                .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .body(wiped(ticketgate_https::form(&fields)));
         }
         let response = request.send().await.map_err(|error| failure(&error))?;
         let (status, headers) = (response.status(), response.headers().clone());

@@ -263,7 +263,8 @@ impl Broker {
         let given: BTreeSet<_> =
             others.iter().chain(&lately).flat_map(|s| s.rights.iter()).map(key).collect();
         let Some(seen) = observed.account else { return Ok(Vec::new()) };
-        let held: BTreeSet<_> = seen.rights.iter().map(key).collect();
+        // What the person took himself for a time is the session's to give once that is over.
+        let held: BTreeSet<_> = seen.rights.difference(&seen.own).map(key).collect();
         let still = account.standing.iter().filter(|right| given.contains(&key(right)));
         let before = session.rights.iter().filter(|right| !given.contains(&key(right)));
         let standing: BTreeSet<_> = still.chain(before).filter(|right| held.contains(&key(right))).collect();

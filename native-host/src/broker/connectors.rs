@@ -85,7 +85,7 @@ impl Connectors {
         known_rights: &BTreeSet<Right>,
     ) -> Result<Arc<dyn Directory>, String> {
         let connector = self.tenants.or_new(
-            |earlier| Ok(earlier.reread(settings, known_rights).map(Arc::new)),
+            |earlier| Ok(earlier.reread(settings, known_rights)?.map(Arc::new)),
             || EntraTenant::with_people(settings, known_rights, Arc::clone(&self.sign_ins)),
         )?;
         Ok(connector)

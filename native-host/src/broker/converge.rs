@@ -7,7 +7,9 @@ use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use ticketgate_access::desired::{ANSWERS_FOR, DirectoryEnd, END_TOLERANCE, Observed, Step, desired, plan};
+use ticketgate_access::desired::{
+    ANSWERS_FOR, DirectoryEnd, END_TOLERANCE, Observed, Step, desired, own_until, plan,
+};
 use ticketgate_access::session::{Account, AccountKey, Session};
 use ticketgate_directory::alike;
 use ticketgate_ledger::{Change, LedgerError, SessionFilter};
@@ -32,6 +34,9 @@ pub(super) const PAUSES: [i64; 8] = [1, 2, 5, 10, 30, 60, 120, 300];
 
 /// A call that never came back is looked after by the queue after this many seconds.
 const WATCHED_AFTER: TimeDelta = TimeDelta::seconds(60);
+
+/// So long after the end of what a person took himself the session's part is given: the directory takes its time to see that it is over.
+const OWN_IS_OVER: TimeDelta = TimeDelta::seconds(2);
 
 /// The pause where not even the ledger can say when the next attempt is due.
 pub(super) const UNRECORDED_PAUSE: TimeDelta = TimeDelta::seconds(5);
@@ -136,7 +141,9 @@ impl Broker {
                         let live = sessions.into_iter().filter(|s| s.is_live(now));
                         let open: Vec<_> = live.map(|s| Session { state: State::Active, ..s }).collect();
                         self.remembered.keep(&account, &open);
-                        Ok(next_due(&Account { settled: true, ..account }, &open))
+                        let own = own_until(&wanted, &seen).map(|at| at - skew + OWN_IS_OVER);
+                        let next = next_due(&Account { settled: true, ..account }, &open);
+                        Ok(own.into_iter().chain(next).min())
                     }
                     Err(LedgerError::Conflict(row)) => {
                         passes.push(Pass::Ledger(row));

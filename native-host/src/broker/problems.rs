@@ -89,7 +89,7 @@ pub(super) fn directory_problem(error: &DirectoryError) -> Problem {
         DirectoryError::Waiting(_) => (
             Code::DirectoryWaits,
             "The directory asks somebody to approve this right, so it was not given.",
-            "Tell an administrator: the tenant's settings of this right ask for an approval even of administrators.",
+            "Tell an administrator: the tenant's settings of this right ask for an approval.",
         ),
         DirectoryError::HostKey(_) => (
             Code::HostKeyRefused,

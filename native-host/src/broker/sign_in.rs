@@ -1,16 +1,16 @@
-//! A person signs in to a tenant, and out, for the broker: who may, and what is recorded. How it is done is the connector's.
+//! A person signs in to a tenant, and out, for the broker: who may, and what they are told. What is recorded stands in `signed_in.rs`, and
+//! how it is done is the connector's.
 
 use std::sync::Arc;
 
-use serde_json::json;
 use ticketgate_credentials::Secret;
 use ticketgate_directory::{By, Directory, DirectoryError, EntraTenant, NoSignIn, Stands};
-use ticketgate_ledger::Change;
 use ticketgate_protocol::ids::DirectoryId;
 use ticketgate_protocol::problem::{Code, Problem};
 
 use super::problems::directory_problem;
-use super::{Broker, Caller, Snapshot, ledger_problem, records};
+use super::signed_in::Told;
+use super::{Broker, Caller, Snapshot, ledger_problem};
 use crate::sign_in::{PartnerTenant, SignInAsked, SignInGoesOn, SignInStands, SignInWanted};
 
 impl Broker {
@@ -54,18 +54,10 @@ impl Broker {
         let code = on.came.as_ref().map(|came| Secret::new(came.code.to_string()));
         let came = on.came.as_ref().zip(code.as_ref()).map(|(came, code)| (came.state.as_str(), code));
         let stands = tenant.finish_sign_in(&on.id, came).await.map_err(|error| unfinished(id, &error))?;
-        let account = match stands {
-            Stands::Waits { after_s } => return Ok(SignInStands { account: None, after_s: Some(after_s) }),
-            Stands::SignedIn { account } => account,
-        };
-        if let Err(problem) = self.record_sign_in(caller, id, "tenant.signed_in", Some(&account)).await {
-            // Nobody is told that it went well, so nobody would sign out.
-            if let Err(error) = tenant.sign_out().await {
-                tracing::error!(%error, "a sign-in that could not be recorded is still in the key store");
-            }
-            return Err(problem);
+        match stands {
+            Stands::Waits { after_s } => Ok(SignInStands { account: None, after_s: Some(after_s) }),
+            Stands::Granted(grant) => self.keep_sign_in(&caller.actor(), id, tenant, grant).await,
         }
-        Ok(SignInStands { account: Some(account), after_s: None })
     }
 
     /// Forgets a sign-in, unless sessions need it for their end.
@@ -94,7 +86,8 @@ impl Broker {
             return Err(Problem::new(Code::WrongState, detail)
                 .remedy("End them first: `ticketgate sessions` lists them."));
         }
-        self.record_sign_in(caller, id, "tenant.signed_out", None).await?;
+        let out = Told { action: "tenant.signed_out", write: "ledger.sign_in", ..Told::default() };
+        self.record_sign_in(&caller.actor(), id, out).await?;
         tenant.sign_out().await.map_err(|error| refused(id, &error))?;
         Ok(SignInStands { account: None, after_s: None })
     }
@@ -127,29 +120,6 @@ impl Broker {
             let detail = format!("There is no directory {id} in the configuration.");
             Problem::new(Code::MalformedRequest, detail).remedy(known(&snapshot))
         })
-    }
-
-    async fn record_sign_in(
-        &self,
-        caller: &Caller,
-        id: &DirectoryId,
-        action: &'static str,
-        account: Option<&str>,
-    ) -> Result<(), Problem> {
-        let snapshot = self.settings();
-        let directory = snapshot.config.as_ref().and_then(|config| config.directories.get(id));
-        let mut details = records::details([("directory", json!(id))]);
-        if let Some(account) = account {
-            details.insert("account", json!(account));
-        }
-        let customer = directory.map(|directory| &directory.customer);
-        let change = Change {
-            name: "ledger.sign_in",
-            at: self.clock.now(),
-            audit: vec![records::record(customer, action, &caller.actor(), "ok", details)],
-            ..Change::default()
-        };
-        self.commit(change).await.map_err(|e| ledger_problem(&e))
     }
 }
 
@@ -184,7 +154,7 @@ fn unfinished(id: &DirectoryId, error: &NoSignIn) -> Problem {
 }
 
 /// Whoever signs in administrates this broker, so the connector's own sentence is theirs to read.
-fn refused(id: &DirectoryId, error: &DirectoryError) -> Problem {
+pub(super) fn refused(id: &DirectoryId, error: &DirectoryError) -> Problem {
     tracing::warn!(directory = %id, %error, "signing in to a tenant");
     match error {
         DirectoryError::Bind(why) | DirectoryError::Misconfigured(why) | DirectoryError::NoSecret(why) => {

@@ -187,6 +187,7 @@ impl Started {
         tasks.spawn(Arc::clone(&self.broker).run_upkeep());
         tasks.spawn(Arc::clone(&self.broker).run_deliveries());
         tasks.spawn(Arc::clone(&self.broker).run_closing());
+        tasks.spawn(Arc::clone(&self.broker).run_signed_in());
         tasks.spawn(watch_settings(Arc::clone(&self.broker), self.config.clone(), self.seen));
         tracing::info!(socket = %socket.display(), due = self.due, "the broker is ready");
         let server = tokio::spawn(listen::serve(listener, Arc::clone(&self.broker), told));

@@ -16,6 +16,7 @@ mod people;
 mod refusals;
 mod restarts;
 mod rules;
+mod sign_ins;
 mod spellings;
 mod strays;
 mod tickets;
@@ -102,18 +103,7 @@ impl World {
         let path = folder.path().join("ledger.sqlite");
         let ledger: Arc<dyn Ledger> =
             Arc::new(SqliteLedger::open(&path, &folder.path().join("audit.key")).unwrap());
-        let refusing = Arc::new(Refusing {
-            inner: Arc::clone(&ledger),
-            name,
-            refuses: AtomicBool::new(false),
-            refused: AtomicU32::new(0),
-            writes: AtomicBool::new(false),
-            conflicts: AtomicBool::new(false),
-            times: AtomicU32::new(u32::MAX),
-            readable: AtomicU32::new(u32::MAX),
-            dies_after: AtomicU32::new(u32::MAX),
-            died: AtomicBool::new(false),
-        });
+        let refusing = Arc::new(Refusing::of(Arc::clone(&ledger), name));
         let one = One { directory: directory.clone(), psa: psa.clone() };
         let broker = Broker::new(refusing.clone(), clock.clone(), Arc::new(one));
         broker.load_settings(&configuration()).await.unwrap();

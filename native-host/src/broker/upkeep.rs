@@ -177,7 +177,8 @@ impl Broker {
             rounds.entry(&account.directory).or_default().push(account);
         }
         let work = rounds.into_iter().map(|(directory, accounts)| self.round(directory, accounts));
-        futures_util::future::join_all(work).await.concat()
+        // What is due is tried by the queue of ends as well: a sweep only looks after it.
+        ticketgate_directory::in_background(futures_util::future::join_all(work)).await.concat()
     }
 
     /// One directory's part of a sweep: what is due first. A directory that cannot be reached is left at once, so that

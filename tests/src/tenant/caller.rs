@@ -10,6 +10,8 @@ pub(super) struct Caller {
     pub(super) user: Option<String>,
     /// The token's `roles` or `scp`.
     pub(super) permissions: BTreeSet<String>,
+    /// Whether the sign-in showed what a challenge wanted, an authentication context among it.
+    pub(super) answers_challenge: bool,
 }
 
 impl Caller {

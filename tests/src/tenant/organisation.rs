@@ -23,6 +23,8 @@ pub(super) struct Told {
     /// The next so many requests are too many, with this in `Retry-After`.
     pub(super) throttle: Option<(u32, Option<String>)>,
     pub(super) failures: Vec<Failure>,
+    /// The next so many sign-ins are too many, with this in `Retry-After`.
+    pub(super) busy_login: Option<(u32, Option<String>)>,
     /// The next so many writes are shown only after a time.
     pub(super) lag: Option<(u32, Time)>,
     /// Counts down to the request whose answer is lost.
@@ -46,6 +48,12 @@ pub(super) struct Told {
     pub(super) token_lasts_s: Option<i64>,
     /// A refresh token is not enough: the person has to come.
     pub(super) interaction: bool,
+    /// People hold no directory role besides what they activate: they may do and see what is their own alone.
+    pub(super) people_are_nobody: bool,
+    /// How long PIM takes to let go of an activation that was given back.
+    pub(super) lets_go: Duration,
+    /// What was given back, by whom, and until when PIM holds on to it.
+    pub(super) given_back: Vec<(String, Held, DateTime<Utc>)>,
 }
 
 /// A registered certificate or secret of the app.
@@ -157,6 +165,12 @@ impl Organisation {
     pub(super) fn has_principal(&self, shown: &State, id: &str) -> bool {
         self.shown_user(shown, id).is_ok_and(|user| user.id == id)
             || self.state.groups.iter().any(|group| group.id == id)
+    }
+
+    /// Whether PIM does not know yet that somebody gave this back.
+    pub(super) fn holds_on(&self, principal: &str, held: &Held) -> bool {
+        let now = self.now();
+        self.told.given_back.iter().any(|(who, what, until)| who == principal && what == held && now < *until)
     }
 
     /// Whether there is something to be held.

@@ -129,6 +129,38 @@ impl Tenant {
         });
     }
 
+    /// Somebody is not eligible any more.
+    pub fn make_ineligible(&self, user: &str, what: &str) {
+        self.with(|tenant| {
+            let held = Self::held(tenant, what);
+            let Some(id) = tenant.state.user(user).map(|user| user.id.clone()) else { return };
+            tenant.state.eligible.retain(|(principal, of)| *principal != id || *of != held);
+        });
+    }
+
+    /// Somebody activates by himself what he is eligible for, for so long.
+    pub fn activate(&self, user: &str, what: &str, time: Duration) {
+        self.with(|tenant| {
+            let held = Self::held(tenant, what);
+            let Some(principal) = tenant.state.user(user).map(|user| user.id.clone()) else { return };
+            let now = tenant.now();
+            let request = Request {
+                id: super::random_id(),
+                status: "Provisioned".to_owned(),
+                created: now,
+                completed: Some(now),
+                principal: principal.clone(),
+                held,
+                asked: json!({"action": "selfActivate", "justification": "my own"}),
+                start: now,
+                end: Some(now + chrono::Duration::from_std(time).unwrap_or_default()),
+                by: Some(principal),
+            };
+            give(tenant, &request, true);
+            tenant.state.requests.push(request);
+        });
+    }
+
     /// Somebody else asks for a right, and nobody has decided. Answers the request's id.
     pub fn ask_for(&self, user: &str, what: &str) -> String {
         let id = super::random_id();

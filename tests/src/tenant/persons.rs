@@ -278,10 +278,10 @@ fn given(world: &mut World, place: usize, agreed: Agreed, claims: bool) -> Resul
             name => vec![name.to_owned()],
         })
         .collect();
-    let caller = Caller { user: Some(agreed.user.clone()), permissions };
+    let answers_challenge = agreed.answers_challenge || claims;
+    let caller = Caller { user: Some(agreed.user.clone()), permissions, answers_challenge };
     let text = written(tenant, &caller, now);
     let scope = caller.permissions.iter().cloned().collect::<Vec<_>>().join(" ");
-    let answers_challenge = agreed.answers_challenge || claims;
     let until = now + Duration::seconds(super::sign_in::LIFETIME_S);
     world.tokens.insert(text.clone(), Token { tenant: place, caller, until, answers_challenge });
     let mut body = json!({

@@ -58,6 +58,9 @@ pub(super) fn request(
     if wanted.by_oneself && caller.user.as_deref() != Some(wanted.principal.as_str()) {
         return Err(refusal(400, "InvalidRoleAssignmentRequest", "A user asks for nobody but oneself."));
     }
+    if !wanted.by_oneself {
+        of_an_administrator(tenant, caller)?;
+    }
     let waits =
         |known: &&Request| known.principal == wanted.principal && known.held == wanted.held && known.waits();
     if tenant.state.requests.iter().any(|known| waits(&known)) {
@@ -68,6 +71,12 @@ pub(super) fn request(
         ));
     }
     let existing = tenant.state.assignment(&wanted.principal, &wanted.held).cloned();
+    if wanted.action == Action::Take && tenant.holds_on(&wanted.principal, &wanted.held) {
+        return Err(refusal(400, "RoleAssignmentExists", "The Role assignment already exists."));
+    }
+    // Nobody gives back what an administrator assigned.
+    let existing =
+        existing.filter(|known| wanted.action != Action::Leave || !wanted.by_oneself || known.activated);
     match (wanted.action, existing) {
         (Action::Take, Some(_)) => {
             Err(refusal(400, "RoleAssignmentExists", "The Role assignment already exists."))
@@ -79,8 +88,18 @@ pub(super) fn request(
     }
 }
 
+/// What needs a directory role of whoever asks.
+pub(super) fn of_an_administrator(tenant: &Organisation, caller: &Caller) -> Result<(), Answer> {
+    if caller.user.is_some() && tenant.told.people_are_nobody { Err(super::answer::denied()) } else { Ok(()) }
+}
+
+/// An app has no way to show one.
+fn shows_context(caller: &Caller) -> bool {
+    caller.user.is_some() && caller.answers_challenge
+}
+
 /// What the rules of role or group say.
-fn allowed(tenant: &Organisation, wanted: &Wanted) -> Result<(), Answer> {
+fn allowed(tenant: &Organisation, wanted: &Wanted, shows_context: bool) -> Result<(), Answer> {
     let rules = tenant.state.rules_of(&wanted.held);
     let length = wanted.end.map(|end| end - wanted.start);
     if length.is_some_and(|length| length < SHORTEST) {
@@ -111,7 +130,7 @@ fn allowed(tenant: &Organisation, wanted: &Wanted) -> Result<(), Answer> {
     if !failed.is_empty() {
         return Err(policy(&failed));
     }
-    if let Some(context) = &rules.context {
+    if let Some(context) = rules.context.as_ref().filter(|_| !shows_context) {
         let claims = format!(
             "%7B%22access_token%22%3A%7B%22acrs%22%3A%7B%22essential%22%3Atrue%2C%20%22value%22%3A%22{context}%22%7D%7D%7D"
         );
@@ -148,7 +167,7 @@ fn kept(tenant: &mut Organisation, request: Request, kind: Kind) -> Answer {
 }
 
 fn take(tenant: &mut Organisation, caller: &Caller, wanted: &Wanted, kind: Kind) -> Answered {
-    allowed(tenant, wanted)?;
+    allowed(tenant, wanted, shows_context(caller))?;
     if wanted.only_validated {
         return Ok(Answer::created(request_entity(&record(tenant, caller, wanted, "Granted"), kind, true)));
     }
@@ -201,7 +220,7 @@ fn change(
         // An activation is not lengthened: it is over, then there is another.
         return Err(refusal(400, "RoleAssignmentExists", "The Role assignment already exists."));
     }
-    allowed(tenant, wanted)?;
+    allowed(tenant, wanted, shows_context(caller))?;
     let request = record(tenant, caller, wanted, "Provisioned");
     if wanted.only_validated {
         return Ok(Answer::created(request_entity(&request, kind, true)));
@@ -230,7 +249,26 @@ fn leave(
         return Ok(Answer::created(request_entity(&request, kind, true)));
     }
     tenant.state.assignments.retain(|assignment| assignment.id != known.id);
+    let until = tenant.now() + tenant.told.lets_go;
+    tenant.told.given_back.push((wanted.principal.clone(), wanted.held.clone(), until));
     Ok(kept(tenant, request, kind))
+}
+
+/// The person's own, of a list that is named by its place in the path.
+pub(super) fn my_requests(
+    tenant: &Organisation,
+    shown: &State,
+    caller: &Caller,
+    question: &Question,
+    pages: &Pages,
+) -> Answered {
+    question.options_are(&["$top"])?;
+    licensed(tenant)?;
+    let me = caller.user.clone().unwrap_or_default();
+    let own = |request: &&Request| Kind::Role.is_of(&request.held) && request.principal == me;
+    let requests =
+        shown.requests.iter().filter(own).map(|request| request_entity(request, Kind::Role, false));
+    list(question, &requests.collect::<Vec<Value>>(), pages, 999)
 }
 
 const FORMS: [&[&str]; 4] = [
@@ -245,10 +283,14 @@ const GROUP_FORMS: [&[&str]; 4] =
 pub(super) fn list_requests(
     tenant: &Organisation,
     shown: &State,
+    caller: &Caller,
     question: &Question,
     kind: Kind,
     pages: &Pages,
 ) -> Answered {
+    if kind == Kind::Role {
+        of_an_administrator(tenant, caller)?;
+    }
     question.options_are(&["$filter", "$top"])?;
     licensed(tenant)?;
     let conditions = question.filter(if kind == Kind::Role { &FORMS } else { &GROUP_FORMS })?;

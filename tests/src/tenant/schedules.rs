@@ -3,7 +3,7 @@
 use super::answer::{Answered, Pages, context, list, not_found, refusal, stamp, stamp_or_null};
 use super::caller::Caller;
 use super::organisation::Organisation;
-use super::pim::licensed;
+use super::pim::{licensed, of_an_administrator};
 use super::question::{Question, fits};
 use super::state::{Assignment, Held, Request, State};
 use chrono::{DateTime, Utc};
@@ -128,12 +128,16 @@ const GROUP_FORMS: [&[&str]; 3] = [&["principalId"], &["principalId", "groupId"]
 pub(super) fn instances(
     tenant: &Organisation,
     shown: &State,
+    caller: &Caller,
     question: &Question,
     kind: Kind,
     pages: &Pages,
 ) -> Answered {
     question.options_are(&["$filter", "$top"])?;
     licensed(tenant)?;
+    if kind == Kind::Role {
+        of_an_administrator(tenant, caller)?;
+    }
     let conditions = question.filter(if kind == Kind::Role { &ROLE_FORMS } else { &GROUP_FORMS })?;
     if kind == Kind::Group && conditions.is_empty() {
         return Err(refusal(400, "MissingProvider", "The required filters are groupId or principalId."));
@@ -222,10 +226,37 @@ pub(super) fn eligible(
             "createdUsing": id,
             "memberType": if kind == Kind::Role { "Direct" } else { "direct" },
             "scheduleInfo": {
-                "startDateTime": stamp(tenant.now()),
+                "startDateTime": stamp(tenant.now() - chrono::Duration::hours(1)),
                 "recurrence": null,
                 "expiration": {"type": "noExpiration", "endDateTime": null, "duration": null},
             },
+        });
+        with(body, held(of))
+    });
+    list(question, &all.collect::<Vec<_>>(), pages, 999)
+}
+
+/// The roles that the person may activate now.
+pub(super) fn eligible_roles(
+    tenant: &Organisation,
+    shown: &State,
+    caller: &Caller,
+    question: &Question,
+    pages: &Pages,
+) -> Answered {
+    question.options_are(&["$top"])?;
+    licensed(tenant)?;
+    let own = shown.eligible.iter().filter(|(principal, _)| Some(principal) == caller.user.as_ref());
+    let own = own.filter(|(_, of)| Kind::Role.is_of(of)).enumerate();
+    let all = own.map(|(place, (principal, of))| {
+        let id = format!("{}_{place}", of.id());
+        let body = json!({
+            "id": id,
+            "principalId": principal,
+            "startDateTime": stamp(tenant.now() - chrono::Duration::hours(1)),
+            "endDateTime": null,
+            "memberType": "Direct",
+            "roleEligibilityScheduleId": id,
         });
         with(body, held(of))
     });

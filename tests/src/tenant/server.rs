@@ -72,11 +72,22 @@ impl World {
         let url = format!("{}{}", self.login, arrived.path);
         let place = self.tenants.iter().position(|known| known.id.eq_ignore_ascii_case(tenant));
         let told = place.and_then(|place| self.tenants.get_mut(place)).map(|tenant| &mut tenant.told);
-        let (failure, delay) = match told {
-            Some(told) => (take_failure(told, &arrived.path), told.delay),
-            None => (None, Time::ZERO),
+        let (failure, delay, busy) = match told {
+            Some(told) => {
+                let busy = told.busy_login.take();
+                let left = busy.clone().map(|(left, after)| (left.saturating_sub(1), after));
+                told.busy_login = left.filter(|(left, _)| *left > 0);
+                (take_failure(told, &arrived.path), told.delay, busy)
+            }
+            None => (None, Time::ZERO, None),
         };
         let answer = match failure {
+            _ if busy.is_some() => {
+                let answer =
+                    Answer::new(429, json!({"error": "temporarily_unavailable", "error_codes": [90033]}));
+                let after = busy.and_then(|(_, after)| after);
+                after.into_iter().fold(answer, |answer, after| answer.with("retry-after", after))
+            }
             Some((status, code)) => Answer::new(status, json!({"error": code, "error_description": code})),
             None if arrived.header("content-type").starts_with("application/x-www-form-urlencoded") => {
                 let value = |name: &str| {
@@ -258,6 +269,9 @@ fn answered(
     pages: &Pages,
 ) -> Answered {
     let path: Vec<&str> = question.path.iter().map(String::as_str).collect();
+    if question.method != "GET" && matches!(path.first(), Some(&("users" | "groups"))) {
+        pim::of_an_administrator(tenant, caller)?;
+    }
     if let Some(rest) = path.strip_prefix(&PIM_GROUPS) {
         return of_pim_groups(tenant, shown, caller, question, pages, rest);
     }
@@ -335,19 +349,25 @@ fn of_roles(
         ("DELETE", ["roleAssignments", id]) => roles::unassign(tenant, question, id),
         ("GET", ["roleAssignmentSchedules"]) => schedules::schedules(tenant, shown, question, pages),
         ("GET", ["roleAssignmentScheduleInstances"]) => {
-            schedules::instances(tenant, shown, question, kind, pages)
+            schedules::instances(tenant, shown, caller, question, kind, pages)
         }
         ("GET", ["roleAssignmentScheduleInstances", MYSELF]) => {
             schedules::of_oneself(tenant, shown, caller, question, kind, pages)
         }
         ("GET", ["roleAssignmentScheduleRequests"]) => {
-            pim::list_requests(tenant, shown, question, kind, pages)
+            pim::list_requests(tenant, shown, caller, question, kind, pages)
+        }
+        ("GET", ["roleAssignmentScheduleRequests", MYSELF]) => {
+            pim::my_requests(tenant, shown, caller, question, pages)
         }
         ("POST", ["roleAssignmentScheduleRequests"]) => pim::request(tenant, shown, caller, question, kind),
         ("GET", ["roleAssignmentScheduleRequests", id]) => {
             pim::get_request(tenant, shown, question, kind, id)
         }
         ("POST", ["roleAssignmentScheduleRequests", id, "cancel"]) => pim::cancel(tenant, question, id),
+        ("GET", ["roleEligibilityScheduleInstances", MYSELF]) => {
+            schedules::eligible_roles(tenant, shown, caller, question, pages)
+        }
         ("GET", ["roleEligibilitySchedules", MYSELF]) => {
             schedules::eligible(tenant, shown, caller, question, kind, pages)
         }
@@ -367,12 +387,14 @@ fn of_pim_groups(
     let kind = Kind::Group;
     match (question.method.as_str(), path) {
         ("GET", ["assignmentScheduleInstances"]) => {
-            schedules::instances(tenant, shown, question, kind, pages)
+            schedules::instances(tenant, shown, caller, question, kind, pages)
         }
         ("GET", ["assignmentScheduleInstances", MYSELF]) => {
             schedules::of_oneself(tenant, shown, caller, question, kind, pages)
         }
-        ("GET", ["assignmentScheduleRequests"]) => pim::list_requests(tenant, shown, question, kind, pages),
+        ("GET", ["assignmentScheduleRequests"]) => {
+            pim::list_requests(tenant, shown, caller, question, kind, pages)
+        }
         ("POST", ["assignmentScheduleRequests"]) => pim::request(tenant, shown, caller, question, kind),
         ("POST", ["assignmentScheduleRequests", id, "cancel"]) => pim::cancel(tenant, question, id),
         ("GET", ["assignmentScheduleRequests", id]) => pim::get_request(tenant, shown, question, kind, id),

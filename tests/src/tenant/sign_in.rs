@@ -89,7 +89,7 @@ pub(super) fn token(world: &mut World, name: &str, url: &str, form: &[(String, S
 fn for_app(world: &mut World, place: usize, answers_challenge: bool) -> Answer {
     let now = world.sign_in_now();
     let Some(tenant) = world.tenants.get(place) else { return Answer::new(500, json!({})) };
-    let caller = Caller { user: None, permissions: tenant.consents.clone() };
+    let caller = Caller { user: None, permissions: tenant.consents.clone(), answers_challenge };
     let text = written(tenant, &caller, now);
     let lifetime_s = tenant.told.token_lasts_s.unwrap_or(LIFETIME_S);
     let until = now + Duration::seconds(lifetime_s);

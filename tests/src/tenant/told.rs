@@ -93,6 +93,12 @@ impl Tenant {
         self.with(|tenant| tenant.told.throttle = told);
     }
 
+    /// The same of the next `requests` sign-ins.
+    pub fn throttle_sign_in(&self, requests: u32, retry_after: Option<&str>) {
+        let told = (requests > 0).then(|| (requests, retry_after.map(str::to_owned)));
+        self.with(|tenant| tenant.told.busy_login = told);
+    }
+
     /// Whether the tenant has the licence that PIM needs.
     pub fn pim(&self, licensed: bool) {
         self.with(|tenant| tenant.told.no_pim = !licensed);
@@ -231,7 +237,7 @@ impl Tenant {
         let Some(tenant) = world.tenants.get(self.place) else { return String::new() };
         let id = tenant.state.user(user).map(|user| user.id.clone());
         let permissions = permissions.iter().map(|name| (*name).to_owned()).collect();
-        let caller = Caller { user: id, permissions };
+        let caller = Caller { user: id, permissions, answers_challenge: true };
         let text = written(tenant, &caller, now);
         let until = now + chrono::Duration::hours(1);
         world
@@ -248,6 +254,16 @@ impl Tenant {
     /// Who sits at the browser from now on and agrees to all that an administrator agreed to; `None`: somebody who cancels.
     pub fn person(&self, user: Option<&str>) {
         self.with(|tenant| tenant.told.person = user.map(str::to_owned));
+    }
+
+    /// Whether people hold no directory role: then they may do, and see, only what is their own.
+    pub fn people_are_nobody(&self, so: bool) {
+        self.with(|tenant| tenant.told.people_are_nobody = so);
+    }
+
+    /// PIM takes so long to let go of an activation that was given back (measured by others: 12 s for a directory role).
+    pub fn lets_go_after(&self, time: Duration) {
+        self.with(|tenant| tenant.told.lets_go = chrono::Duration::from_std(time).unwrap_or_default());
     }
 
     /// Whether a refresh token is not enough any more (`interaction_required`).

@@ -7,7 +7,7 @@ use ticketgate_tests::world::workspace;
 use ticketgate_tests::{Result, points};
 
 /// Points that no story of this matrix passes: each with the file and the name of the test that makes it fail.
-const ELSEWHERE: [(&str, &str, &str); 9] = [
+const ELSEWHERE: [(&str, &str, &str); 12] = [
     (
         "ledger.account_recovered",
         "tests/tests/kill_points/recovery.rs",
@@ -47,6 +47,21 @@ const ELSEWHERE: [(&str, &str, &str); 9] = [
         "ledger.sign_in",
         "tests/tests/technicians_sign_in.rs",
         "a_sign_in_that_cannot_be_recorded_is_forgotten_again",
+    ),
+    (
+        "ledger.sign_in_failed",
+        "native-host/src/broker/tests/sign_ins.rs",
+        "a_key_store_that_takes_nothing_leaves_the_sign_in_before_and_is_on_record",
+    ),
+    (
+        "ledger.sign_in_found",
+        "tests/tests/technicians_sign_in.rs",
+        "of_a_sign_in_in_which_the_broker_was_killed_the_next_one_records_what_became_of_it",
+    ),
+    (
+        "ledger.signing_in",
+        "tests/tests/technicians_sign_in.rs",
+        "of_a_sign_in_in_which_the_broker_was_killed_the_next_one_records_what_became_of_it",
     ),
     (
         "ledger.ticket_closed",

@@ -264,9 +264,11 @@ fn oneself(acme: &Tenant, graph: SocketAddr, user: &str) -> Result<()> {
     let group = acme.add_group("Guarded");
     acme.make_eligible(user, &group);
     let mine = "filterByCurrentUser(on='principal')";
-    for list in
-        [format!("{ROLES}/roleEligibilitySchedules/{mine}"), format!("{GROUPS}/eligibilitySchedules/{mine}")]
-    {
+    for list in [
+        format!("{ROLES}/roleEligibilitySchedules/{mine}"),
+        format!("{ROLES}/roleEligibilityScheduleInstances/{mine}"),
+        format!("{GROUPS}/eligibilitySchedules/{mine}"),
+    ] {
         assert_eq!(app.expect(200, "GET", &list, none)?["value"].as_array().map(Vec::len), Some(1), "{list}");
     }
     app.expect(201, "POST", &requests, &wanted)?;
@@ -285,6 +287,16 @@ fn oneself(acme: &Tenant, graph: SocketAddr, user: &str) -> Result<()> {
     let mut back = remove(user, &role);
     back["action"] = json!("selfDeactivate");
     app.expect(201, "POST", &requests, &back)?;
+    let own = app.expect(200, "GET", &format!("{requests}/{mine}"), none)?;
+    assert_eq!(own["value"].as_array().map(Vec::len), Some(2), "{own}");
+    // What is an administrator's to do and to see is not a person's own.
+    acme.people_are_nobody(true);
+    for path in ["roleAssignmentScheduleInstances", "roleAssignmentScheduleRequests"] {
+        let of = format!("{ROLES}/{path}?$filter=principalId eq '{user}'");
+        app.refused(403, "Authorization_RequestDenied", "GET", &of, none)?;
+    }
+    app.refused(403, "Authorization_RequestDenied", "POST", &requests, &assign(user, &role, 60))?;
+    acme.people_are_nobody(false);
     Ok(())
 }
 

@@ -161,6 +161,7 @@ impl ActiveDirectory {
             rights,
             right_ends,
             marker: self.marker_of(entry),
+            own: BTreeSet::new(),
             ordinary_primary_group,
         })
     }

@@ -12,6 +12,7 @@ use ticketgate_protocol::api::Finding;
 
 use super::failure::{About, SAID_MAX, WORD_MAX, What, told};
 use super::graph::Ask;
+use super::rights::Target;
 use super::roles::no_role;
 use super::wire::{Group, Organization};
 use super::{
@@ -39,8 +40,11 @@ pub(super) async fn check(tenant: &EntraTenant, rights: &[RightUse]) -> Vec<Find
     match tenant.graph.token().await {
         Ok(token) => {
             found.signed_in(tenant);
-            found.pim(tenant).await;
-            found.permissions(tenant, rights, tokens::permissions(&token));
+            found.pim(tenant, token.person.as_deref()).await;
+            found.permissions(tenant, rights, tokens::permissions(&token.text));
+            if let Some(person) = &token.person {
+                found.ways(tenant, rights, person).await;
+            }
         }
         Err(error) => {
             found.failed(&error, "The message says what to do; the set-up is in docs/entra.md.");
@@ -213,12 +217,16 @@ impl Findings {
         }
     }
 
-    /// Asked for the application itself, which holds no role by PIM: the answer is short, and only whether there is one counts.
-    async fn pim(&mut self, tenant: &EntraTenant) {
+    /// Asked for the application itself, which holds no role by PIM, or for the person who is signed in, whom everybody may ask for: the
+    /// answer is short, and only whether there is one counts.
+    async fn pim(&mut self, tenant: &EntraTenant, person: Option<&str>) {
         let filter = super::graph::equals("principalId", tenant.graph.settings().client_id.as_str());
-        let ask = Ask::get("/roleManagement/directory/roleAssignmentScheduleInstances")
-            .option("$filter", &filter)
-            .in_the_background();
+        let path = "/roleManagement/directory/roleAssignmentScheduleInstances";
+        let ask = match person {
+            Some(person) => EntraTenant::my_own(path, person),
+            None => Ask::get(path).option("$filter", &filter),
+        };
+        let ask = ask.in_the_background();
         match tenant.graph.send(&ask).await {
             Ok(_) => {
                 tenant.learn_pim(true);
@@ -272,6 +280,48 @@ impl Findings {
                     no_role(&table, &role),
                     "Name it as the portal does in English, or by its id.",
                 ),
+            }
+        }
+    }
+
+    /// Which way the rights that people's own accounts get would be given to whoever is signed in.
+    async fn ways(&mut self, tenant: &EntraTenant, rights: &[RightUse], person: &str) {
+        if tenant.has_pim() == Some(false) {
+            return;
+        }
+        let account = tenant.graph.people().account(tenant.graph.settings());
+        let account = account.as_deref().unwrap_or("the person who is signed in");
+        for used in rights.iter().filter(|used| !used.on_jit_accounts) {
+            // What there is not is told elsewhere.
+            let Ok(target) = tenant.resolved(&used.right).await else { continue };
+            let kind = target.kind();
+            let what = match &target {
+                Target::Role(id) => {
+                    let table = tenant.roles.known();
+                    let name = table.as_ref().and_then(|table| table.name(id)).unwrap_or(id);
+                    format!("the role {}", told(name, WORD_MAX))
+                }
+                Target::Group(id) => format!("the group {id}"),
+            };
+            match tenant.eligible_of(person, kind).await {
+                Ok(eligible) if eligible.contains(&target.right()) => self.ok(format!(
+                    "{account} may activate {what}: a session gives it to their own account that way (selfActivate), by the \
+                     delegated permissions {} and {}",
+                    target.needs(),
+                    kind.reads_eligible()
+                )),
+                Ok(_) => self.ok(format!(
+                    "{account} is not eligible for {what}: a session gives it to their own account as an administrator does \
+                     (adminAssign), by the delegated permission {} and the directory role Privileged Role Administrator, or, of \
+                     a group that can hold no roles, one that may change its members",
+                    target.needs()
+                )),
+                Err(failed) => {
+                    let about =
+                        About { what: What::Tenant, needs: kind.reads_eligible(), writes: false };
+                    let why = failed.meaning(&about);
+                    self.add("warning", format!("what {account} may activate cannot be read: {why}"), CONSENT);
+                }
             }
         }
     }

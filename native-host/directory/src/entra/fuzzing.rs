@@ -13,8 +13,8 @@ use super::failure::{About, Failed, SAID_MAX, WORD_MAX, What};
 use super::graph::{inside, refusal, seconds};
 use super::roles::Table;
 use super::wire::{
-    Became, Group, HeldGroup, HeldRole, MemberOf, Organization, Page, Pass, PassPolicy, RoleAssignment,
-    RoleDefinition, ScheduleRequest, User,
+    Became, EligibleGroup, EligibleRole, Group, HeldGroup, HeldRole, MemberOf, Organization, Page, Pass,
+    PassPolicy, RoleAssignment, RoleDefinition, ScheduleRequest, User,
 };
 use super::{authority, look, pass, tokens};
 use crate::{DirectoryError, note};
@@ -142,6 +142,12 @@ fn things(body: &[u8], now: DateTime<Utc>) {
     for role in page::<HeldRole>(body) {
         let limited = role.directory_scope_id.as_ref().is_some_and(|scope| scope != "/");
         assert!(!limited || look::given_role(role).is_none(), "a role in a part of the directory counts");
+    }
+    page::<EligibleRole>(body);
+    for group in page::<EligibleGroup>(body) {
+        let word = group.access_id.map(|word| word.as_str().to_owned());
+        assert!(word.is_none_or(|word| word == word.to_lowercase()));
+        let _ = group.schedule_info.map(|schedule| schedule.is_now(now));
     }
     for group in page::<HeldGroup>(body) {
         let word = group.access_id.map(|word| word.as_str().to_owned());

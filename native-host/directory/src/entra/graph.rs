@@ -5,38 +5,41 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::Method;
-use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, WWW_AUTHENTICATE};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use ticketgate_access::config::{Entra, Proof};
 use ticketgate_access::entra::ObjectId;
 use ticketgate_credentials::{ReadSecret, Secret};
-use ticketgate_https::{HttpError, retry_after, segment, server_time};
+use ticketgate_https::{HttpError, retry_after, segment, server_time, wiped, wiped_json};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use super::challenge;
 use super::failure::{Failed, GraphError, SAID_MAX, WORD_MAX, sign_in_again, told, unanswered};
 use super::people::SignIns;
-use super::throttle::Gate;
-use super::tokens::Tokens;
+use super::throttle::{Gate, is_in_background};
+use super::tokens::{Bearer, Tokens};
+use super::trusting::Trusting;
 use super::wire::{ErrorBody, ErrorSaid, Page};
 use crate::DirectoryError;
 
 /// For how long a busy tenant is waited for before the caller is told.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Pages of one list at most: a hundred thousand accounts are nobody's JIT accounts.
 const PAGES_MAX: usize = 100;
 
 /// A tenant's Graph.
 pub(super) struct Graph {
-    http: reqwest::Client,
+    http: Trusting,
     settings: Entra,
     secrets: Arc<dyn ReadSecret>,
     tokens: Tokens,
     people: Arc<SignIns>,
     gate: Gate,
+    /// The way to the login, which is busy or not by itself: requests with a token that is good go on meanwhile.
+    login: Gate,
     /// What the server's clock said last, and when.
     clock: Mutex<Option<(DateTime<Utc>, Instant)>>,
 }
@@ -46,14 +49,17 @@ pub(super) struct Graph {
 pub(super) struct Ask {
     method: Method,
     path: String,
-    body: Option<Value>,
+    /// JSON, wiped when it is dropped.
+    body: Option<Zeroizing<Vec<u8>>>,
     /// Whether a person waits for it.
     waited_for: bool,
+    /// The only person whose answer is of use.
+    asker: Option<String>,
 }
 
 impl Ask {
     fn new(method: Method, path: String) -> Self {
-        Self { method, path, body: None, waited_for: true }
+        Self { method, path, body: None, waited_for: !is_in_background(), asker: None }
     }
 
     /// `path` is appended to Graph's address; what is variable in it goes through [`segment`].
@@ -62,7 +68,7 @@ impl Ask {
     }
 
     pub(super) fn post(path: impl Into<String>, body: Value) -> Self {
-        Self { body: Some(body), ..Self::new(Method::POST, path.into()) }
+        Self { body: Some(wiped_json(body)), ..Self::new(Method::POST, path.into()) }
     }
 
     /// Without a body.
@@ -71,7 +77,7 @@ impl Ask {
     }
 
     pub(super) fn patch(path: impl Into<String>, body: Value) -> Self {
-        Self { body: Some(body), ..Self::new(Method::PATCH, path.into()) }
+        Self { body: Some(wiped_json(body)), ..Self::new(Method::PATCH, path.into()) }
     }
 
     pub(super) fn delete(path: impl Into<String>) -> Self {
@@ -88,6 +94,12 @@ impl Ask {
     /// Nobody waits for it.
     pub(super) fn in_the_background(mut self) -> Self {
         self.waited_for = false;
+        self
+    }
+
+    /// The answer depends on who asks: nobody else may.
+    pub(super) fn only_as(mut self, person: &str) -> Self {
+        self.asker = Some(person.to_owned());
         self
     }
 
@@ -128,15 +140,14 @@ impl Graph {
         secrets: Arc<dyn ReadSecret>,
         people: Arc<SignIns>,
     ) -> Result<Self, DirectoryError> {
-        let limit = Duration::from_secs(settings.timeout_s.into());
-        let http = ticketgate_https::client(settings.ca_file.as_deref(), limit).map_err(unanswered)?;
         Ok(Self {
-            http,
+            http: Trusting::new(settings)?,
             settings: settings.clone(),
             secrets,
             tokens: Tokens::default(),
             people,
             gate: Gate::new(),
+            login: Gate::new(),
             clock: Mutex::default(),
         })
     }
@@ -153,8 +164,16 @@ impl Graph {
         &self.people
     }
 
-    pub(super) const fn http(&self) -> &reqwest::Client {
-        &self.http
+    pub(super) fn http(&self) -> reqwest::Client {
+        self.http.client()
+    }
+
+    /// Takes up the authorities of the file that names them, where they are others now. Blocks on the file.
+    ///
+    /// # Errors
+    /// As [`Graph::new`]; those from before then still count.
+    pub(super) fn trust_anew(&self) -> Result<(), DirectoryError> {
+        self.http.anew(&self.settings)
     }
 
     /// Whether a person's sign-in is what the tenant is asked by.
@@ -175,8 +194,17 @@ impl Graph {
     ///
     /// # Errors
     /// [`DirectoryError`]
-    pub(super) async fn token(&self) -> Result<Secret, DirectoryError> {
-        self.tokens.get(&self.http, &self.settings, &self.secrets, &self.people).await
+    pub(super) async fn token(&self) -> Result<Bearer, DirectoryError> {
+        self.tokens.get(&self.http(), &self.settings, &self.secrets, &self.people, &self.login).await
+    }
+
+    /// Whether this object of the tenant is the person by whose sign-in it is asked.
+    ///
+    /// # Errors
+    /// As [`Graph::token`].
+    pub(super) async fn is_asked_by(&self, id: &str) -> Result<bool, DirectoryError> {
+        let by_person = self.is_by_person();
+        Ok(by_person && self.token().await?.person.is_some_and(|person| person.eq_ignore_ascii_case(id)))
     }
 
     /// The tenant's time now, by its last answer.
@@ -197,8 +225,14 @@ impl Graph {
         let (mut new_token, mut new_connection) = (false, false);
         loop {
             let token = self.token().await?;
+            let is_asker =
+                |wanted: &String| token.person.as_ref().is_some_and(|p| p.eq_ignore_ascii_case(wanted));
+            if !ask.asker.as_ref().is_none_or(is_asker) {
+                return Err(DirectoryError::Busy("somebody else signed in meanwhile".into()).into());
+            }
+            let token = token.text;
             let left = give_up.saturating_duration_since(Instant::now());
-            let seat = self.gate.pass(left).await.map_err(busy_for)?;
+            let seat = self.gate.pass(left, ask.waited_for).await.map_err(busy_for)?;
             let response = self.request(ask, &token).send().await;
             drop(seat);
             let response = match response {
@@ -241,7 +275,7 @@ impl Graph {
             }
             let read = ask.reads();
             let body = ticketgate_https::body(response).await.map_err(|error| unread(read, error))?;
-            return Ok(Answer { time, body: Zeroizing::new(body), read });
+            return Ok(Answer { time, body, read });
         }
     }
 
@@ -292,7 +326,7 @@ impl Graph {
     fn request(&self, ask: &Ask, token: &Secret) -> reqwest::RequestBuilder {
         let address = format!("{}{}", self.settings.graph_url, ask.path);
         // To Graph, inside TLS.
-        let mut request = self.http.request(ask.method.clone(), address).bearer_auth(token.expose());
+        let mut request = self.http().request(ask.method.clone(), address).bearer_auth(token.expose());
         if let Some(id) = request_id() {
             request = request.header("client-request-id", id);
         }
@@ -300,7 +334,7 @@ impl Graph {
             request = request.header("x-ms-throttle-priority", "high");
         }
         match &ask.body {
-            Some(body) => request.json(body),
+            Some(body) => request.header(CONTENT_TYPE, "application/json").body(wiped(body.clone())),
             // Some servers in between want to be told that nothing comes.
             None if ask.method == Method::POST => request.header("content-length", "0"),
             None => request,
@@ -337,7 +371,7 @@ fn request_id() -> Option<String> {
     Some([part(0, 8)?, part(8, 12)?, part(12, 16)?, part(16, 20)?, part(20, 32)?].join("-"))
 }
 
-fn busy_for(left: Duration) -> DirectoryError {
+pub(super) fn busy_for(left: Duration) -> DirectoryError {
     DirectoryError::BusyFor { why: "the tenant asked to be left alone".into(), after_s: seconds(left) }
 }
 

@@ -10,9 +10,10 @@ use ticketgate_access::session::{Account, Right};
 use ticketgate_https::segment;
 use ticketgate_protocol::api::Mode;
 
+use super::activations::Kind;
 use super::failure::{About, Failed, What};
 use super::graph::{Ask, equals, quoted};
-use super::wire::{HeldGroup, HeldRole, MemberOf, RoleAssignment, USER_FIELDS, User};
+use super::wire::{HeldGroup, HeldRole, MemberOf, RoleAssignment, USER_FIELDS, User, Word};
 use super::{EntraTenant, READS_GROUPS, WRITES_PIM_GROUPS, WRITES_ROLES, WRITES_USERS, roles};
 use crate::{DirectoryError, ListedAccount, Listing, note};
 
@@ -31,6 +32,18 @@ const AT_ONCE: usize = 4;
 pub(super) struct Held {
     rights: BTreeSet<Right>,
     ends: Vec<(Right, DateTime<Utc>)>,
+    /// Those that the person activated himself.
+    own: BTreeSet<Right>,
+    /// Those that were activated for a session.
+    activated: BTreeSet<Right>,
+}
+
+/// A role or a group that PIM shows somebody to have.
+pub(super) struct Given {
+    right: Right,
+    end: Option<DateTime<Utc>>,
+    /// What made it, where its holder activated it.
+    activation: Option<String>,
 }
 
 impl Held {
@@ -42,6 +55,26 @@ impl Held {
     fn add(&mut self, right: Right, end: Option<DateTime<Utc>>) {
         self.ends.extend(end.map(|end| (right.clone(), end)));
         self.rights.insert(right);
+    }
+
+    /// What PIM shows. `ours` are the activations of sessions; `None`: whose they are does not count.
+    fn add_given(&mut self, given: Vec<Given>, ours: Option<&BTreeSet<String>>) {
+        let (own, others): (Vec<_>, Vec<_>) = given.into_iter().partition(|given| {
+            ours.is_some_and(|ours| given.activation.as_ref().is_some_and(|of| !ours.contains(of)))
+        });
+        for given in others {
+            if given.activation.is_some() && ours.is_some() {
+                self.activated.insert(given.right.clone());
+            }
+            self.add(given.right, given.end);
+        }
+        for given in own {
+            // What it is held by besides counts alone: that can be moved and taken.
+            if !self.has(&given.right) {
+                self.own.insert(given.right.clone());
+                self.add(given.right, given.end);
+            }
+        }
     }
 }
 
@@ -75,9 +108,10 @@ impl EntraTenant {
 
     async fn look_once(&self, account: &Account) -> Result<Observed, DirectoryError> {
         let id = account.identity.clone().or_else(|| self.written.made(&account.key));
+        let held = |id: String| async move { self.held(&id, account.mode).await };
         let (user, time, held) = match id {
             Some(id) => {
-                let (user, held) = tokio::join!(self.user(&id), self.held(&id));
+                let (user, held) = tokio::join!(self.user(&id), held(id.clone()));
                 let (user, time) = user?;
                 // What an account that is gone held is nobody's question.
                 (user, time, held)
@@ -85,7 +119,7 @@ impl EntraTenant {
             None => {
                 let (user, time) = self.user(&account.name).await?;
                 let held = match &user {
-                    Some(user) => self.held(&user.id).await,
+                    Some(user) => held(user.id.clone()).await,
                     None => Ok(Held::default()),
                 };
                 (user, time, held)
@@ -98,7 +132,11 @@ impl EntraTenant {
                 (Some(observed(user, Held::default())), true)
             }
             (Some(_), Err(DirectoryError::NoSuchAccount(why))) => return Err(DirectoryError::Busy(why)),
-            (Some(user), held) => (Some(observed(user, held?)), false),
+            (Some(user), held) => {
+                let mut held = held?;
+                self.activations.saw(&account.key, std::mem::take(&mut held.activated));
+                (Some(observed(user, held)), false)
+            }
         };
         Ok(Observed {
             directory_time: time,
@@ -126,9 +164,10 @@ impl EntraTenant {
     }
 
     /// What somebody holds; [`DirectoryError::NoSuchAccount`] where a copy does not know them. What of a person's own account is anybody's business here is not known here.
-    pub(super) async fn held(&self, id: &str) -> Result<Held, DirectoryError> {
+    pub(super) async fn held(&self, id: &str, mode: Mode) -> Result<Held, DirectoryError> {
         let about = |needs| About { what: What::User(id), needs, writes: false };
-        let roles = self.held_roles(id);
+        let own = mode == Mode::Membership && self.graph.is_asked_by(id).await?;
+        let roles = self.held_roles(id, own);
         let members = async {
             // No `$select`: whether properties of groups may be named in a list of directory objects nobody documents.
             let ask = Ask::get(format!("/users/{}/memberOf", segment(id))).option("$top", "999");
@@ -141,8 +180,9 @@ impl EntraTenant {
             if !self.knows_groups || self.has_pim() == Some(false) {
                 return Ok(Vec::new());
             }
-            let ask = Ask::get("/identityGovernance/privilegedAccess/group/assignmentScheduleInstances")
-                .option("$filter", &equals("principalId", id));
+            let path = "/identityGovernance/privilegedAccess/group/assignmentScheduleInstances";
+            let filtered = || Ask::get(path).option("$filter", &equals("principalId", id));
+            let ask = if own { Self::my_own(path, id) } else { filtered() };
             match self.graph.list::<HeldGroup>(&ask).await {
                 Ok((groups, _)) => Ok(groups),
                 // That the tenant has no PIM is what the question for roles learns.
@@ -157,29 +197,49 @@ impl EntraTenant {
             // By it `right_key` knows a role again that sessions have by its name.
             self.roles.table(&self.graph, roles::KEPT).await?;
         }
-        for (role, end) in roles {
-            held.add(role_right(&role), end);
-        }
-        let timed = timed?;
+        let timed: Vec<_> = timed?.into_iter().filter_map(given_group).collect();
+        // A JIT account has nothing of its own.
+        let (ours_of_roles, ours_of_groups) = match mode {
+            Mode::Membership => {
+                let roles = self.ours_among(id, Kind::Role, &roles);
+                let groups = self.ours_among(id, Kind::Group, &timed);
+                let (roles, groups) = tokio::join!(roles, groups);
+                (Some(roles?), Some(groups?))
+            }
+            Mode::Dedicated | Mode::Burner => (None, None),
+        };
+        held.add_given(roles, ours_of_roles.as_ref());
+        let is_timed = |right: &Right| timed.iter().any(|given| given.right == *right);
         for group in members?.into_iter().filter(MemberOf::is_given) {
-            held.add(group_right(&group.id), None);
-        }
-        for group in timed {
-            let member = group.access_id.as_ref().is_none_or(|access| access.as_str() == "member");
-            if let (true, Some(id), Some(end)) = (member, group.group_id, group.end_date_time) {
-                held.add(group_right(&id), Some(end));
+            let right = group_right(&group.id);
+            // Its end, and whose it is, PIM knows.
+            if !is_timed(&right) {
+                held.add(right, None);
             }
         }
+        held.add_given(timed, ours_of_groups.as_ref());
         Ok(held)
     }
 
+    async fn ours_among(
+        &self,
+        id: &str,
+        kind: Kind,
+        given: &[Given],
+    ) -> Result<BTreeSet<String>, DirectoryError> {
+        let activations: Vec<_> = given.iter().filter_map(|given| given.activation.clone()).collect();
+        let ours = self.of_sessions(id, kind, &activations).await;
+        let needs = if kind == Kind::Role { WRITES_ROLES } else { WRITES_PIM_GROUPS };
+        ours.map_err(|failed| failed.meaning(&About { what: What::User(id), needs, writes: false }))
+    }
+
     /// Roles that somebody holds directly and in the whole directory, with their ends where the tenant has PIM.
-    async fn held_roles(&self, id: &str) -> Result<Vec<(String, Option<DateTime<Utc>>)>, DirectoryError> {
+    async fn held_roles(&self, id: &str, own: bool) -> Result<Vec<Given>, DirectoryError> {
         let about = About { what: What::User(id), needs: WRITES_ROLES, writes: false };
         let filter = equals("principalId", id);
         if self.has_pim() != Some(false) {
-            let ask = Ask::get("/roleManagement/directory/roleAssignmentScheduleInstances")
-                .option("$filter", &filter);
+            let path = "/roleManagement/directory/roleAssignmentScheduleInstances";
+            let ask = if own { Self::my_own(path, id) } else { Ask::get(path).option("$filter", &filter) };
             match self.graph.list::<HeldRole>(&ask).await {
                 Ok((roles, _)) => {
                     self.learn_pim(true);
@@ -190,7 +250,8 @@ impl EntraTenant {
             }
         }
         let roles = self.assignments(id).await.map_err(|failed| failed.meaning(&about))?;
-        Ok(roles.into_iter().filter_map(|role| Some((role.role_definition_id?, None))).collect())
+        let held = roles.into_iter().filter_map(|role| role.role_definition_id);
+        Ok(held.map(|role| Given { right: role_right(&role), end: None, activation: None }).collect())
     }
 
     /// Assignments without an end, in the whole directory.
@@ -221,7 +282,7 @@ impl EntraTenant {
         let ours = users.into_values().filter(|user| self.is_named_as_ours(&user.user_principal_name));
         let accounts = stream::iter(ours)
             .map(|user| async move {
-                let held = match self.held(&user.id).await {
+                let held = match self.held(&user.id, Mode::Dedicated).await {
                     // Deleted since it was listed.
                     Err(DirectoryError::NoSuchAccount(_)) => return Ok(None),
                     held => held?,
@@ -259,11 +320,26 @@ fn is_whole(scope: Option<&str>) -> bool {
     scope.is_none_or(|scope| scope == "/")
 }
 
-/// Which, until when; none for what comes by a group or is limited to a part of the directory.
-pub(super) fn given_role(role: HeldRole) -> Option<(String, Option<DateTime<Utc>>)> {
+/// None for what comes by a group or is limited to a part of the directory.
+pub(super) fn given_role(role: HeldRole) -> Option<Given> {
     let direct = role.member_type.as_ref().is_none_or(|kind| kind.as_str() == "direct");
-    (direct && is_whole(role.directory_scope_id.as_deref()))
-        .then_some((role.role_definition_id, role.end_date_time))
+    (direct && is_whole(role.directory_scope_id.as_deref())).then(|| Given {
+        right: role_right(&role.role_definition_id),
+        end: role.end_date_time,
+        activation: activation(role.assignment_type.as_ref(), role.role_assignment_schedule_id),
+    })
+}
+
+/// None for an ownership; what has no end stands among the memberships.
+fn given_group(group: HeldGroup) -> Option<Given> {
+    let member = group.access_id.as_ref().is_none_or(|access| access.as_str() == "member");
+    let (id, end) = (group.group_id?, group.end_date_time?);
+    let activation = activation(group.assignment_type.as_ref(), group.assignment_schedule_id);
+    member.then(|| Given { right: group_right(&id), end: Some(end), activation })
+}
+
+fn activation(kind: Option<&Word>, schedule: Option<String>) -> Option<String> {
+    kind.is_some_and(|kind| kind.as_str() == "activated").then(|| schedule.unwrap_or_default())
 }
 
 /// A role as looks have it: by its id, which no renaming changes.
@@ -285,6 +361,7 @@ pub(super) fn observed(user: User, held: Held) -> ObservedAccount {
         end: DirectoryEnd::NotKept,
         rights: held.rights,
         right_ends: held.ends,
+        own: held.own,
         marker: text.as_deref().and_then(note::parse),
         ordinary_primary_group: true,
     }

@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use ticketgate_access::config::Entra;
 use ticketgate_credentials::{KeepSecret, MachineSecrets, NoSecret, Secret};
 use tokio::time::Instant;
 
-use super::authority::{self, Granted, Token};
+use super::authority::{self, Granted, NoToken, Token};
 use super::failure::{of_person, sign_in_again, unanswered};
 use super::signing_in::Begun;
 use crate::DirectoryError;
@@ -35,6 +36,9 @@ pub(super) struct Person {
     /// How often somebody signed in or out.
     count: AtomicU64,
     facts: Mutex<Facts>,
+    /// The mark of what the store had when this process first looked, or of what somebody signed in with since; nothing where there was
+    /// none.
+    found: Mutex<Option<Option<String>>>,
 }
 
 #[derive(Default)]
@@ -74,6 +78,7 @@ impl SignIns {
                 unkept: tokio::sync::Mutex::default(),
                 count: AtomicU64::new(0),
                 facts: Mutex::default(),
+                found: Mutex::default(),
             })
         };
         Ok(Arc::clone(known.entry(name.clone()).or_insert_with(new)))
@@ -100,16 +105,33 @@ impl SignIns {
     ///
     /// # Errors
     /// [`DirectoryError`]
-    pub(super) async fn token(
-        &self,
-        http: &reqwest::Client,
-        settings: &Entra,
-    ) -> Result<Token, DirectoryError> {
+    pub(super) async fn token(&self, http: &reqwest::Client, settings: &Entra) -> Result<Token, NoToken> {
         let (person, keep) = (self.person(settings)?, Arc::clone(&self.keep));
         let (http, settings) = (http.clone(), settings.clone());
         // What is answered may be the only thing that is good from then on: whoever asked may stop waiting, this may not.
         let renewed = tokio::spawn(async move { person.renew(&keep, &http, &settings).await }).await;
-        renewed.unwrap_or_else(|_| Err(DirectoryError::Refused("the sign-in could not be renewed".into())))
+        renewed.unwrap_or_else(|_| {
+            Err(DirectoryError::Refused("the sign-in could not be renewed".into()).into())
+        })
+    }
+
+    /// Whether the store had what has this mark when this process first looked; `None`: it had nothing.
+    ///
+    /// # Errors
+    /// [`DirectoryError`]
+    pub(super) async fn keeps(&self, settings: &Entra, wanted: &str) -> Result<Option<bool>, DirectoryError> {
+        let person = self.person(settings)?;
+        // No renewal meanwhile.
+        let _unkept = person.unkept.lock().await;
+        let known = person.found.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let first = match known {
+            Some(first) => first,
+            None => {
+                let name = person.name.clone();
+                person.found_first(store(&self.keep, move |keep| keep.find(&name)).await?.as_ref())
+            }
+        };
+        Ok(first.map(|mark| mark == wanted))
     }
 
     /// Forgets the sign-in, here and in the key store.
@@ -122,13 +144,25 @@ impl SignIns {
         *unkept = None;
         person.changed(Facts::default());
         let name = person.name.clone();
-        store(&self.keep, move |keep| keep.forget(&name)).await
+        store(&self.keep, move |keep| keep.forget(&name)).await?;
+        person.found_now(None);
+        Ok(())
     }
 }
 
 impl Person {
     fn facts(&self) -> std::sync::MutexGuard<'_, Facts> {
         self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the store had first.
+    fn found_first(&self, found: Option<&Secret>) -> Option<String> {
+        let mut first = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        first.get_or_insert_with(|| found.map(mark)).clone()
+    }
+
+    fn found_now(&self, found: Option<String>) {
+        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
     }
 
     pub(super) fn claims(&self) -> Option<String> {
@@ -141,46 +175,22 @@ impl Person {
         self.count.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Takes what somebody signed in with. Answers the account's name.
-    ///
-    /// # Errors
-    /// [`DirectoryError`]: nothing was given that lasts, or it cannot be kept. The sign-in before then stays.
-    pub(super) async fn signed_in(
-        &self,
-        keep: &Arc<dyn KeepSecret>,
-        mut granted: Granted,
-    ) -> Result<String, DirectoryError> {
-        let refresh = granted.refresh_token.take().map(Secret::new).ok_or_else(|| {
-            DirectoryError::Bind(
-                "Entra ID gave nothing by which the sign-in lasts (no refresh token): the application has to be one for people \
-                 (\"Mobile and desktop applications\")"
-                    .into(),
-            )
-        })?;
-        let account =
-            account(granted.id_token.as_deref()).unwrap_or_else(|| "an account without a name".into());
-        let mut unkept = self.unkept.lock().await;
-        let name = self.name.clone();
-        store(keep, move |keep| keep.keep(&name, refresh)).await?;
-        *unkept = None;
-        self.changed(Facts { account: Some(account.clone()), claims: None });
-        Ok(account)
-    }
-
     /// A new token, and with it often a new secret for the next time, which is kept before the token is used.
     async fn renew(
         &self,
         keep: &Arc<dyn KeepSecret>,
         http: &reqwest::Client,
         settings: &Entra,
-    ) -> Result<Token, DirectoryError> {
+    ) -> Result<Token, NoToken> {
         let mut unkept = self.unkept.lock().await;
         let name = self.name.clone();
         let refresh = match unkept.clone() {
             Some(unkept) => unkept,
-            None => store(keep, move |keep| keep.find(&name))
-                .await?
-                .ok_or_else(|| sign_in_again(settings, "nobody is signed in".into()))?,
+            None => {
+                let found = store(keep, move |keep| keep.find(&name)).await?;
+                self.found_first(found.as_ref());
+                found.ok_or_else(|| sign_in_again(settings, "nobody is signed in".into()))?
+            }
         };
         let tenant = settings.tenant.as_str();
         let scope = scope(settings);
@@ -193,11 +203,11 @@ impl Person {
         ];
         let asked = Instant::now();
         let answer = authority::post(http, &authority::address(settings, tenant, "token"), &form).await?;
-        let body = answer.map_err(|(status, said)| {
-            if said.claims.is_some() {
-                self.facts().claims.clone_from(&said.claims);
+        let body = answer.map_err(|refused| {
+            if refused.said.claims.is_some() {
+                self.facts().claims.clone_from(&refused.said.claims);
             }
-            of_person(status, &said, settings, tenant)
+            refused.meaning(of_person(refused.status, &refused.said, settings, tenant))
         })?;
         let mut granted: Granted = ticketgate_https::json(&body).map_err(unanswered)?;
         if let Some(account) = account(granted.id_token.as_deref()) {
@@ -214,8 +224,78 @@ impl Person {
                 next
             });
         }
-        granted.token(asked)
+        Ok(granted.token(asked)?)
     }
+}
+
+/// What somebody signed in with, before it is kept. Prints without it.
+pub struct Grant {
+    person: Arc<Person>,
+    keep: Arc<dyn KeepSecret>,
+    refresh: Secret,
+    account: String,
+}
+
+impl std::fmt::Debug for Grant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Grant").field("account", &self.account).finish_non_exhaustive()
+    }
+}
+
+impl Grant {
+    /// # Errors
+    /// [`DirectoryError`]: nothing was given that lasts.
+    pub(super) fn new(
+        person: Arc<Person>,
+        keep: Arc<dyn KeepSecret>,
+        mut granted: Granted,
+    ) -> Result<Self, DirectoryError> {
+        let refresh = granted.refresh_token.take().map(Secret::new).ok_or_else(|| {
+            DirectoryError::Bind(
+                "Entra ID gave nothing by which the sign-in lasts (no refresh token): the application has to be one for people \
+                 (\"Mobile and desktop applications\")"
+                    .into(),
+            )
+        })?;
+        let account =
+            account(granted.id_token.as_deref()).unwrap_or_else(|| "an account without a name".into());
+        Ok(Self { person, keep, refresh, account })
+    }
+
+    /// The account's name.
+    #[must_use]
+    pub fn account(&self) -> &str {
+        &self.account
+    }
+
+    /// By this it is known again in the key store ([`super::EntraTenant::keeps_sign_in`]): a part of a digest, by which nobody signs in.
+    #[must_use]
+    pub fn mark(&self) -> String {
+        mark(&self.refresh)
+    }
+
+    /// Keeps it: from now on it counts. Not to be given up half-way.
+    ///
+    /// # Errors
+    /// [`DirectoryError`]: the key store takes nothing. The sign-in before then stays.
+    pub async fn keep(self) -> Result<(), DirectoryError> {
+        let Self { person, keep, refresh, account } = self;
+        let mut unkept = person.unkept.lock().await;
+        let name = person.name.clone();
+        let mark = mark(&refresh);
+        store(&keep, move |keep| keep.keep(&name, refresh)).await?;
+        *unkept = None;
+        person.found_now(Some(mark));
+        person.changed(Facts { account: Some(account), claims: None });
+        Ok(())
+    }
+}
+
+/// 64 bits of a digest of what a sign-in is renewed by.
+fn mark(refresh: &Secret) -> String {
+    // Into the digest alone.
+    let digest = Sha256::digest(refresh.expose());
+    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What is asked for: all that is consented for people, and that it lasts.

@@ -1,35 +1,27 @@
 //! Giving and taking roles and groups: by requests of PIM with an end, or for good where the tenant has none.
 
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use ticketgate_access::desired::{Observed, Why};
-use ticketgate_access::entra::EntraRight;
 use ticketgate_access::session::{Account, Right};
 use ticketgate_https::segment;
 use ticketgate_protocol::api::Mode;
 
+use super::activations::Kind;
+use super::by_oneself::Activation;
 use super::failure::{About, Failed, KEPT_S, WORD_MAX, What, told};
-use super::graph::{Answer, Ask};
+use super::graph::Ask;
 use super::look::{group_right, role_right};
 use super::wire::{Action, Became, Of, Schedule, ScheduleRequest, Word};
 use super::written::Wrote;
-use super::{EntraTenant, WRITES_GROUPS, WRITES_PIM_GROUPS, WRITES_ROLES, WRITES_ROLES_FOR_GOOD, roles};
+use super::{EntraTenant, WRITES_GROUPS, WRITES_PIM_GROUPS, WRITES_ROLES, WRITES_ROLES_FOR_GOOD};
 use crate::DirectoryError;
-
-/// Pauses while the tenant's copies have not heard of an account that was made just now (advice of Microsoft's support).
-pub(super) const REPLICATION_S: [u64; 4] = [1, 2, 4, 8];
 
 /// Where another process gave a right, it is asked again after this, in seconds.
 const AGE_UNKNOWN_S: u32 = 60;
 
 /// PIM's code for both: a time that is too short, and a removal that is too soon.
-const TOO_SHORT: &str = "ActiveDurationTooShort";
-
-/// "Error due to concurrent requests being made to the tenant. Please wait briefly and retry." Seen by others with 409 and with 503
-/// (nais/azurerator issue 448, Azure/azure-cli issue 23081).
-const CROSSED: &str = "Directory_ConcurrencyViolation";
+pub(super) const TOO_SHORT: &str = "ActiveDurationTooShort";
 
 /// A right, resolved.
 pub(super) enum Target {
@@ -45,15 +37,31 @@ impl Target {
         }
     }
 
+    pub(super) const fn kind(&self) -> Kind {
+        match self {
+            Self::Role(_) => Kind::Role,
+            Self::Group(_) => Kind::Group,
+        }
+    }
+
     /// As looks have it.
-    fn right(&self) -> Right {
+    pub(super) fn right(&self) -> Right {
         match self {
             Self::Role(id) => role_right(id),
             Self::Group(id) => group_right(id),
         }
     }
 
-    const fn needs(&self) -> &'static str {
+    /// Whether a request is about it.
+    pub(super) fn is_of(&self, request: &ScheduleRequest) -> bool {
+        let (id, of) = match self {
+            Self::Role(id) => (id, &request.role),
+            Self::Group(id) => (id, &request.group),
+        };
+        of.as_ref().is_none_or(|of| of.eq_ignore_ascii_case(id))
+    }
+
+    pub(super) const fn needs(&self) -> &'static str {
         match self {
             Self::Role(_) => WRITES_ROLES,
             Self::Group(_) => WRITES_PIM_GROUPS,
@@ -68,14 +76,32 @@ impl Target {
     }
 
     pub(super) const fn requests(&self) -> &'static str {
-        match self {
-            Self::Role(_) => "/roleManagement/directory/roleAssignmentScheduleRequests",
-            Self::Group(_) => "/identityGovernance/privilegedAccess/group/assignmentScheduleRequests",
+        self.kind().requests()
+    }
+}
+
+/// What is there ends later than wanted, and is taken then; or what is wanted is shorter than anything that PIM gives.
+pub(super) fn too_short(
+    seen: &Observed,
+    target: &Target,
+    (from, until): (DateTime<Utc>, DateTime<Utc>),
+    error: DirectoryError,
+) -> DirectoryError {
+    let left = u32::try_from((until - from).num_seconds()).unwrap_or(1).clamp(1, KEPT_S);
+    let holds = seen.account.as_ref().is_some_and(|seen| seen.rights.contains(&target.right()));
+    let is_over_sooner = |(right, at): &(Right, _)| *right == target.right() && *at < until;
+    let longer = seen.account.iter().flat_map(|seen| &seen.right_ends).any(is_over_sooner);
+    match error {
+        DirectoryError::NotYet { why, .. } if holds && !longer => {
+            DirectoryError::NotYet { why, after_s: left }
+        }
+        other => {
+            DirectoryError::TooShort(format!("Entra ID gives no right for less than five minutes: {other}"))
         }
     }
 }
 
-fn given_by_another() -> DirectoryError {
+pub(super) fn given_by_another() -> DirectoryError {
     DirectoryError::Busy("somebody gave the person this right just now".into())
 }
 
@@ -95,6 +121,9 @@ impl EntraTenant {
         let until = until
             .ok_or_else(|| DirectoryError::BadValue("a right in a tenant is given with an end".into()))?;
         let from = seen.directory_time;
+        if self.activate(account, seen, id, &target, &Activation { right, from, until, why }).await? {
+            return Ok(());
+        }
         let assign = Action::Assign { from, until, why: why.clone() };
         let update = Action::Update { from, until, why: why.clone() };
         let holds = seen.account.as_ref().is_some_and(|seen| seen.rights.contains(&target.right()));
@@ -126,27 +155,11 @@ impl EntraTenant {
         match answered {
             Ok(()) => {}
             Err(failed) if failed.code() == "PendingRoleAssignmentRequest" => {
-                let waits = self.withdraw_lost(&target, id, why).await;
-                match waits.map_err(|failed| failed.meaning(&about))? {
-                    Some(waits) => return Err(waits),
-                    // Ours, of an attempt whose answer was lost or that is still being provisioned: the next look tells.
-                    None if lost || gave() => {}
-                    None => return Err(failed.meaning(&about)),
-                }
+                self.settled_pending(&target, id, why, failed, lost || gave(), &about).await?;
             }
             // Too short, or too soon moved nearer: what is there ends later than wanted, and is taken then.
             Err(failed) if failed.code() == TOO_SHORT => {
-                let left = u32::try_from((until - from).num_seconds()).unwrap_or(1).clamp(1, KEPT_S);
-                let is_over_sooner = |(right, at): &(Right, _)| *right == target.right() && *at < until;
-                let longer = seen.account.iter().flat_map(|seen| &seen.right_ends).any(is_over_sooner);
-                return Err(match failed.meaning(&about) {
-                    DirectoryError::NotYet { why, .. } if holds && !longer => {
-                        DirectoryError::NotYet { why, after_s: left }
-                    }
-                    other => DirectoryError::TooShort(format!(
-                        "Entra ID gives no right for less than five minutes: {other}"
-                    )),
-                });
+                return Err(too_short(seen, &target, (from, until), failed.meaning(&about)));
             }
             Err(failed) if failed.is_without_pim() => {
                 self.learn_pim(false);
@@ -159,7 +172,7 @@ impl EntraTenant {
     }
 
     /// Where nobody knows whether it was given, a look that does not show it settles nothing for a while.
-    fn unsure(&self, account: &Account, target: &Target, error: DirectoryError) -> DirectoryError {
+    pub(super) fn unsure(&self, account: &Account, target: &Target, error: DirectoryError) -> DirectoryError {
         if error.is_ambiguous() {
             self.written.keep(&account.key, Wrote::MaybeGiven(target.right()));
         }
@@ -186,26 +199,34 @@ impl EntraTenant {
     }
 
     /// One request of PIM.
-    async fn request(
+    pub(super) async fn request(
         &self,
         account: &Account,
         target: &Target,
         principal: &str,
         action: Action,
     ) -> Result<(), Failed> {
-        let removes = matches!(action, Action::Remove);
+        let (removes, activates) = (action.removes(), matches!(action, Action::Activate { .. }));
+        if matches!(action, Action::Deactivate(_)) {
+            self.activations.gives_back(&account.key, &target.right());
+        }
         let schedule = Schedule { principal, of: target.of(), action };
         let ask = Ask::post(target.requests(), schedule.body());
         let answer = self.when_replicated(account, &ask, Some(target)).await?;
         let request: ScheduleRequest = answer.json()?;
         let id = told(&request.id, WORD_MAX);
         match request.became(removes) {
-            Became::Taken => Ok(()),
+            Became::Taken => {
+                if let Some(schedule) = request.schedule.as_ref().filter(|_| activates) {
+                    self.activations.made(schedule);
+                }
+                Ok(())
+            }
             Became::Refused => {
                 let status = request.status.as_ref().map_or("", Word::as_str);
                 Err(DirectoryError::Refused(format!("the request {id} was answered and is {status}")).into())
             }
-            Became::Waits => Err(self.withdraw(target, &request.id).await.into()),
+            Became::Waits => Err(self.withdraw(target, &request.id, activates).await.into()),
         }
     }
 
@@ -242,7 +263,7 @@ impl EntraTenant {
             return Ok(());
         }
         // "Already so": told by looking, since the code is the same as of other mistakes.
-        if conflicts && self.held(id).await?.has(&target.right()) {
+        if conflicts && self.held(id, account.mode).await?.has(&target.right()) {
             let own = account.mode == Mode::Membership;
             return if own { Err(given_by_another()) } else { Ok(()) };
         }
@@ -262,7 +283,7 @@ impl EntraTenant {
         let gone = if self.has_pim() == Some(false) {
             self.take_for_good(id, right, &target).await
         } else {
-            match self.request(account, &target, id, Action::Remove).await {
+            match self.remove(account, &target, id).await {
                 Err(failed) if failed.code() == "RoleAssignmentDoesNotExist" => {
                     // Somebody put the account into the group without PIM.
                     if matches!(target, Target::Group(_)) {
@@ -272,14 +293,7 @@ impl EntraTenant {
                     }
                 }
                 Err(failed) if failed.code() == TOO_SHORT => {
-                    let young =
-                        self.written.given_for(&account.key, &target.right()).map(|age| age.as_secs());
-                    let left = |young| KEPT_S.saturating_sub(u32::try_from(young).unwrap_or(KEPT_S)).max(1);
-                    let left = young.map_or(AGE_UNKNOWN_S, left);
-                    return Err(match failed.meaning(&about) {
-                        DirectoryError::NotYet { why, .. } => DirectoryError::NotYet { why, after_s: left },
-                        other => other,
-                    });
+                    return Err(self.too_young(account, &target, failed.meaning(&about)));
                 }
                 Err(failed) if failed.is_without_pim() => {
                     self.learn_pim(false);
@@ -295,6 +309,23 @@ impl EntraTenant {
         gone?;
         self.written.keep(&account.key, Wrote::Taken(target.right()));
         Ok(())
+    }
+
+    /// PIM keeps what it gave lately: for how long on, as far as this process knows.
+    pub(super) fn too_young(
+        &self,
+        account: &Account,
+        target: &Target,
+        error: DirectoryError,
+    ) -> DirectoryError {
+        let young = self.written.given_for(&account.key, &target.right()).map(|age| age.as_secs());
+        let left = |young| KEPT_S.saturating_sub(u32::try_from(young).unwrap_or(KEPT_S)).max(1);
+        match error {
+            DirectoryError::NotYet { why, .. } => {
+                DirectoryError::NotYet { why, after_s: young.map_or(AGE_UNKNOWN_S, left) }
+            }
+            other => other,
+        }
     }
 
     async fn take_for_good(&self, id: &str, right: &Right, target: &Target) -> Result<(), DirectoryError> {
@@ -328,70 +359,5 @@ impl EntraTenant {
             }
         }
         Ok(())
-    }
-
-    /// Sends a request that names an account and perhaps a role or group; where the account was made just now, with time for the
-    /// tenant's copies to hear of it; and once more where it came across another one, which is refused and not done.
-    pub(super) async fn when_replicated(
-        &self,
-        account: &Account,
-        ask: &Ask,
-        target: Option<&Target>,
-    ) -> Result<Answer, Failed> {
-        let (mut pauses, mut asked) = (REPLICATION_S.iter(), 0);
-        loop {
-            let answered = self.graph.send(ask).await;
-            if answered.as_ref().is_err_and(|failed| failed.status() == 409 && failed.code() == CROSSED) {
-                let Some(pause) = pauses.next() else {
-                    return Err(DirectoryError::Busy("the tenant is at other requests".into()).into());
-                };
-                tokio::time::sleep(Duration::from_secs(*pause)).await;
-                continue;
-            }
-            let unknown = answered
-                .as_ref()
-                .is_err_and(|failed| failed.is_absent() || failed.code() == "SubjectNotFound");
-            if !unknown || self.written.made(&account.key).is_none() {
-                return answered;
-            }
-            // The same answer as for a role or group that there is not.
-            if let (Some(target), 0) = (target, asked)
-                && !self.is_there(target).await?
-            {
-                return answered;
-            }
-            asked += 1;
-            let Some(pause) = pauses.next() else {
-                return Err(DirectoryError::Busy(
-                    "the tenant does not know the new account everywhere yet".into(),
-                )
-                .into());
-            };
-            tokio::time::sleep(Duration::from_secs(*pause)).await;
-        }
-    }
-
-    async fn is_there(&self, target: &Target) -> Result<bool, Failed> {
-        match target {
-            Target::Role(id) => {
-                let table = self.roles.table(&self.graph, roles::KEPT).await?;
-                Ok(table.name(id).is_some())
-            }
-            Target::Group(id) => {
-                let ask = Ask::get(format!("/groups/{}", segment(id))).option("$select", "id");
-                match self.graph.send(&ask).await {
-                    Err(failed) if failed.is_absent() => Ok(false),
-                    answered => answered.map(|_| true),
-                }
-            }
-        }
-    }
-
-    async fn resolved(&self, right: &Right) -> Result<Target, DirectoryError> {
-        match right.0.parse() {
-            Ok(EntraRight::Role(name)) => self.roles.id(&self.graph, &name).await.map(Target::Role),
-            Ok(EntraRight::Group(id)) => Ok(Target::Group(id.to_string())),
-            Err(bad) => Err(DirectoryError::NoSuchRight(format!("{}: {bad}", right.0))),
-        }
     }
 }

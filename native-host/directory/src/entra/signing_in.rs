@@ -1,7 +1,7 @@
 //! How a person signs in: in the browser (authorization code with PKCE, RFC 7636, to an address of this machine, RFC 8252) or on
 //! another device by a code (RFC 8628). What proves that a code is ours stays here; only the code itself comes from outside.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -12,9 +12,9 @@ use ticketgate_access::config::{Entra, Proof};
 use ticketgate_credentials::Secret;
 use tokio::time::Instant;
 
-use super::authority::{self, Granted};
+use super::authority::{self, Granted, Refused};
 use super::failure::{of_person, unanswered};
-use super::people::{SignIns, scope};
+use super::people::{Grant, SignIns, scope};
 use crate::DirectoryError;
 
 /// For so long a browser is waited for, in seconds; Entra ID's codes last as long.
@@ -61,18 +61,15 @@ pub struct Asked {
 }
 
 /// Where a sign-in stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Stands {
     /// The person has not answered yet.
     Waits {
         /// Seconds after which to ask again.
         after_s: u32,
     },
-    /// Done.
-    SignedIn {
-        /// The account's name.
-        account: String,
-    },
+    /// The person signed in, and nothing is kept yet.
+    Granted(Grant),
 }
 
 /// Why nobody was signed in. The sign-in before, if any, is still good.
@@ -223,10 +220,10 @@ impl SignIns {
         };
         let body = match (answer, how) {
             (Ok(body), _) => body,
-            (Err((status, said)), How::Browser { .. }) => {
+            (Err(Refused { status, said, .. }), How::Browser { .. }) => {
                 return Err(of_person(status, &said, settings, home).into());
             }
-            (Err((status, said)), How::Device { after_s, .. }) => match said.error.as_str() {
+            (Err(Refused { status, said, .. }), How::Device { after_s, .. }) => match said.error.as_str() {
                 "authorization_pending" => return Ok(Stands::Waits { after_s }),
                 "slow_down" => return Ok(Stands::Waits { after_s: self.slow_down(id) }),
                 error => {
@@ -247,7 +244,7 @@ impl SignIns {
         };
         self.done(id);
         let granted: Granted = ticketgate_https::json(&body).map_err(unanswered)?;
-        Ok(Stands::SignedIn { account: person.signed_in(&self.keep, granted).await? })
+        Ok(Stands::Granted(Grant::new(person, Arc::clone(&self.keep), granted)?))
     }
 
     fn under_way(&self, settings: &Entra, id: &str) -> Option<How> {
@@ -279,7 +276,7 @@ async fn for_device(http: &reqwest::Client, settings: &Entra) -> Result<(Asked, 
     let scope = scope(settings);
     let form = [("client_id", settings.client_id.as_str()), ("scope", scope.as_str())];
     let answer = authority::post(http, &authority::address(settings, home, "devicecode"), &form).await?;
-    let body = answer.map_err(|(status, said)| of_person(status, &said, settings, home))?;
+    let body = answer.map_err(|refused| of_person(refused.status, &refused.said, settings, home))?;
     let told: DeviceCode = ticketgate_https::json(&body).map_err(unanswered)?;
     let after_s = told.interval.unwrap_or(PAUSE_S).clamp(1, 60);
     let shown = |text: String| -> String {

@@ -12,7 +12,7 @@ use ticketgate_protocol::api::Mode;
 
 use super::failure::{About, What};
 use super::graph::Ask;
-use super::rights::REPLICATION_S;
+use super::replicated::REPLICATION_S;
 use super::wire::User;
 use super::written::Wrote;
 use super::{EntraTenant, WRITES_USERS, pass};

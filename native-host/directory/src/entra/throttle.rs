@@ -10,6 +10,22 @@ use tokio::time::Instant;
 /// Requests under way at once.
 const AT_ONCE: usize = 8;
 
+/// Of these, as many stay free of what nobody waits for.
+const FOR_PEOPLE: usize = 2;
+
+tokio::task_local! {
+    static IN_BACKGROUND: ();
+}
+
+/// Does work for which nobody waits: its requests give way to those of people.
+pub fn in_background<T>(work: impl Future<Output = T>) -> impl Future<Output = T> {
+    IN_BACKGROUND.scope((), work)
+}
+
+pub(super) fn is_in_background() -> bool {
+    IN_BACKGROUND.try_with(|()| ()).is_ok()
+}
+
 /// Pauses where a busy server names none; the last one goes on.
 const PAUSES_S: [u64; 6] = [1, 2, 4, 8, 16, 30];
 
@@ -20,6 +36,14 @@ const LEAST: Duration = Duration::from_secs(1);
 pub(super) struct Gate {
     closed: Mutex<Closed>,
     seats: Semaphore,
+    /// Seats of what nobody waits for.
+    back_seats: Semaphore,
+}
+
+/// A place among the requests under way.
+pub(super) struct Seat<'g> {
+    _seat: Option<SemaphorePermit<'g>>,
+    _back_seat: Option<SemaphorePermit<'g>>,
 }
 
 #[derive(Default)]
@@ -31,17 +55,19 @@ struct Closed {
 
 impl Gate {
     pub(super) fn new() -> Self {
-        Self { closed: Mutex::default(), seats: Semaphore::new(AT_ONCE) }
+        let (seats, back_seats) = (Semaphore::new(AT_ONCE), Semaphore::new(AT_ONCE - FOR_PEOPLE));
+        Self { closed: Mutex::default(), seats, back_seats }
     }
 
     /// Waits until the next request may go, at most for `patience`.
     ///
     /// # Errors
     /// How long it would have to wait on.
-    pub(super) async fn pass(&self, patience: Duration) -> Result<Option<SemaphorePermit<'_>>, Duration> {
+    pub(super) async fn pass(&self, patience: Duration, waited_for: bool) -> Result<Seat<'_>, Duration> {
         let give_up = Instant::now() + patience;
         // Nobody closes the seats, so there always is one some day.
-        let seat = self.seats.acquire().await.ok();
+        let back_seat = if waited_for { None } else { self.back_seats.acquire().await.ok() };
+        let seat = Seat { _seat: self.seats.acquire().await.ok(), _back_seat: back_seat };
         loop {
             let Some(until) = self.state().until.filter(|until| *until > Instant::now()) else {
                 return Ok(seat);
@@ -101,7 +127,7 @@ mod tests {
         assert_eq!(gate.close(Some(Duration::from_millis(2128))), Duration::from_millis(2128));
         // A shorter pause that comes later does not open it.
         gate.close(Some(Duration::from_millis(10)));
-        assert!(gate.pass(Duration::from_secs(10)).await.is_ok());
+        assert!(gate.pass(Duration::from_secs(10), true).await.is_ok());
         assert!(before.elapsed() >= Duration::from_millis(2128), "{:?}", before.elapsed());
     }
 
@@ -110,7 +136,7 @@ mod tests {
         let gate = Gate::new();
         gate.close(Some(Duration::from_secs(60)));
         let before = Instant::now();
-        let left = gate.pass(Duration::from_secs(10)).await.err().unwrap();
+        let left = gate.pass(Duration::from_secs(10), true).await.err().unwrap();
         assert!(left > Duration::from_secs(59) && before.elapsed() < Duration::from_secs(1), "{left:?}");
     }
 
@@ -138,11 +164,31 @@ mod tests {
         let gate = Gate::new();
         let mut seats = Vec::new();
         for _ in 0..AT_ONCE {
-            seats.push(gate.pass(Duration::from_secs(1)).await.unwrap());
+            seats.push(gate.pass(Duration::from_secs(1), true).await.unwrap());
         }
-        let ninth = tokio::time::timeout(Duration::from_secs(5), gate.pass(Duration::from_secs(1))).await;
+        let ninth =
+            tokio::time::timeout(Duration::from_secs(5), gate.pass(Duration::from_secs(1), true)).await;
         assert!(ninth.is_err());
         seats.pop();
-        assert!(gate.pass(Duration::from_secs(1)).await.is_ok());
+        assert!(gate.pass(Duration::from_secs(1), true).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_waits_for_leaves_seats_to_people() {
+        let gate = Gate::new();
+        let in_time = |waited_for| {
+            tokio::time::timeout(Duration::from_secs(5), gate.pass(Duration::from_secs(1), waited_for))
+        };
+        let mut sweep = Vec::new();
+        for _ in 0..AT_ONCE - FOR_PEOPLE {
+            sweep.push(in_time(false).await.unwrap());
+        }
+        assert!(in_time(false).await.is_err());
+        let people = [in_time(true).await.unwrap(), in_time(true).await.unwrap()];
+        assert!(people.iter().all(Result::is_ok) && in_time(true).await.is_err());
+        sweep.pop();
+        assert!(in_time(true).await.is_ok());
+        assert!(!is_in_background());
+        assert!(in_background(async { is_in_background() }).await);
     }
 }

@@ -8,16 +8,32 @@ use serde::Deserialize;
 use ticketgate_access::config::{Entra, Proof};
 use ticketgate_credentials::{ReadSecret, Secret};
 use tokio::time::Instant;
+use zeroize::Zeroizing;
 
 use super::assertion::Signer;
-use super::authority::{self, Granted, Token};
+use super::authority::{self, Granted, NoToken, Refused, Token};
 use super::failure::{of_sign_in, unanswered};
+use super::graph::{PATIENCE, busy_for, seconds};
 use super::people::SignIns;
+use super::throttle::Gate;
 use crate::DirectoryError;
 
 /// The token for one tenant, and by which sign-in of a person it was given.
 #[derive(Default)]
 pub(super) struct Tokens(tokio::sync::Mutex<Option<(Token, u64)>>);
+
+/// A token, and who asks with it.
+pub(super) struct Bearer {
+    pub(super) text: Secret,
+    /// As [`Token::person`] has it.
+    pub(super) person: Option<String>,
+}
+
+impl Bearer {
+    fn of(token: &Token) -> Self {
+        Self { text: token.text.clone(), person: token.person.clone() }
+    }
+}
 
 impl Tokens {
     /// The token, fetched where there is none that lasts.
@@ -30,18 +46,41 @@ impl Tokens {
         settings: &Entra,
         secrets: &Arc<dyn ReadSecret>,
         people: &SignIns,
-    ) -> Result<Secret, DirectoryError> {
+        login: &Gate,
+    ) -> Result<Bearer, DirectoryError> {
+        let give_up = Instant::now() + PATIENCE;
         let mut kept = self.0.lock().await;
         // Somebody else may sign in, or the same person out: what was given before that is not used after it.
         let sign_in = people.count(settings);
         let lasts = |(token, of): &&(Token, u64)| token.good_until > Instant::now() && *of == sign_in;
         if let Some((token, _)) = kept.as_ref().filter(lasts) {
-            return Ok(token.text.clone());
+            return Ok(Bearer::of(token));
         }
-        let token = fetch(http, settings, secrets, people).await?;
-        let text = token.text.clone();
-        *kept = Some((token, sign_in));
-        Ok(text)
+        loop {
+            let left = give_up.saturating_duration_since(Instant::now());
+            let seat = login.pass(left, true).await.map_err(busy_for)?;
+            let fetched = fetch(http, settings, secrets, people).await;
+            drop(seat);
+            match fetched {
+                Ok(token) => {
+                    login.answered();
+                    let bearer = Bearer::of(&token);
+                    *kept = Some((token, sign_in));
+                    return Ok(bearer);
+                }
+                // Whoever else needs a token waits here, or is told for how long.
+                Err(NoToken::Busy(named, error)) => {
+                    let pause = login.close(named);
+                    if Instant::now() + pause > give_up {
+                        return Err(DirectoryError::BusyFor {
+                            why: error.to_string(),
+                            after_s: seconds(pause),
+                        });
+                    }
+                }
+                Err(NoToken::Other(error)) => return Err(error),
+            }
+        }
     }
 
     /// The tenant did not take this one: the next is a new one.
@@ -88,7 +127,7 @@ async fn fetch(
     settings: &Entra,
     secrets: &Arc<dyn ReadSecret>,
     people: &SignIns,
-) -> Result<Token, DirectoryError> {
+) -> Result<Token, NoToken> {
     let address = authority::address(settings, settings.tenant.as_str(), "token");
     let scope = format!("{}/.default", settings.cloud.graph_host());
     let client = settings.client_id.as_str();
@@ -110,28 +149,37 @@ async fn fetch(
         Proof::Secret(_) | Proof::Technician { .. } => form.push(("client_secret", proof.expose())),
     }
     let asked = Instant::now();
-    let response =
-        http.post(&address).form(&form).send().await.map_err(|error| authority::not_there(&error))?;
-    granted(response, settings.tenant.as_str(), client, asked).await
+    let answer = authority::post(http, &address, &form).await?;
+    given(answer, settings.tenant.as_str(), client, asked)
+}
+
+fn given(
+    answer: Result<Zeroizing<Vec<u8>>, Refused>,
+    tenant: &str,
+    client: &str,
+    asked: Instant,
+) -> Result<Token, NoToken> {
+    match answer {
+        Ok(body) => {
+            let mut granted: Granted = ticketgate_https::json(&body).map_err(unanswered)?;
+            Ok(granted.token(asked)?)
+        }
+        Err(refused) => Err(refused.meaning(of_sign_in(refused.status, &refused.said, tenant, client))),
+    }
 }
 
 /// The token that an answer holds.
 ///
 /// # Errors
 /// [`DirectoryError`]
+#[cfg(feature = "fuzzing")]
 pub(super) async fn granted(
     response: reqwest::Response,
     tenant: &str,
     client: &str,
     asked: Instant,
 ) -> Result<Token, DirectoryError> {
-    match authority::answered(response).await? {
-        Ok(body) => {
-            let mut granted: Granted = ticketgate_https::json(&body).map_err(unanswered)?;
-            granted.token(asked)
-        }
-        Err((status, said)) => Err(of_sign_in(status, &said, tenant, client)),
-    }
+    Ok(given(authority::answered(response).await?, tenant, client, asked)?)
 }
 
 /// The permissions that a token names, for `check` alone: an application's (`roles`), or those of a person's sign-in (`scp`).
@@ -187,11 +235,12 @@ mod tests {
         let http = ticketgate_https::client(None, Duration::from_secs(1)).unwrap();
         let secrets: Arc<dyn ReadSecret> = Arc::new(Slow);
         let (tokens, people, begun) = (Tokens::default(), SignIns::default(), Instant::now());
+        let login = Gate::new();
         let other = async {
             tokio::time::sleep(Duration::from_millis(1)).await;
             begun.elapsed()
         };
-        let (token, waited) = tokio::join!(tokens.get(&http, &settings, &secrets, &people), other);
+        let (token, waited) = tokio::join!(tokens.get(&http, &settings, &secrets, &people, &login), other);
         assert!(matches!(token, Err(DirectoryError::NoSecret(_))));
         assert!(waited < Duration::from_millis(300), "{waited:?}");
     }

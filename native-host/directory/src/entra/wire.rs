@@ -1,11 +1,15 @@
 //! What Microsoft Graph says and is told, for the calls that the connector makes; the names are Graph's. Words of lists are read
 //! without regard to case (Microsoft's own answers differ from its description in it) and sent as the description has them.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+mod schedule;
+
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer};
-use serde_json::{Map, Value, json};
-use ticketgate_access::desired::Why;
+use serde_json::Value;
 use ticketgate_credentials::Secret;
+
+use self::schedule::OF_A_SESSION;
+pub(super) use self::schedule::{Action, Of, Schedule};
 
 /// A page of a list.
 #[derive(Debug, Deserialize)]
@@ -45,6 +49,10 @@ pub(super) struct HeldRole {
     pub(super) end_date_time: Option<DateTime<Utc>>,
     /// `Group` where it comes by a group, so that it cannot be taken from the account.
     pub(super) member_type: Option<Word>,
+    /// `Activated` where its holder took it by an eligibility.
+    pub(super) assignment_type: Option<Word>,
+    /// By which the request is found that made it.
+    pub(super) role_assignment_schedule_id: Option<String>,
 }
 
 /// `privilegedAccessGroupAssignmentScheduleInstance`: a group that somebody is in, with its end.
@@ -54,6 +62,50 @@ pub(super) struct HeldGroup {
     pub(super) group_id: Option<String>,
     pub(super) access_id: Option<Word>,
     pub(super) end_date_time: Option<DateTime<Utc>>,
+    /// As of a role.
+    pub(super) assignment_type: Option<Word>,
+    /// As of a role.
+    pub(super) assignment_schedule_id: Option<String>,
+}
+
+/// `unifiedRoleEligibilityScheduleInstance`: a role that somebody may activate now.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct EligibleRole {
+    pub(super) role_definition_id: Option<String>,
+    pub(super) directory_scope_id: Option<String>,
+}
+
+/// `privilegedAccessGroupEligibilitySchedule`: a group that somebody may activate, perhaps later only.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct EligibleGroup {
+    pub(super) group_id: Option<String>,
+    pub(super) access_id: Option<Word>,
+    pub(super) schedule_info: Option<ScheduleInfo>,
+}
+
+/// `requestSchedule`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ScheduleInfo {
+    start_date_time: Option<DateTime<Utc>>,
+    expiration: Option<Expiration>,
+}
+
+/// `expirationPattern`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Expiration {
+    end_date_time: Option<DateTime<Utc>>,
+}
+
+impl ScheduleInfo {
+    /// Whether it has begun and is not over.
+    pub(super) fn is_now(&self, now: DateTime<Utc>) -> bool {
+        let end = self.expiration.as_ref().and_then(|expiration| expiration.end_date_time);
+        self.start_date_time.is_none_or(|start| start <= now) && end.is_none_or(|end| now < end)
+    }
 }
 
 /// `unifiedRoleAssignment`: a role that somebody holds, for good.
@@ -100,6 +152,13 @@ pub(super) struct ScheduleRequest {
     #[serde(default)]
     pub(super) id: String,
     pub(super) status: Option<Word>,
+    /// What it made.
+    #[serde(rename = "targetScheduleId")]
+    pub(super) schedule: Option<String>,
+    #[serde(rename = "roleDefinitionId")]
+    pub(super) role: Option<String>,
+    #[serde(rename = "groupId")]
+    pub(super) group: Option<String>,
     action: Option<Word>,
     justification: Option<String>,
 }
@@ -116,11 +175,23 @@ pub(super) enum Became {
 }
 
 impl ScheduleRequest {
-    /// Whether it waits, and asks what this broker would ask for that reason: none of a person about himself.
+    /// Whether it waits, and asks what this broker would ask for that reason: none that a person made himself.
     pub(super) fn is_ours(&self, reason: &str) -> bool {
-        let assigns = self.action.as_ref().is_some_and(|action| action.as_str() == "adminassign");
-        let waits = self.became(false) == Became::Waits;
-        waits && assigns && self.justification.as_deref() == Some(reason)
+        let justification = self.justification.as_deref();
+        let ours = match self.action.as_ref().map(Word::as_str) {
+            Some("adminassign") => justification == Some(reason),
+            Some("selfactivate") => {
+                justification.and_then(|text| text.strip_suffix(OF_A_SESSION)) == Some(reason)
+            }
+            _ => false,
+        };
+        ours && self.became(false) == Became::Waits
+    }
+
+    /// Whether it is an activation that a broker asked for.
+    pub(super) fn is_of_a_session(&self) -> bool {
+        let activates = self.action.as_ref().is_some_and(|action| action.as_str() == "selfactivate");
+        activates && self.justification.as_ref().is_some_and(|text| text.ends_with(OF_A_SESSION))
     }
 
     /// `removes`: whether it was to take the right away. What is then called revoked is done.
@@ -228,78 +299,6 @@ impl Word {
 impl<'de> Deserialize<'de> for Word {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(Self(String::deserialize(deserializer)?.to_lowercase()))
-    }
-}
-
-/// A request about a right that ends by itself.
-pub(super) struct Schedule<'a> {
-    /// Who gets or loses it.
-    pub(super) principal: &'a str,
-    /// Which.
-    pub(super) of: Of<'a>,
-    /// What is asked for.
-    pub(super) action: Action,
-}
-
-/// A role or a group.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Of<'a> {
-    /// By the id of its definition, in the whole directory.
-    Role(&'a str),
-    /// By its id, as a member.
-    Group(&'a str),
-}
-
-/// What is asked for.
-#[derive(Debug, Clone)]
-pub(super) enum Action {
-    /// To give it from now until then.
-    Assign { from: DateTime<Utc>, until: DateTime<Utc>, why: Why },
-    /// To move its end.
-    Update { from: DateTime<Utc>, until: DateTime<Utc>, why: Why },
-    /// To take it.
-    Remove,
-}
-
-/// A time as Graph takes it, in whole seconds.
-pub(super) fn time(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Secs, true)
-}
-
-impl Schedule<'_> {
-    /// The body of the request.
-    pub(super) fn body(&self) -> Value {
-        let mut body = Map::new();
-        let mut put = |name: &str, value: Value| drop(body.insert(name.into(), value));
-        put("principalId", json!(self.principal));
-        match self.of {
-            Of::Role(id) => {
-                put("roleDefinitionId", json!(id));
-                put("directoryScopeId", json!("/"));
-            }
-            Of::Group(id) => {
-                put("groupId", json!(id));
-                put("accessId", json!("member"));
-            }
-        }
-        match &self.action {
-            Action::Remove => {
-                put("action", json!("adminRemove"));
-                put("justification", json!("The session is over."));
-            }
-            Action::Assign { from, until, why } | Action::Update { from, until, why } => {
-                let assigns = matches!(self.action, Action::Assign { .. });
-                put("action", json!(if assigns { "adminAssign" } else { "adminUpdate" }));
-                put("justification", json!(why.reason));
-                let expiration = json!({ "type": "afterDateTime", "endDateTime": time(*until) });
-                put("scheduleInfo", json!({ "startDateTime": time(*from), "expiration": expiration }));
-                if let Some(number) = &why.ticket {
-                    let system = why.system.as_deref().unwrap_or("Ticketgate");
-                    put("ticketInfo", json!({ "ticketNumber": number, "ticketSystem": system }));
-                }
-            }
-        }
-        Value::Object(body)
     }
 }
 

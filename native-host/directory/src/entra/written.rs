@@ -209,6 +209,7 @@ mod tests {
             rights: Default::default(),
             right_ends: Vec::new(),
             marker: None,
+            own: Default::default(),
             ordinary_primary_group: true,
         }
     }

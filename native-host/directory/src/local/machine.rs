@@ -1,5 +1,6 @@
 //! A machine as a directory: the one mechanism's looks and steps, put into the words of the machine's own side.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
@@ -120,6 +121,7 @@ impl LocalMachine {
                 generation: note.whose.generation,
                 until: note.window.map(|window| window.until),
             }),
+            own: BTreeSet::new(),
             ordinary_primary_group: seen.own_primary_group,
         }
     }

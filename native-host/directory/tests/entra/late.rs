@@ -7,6 +7,7 @@ use ticketgate_access::desired::{Step, Why};
 use ticketgate_access::session::Right;
 use ticketgate_directory::{Directory, DirectoryError};
 use ticketgate_protocol::api::Mode;
+use ticketgate_tests::tenant::Tenant;
 
 use crate::world::{EXCHANGE, ROLE, Scene, World, account};
 
@@ -19,6 +20,7 @@ async fn what_a_tenant_shows_late_is_waited_for_and_what_is_over_is_closed_all_t
         provisioning(world.scene("provisioning", &[ROLE])),
         five_minutes(world.scene("young", &[ROLE])),
         busy(&world),
+        busy_login(&world),
         lost(world.scene("lost", &[ROLE])),
         lost_and_late(world.scene("both", &[ROLE]), true),
         lost_and_late(world.scene("both-small", &[ROLE]), false),
@@ -101,6 +103,40 @@ async fn busy(world: &World) {
     other.start(&[ROLE], 60);
     other.converge().await.unwrap();
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+}
+
+/// A login that asks to be left alone is left alone by all requests of its tenant, and by no other tenant's.
+async fn busy_login(world: &World) {
+    let mut of = world.scene("login", &[ROLE]);
+    let sign_ins = |tenant: &Tenant| {
+        let asked = tenant.asked().into_iter();
+        asked.filter(|asked| asked.template.ends_with("/token")).map(|asked| asked.at).collect::<Vec<_>>()
+    };
+    of.start(&[ROLE], 60);
+    of.tenant.throttle_sign_in(1, Some("2.128"));
+    of.converge().await.unwrap();
+    let at = sign_ins(&of.tenant);
+    assert!(at.len() == 2 && at[1] - at[0] >= Duration::from_millis(2128), "{at:?}");
+    // Without a time it names: as Graph's, a second, and two.
+    of.tenant.forget_tokens();
+    of.tenant.forget_asked();
+    of.tenant.throttle_sign_in(2, None);
+    of.directory.observe(&of.account).await.unwrap();
+    let at = sign_ins(&of.tenant);
+    assert!(at.len() == 3 && at[2] - at[0] >= Duration::from_secs(3), "{at:?}");
+    // Longer than anybody waits: told at once, and nobody of the tenant asks meanwhile, however many need a token.
+    of.tenant.forget_tokens();
+    of.tenant.forget_asked();
+    of.tenant.throttle_sign_in(1, Some("45.5"));
+    for _ in 0..3 {
+        let error = of.directory.observe(&of.account).await.unwrap_err();
+        assert!(matches!(error, DirectoryError::BusyFor { after_s: 40..=46, .. }), "{error:?}");
+    }
+    assert_eq!(sign_ins(&of.tenant).len(), 1);
+    let other = world.scene("login-of-others", &[ROLE]);
+    let begun = Instant::now();
+    other.directory.observe(&other.account).await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(5));
 }
 
 /// The work was done and the answer did not arrive, at each write of an activation in turn.

@@ -8,6 +8,7 @@
     reason = "a test may panic: that is how it fails"
 )]
 
+mod by_oneself;
 mod checking;
 mod failures;
 mod late;

@@ -21,7 +21,7 @@ use crate::world::{ROLE, Scene, World};
 
 /// A key store that can be locked, or take nothing. The real one: `tests/tests/technicians_sign_in.rs`.
 #[derive(Default)]
-struct Store {
+pub(crate) struct Store {
     kept: Mutex<HashMap<String, String>>,
     locked: AtomicBool,
     full: AtomicBool,
@@ -64,17 +64,24 @@ impl KeepSecret for Store {
 }
 
 /// What a broker that was started just now makes of these settings.
-fn started(settings: &Settings, store: &Arc<Store>) -> EntraTenant {
+pub(crate) fn started(settings: &Settings, store: &Arc<Store>) -> EntraTenant {
     let people = SignIns::kept_by(Arc::clone(store) as Arc<dyn KeepSecret>);
     connector(settings, &Arc::new(people))
 }
 
-fn connector(settings: &Settings, people: &Arc<SignIns>) -> EntraTenant {
+/// The same whose policies name these rights.
+pub(crate) fn started_for(settings: &Settings, store: &Arc<Store>, rights: &[&str]) -> EntraTenant {
+    let people = SignIns::kept_by(Arc::clone(store) as Arc<dyn KeepSecret>);
+    let known = rights.iter().map(|right| Right((*right).into())).collect();
+    EntraTenant::with_people(settings, &known, Arc::new(people)).unwrap()
+}
+
+pub(crate) fn connector(settings: &Settings, people: &Arc<SignIns>) -> EntraTenant {
     let known = BTreeSet::from([Right(ROLE.into())]);
     EntraTenant::with_people(settings, &known, Arc::clone(people)).unwrap()
 }
 
-fn by_people(settings: &mut Settings, client: &str, home: &str) {
+pub(crate) fn by_people(settings: &mut Settings, client: &str, home: &str) {
     settings.client_id = client.parse().unwrap();
     settings.proof =
         Proof::Technician { home: home.parse().unwrap(), directory: "acme-entra".parse().unwrap() };
@@ -87,25 +94,43 @@ async fn in_browser(tenant: &EntraTenant) -> (Asked, String) {
     (asked, person::value(&back, "code").unwrap_or_default().to_owned())
 }
 
-async fn finish(tenant: &EntraTenant, asked: &Asked, code: &str) -> Result<Stands, NoSignIn> {
-    let state = asked.state.clone().unwrap_or_default();
-    tenant.finish_sign_in(&asked.id, Some((&state, &Secret::new(code.to_owned())))).await
+/// What came of a sign-in, kept where somebody signed in.
+#[derive(Debug, PartialEq, Eq)]
+enum Done {
+    Waits { after_s: u32 },
+    SignedIn { account: String },
 }
 
-async fn sign_in(tenant: &EntraTenant) -> String {
+async fn finished(tenant: &EntraTenant, id: &str, came: Option<(&str, &Secret)>) -> Result<Done, NoSignIn> {
+    match tenant.finish_sign_in(id, came).await? {
+        Stands::Waits { after_s } => Ok(Done::Waits { after_s }),
+        Stands::Granted(grant) => {
+            let account = grant.account().to_owned();
+            grant.keep().await?;
+            Ok(Done::SignedIn { account })
+        }
+    }
+}
+
+async fn finish(tenant: &EntraTenant, asked: &Asked, code: &str) -> Result<Done, NoSignIn> {
+    let state = asked.state.clone().unwrap_or_default();
+    finished(tenant, &asked.id, Some((&state, &Secret::new(code.to_owned())))).await
+}
+
+pub(crate) async fn sign_in(tenant: &EntraTenant) -> String {
     let (asked, code) = in_browser(tenant).await;
     match finish(tenant, &asked, &code).await.unwrap() {
-        Stands::SignedIn { account } => account,
+        Done::SignedIn { account } => account,
         waits => panic!("{waits:?}"),
     }
 }
 
-async fn texts(tenant: &EntraTenant) -> Vec<String> {
+pub(crate) async fn texts(tenant: &EntraTenant) -> Vec<String> {
     let used = [RightUse { right: Right(ROLE.into()), outlives_an_hour: false, on_jit_accounts: false }];
     tenant.check(&used).await.into_iter().map(|found| format!("{} {}", found.level, found.text)).collect()
 }
 
-async fn says(tenant: &EntraTenant, part: &str) {
+pub(crate) async fn says(tenant: &EntraTenant, part: &str) {
     let found = texts(tenant).await;
     assert!(found.iter().any(|text| text.contains(part)), "{part}: {found:#?}");
 }
@@ -124,7 +149,7 @@ async fn a_provider_of_others_signs_people_in_by_what_we_send_and_by_nothing_els
 
     // Another's state uses the sign-in up, also for the right one.
     let (asked, code) = in_browser(&tenant).await;
-    let wrong = tenant.finish_sign_in(&asked.id, Some(("wrong", &Secret::new(code.clone())))).await;
+    let wrong = finished(&tenant, &asked.id, Some(("wrong", &Secret::new(code.clone())))).await;
     assert!(matches!(wrong, Err(NoSignIn::AnothersAnswer)), "{wrong:?}");
     let late = finish(&tenant, &asked, &code).await;
     assert!(matches!(late, Err(NoSignIn::Unknown)), "{late:?}");
@@ -135,14 +160,14 @@ async fn a_provider_of_others_signs_people_in_by_what_we_send_and_by_nothing_els
     assert!(matches!(slipped, Err(NoSignIn::Directory(DirectoryError::SignInNeeded { .. }))), "{slipped:?}");
     // Who asks for less than it began with, or for what nobody began.
     let (asked, _) = in_browser(&tenant).await;
-    assert!(matches!(tenant.finish_sign_in(&asked.id, None).await, Err(NoSignIn::Unknown)));
-    assert!(matches!(tenant.finish_sign_in("none", None).await, Err(NoSignIn::Unknown)));
+    assert!(matches!(finished(&tenant, &asked.id, None).await, Err(NoSignIn::Unknown)));
+    assert!(matches!(finished(&tenant, "none", None).await, Err(NoSignIn::Unknown)));
     assert!(store.all().is_empty());
 
     // A good one, whose renewal is replaced each time that a broker starts.
     let (asked, good) = in_browser(&tenant).await;
     assert!(
-        matches!(finish(&tenant, &asked, &good).await, Ok(Stands::SignedIn { account }) if account == "person")
+        matches!(finish(&tenant, &asked, &good).await, Ok(Done::SignedIn { account }) if account == "person")
     );
     let name = settings.sign_in_name().unwrap();
     assert_eq!(store.all().keys().collect::<Vec<_>>(), [&name]);
@@ -205,23 +230,23 @@ fn renewed_by_a_thief(provider: &OpenIdProvider, stolen: &str) {
 async fn by_device(provider: &OpenIdProvider, tenant: &EntraTenant) {
     for agrees in [true, false] {
         let asked = tenant.begin_sign_in(By::Device).await.unwrap();
-        let waits = tenant.finish_sign_in(&asked.id, None).await.unwrap();
-        assert_eq!(waits, Stands::Waits { after_s: asked.after_s });
+        let waits = finished(tenant, &asked.id, None).await.unwrap();
+        assert_eq!(waits, Done::Waits { after_s: asked.after_s });
         provider.answer_device(asked.user_code.as_deref().unwrap(), agrees).unwrap();
-        let done = tenant.finish_sign_in(&asked.id, None).await;
+        let done = finished(tenant, &asked.id, None).await;
         let as_expected = match &done {
-            Ok(Stands::SignedIn { account }) => agrees && account == "person",
+            Ok(Done::SignedIn { account }) => agrees && account == "person",
             Err(NoSignIn::Declined) => !agrees,
             _ => false,
         };
         assert!(as_expected, "{agrees}: {done:?}");
-        let again = tenant.finish_sign_in(&asked.id, None).await;
+        let again = finished(tenant, &asked.id, None).await;
         assert!(matches!(again, Err(NoSignIn::Unknown)), "{again:?}");
     }
 }
 
 /// A tenant whose people administrate, with one of them at the browser.
-fn people_of(world: &World, name: &str, store: &Arc<Store>) -> Scene {
+pub(crate) fn people_of(world: &World, name: &str, store: &Arc<Store>) -> Scene {
     let mut of = world.scene(name, &[ROLE]);
     of.tenant.people_administrate();
     of.tenant.person(Some(&of.tenant.add_user("terry")));
@@ -230,7 +255,7 @@ fn people_of(world: &World, name: &str, store: &Arc<Store>) -> Scene {
     of
 }
 
-fn is_sign_in(error: &DirectoryError) -> bool {
+pub(crate) fn is_sign_in(error: &DirectoryError) -> bool {
     matches!(error, DirectoryError::SignInNeeded { directory, .. } if directory == "acme-entra")
 }
 
@@ -297,16 +322,16 @@ async fn cancelled_and_late(world: &World, store: &Arc<Store>) {
     // By a device: declined, told to ask more seldom, and too late.
     let asked = of.directory.begin_sign_in(By::Device).await.unwrap();
     of.tenant.fail_next("/token", 400, "slow_down");
-    let slower = of.directory.finish_sign_in(&asked.id, None).await.unwrap();
-    assert_eq!(slower, Stands::Waits { after_s: asked.after_s + 5 });
-    assert_eq!(of.directory.finish_sign_in(&asked.id, None).await.unwrap(), slower);
+    let slower = finished(&of.directory, &asked.id, None).await.unwrap();
+    assert_eq!(slower, Done::Waits { after_s: asked.after_s + 5 });
+    assert_eq!(finished(&of.directory, &asked.id, None).await.unwrap(), slower);
     of.tenant.fail_next("/token", 503, "temporarily_unavailable");
-    assert!(of.directory.finish_sign_in(&asked.id, None).await.is_err());
+    assert!(finished(&of.directory, &asked.id, None).await.is_err());
     assert!(of.tenant.answer_device(asked.user_code.as_deref().unwrap(), None));
-    assert!(matches!(of.directory.finish_sign_in(&asked.id, None).await, Err(NoSignIn::Declined)));
+    assert!(matches!(finished(&of.directory, &asked.id, None).await, Err(NoSignIn::Declined)));
     let asked = of.directory.begin_sign_in(By::Device).await.unwrap();
     world.entra.move_sign_in_clock(Duration::from_secs(901));
-    assert!(matches!(of.directory.finish_sign_in(&asked.id, None).await, Err(NoSignIn::TooLate)));
+    assert!(matches!(finished(&of.directory, &asked.id, None).await, Err(NoSignIn::TooLate)));
     assert_eq!(store.all(), kept, "nothing was changed");
 }
 

@@ -190,6 +190,12 @@ pub(super) fn audit(connection: &Connection, query: &AuditQuery) -> Result<Vec<A
     if let Some(after) = query.after {
         wanted.and("position > ?", [integer(after)?.into()]);
     }
+    if let Some(beginning) = query.actions {
+        wanted.and(
+            "substr(action, 1, length(?)) = ?",
+            [beginning.to_owned().into(), beginning.to_owned().into()],
+        );
+    }
     let limit = if query.limit == 0 { AUDIT_LIMIT } else { query.limit };
     let order = if query.newest { "DESC" } else { "ASC" };
     let sql = format!(

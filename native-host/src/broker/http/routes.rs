@@ -251,6 +251,7 @@ impl RecordsQuery {
     fn for_caller(self, caller: &Caller) -> Result<AuditQuery, Problem> {
         let technician = if caller.administrator { None } else { Some(caller.technician()?.clone()) };
         Ok(AuditQuery {
+            actions: None,
             chain: self.customer,
             from: self.since,
             until: self.until,

@@ -69,3 +69,36 @@ async fn a_standing_right_that_somebody_took_is_a_sessions_when_a_session_gives_
     world.end(&session, "k4").await;
     assert_eq!(world.directory.only().rights, [Right(SERVERS.into())].into());
 }
+
+#[tokio::test]
+async fn what_a_person_took_for_a_time_stays_until_it_is_over_and_the_session_gives_the_rest() {
+    let world = World::new().await;
+    world.run();
+    world.directory.person("tech1", &[ADMINS]);
+    let until = world.clock.now() + TimeDelta::minutes(10);
+    let takes = |a: &mut ticketgate_access::desired::ObservedAccount| {
+        a.rights.insert(Right(ADMINS.into()));
+        a.own.insert(Right(ADMINS.into()));
+        a.right_ends = vec![(Right(ADMINS.into()), until)];
+    };
+    world.directory.by_hand("tech1", takes);
+    let steps = || world.directory.steps.lock().unwrap().clone();
+    // Ended before it is over: it is the person's.
+    let session = world.activate("own", "k1").await;
+    assert_eq!(world.end(&session, "k2").await.state, State::Ended);
+    assert_eq!(steps(), Vec::<&str>::new());
+    assert_eq!(world.directory.only().rights, [Right(ADMINS.into())].into());
+
+    // Over before the session is: given at that time, without anybody asking, and taken at the session's end.
+    let session = world.activate("own", "k3").await;
+    assert_eq!((session.state, steps().len()), (State::Active, 0));
+    world.directory.by_hand("tech1", |a| {
+        (a.rights, a.own, a.right_ends) = Default::default();
+    });
+    world.clock.pass(603);
+    world.until("the rest to be given", || {}, async |_| steps() == ["directory.grant"]).await;
+    world.directory.by_hand("tech1", |a| a.own.clear());
+    world.end(&session, "k4").await;
+    assert_eq!(steps(), ["directory.grant", "directory.revoke"]);
+    assert!(world.directory.only().rights.is_empty());
+}

@@ -106,6 +106,7 @@ impl Model {
             rights: rights.iter().map(|r| Right((*r).into())).collect(),
             right_ends: Vec::new(),
             marker: None,
+            own: BTreeSet::new(),
             ordinary_primary_group: true,
         };
         self.accounts.lock().unwrap().insert(name.into(), account);
@@ -135,6 +136,7 @@ impl Model {
                 rights: BTreeSet::new(),
                 right_ends: Vec::new(),
                 marker: Some(marker.clone()),
+                own: BTreeSet::new(),
                 ordinary_primary_group: true,
             };
             accounts.insert(account.name.clone(), made);
@@ -373,6 +375,24 @@ pub(super) struct Refusing {
     /// The broker goes no further than its next write after so many; it is there where `writes` says so.
     pub(super) dies_after: AtomicU32,
     pub(super) died: AtomicBool,
+}
+
+impl Refusing {
+    /// Writes of this name are refused once a test says so.
+    pub(super) fn of(inner: Arc<dyn ticketgate_ledger::Ledger>, name: &'static str) -> Self {
+        Self {
+            inner,
+            name,
+            refuses: AtomicBool::new(false),
+            refused: AtomicU32::new(0),
+            writes: AtomicBool::new(false),
+            conflicts: AtomicBool::new(false),
+            times: AtomicU32::new(u32::MAX),
+            readable: AtomicU32::new(u32::MAX),
+            dies_after: AtomicU32::new(u32::MAX),
+            died: AtomicBool::new(false),
+        }
+    }
 }
 
 impl Refusing {

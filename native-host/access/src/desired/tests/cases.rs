@@ -186,6 +186,34 @@ fn a_right_is_given_for_what_the_session_that_ends_last_was_asked_for() {
     assert_eq!(given.as_deref(), Some("printer"));
 }
 
+#[test]
+fn what_a_person_took_for_a_time_is_neither_taken_nor_moved_and_the_account_is_due_at_its_end() {
+    for self_ending in [SelfEnding::All, SelfEnding::None] {
+        let mut world = World::new(Mode::Membership, 0, self_ending);
+        world.start(&[right("R1"), right("R2")], 3600);
+        assert!(world.converge(usize::MAX));
+        let looked = |world: &mut World, end: Option<i64>| {
+            let mut observed = world.directory.observe(world.now);
+            let seen = observed.account.as_mut().unwrap();
+            seen.own = [right("R1")].into();
+            if let Some(end) = end {
+                seen.right_ends.retain(|(of, _)| *of != right("R1"));
+                seen.right_ends.push((right("R1"), world.now + TimeDelta::seconds(end)));
+            }
+            let wanted = desired(&world.account, &world.open(), world.now);
+            let steps = plan(&world.account, &wanted, &observed, world.now).unwrap();
+            (steps, own_until(&wanted, &observed).map(|at| (at - world.now).num_seconds()))
+        };
+        // Shorter than the session, and longer.
+        assert_eq!(looked(&mut world, Some(600)), (vec![], Some(600)));
+        assert_eq!(looked(&mut world, Some(9000)), (vec![], Some(9000)));
+        // The session's other right goes at its end, the person's own stays.
+        world.end(0);
+        let (steps, due) = looked(&mut world, Some(600));
+        assert_eq!((steps, due), (vec![Step::Revoke(right("R2"))], None));
+    }
+}
+
 fn foreign() -> ObservedAccount {
     ObservedAccount {
         identity: "guid-of-somebody".into(),
@@ -196,6 +224,7 @@ fn foreign() -> ObservedAccount {
         rights: [right("R1")].into(),
         right_ends: Vec::new(),
         marker: None,
+        own: BTreeSet::new(),
         ordinary_primary_group: true,
     }
 }

@@ -62,6 +62,7 @@ impl Model {
                 rights: a.rights.keys().cloned().collect(),
                 right_ends: a.rights.iter().filter_map(|(r, end)| Some((r.clone(), (*end)?))).collect(),
                 marker: a.marker.clone(),
+                own: BTreeSet::new(),
                 ordinary_primary_group: a.hidden.is_none(),
             }),
             behind: false,

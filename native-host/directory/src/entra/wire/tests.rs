@@ -3,6 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use chrono::DateTime;
+use serde_json::json;
+use ticketgate_access::desired::Why;
+
 use super::*;
 use crate::entra::partner::{Contract, Customer, Relationship};
 
@@ -69,6 +73,22 @@ fn reader(method: &str, template: &str) -> Option<Reader> {
             reads::<Page<HeldGroup>>
         }
         ("GET", ROLE_REQUESTS) => reads::<Page<ScheduleRequest>>,
+        (
+            "GET",
+            "/roleManagement/directory/roleAssignmentScheduleInstances/filterByCurrentUser(on='{on}')",
+        ) => reads::<Page<HeldRole>>,
+        (
+            "GET",
+            "/roleManagement/directory/roleAssignmentScheduleRequests/filterByCurrentUser(on='{on}')",
+        ) => reads::<Page<ScheduleRequest>>,
+        (
+            "GET",
+            "/roleManagement/directory/roleEligibilityScheduleInstances"
+            | "/roleManagement/directory/roleEligibilityScheduleInstances/filterByCurrentUser(on='{on}')",
+        ) => reads::<Page<EligibleRole>>,
+        ("GET", "/identityGovernance/privilegedAccess/group/eligibilitySchedules") => {
+            reads::<Page<EligibleGroup>>
+        }
         ("POST", ROLE_REQUESTS | GROUP_REQUESTS)
         | (
             "GET",
@@ -97,7 +117,7 @@ fn reader(method: &str, template: &str) -> Option<Reader> {
 }
 
 /// Templates that only appear in examples of what this connector does not do, or whose answer has no body that it reads.
-const NOT_READ: [&str; 29] = [
+const NOT_READ: [&str; 24] = [
     "/directory/deletedItems/{directoryObject-id}",
     "/directory/deletedItems/{directoryObject-id}/restore",
     "/directoryRoles",
@@ -108,19 +128,14 @@ const NOT_READ: [&str; 29] = [
     "/groups/{group-id}/members",
     "/groups/{group-id}/members/$ref",
     "/groups/{group-id}/members/{directoryObject-id}/$ref",
-    "/identityGovernance/privilegedAccess/group/eligibilitySchedules",
     "/me/revokeSignInSessions",
     "/policies/roleManagementPolicies/{unifiedRoleManagementPolicy-id}",
     "/policies/roleManagementPolicies/{unifiedRoleManagementPolicy-id}/rules",
     "/policies/roleManagementPolicies/{unifiedRoleManagementPolicy-id}/rules/{unifiedRoleManagementPolicyRule-id}",
     "/policies/roleManagementPolicyAssignments",
     "/policies/roleManagementPolicyAssignments/{unifiedRoleManagementPolicyAssignment-id}",
-    "/roleManagement/directory/roleAssignmentScheduleInstances/filterByCurrentUser(on='{on}')",
-    "/roleManagement/directory/roleAssignmentScheduleRequests/filterByCurrentUser(on='{on}')",
     "/roleManagement/directory/roleAssignmentScheduleRequests/{unifiedRoleAssignmentScheduleRequest-id}/cancel",
     "/roleManagement/directory/roleAssignmentSchedules",
-    "/roleManagement/directory/roleEligibilityScheduleInstances",
-    "/roleManagement/directory/roleEligibilityScheduleInstances/filterByCurrentUser(on='{on}')",
     "/roleManagement/directory/roleEligibilityScheduleRequests",
     "/roleManagement/directory/roleEligibilitySchedules",
     "/roleManagement/directory/roleEligibilitySchedules/filterByCurrentUser(on='{on}')",
@@ -200,12 +215,17 @@ fn each_request_of_pim_has_the_form_of_the_documented_one() {
     let at = DateTime::from_timestamp(1_795_399_445, 0).unwrap();
     let schedule = |of, action| Schedule { principal: "p", of, action }.body();
     let assign = Action::Assign { from: at, until: at, why: why() };
+    let activate = Action::Activate { from: at, until: at, why: why() };
     for (template, ours) in [
         (ROLE_REQUESTS, schedule(Of::Role("r"), assign.clone())),
         (GROUP_REQUESTS, schedule(Of::Group("g"), assign)),
         (ROLE_REQUESTS, schedule(Of::Role("r"), Action::Update { from: at, until: at, why: why() })),
         (GROUP_REQUESTS, schedule(Of::Group("g"), Action::Remove)),
         (ROLE_REQUESTS, schedule(Of::Role("r"), Action::Remove)),
+        (ROLE_REQUESTS, schedule(Of::Role("r"), activate.clone())),
+        (GROUP_REQUESTS, schedule(Of::Group("g"), activate)),
+        (ROLE_REQUESTS, schedule(Of::Role("r"), Action::Deactivate("over"))),
+        (GROUP_REQUESTS, schedule(Of::Group("g"), Action::Deactivate("over"))),
     ] {
         let mut documented = BTreeMap::new();
         for example in examples().iter().filter(|e| e.template == template && e.request.method == "POST") {
@@ -264,6 +284,49 @@ fn what_became_of_a_request_is_told_by_its_status_in_any_case() {
         // A removal is answered so when it is done.
         assert!(status != "Revoked" || asked(status).became(true) == Became::Taken);
         assert_eq!(asked(status).became(false), became, "{status}");
+    }
+}
+
+#[test]
+fn an_activation_of_a_session_is_known_again_and_one_of_the_persons_own_is_none() {
+    let at = DateTime::from_timestamp(1_795_399_445, 0).unwrap();
+    let of = |action| Schedule { principal: "p", of: Of::Role("r"), action }.body();
+    let answered = |mut body: Value| -> ScheduleRequest {
+        body["status"] = json!("PendingApproval");
+        serde_json::from_value(body).unwrap()
+    };
+    let activated = of(Action::Activate { from: at, until: at, why: why() });
+    assert_eq!(
+        (&activated["action"], &activated["justification"]),
+        (&json!("selfActivate"), &json!("T1 mailbox (Ticketgate)"))
+    );
+    assert!(
+        answered(activated.clone()).is_of_a_session() && answered(activated.clone()).is_ours("T1 mailbox")
+    );
+    assert!(!answered(activated).is_ours("another reason"));
+    let assigned = of(Action::Assign { from: at, until: at, why: why() });
+    assert!(answered(assigned.clone()).is_ours("T1 mailbox") && !answered(assigned).is_of_a_session());
+    // What the person typed himself, the same words even.
+    let own = json!({ "action": "SelfActivate", "justification": "T1 mailbox" });
+    assert!(!answered(own.clone()).is_of_a_session() && !answered(own).is_ours("T1 mailbox"));
+    assert!(!answered(of(Action::Deactivate("over"))).is_of_a_session());
+}
+
+#[test]
+fn what_is_eligible_later_or_was_is_not_eligible_now() {
+    let at = |text: &str| text.parse().unwrap();
+    let of = |start: Value, end: Value| -> ScheduleInfo {
+        serde_json::from_value(json!({ "startDateTime": start, "expiration": { "endDateTime": end } }))
+            .unwrap()
+    };
+    let now = at("2026-11-23T02:00:00Z");
+    for (start, end, is_now) in [
+        (json!("2026-11-23T01:00:00Z"), json!(null), true),
+        (json!(null), json!("2026-11-23T03:00:00Z"), true),
+        (json!("2026-11-23T02:00:01Z"), json!(null), false),
+        (json!("2026-11-23T01:00:00Z"), json!("2026-11-23T02:00:00Z"), false),
+    ] {
+        assert_eq!(of(start.clone(), end.clone()).is_now(now), is_now, "{start} {end}");
     }
 }
 
