@@ -33,6 +33,7 @@ impl Platform for Windows {
     fn leave_session() {}
 
     fn set_apart(command: &mut Command) {
+        ticketgate_windows::keep_standard_streams();
         command.creation_flags(APART);
     }
 

@@ -73,9 +73,9 @@ impl AccessList {
 pub fn command_to_close(path: &str, own: &str, is_folder: bool) -> String {
     let all = if is_folder { "(OI)(CI)F" } else { "F" };
     let mut command =
-        format!("icacls \"{path}\" /inheritance:r /grant:r *{SYSTEM}:{all} /grant:r *{ADMINISTRATORS}:{all}");
+        format!("icacls \"{path}\" /inheritance:r /grant:r \"*{SYSTEM}:{all}\" \"*{ADMINISTRATORS}:{all}\"");
     if own != SYSTEM {
-        command.push_str(&format!(" /grant:r *{own}:{all}"));
+        command.push_str(&format!(" \"*{own}:{all}\""));
     }
     command
 }
@@ -134,9 +134,9 @@ mod tests {
         assert_eq!(
             command_to_close("C:\\x y", OWN, true),
             format!(
-                "icacls \"C:\\x y\" /inheritance:r /grant:r *S-1-5-18:(OI)(CI)F /grant:r *S-1-5-32-544:(OI)(CI)F /grant:r *{OWN}:(OI)(CI)F"
+                "icacls \"C:\\x y\" /inheritance:r /grant:r \"*S-1-5-18:(OI)(CI)F\" \"*S-1-5-32-544:(OI)(CI)F\" \"*{OWN}:(OI)(CI)F\""
             )
         );
-        assert!(!command_to_close("k", SYSTEM, false).contains(&format!("{SYSTEM}:F /grant:r *{SYSTEM}")));
+        assert_eq!(command_to_close("k", SYSTEM, false).matches(SYSTEM).count(), 1);
     }
 }

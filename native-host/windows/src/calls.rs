@@ -7,12 +7,15 @@ use std::os::windows::io::{FromRawHandle as _, OwnedHandle};
 use std::ptr;
 use std::time::Duration;
 
-use windows_sys::Win32::Foundation::{HANDLE, LocalFree};
+use windows_sys::Win32::Foundation::{HANDLE, HANDLE_FLAG_INHERIT, LocalFree, SetHandleInformation};
 use windows_sys::Win32::Security::Authorization::{
     ConvertSidToStringSidW, ConvertStringSecurityDescriptorToSecurityDescriptorW, ConvertStringSidToSidW,
     SDDL_REVISION_1,
 };
 use windows_sys::Win32::Security::{PSID, SECURITY_ATTRIBUTES};
+use windows_sys::Win32::System::Console::{
+    GetStdHandle, STD_ERROR_HANDLE, STD_INPUT_HANDLE, STD_OUTPUT_HANDLE,
+};
 use windows_sys::Win32::System::SystemInformation::GetTickCount64;
 
 /// Memory that a call gave out; given back when dropped.
@@ -100,6 +103,14 @@ pub(crate) fn wide(text: &str) -> Vec<u16> {
 
 pub(crate) fn well(done: i32) -> io::Result<()> {
     if done == 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// See [`crate::keep_standard_streams`].
+pub(crate) fn keep_standard_streams() {
+    for stream in [STD_INPUT_HANDLE, STD_OUTPUT_HANDLE, STD_ERROR_HANDLE] {
+        // SAFETY: it answers a handle that stays open, or one that the next call refuses.
+        unsafe { SetHandleInformation(GetStdHandle(stream), HANDLE_FLAG_INHERIT, 0) };
+    }
 }
 
 pub(crate) fn since_boot() -> Duration {

@@ -24,6 +24,13 @@ pub const SYSTEM: &str = "S-1-5-18";
 /// The SID of the local group of administrators, whatever it is called.
 pub const ADMINISTRATORS: &str = "S-1-5-32-544";
 
+/// Keeps this process's standard streams out of the processes that it starts from here on, unless one is given them. Else a broker
+/// that a browser's host or a pipeline started would hold them open, and whoever reads them would wait for the broker's end.
+#[cfg(windows)]
+pub fn keep_standard_streams() {
+    calls::keep_standard_streams();
+}
+
 /// How long this machine has been on, standby and hibernation included.
 #[cfg(windows)]
 #[must_use]
