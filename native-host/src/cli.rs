@@ -11,6 +11,8 @@ mod local;
 mod removal;
 mod rules;
 mod secret;
+#[cfg(windows)]
+mod service;
 mod sessions;
 mod text;
 
@@ -99,6 +101,13 @@ fn run(arguments: Arguments, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     #[cfg(any(target_os = "linux", windows))]
     if let Command::Local(what) = &command {
         return local::run(out, &around, what);
+    }
+    // Its places are the machine's, and its runtime begins when the service manager says so.
+    #[cfg(windows)]
+    if let Command::Broker(how) = &command
+        && how.service
+    {
+        return service::run(&around, how.for_everyone);
     }
     let places = Places::find(&around)?;
     let mut terminal = Terminal { out, json: arguments.json, around, places };

@@ -3,6 +3,8 @@
 
 mod connections;
 pub mod events;
+#[cfg(windows)]
+mod pipe;
 pub mod sse;
 pub mod starting;
 mod tenants;

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
+use crate::platform::{Here, Platform};
+
 /// Names another configuration file.
 pub const CONFIG_VARIABLE: &str = "TICKETGATE_CONFIG";
 /// Names another state folder.
@@ -35,12 +37,6 @@ impl System {
             Self::Linux
         }
     }
-
-    /// Whether the broker's local socket, which tells it who calls, is there on this system.
-    #[must_use]
-    pub const fn has_broker(self) -> bool {
-        !matches!(self, Self::Windows)
-    }
 }
 
 /// What a process sees around itself. A value, so that tests look at temporary folders instead.
@@ -62,7 +58,10 @@ impl Surroundings {
     /// Those of this process.
     #[must_use]
     pub fn here() -> Self {
-        let variables: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
+        let variables: BTreeMap<OsString, OsString> = std::env::vars_os()
+            // Windows does not tell cases apart, and writes some of its own as `ProgramData`.
+            .map(|(name, value)| (if cfg!(windows) { name.to_ascii_uppercase() } else { name }, value))
+            .collect();
         let home_name = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
         let home = variables.get(OsStr::new(home_name)).filter(|home| !home.is_empty()).map(PathBuf::from);
         Self {
@@ -185,7 +184,8 @@ impl Places {
     ///   (`~/.config/ticketgate/ticketgate.toml`).
     /// - State: `TICKETGATE_STATE`, else `~/.local/state/ticketgate`.
     /// - Socket: `TICKETGATE_SOCKET`, else the machine's broker (`/run/ticketgate/broker.sock`) where there is one,
-    ///   else `$XDG_RUNTIME_DIR/ticketgate/broker.sock`, else `broker.sock` in the state folder.
+    ///   else `$XDG_RUNTIME_DIR/ticketgate/broker.sock`, else `broker.sock` in the state folder. On Windows a pipe: the
+    ///   machine's (`\\\\.\\pipe\\ticketgate`) where it is served, else one with the user's name.
     ///
     /// # Errors
     /// [`NoHome`] when a place would be in the home folder and none is known.
@@ -214,12 +214,16 @@ impl Places {
     }
 
     fn socket_by_custom(around: &Surroundings, state: &Path) -> PathBuf {
-        if around.system == System::Windows {
-            let user =
-                around.variable("USERNAME").map_or_else(String::new, |u| u.to_string_lossy().into_owned());
-            return PathBuf::from(format!(r"\\.\pipe\ticketgate-{user}"));
-        }
         let machine = system_socket(around);
+        if around.system == System::Windows {
+            let named = |name| around.variable(name).map(|text| text.to_string_lossy().into_owned());
+            let names = ["USERDOMAIN", "USERNAME"].into_iter().filter_map(named);
+            return if Here::somebody_listens(&machine) {
+                machine
+            } else {
+                PathBuf::from(names.fold(SYSTEM_PIPE.to_owned(), |pipe, name| format!("{pipe}-{name}")))
+            };
+        }
         if machine.exists() {
             return machine;
         }
@@ -236,9 +240,15 @@ impl Places {
     }
 }
 
+/// The pipe of a broker that the whole machine shares. Anybody may make one of this name, so whose it is, is looked at.
+const SYSTEM_PIPE: &str = r"\\.\pipe\ticketgate";
+
 /// The socket of a broker that the whole machine shares. Only root can make its folder.
 #[must_use]
 pub fn system_socket(around: &Surroundings) -> PathBuf {
+    if around.system == System::Windows {
+        return SYSTEM_PIPE.into();
+    }
     around.at_root("/run/ticketgate/broker.sock")
 }
 
@@ -302,6 +312,16 @@ mod tests {
         let places = Places::find(&around(folder.path(), &[("XDG_RUNTIME_DIR", "/run/user/7")])).unwrap();
         assert_eq!(places.config, folder.path().join("etc/ticketgate/ticketgate.toml"));
         assert_eq!(places.socket, folder.path().join("run/ticketgate/broker.sock"));
+    }
+
+    #[test]
+    fn on_windows_each_user_of_each_domain_has_a_pipe() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut around = around(folder.path(), &[("USERDOMAIN", "CORP"), ("USERNAME", "alice")]);
+        around.system = System::Windows;
+        let places = Places::find(&around).unwrap();
+        assert_eq!(places.socket, Path::new(r"\\.\pipe\ticketgate-CORP-alice"));
+        assert_eq!(system_socket(&around), Path::new(r"\\.\pipe\ticketgate"));
     }
 
     #[test]

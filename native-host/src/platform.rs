@@ -1,5 +1,6 @@
 //! What differs by operating system, behind one trait with a file each. Clipboard and registry have their own.
 
+use std::io;
 use std::path::Path;
 use std::process::Command;
 
@@ -40,11 +41,32 @@ pub trait Platform {
     /// Makes a child that signals for our process group do not reach.
     fn set_apart(command: &mut Command);
 
+    /// Makes a folder, and what is missing above it, that only this user (and root) can enter.
+    ///
+    /// # Errors
+    /// It cannot be made; on Windows also when it is there and others may use it.
+    fn make_private_folder(path: &Path) -> io::Result<()>;
+
+    /// Refuses to obey a file that other users may change, where the place by custom is one in which anybody may make files.
+    ///
+    /// # Errors
+    /// Who may, with the command that mends it.
+    fn refuse_if_others_write(path: &Path) -> io::Result<()>;
+
     /// Whether this user may execute the file.
     fn may_execute(file: &Path) -> bool;
 
     /// Whether somebody other than its owner may read or enter a file or folder. Unknown counts as no.
     fn is_open_to_others(path: &Path) -> bool;
+
+    /// The command that closes a folder to others.
+    fn command_to_close(folder: &Path) -> String;
+
+    /// The command that starts the broker.
+    const HOW_TO_START: &'static str;
+
+    /// The command that starts it anew.
+    const HOW_TO_RESTART: &'static str;
 }
 
 /// Why a socket is not trusted.
@@ -57,10 +79,10 @@ pub enum Distrust {
     #[error("it is not a socket")]
     NotASocket,
     /// It is somebody else's.
-    #[error("it belongs to another user (uid {owner})")]
+    #[error("it belongs to another user ({owner})")]
     ForeignOwner {
-        /// Whose.
-        owner: u32,
+        /// Whose: `uid 1000`, or a SID.
+        owner: String,
     },
     /// Others may replace it.
     #[error("others may write in its folder {folder}")]

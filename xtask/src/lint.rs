@@ -44,13 +44,15 @@ pub(crate) struct Args {
 pub(crate) const FAULT_POINTS: &str = "ticketgate/fault-points";
 
 /// The packages that run on Windows.
-const WINDOWS_PACKAGES: [&str; 6] = [
+const WINDOWS_PACKAGES: [&str; 8] = [
     "ticketgate",
     "ticketgate-protocol",
     "ticketgate-access",
     "ticketgate-https",
     "ticketgate-ledger",
     "ticketgate-directory",
+    "ticketgate-credentials",
+    "ticketgate-windows",
 ];
 
 /// A check with its name.

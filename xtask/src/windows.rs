@@ -1,5 +1,5 @@
 //! `cargo xtask test --windows`: the Windows binary under Wine, its calls answered by a stand-in for the library that changes accounts
-//! (`native-host/directory/tests/windows/`). Not a part of `cargo xtask test`: Wine's files alone are 700 MB.
+//! (`native-host/directory/tests/windows/`): the machine's own side alone, then a broker on it (`native-host/tests/windows/`). Not a part of `cargo xtask test`: Wine's files alone are 700 MB.
 
 use std::env;
 use std::fs;
@@ -17,6 +17,8 @@ use crate::tree::Tree;
 const SOURCES: &str = "native-host/directory/tests/windows";
 /// The libraries that stand beside the binary, where Wine's own lack what it calls.
 const STAND_INS: [&str; 2] = ["netapi32", "userenv"];
+/// The source of what stands at the other end of a pipe.
+const PIPE: &str = "native-host/tests/windows/pipe.c";
 const COMPILER: &str = "x86_64-w64-mingw32-gcc";
 
 /// A Wine of the tests' own: its files, and what it is told by its environment.
@@ -36,26 +38,23 @@ pub(crate) fn test(tree: &Tree, steps: &mut Steps) -> Result<ExitCode> {
     wine.make(tree, steps)?;
     let folder = binary.parent().context("the binary has a folder")?;
     for instead in STAND_INS {
-        compile(tree, steps, instead, folder)?;
+        stand_in(tree, steps, instead, folder)?;
     }
+    let source = tree.path(PIPE);
+    compile(steps, &source, &folder.join("pipe.exe"), "-municode")?;
     steps.heading("test");
-    let mut cargo = native(tree);
-    cargo.args([
-        "test",
-        "--package",
-        "ticketgate-directory",
-        "--test",
-        "windows",
-        "--locked",
-        "--",
-        "--ignored",
-    ]);
-    cargo.args(["--test-threads", "2"]).env("TICKETGATE_WINDOWS_BIN", &binary);
-    // The libraries beside the binary, and not Wine's own.
-    wine.tell(&mut cargo, &format!("{}=n;", STAND_INS.join(",")));
-    let status = cargo.status().with_context(|| format!("cannot start {cargo:?}"))?;
-    wine.stop();
-    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let mut passed = true;
+    for package in ["ticketgate-directory", "ticketgate"] {
+        let mut cargo = native(tree);
+        cargo.args(["test", "--package", package, "--test", "windows", "--locked", "--", "--ignored"]);
+        cargo.args(["--test-threads", "2"]).env("TICKETGATE_WINDOWS_BIN", &binary);
+        // The libraries beside the binary before Wine's own, which Wine's own programs go on using.
+        wine.tell(&mut cargo, &format!("{}=n,b;", STAND_INS.join(",")));
+        passed &= cargo.status().with_context(|| format!("cannot start {cargo:?}"))?.success();
+        // Services are started with what the environment was when Wine's first process was.
+        wine.stop();
+    }
+    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The binary as it is shipped, but for speed: nothing in it knows of a test.
@@ -73,14 +72,16 @@ fn binary(tree: &Tree, steps: &mut Steps) -> Result<PathBuf> {
     Ok(binary)
 }
 
-fn compile(tree: &Tree, steps: &mut Steps, name: &str, folder: &Path) -> Result<()> {
+fn stand_in(tree: &Tree, steps: &mut Steps, name: &str, folder: &Path) -> Result<()> {
+    let source = tree.path(SOURCES).join(format!("{name}.c"));
+    compile(steps, &source, &folder.join(format!("{name}.dll")), "-shared")
+}
+
+fn compile(steps: &mut Steps, source: &Path, to: &Path, how: &str) -> Result<()> {
     let mut compiler = Command::new(COMPILER);
-    compiler
-        .args(["-O2", "-Wall", "-Werror", "-s", "-shared", "-o"])
-        .arg(folder.join(format!("{name}.dll")))
-        .arg(tree.path(SOURCES).join(format!("{name}.c")))
-        .arg("-ladvapi32");
-    steps.program(&format!("stand-in {name}.dll"), &mut compiler, "")
+    compiler.args(["-O2", "-Wall", "-Werror", "-s", how, "-o"]).arg(to).arg(source).arg("-ladvapi32");
+    let name = to.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    steps.program(&format!("for tests: {name}"), &mut compiler, "")
 }
 
 impl Wine {
@@ -98,7 +99,7 @@ impl Wine {
             // What every Windows has.
             fs::create_dir_all(&profile)?;
         }
-        compile(tree, steps, "bcryptprimitives", &system)
+        stand_in(tree, steps, "bcryptprimitives", &system)
     }
 
     /// Tells a command, and what it starts, to use it, without a display and without asking for anything.

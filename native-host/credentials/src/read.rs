@@ -88,11 +88,15 @@ fn guarded(path: &Path) -> Result<(), NoSecret> {
     Ok(())
 }
 
-/// Elsewhere the folder's access rights guard it; the installer sets them.
-#[cfg(not(unix))]
-#[expect(clippy::unnecessary_wraps, reason = "the same form as on Unix")]
-fn guarded(_path: &Path) -> Result<(), NoSecret> {
-    Ok(())
+/// The same by its access list.
+#[cfg(windows)]
+fn guarded(path: &Path) -> Result<(), NoSecret> {
+    use ticketgate_windows::{access_list::Against, files::open_to_others};
+    match open_to_others(path, Against::Readers) {
+        Ok(None) => Ok(()),
+        Ok(Some(why)) => Err(NoSecret(why)),
+        Err(error) => Err(NoSecret(format!("{}: {error}", path.display()))),
+    }
 }
 
 fn first_line(path: &Path) -> Result<Secret, NoSecret> {

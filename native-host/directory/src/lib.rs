@@ -18,7 +18,6 @@ use ticketgate_protocol::api::Finding;
 pub use active_directory::ActiveDirectory;
 pub use entra::{Asked, By, EntraTenant, Grant, NoSignIn, PartnerTenant, SignIns, Stands, in_background};
 pub use generate::{generate, generate_for};
-#[cfg(unix)]
 pub use local::LocalMachine;
 pub use spelling::alike;
 

@@ -6,11 +6,8 @@
 
 #[cfg(any(target_os = "linux", windows))]
 mod far;
-#[cfg(unix)]
 mod machine;
-#[cfg(unix)]
 mod promises;
-#[cfg(unix)]
 mod reach;
 pub mod request;
 
@@ -22,7 +19,6 @@ pub use far::linux::{Places, may_ask, sweep};
 pub use far::windows::{ThisMachine, sweep};
 #[cfg(any(target_os = "linux", windows))]
 pub use far::{FarError, Side, Swept, serve};
-#[cfg(unix)]
 pub use machine::LocalMachine;
 #[cfg(unix)]
 pub use reach::SOCKET;

@@ -96,7 +96,12 @@ fn refuse_if_shared(path: &Path, file: &File) -> Result<(), LedgerError> {
     )))
 }
 
-#[cfg(not(unix))]
-fn refuse_if_shared(_path: &Path, _file: &File) -> Result<(), LedgerError> {
-    Ok(())
+#[cfg(windows)]
+fn refuse_if_shared(path: &Path, _: &File) -> Result<(), LedgerError> {
+    use ticketgate_windows::{access_list::Against, files::open_to_others};
+    match open_to_others(path, Against::Readers) {
+        Ok(None) => Ok(()),
+        Ok(Some(why)) => Err(LedgerError::Unavailable(format!("the audit log's signing key {why}"))),
+        Err(error) => Err(failure::file("the audit log's signing key", path, &error)),
+    }
 }

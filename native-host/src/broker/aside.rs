@@ -13,11 +13,12 @@ use ticketgate_access::session::{Account, AccountKey, Session};
 use ticketgate_ledger::{Change, LedgerError, Salvage, SqliteLedger};
 use ticketgate_protocol::api::{EndCause, Finding, Mode, Notice, State};
 
-use super::start::{StartError, ledger_places, private_folder};
+use super::start::{StartError, ledger_places};
 use super::upkeep::finding;
 use super::{Broker, records};
 use crate::faults;
 use crate::places::Places;
+use crate::platform::{Here, Platform};
 
 /// What the folder of a ledger begins with whose open sessions nobody has taken in yet.
 const UNREAD: &str = "ledger-unread";
@@ -61,7 +62,7 @@ pub(super) async fn open(places: &Places) -> Result<SqliteLedger, StartError> {
 pub(super) async fn put_aside(places: &Places) -> Result<(), StartError> {
     let leaving = places.state.join(LEAVING);
     let moved = async {
-        private_folder(&leaving)?;
+        Here::make_private_folder(&leaving)?;
         for file in SqliteLedger::files(&ledger_places(places).0) {
             if let Some(name) = file.file_name().filter(|_| file.exists()) {
                 rename("ledger.put_aside", &file, &leaving.join(name)).await?;

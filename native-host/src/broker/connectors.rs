@@ -6,9 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use ticketgate_access::config::{self, DirectoryKind};
 use ticketgate_access::session::Right;
-#[cfg(unix)]
-use ticketgate_directory::LocalMachine;
-use ticketgate_directory::{ActiveDirectory, Directory, DirectoryError, EntraTenant, SignIns};
+use ticketgate_directory::{ActiveDirectory, Directory, DirectoryError, EntraTenant, LocalMachine, SignIns};
 use ticketgate_protocol::ids::DirectoryId;
 use ticketgate_psa::Psa;
 
@@ -22,7 +20,6 @@ pub(super) struct Connectors {
     tenants: Kept<EntraTenant>,
     /// Those of people, which tenants share.
     sign_ins: Arc<SignIns>,
-    #[cfg(unix)]
     machines: Kept<LocalMachine>,
 }
 
@@ -58,7 +55,6 @@ impl Connectors {
             domains: Kept::default(),
             tenants: Kept::default(),
             sign_ins: Arc::default(),
-            #[cfg(unix)]
             machines: Kept::default(),
         }
     }
@@ -91,18 +87,12 @@ impl Connectors {
         Ok(connector)
     }
 
-    #[cfg(unix)]
     fn machine(&self, settings: &config::Local) -> Result<Arc<dyn Directory>, String> {
         let connector = self.machines.or_new(
             |earlier| Ok(earlier.is_for(settings).then(|| Arc::clone(earlier))),
             || Ok(LocalMachine::new(settings)),
         )?;
         Ok(connector)
-    }
-
-    #[cfg(not(unix))]
-    fn machine(&self, _: &config::Local) -> Result<Arc<dyn Directory>, String> {
-        Err("machines with accounts of their own are reached from Linux and macOS only".into())
     }
 }
 

@@ -1,13 +1,35 @@
 //! The broker's socket: a file per platform opens it and tells who is at the other end.
 
-#[cfg(unix)]
+use std::sync::Arc;
+
+use axum::extract::connect_info::Connected;
+use axum::serve::{IncomingStream, Listener};
+use tokio::sync::watch;
+
+use super::Broker;
+use super::http::{Peer, router};
+
 mod seats;
 #[cfg(unix)]
 mod unix;
+#[cfg(windows)]
+mod windows;
 #[cfg(unix)]
-pub(super) use unix::{listen, own_login, remove, serve};
+pub(super) use unix::{listen, own_login, remove};
+#[cfg(windows)]
+pub(super) use windows::{listen, own_login, remove};
 
-#[cfg(not(unix))]
-mod other;
-#[cfg(not(unix))]
-pub(super) use other::{listen, own_login, remove, serve};
+/// Serves until told to stop, then finishes what is under way.
+pub(super) async fn serve<L>(listener: L, broker: Arc<Broker>, mut told: watch::Receiver<bool>)
+where
+    L: Listener<Addr: std::fmt::Debug>,
+    Peer: for<'a> Connected<IncomingStream<'a, L>>,
+{
+    let app = router(broker, told.clone()).into_make_service_with_connect_info::<Peer>();
+    let stop = async move {
+        let _ = told.wait_for(|stopping| *stopping).await;
+    };
+    if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(stop).await {
+        tracing::error!(%error, "the socket failed");
+    }
+}

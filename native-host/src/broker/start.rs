@@ -14,6 +14,7 @@ use super::clock::{BrokerClock, System};
 use super::connectors::Connectors;
 use super::{Broker, BuildConnectors, aside, listen};
 use crate::places::Places;
+use crate::platform::{Here, Platform};
 
 /// How often the configuration file is looked at. A look is one `stat`.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
@@ -111,7 +112,7 @@ pub(super) fn lock_state(places: &Places) -> Result<File, StartError> {
         let path = path.to_owned();
         move |error| StartError::Place { what, path, error }
     };
-    private_folder(&places.state).map_err(place("the state folder", &places.state))?;
+    Here::make_private_folder(&places.state).map_err(place("the state folder", &places.state))?;
     let lock_path = places.state.join("broker.lock");
     let lock = File::create(&lock_path).map_err(place("the lock", &lock_path))?;
     match lock.try_lock() {
@@ -140,7 +141,7 @@ pub(super) async fn bring_up(
         }
     }
     let seen = stamp(&places.config);
-    match std::fs::read_to_string(&places.config) {
+    match settings_text(&places.config) {
         // Its faults are told to everybody who asks; a broker without policies still ends what is open.
         Ok(text) => drop(match role {
             Role::Serve => broker.load_settings(&text).await,
@@ -244,7 +245,7 @@ async fn watch_settings(broker: Arc<Broker>, path: PathBuf, mut seen: Stamp) {
             continue;
         }
         seen = now;
-        match tokio::fs::read_to_string(&path).await {
+        match settings_text(&path) {
             // Faults are told to everybody who asks, and are in the log and the audit log.
             Ok(text) => drop(broker.load_settings(&text).await),
             Err(error) => {
@@ -254,19 +255,17 @@ async fn watch_settings(broker: Arc<Broker>, path: PathBuf, mut seen: Stamp) {
     }
 }
 
+/// The configuration, unless others may write it: who can, would grant himself what he likes.
+fn settings_text(path: &Path) -> io::Result<String> {
+    let text = std::fs::read_to_string(path)?;
+    Here::refuse_if_others_write(path)?;
+    Ok(text)
+}
+
 /// When a file was last written, and its size; `None`: it is not there.
 type Stamp = Option<(SystemTime, u64)>;
 
 fn stamp(path: &Path) -> Stamp {
     let meta = std::fs::metadata(path).ok()?;
     Some((meta.modified().ok()?, meta.len()))
-}
-
-/// Makes a folder that only its owner can enter.
-pub(super) fn private_folder(path: &Path) -> io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
 }

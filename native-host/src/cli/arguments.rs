@@ -344,6 +344,10 @@ pub(super) struct Broker {
     /// Lets every user of the machine connect; the kernel tells the broker who each is. For a service of the system.
     #[arg(long, conflicts_with = "on_demand")]
     pub(super) for_everyone: bool,
+    /// Runs as a service of Windows, with the machine's configuration, state and pipe; the service manager starts and stops it.
+    #[cfg(windows)]
+    #[arg(long, conflicts_with = "on_demand")]
+    pub(super) service: bool,
 }
 
 /// Reads `1h30m`, `90s`, `45m`.

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use ticketgate_protocol::api::Finding;
 use tokio::runtime::Runtime;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
 
 use super::arguments::{Broker, Check, Recover};
 use super::{Terminal, text};
@@ -92,12 +93,16 @@ pub(super) fn finding(level: &str, subject: &str, text: &str) -> Finding {
 
 /// The log goes to standard error; `TICKETGATE_LOG` chooses how much (`debug`, `ticketgate=trace`).
 pub(super) fn log_to_stderr(usual: &str) {
+    log_to(usual, std::io::stderr);
+}
+
+/// The same to another place.
+pub(super) fn log_to<W>(usual: &str, writer: W)
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
     let filter = EnvFilter::try_from_env("TICKETGATE_LOG").unwrap_or_else(|_| EnvFilter::new(usual));
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .try_init();
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(false).try_init();
 }
 
 /// Completes when the operating system asks the process to stop.
@@ -114,6 +119,19 @@ async fn stop_signal() {
             _ = int.recv() => {}
         }
     }
-    #[cfg(not(unix))]
-    let _ = tokio::signal::ctrl_c().await;
+    #[cfg(windows)]
+    {
+        use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_shutdown};
+        let (Ok(mut c), Ok(mut pause), Ok(mut close), Ok(mut shutdown)) =
+            (ctrl_c(), ctrl_break(), ctrl_close(), ctrl_shutdown())
+        else {
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = c.recv() => {}
+            _ = pause.recv() => {}
+            _ = close.recv() => {}
+            _ = shutdown.recv() => {}
+        }
+    }
 }

@@ -74,12 +74,13 @@ impl Connections {
         Err(request)
     }
 
-    /// Makes a connection. On a socket of this machine that succeeds or fails at once, whatever the broker does.
+    /// Makes a connection. On a socket of this machine that succeeds or fails at once, whatever the broker does; a pipe of somebody
+    /// else is refused.
     pub(super) async fn connect(self: &Arc<Self>) -> io::Result<Connection> {
         #[cfg(unix)]
         let stream = tokio::net::UnixStream::connect(&self.socket).await?;
         #[cfg(windows)]
-        let stream = tokio::net::windows::named_pipe::ClientOptions::new().open(&self.socket)?;
+        let stream = super::pipe::connect(&self.socket).await?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
         // Ends when the broker closes it, or nobody has a use for it any more; what broke is told to whoever waits for an answer.
         tokio::spawn(async move { drop(connection.await) });

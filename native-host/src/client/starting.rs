@@ -42,10 +42,14 @@ const PASSED_ON: &[&str] = &[
     "SSL_CERT_DIR",
     "USERPROFILE",
     "USERNAME",
+    "USERDOMAIN",
     "APPDATA",
     "LOCALAPPDATA",
     "PROGRAMDATA",
     "SYSTEMROOT",
+    "WINDIR",
+    "TEMP",
+    "TMP",
 ];
 
 /// How a broker is started.
@@ -133,7 +137,7 @@ impl Starter {
 
     /// `None` when another process holds it. Released when dropped.
     fn lock(&self) -> io::Result<Option<File>> {
-        private_folder(&self.places.state)?;
+        Here::make_private_folder(&self.places.state)?;
         let file = private_file(&self.places.state.join("start.lock"))?;
         match file.try_lock() {
             Ok(()) => Ok(Some(file)),
@@ -163,14 +167,6 @@ impl Starter {
         Here::set_apart(&mut command);
         command.spawn()
     }
-}
-
-fn private_folder(path: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
 }
 
 fn private_file(path: &Path) -> io::Result<File> {

@@ -12,7 +12,6 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::Client;
 use super::connections::{Answer, Broken, Connection};
-use crate::places::System;
 use crate::platform::{Distrust, Here, Platform};
 
 /// The largest answer read into memory. An overview is some ten kilobytes; a page of audit records some hundred.
@@ -23,7 +22,6 @@ const NAME: &str = "ticketgate";
 impl Client {
     /// Sends over a connection that is there, or over a new one.
     async fn send(&self, request: Request<String>) -> Result<Answer, Problem> {
-        supported(System::here())?;
         let answer = match self.connections.send(request).await {
             Ok(answer) => answer,
             Err(request) => self.connect().await?.send(request).await,
@@ -156,15 +154,6 @@ fn late() -> Problem {
         .retry_after(1)
 }
 
-/// Whether a broker can run here at all: waiting for one that cannot would end in a remedy that helps nobody.
-fn supported(system: System) -> Result<(), Problem> {
-    if system.has_broker() {
-        return Ok(());
-    }
-    Err(Problem::new(Code::Unsupported, "The broker does not run on this operating system yet.")
-        .remedy("Run Ticketgate's broker and browser on Linux."))
-}
-
 fn distrusted(why: &Distrust) -> Problem {
     match why {
         Distrust::Missing => nobody(),
@@ -175,7 +164,7 @@ fn distrusted(why: &Distrust) -> Problem {
 
 fn nobody() -> Problem {
     Problem::new(Code::BrokerUnreachable, "No broker is running.")
-        .remedy("Start it with `systemctl --user start ticketgate-broker` or `ticketgate broker`.")
+        .remedy(format!("Run: {}", Here::HOW_TO_START))
         .retry_after(2)
 }
 
@@ -188,24 +177,14 @@ pub(super) fn gone() -> Problem {
 
 /// A connection that cannot be made.
 fn unconnected(error: &io::Error) -> Problem {
+    if let Some(why) = error.get_ref().and_then(|inner| inner.downcast_ref::<Distrust>()) {
+        return distrusted(why);
+    }
     match error.kind() {
         ErrorKind::PermissionDenied => {
             Problem::new(Code::BrokerUnreachable, "This user may not reach the broker's socket.")
                 .remedy("Run `ticketgate doctor`; it names the socket and who may use it.")
         }
         _ => nobody(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_system_without_a_broker_is_named_at_once() {
-        assert_eq!(supported(System::Linux), Ok(()));
-        let problem = supported(System::Windows).unwrap_err();
-        assert_eq!(problem.code, Code::Unsupported);
-        assert!(problem.remedy.contains("Linux"), "{problem:?}");
     }
 }

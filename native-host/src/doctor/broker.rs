@@ -20,13 +20,6 @@ use crate::platform::{Distrust, Here, Platform};
 const PATIENCE: Duration = Duration::from_secs(3);
 
 pub(super) fn look(around: &Surroundings, places: &Places) -> Vec<Finding> {
-    if !around.system.has_broker() {
-        return vec![error(
-            "broker",
-            "The broker does not run on this operating system yet.",
-            "Run Ticketgate's broker and browser on Linux.",
-        )];
-    }
     let mut findings = socket(around, places);
     findings.extend(closed("state folder", &places.state));
     findings.extend(configuration(&places.config));
@@ -74,7 +67,7 @@ fn ledger(places: &Places) -> Vec<Finding> {
 
 fn silence(around: &Surroundings, places: &Places) -> Finding {
     let socket = places.socket.display();
-    let start = "Run: systemctl --user start ticketgate-broker.service (or: ticketgate broker)";
+    let start = format!("Run: {}", Here::HOW_TO_START);
     match Here::trust_socket(&places.socket) {
         Ok(()) if reachable(&places.socket) == Some(ErrorKind::PermissionDenied) => error(
             "broker",
@@ -100,7 +93,7 @@ fn silence(around: &Surroundings, places: &Places) -> Finding {
         Err(why @ Distrust::OpenFolder { .. }) => error(
             "broker",
             format!("The socket {socket} is not trusted: {why}."),
-            format!("Run: chmod 700 '{}'", places.socket_folder().display()),
+            format!("Run: {}", Here::command_to_close(places.socket_folder())),
         ),
         Err(why) => error(
             "broker",
@@ -112,7 +105,7 @@ fn silence(around: &Surroundings, places: &Places) -> Finding {
 
 /// Somebody listens; whether it is a broker that works shows only when it is asked.
 fn answer(socket: &Path) -> Vec<Finding> {
-    let again = "Run: systemctl --user restart ticketgate-broker.service (or end the broker: the next request starts one)";
+    let again = format!("Run: {}", Here::HOW_TO_RESTART);
     let mut notices = Vec::new();
     let broker = match ask(socket) {
         Ok(info) => {
@@ -159,7 +152,8 @@ fn reachable(socket: &Path) -> Option<ErrorKind> {
     std::os::unix::net::UnixStream::connect(socket).err().map(|e| e.kind())
 }
 
-#[cfg(not(unix))]
+/// Whether this user may connect shows only when the broker is asked.
+#[cfg(windows)]
 fn reachable(_: &Path) -> Option<ErrorKind> {
     None
 }
@@ -170,7 +164,7 @@ fn closed(what: &str, folder: &Path) -> Option<Finding> {
         error(
             what,
             format!("Others may enter {}.", folder.display()),
-            format!("Run: chmod 700 '{}'", folder.display()),
+            format!("Run: {}", Here::command_to_close(folder)),
         )
     })
 }

@@ -1,5 +1,6 @@
 //! Linux.
 
+use std::io;
 use std::path::Path;
 use std::process::Command;
 
@@ -31,6 +32,14 @@ impl Platform for Linux {
         unix::set_apart(command);
     }
 
+    fn make_private_folder(path: &Path) -> io::Result<()> {
+        unix::make_private_folder(path)
+    }
+
+    fn refuse_if_others_write(_: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
     fn may_execute(file: &Path) -> bool {
         unix::may_execute(file)
     }
@@ -38,4 +47,13 @@ impl Platform for Linux {
     fn is_open_to_others(path: &Path) -> bool {
         unix::is_open_to_others(path)
     }
+
+    fn command_to_close(folder: &Path) -> String {
+        unix::command_to_close(folder)
+    }
+
+    const HOW_TO_START: &'static str =
+        "systemctl --user start ticketgate-broker.service (or: ticketgate broker)";
+    const HOW_TO_RESTART: &'static str =
+        "systemctl --user restart ticketgate-broker.service (or end the broker: the next request starts one)";
 }

@@ -1,5 +1,6 @@
 //! macOS. Built from the same calls as Linux; not run by our tests.
 
+use std::io;
 use std::path::Path;
 use std::process::Command;
 
@@ -30,6 +31,14 @@ impl Platform for MacOs {
         unix::set_apart(command);
     }
 
+    fn make_private_folder(path: &Path) -> io::Result<()> {
+        unix::make_private_folder(path)
+    }
+
+    fn refuse_if_others_write(_: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
     fn may_execute(file: &Path) -> bool {
         unix::may_execute(file)
     }
@@ -37,4 +46,11 @@ impl Platform for MacOs {
     fn is_open_to_others(path: &Path) -> bool {
         unix::is_open_to_others(path)
     }
+
+    fn command_to_close(folder: &Path) -> String {
+        unix::command_to_close(folder)
+    }
+
+    const HOW_TO_START: &'static str = "ticketgate broker";
+    const HOW_TO_RESTART: &'static str = "ticketgate broker, after ending the one that runs";
 }

@@ -1,8 +1,8 @@
 //! What Linux and macOS share: owners, modes, sockets, sessions.
 
 use std::fs::{self, Metadata};
-use std::io::ErrorKind;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -21,16 +21,20 @@ pub(super) fn trust_socket(socket: &Path) -> Result<(), Distrust> {
     let me = rustix::process::geteuid().as_raw();
     let mine = |owner: u32| owner == me || owner == 0;
     if !mine(around.uid()) && !made_by_root(folder) {
-        return Err(Distrust::ForeignOwner { owner: around.uid() });
+        return Err(Distrust::ForeignOwner { owner: uid(around.uid()) });
     }
     if around.mode() & 0o022 != 0 {
         return Err(Distrust::OpenFolder { folder: folder.display().to_string() });
     }
     // A service's folder below /run was given to its user by root; its socket is that user's.
     if !(mine(file.uid()) || made_by_root(folder) && file.uid() == around.uid()) {
-        return Err(Distrust::ForeignOwner { owner: file.uid() });
+        return Err(Distrust::ForeignOwner { owner: uid(file.uid()) });
     }
     Ok(())
+}
+
+fn uid(owner: u32) -> String {
+    format!("uid {owner}")
 }
 
 fn look(socket: &Path) -> Result<Metadata, Distrust> {
@@ -71,6 +75,16 @@ pub(super) fn may_execute(file: &Path) -> bool {
 /// See [`super::Platform::is_open_to_others`].
 pub(super) fn is_open_to_others(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|meta| meta.mode() & 0o077 != 0)
+}
+
+/// See [`super::Platform::command_to_close`].
+pub(super) fn command_to_close(folder: &Path) -> String {
+    format!("chmod 700 '{}'", folder.display())
+}
+
+/// See [`super::Platform::make_private_folder`].
+pub(super) fn make_private_folder(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 /// No core file, whatever else the system does.
@@ -128,6 +142,6 @@ mod tests {
         if std::os::unix::fs::chown(&socket, Some(4242), None).is_err() {
             return; // Only root can give a file away, and in a user namespace not even that one.
         }
-        assert_eq!(trust_socket(&socket), Err(Distrust::ForeignOwner { owner: 4242 }));
+        assert_eq!(trust_socket(&socket), Err(Distrust::ForeignOwner { owner: uid(4242) }));
     }
 }

@@ -4,6 +4,8 @@ use ticketgate_protocol::native::Hello;
 use ticketgate_protocol::problem::{Code, Problem};
 use ticketgate_protocol::{PROTOCOL, PROTOCOL_MIN};
 
+use crate::platform::{Here, Platform};
+
 /// The highest protocol that extension and host share.
 ///
 /// # Errors
@@ -25,9 +27,12 @@ pub(super) fn negotiate_with_broker(min: u32, max: u32) -> Result<u32, Problem> 
     shared((min, max), (PROTOCOL_MIN, PROTOCOL)).map_err(|older| match older {
         Older::Theirs => mismatch(
             "The broker that runs is too old for this host.",
-            "Restart it: `systemctl --user restart ticketgate-broker`, or end `ticketgate broker`; the next click starts the new one.",
+            &format!("Run: {}", Here::HOW_TO_RESTART),
         ),
-        Older::Ours => mismatch("This host is too old for the broker that runs.", "Update the host (the ticketgate package)."),
+        Older::Ours => mismatch(
+            "This host is too old for the broker that runs.",
+            "Update the host (the ticketgate package).",
+        ),
     })
 }
 

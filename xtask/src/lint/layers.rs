@@ -14,7 +14,7 @@ const MODULES: [(&str, &[&str]); 3] =
     [("broker", &["relay", "cli"]), ("relay", &["cli"]), ("cli", &["relay"])];
 
 /// A crate's folder and the crates that it must not depend on.
-const CRATES: [(&str, &[&str]); 8] = [
+const CRATES: [(&str, &[&str]); 9] = [
     ("protocol", &["ticketgate-access", "ticketgate-ledger", "ticketgate-directory", "ticketgate", "tokio"]),
     (
         "native-host/access",
@@ -45,6 +45,10 @@ const CRATES: [(&str, &[&str]); 8] = [
     ("native-host/ledger", &["ticketgate-directory", "ticketgate-psa", "ticketgate"]),
     ("native-host/directory", &["ticketgate-ledger", "ticketgate-psa", "ticketgate"]),
     ("native-host/psa", &["ticketgate-ledger", "ticketgate-directory", "ticketgate"]),
+    (
+        "native-host/windows",
+        &["ticketgate-access", "ticketgate-ledger", "ticketgate-directory", "ticketgate-psa", "ticketgate"],
+    ),
     (
         "wasm",
         &["ticketgate-access", "ticketgate-ledger", "ticketgate-directory", "ticketgate", "tokio", "reqwest"],

@@ -23,10 +23,14 @@ use crate::DirectoryError;
 const KEPT_FOR: Duration = Duration::from_secs(60);
 /// How much of what a link's program complains about is kept for the log, in bytes.
 const COMPLAINT_MAX: u64 = 2048;
+/// `CREATE_NO_WINDOW`
+#[cfg(windows)]
+const NO_WINDOW: u32 = 0x0800_0000;
 /// How long a program that failed is listened to.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// The socket of this machine's own side, which runs as root where the broker does not.
+#[cfg(unix)]
 pub const SOCKET: &str = "/run/ticketgate-local/serve.sock";
 
 /// A machine's own side, reached anew when it has to be.
@@ -43,11 +47,29 @@ pub(super) struct Reach {
 #[derive(Debug)]
 enum Way {
     /// A socket of this machine.
+    #[cfg(unix)]
     Socket(PathBuf),
-    /// A child of a broker that is root itself.
+    /// A child of a broker that is root itself, or, on Windows, the system.
     Child(PathBuf),
     /// The system's `ssh`, which is led to nothing but the machine's own side there.
     Ssh(Ssh),
+}
+
+impl Way {
+    /// To this machine's own side.
+    #[cfg(unix)]
+    fn here() -> Self {
+        match std::env::current_exe() {
+            Ok(program) if rustix::process::geteuid().is_root() => Self::Child(program),
+            _ => Self::Socket(SOCKET.into()),
+        }
+    }
+
+    /// To this machine's own side. A broker that is no administrator finds at the first look that its child is none either.
+    #[cfg(windows)]
+    fn here() -> Self {
+        Self::Child(std::env::current_exe().unwrap_or_else(|_| "ticketgate.exe".into()))
+    }
 }
 
 type Reader = Box<dyn tokio::io::AsyncBufRead + Send + Sync + Unpin>;
@@ -85,11 +107,7 @@ impl Reach {
     pub(super) fn new(machine: &Machine, system: System, timeout: Duration) -> Self {
         let way = match machine {
             Machine::Ssh(ssh) => Way::Ssh(ssh.clone()),
-            Machine::Here if rustix::process::geteuid().is_root() => match std::env::current_exe() {
-                Ok(program) => Way::Child(program),
-                Err(_) => Way::Socket(SOCKET.into()),
-            },
-            Machine::Here => Way::Socket(SOCKET.into()),
+            Machine::Here => Way::here(),
         };
         Self { way, system, timeout, link: Arc::default() }
     }
@@ -157,6 +175,9 @@ impl Reach {
             (_, Way::Ssh(_)) => {
                 "See that the machine is on, that sshd listens, and that the key's command is `ticketgate local serve`."
             }
+            _ if self.system == System::Windows => {
+                "Run the broker as a service of the system: docs/local-accounts.md, \"The broker's own Windows machine\"."
+            }
             _ => "Run `sudo ticketgate local install`.",
         }
     }
@@ -164,6 +185,7 @@ impl Reach {
     /// Opens a link and greets: a program that is no far side of this version is never asked for anything.
     async fn open(&self, until: Instant) -> Result<Link, DirectoryError> {
         let mut link = match &self.way {
+            #[cfg(unix)]
             Way::Socket(path) => socket(path, until).await?,
             Way::Child(program) => {
                 let mut command = Command::new(program);
@@ -203,7 +225,7 @@ impl Reach {
                 Way::Ssh(ssh) => {
                     ssh::meaning(ssh, complaint).unwrap_or_else(|| DirectoryError::Unreachable(said(why)))
                 }
-                Way::Socket(_) | Way::Child(_) => DirectoryError::Unreachable(said(why)),
+                _ => DirectoryError::Unreachable(said(why)),
             },
         }
     }
@@ -247,6 +269,7 @@ async fn close_when_idle(link: Weak<Mutex<Option<Link>>>) {
     }
 }
 
+#[cfg(unix)]
 async fn socket(path: &PathBuf, until: Instant) -> Result<Link, DirectoryError> {
     let unreachable = |why: String| {
         DirectoryError::Unreachable(format!(
@@ -267,6 +290,9 @@ fn spawned(mut command: Command, ends_by_itself: bool) -> Result<Link, Directory
     let program = command.as_std().get_program().to_string_lossy().into_owned();
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.kill_on_drop(!ends_by_itself);
+    // Without a console of its own it would open a window.
+    #[cfg(windows)]
+    command.creation_flags(NO_WINDOW);
     let mut child = command
         .spawn()
         .map_err(|e| DirectoryError::Unreachable(format!("{program} cannot be started: {e}")))?;

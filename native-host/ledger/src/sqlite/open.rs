@@ -320,9 +320,14 @@ fn refuse_if_shared(path: &Path, metadata: &fs::Metadata) -> Result<(), LedgerEr
     )))
 }
 
-#[cfg(not(unix))]
-fn refuse_if_shared(_path: &Path, _metadata: &fs::Metadata) -> Result<(), LedgerError> {
-    Ok(())
+#[cfg(windows)]
+fn refuse_if_shared(path: &Path, _: &fs::Metadata) -> Result<(), LedgerError> {
+    use ticketgate_windows::{access_list::Against, files::open_to_others};
+    match open_to_others(path, Against::Readers) {
+        Ok(None) => Ok(()),
+        Ok(Some(why)) => Err(LedgerError::Unavailable(why)),
+        Err(error) => Err(failure::file("the ledger's file", path, &error)),
+    }
 }
 
 fn read_only(path: &Path) -> LedgerError {

@@ -54,13 +54,6 @@ pub(super) fn read(section: &Section<'_>, notes: &mut Notes) -> Local {
 /// What a Windows machine has not.
 fn windows(section: &Section<'_>, local: &Local, notes: &mut Notes) {
     let name = &section.name;
-    if local.machine == Machine::Here {
-        let line = section.line_of("machine", notes);
-        notes.fault(
-            line,
-            format!("`machine` of {name} cannot be \"here\": the broker runs on Linux, and reaches a Windows machine by SSH"),
-        );
-    }
     if local.login.has_key() {
         let line = section.line_of("login", notes);
         notes.fault(

@@ -151,7 +151,6 @@ fn what_a_windows_machine_cannot_have_is_said_with_its_line() {
     let login = "system = \"windows\"\nlogin = \"both\"";
     for (written, instead, said) in [
         ("\"windows\"", "\"macos\"", "must be \"linux\" or \"windows\""),
-        ("machine = { host", "machine = \"here\" #", "the broker runs on Linux"),
         ("system = \"windows\"", login, "one file of keys for all administrators"),
         ("system = \"windows\"", "system = \"windows\"\nprocesses = \"own\"", "no end stops what runs"),
         ("group:Administrators", "sudo:ALL", "has no sudo"),
@@ -165,6 +164,8 @@ fn what_a_windows_machine_cannot_have_is_said_with_its_line() {
         let faults = read(&WINDOWS.replace(written, instead)).expect_err(instead).to_string();
         assert!(faults.contains(said), "{instead}: {faults}");
     }
+    let here = read(&WINDOWS.replace("machine = { host", "machine = \"here\" #"));
+    assert_eq!(machine(&here.unwrap(), "files1").machine, Machine::Here, "of a broker on Windows");
     let linux = WINDOWS
         .replace("windows", "linux")
         .replace("Administrators", "sudo")
