@@ -12,12 +12,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use ticketgate_access::config::Service;
 use ticketgate_ledger::LedgerError;
 use ticketgate_protocol::api::{Notice, State};
 use ticketgate_protocol::ids::DirectoryId;
 
 pub(super) use self::answers::{health, metrics_text, readiness};
 pub(super) use self::metered::Metered;
+pub(super) use self::metrics::Counted;
 use self::metrics::Metrics;
 use super::Rows;
 
@@ -28,7 +30,9 @@ pub(super) enum Part {
     Certificate,
     /// The place where HTTPS is listened for.
     Listener,
-    /// The `[service]` table, or the place where monitoring asks.
+    /// The place where monitoring asks.
+    Monitor,
+    /// The `[service]` table.
     Service,
 }
 
@@ -38,6 +42,7 @@ pub(super) struct Monitor {
     pub(super) metrics: Metrics,
     broken: Mutex<BTreeMap<Part, String>>,
     reached: Mutex<BTreeMap<DirectoryId, Reached>>,
+    opened: Mutex<Option<Service>>,
     stopping: AtomicBool,
 }
 
@@ -69,7 +74,25 @@ impl Monitor {
     /// What is broken, as everybody is told.
     pub(super) fn notices(&self) -> Vec<Notice> {
         let broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
-        broken.values().map(|why| Notice { level: "error".into(), text: format!("The broker: {why}.") }).collect()
+        broken
+            .values()
+            .map(|why| Notice { level: "error".into(), text: format!("The broker: {why}.") })
+            .collect()
+    }
+
+    /// What `[service]` said when the broker started.
+    pub(super) fn opened(&self, service: &Service) {
+        *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = Some(service.clone());
+    }
+
+    /// What has to be said of a newer one: it counts from the next start on.
+    pub(super) fn notice_of(&self, service: &Service) -> Option<Notice> {
+        let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        opened.as_ref().filter(|opened| *opened != service).map(|_| Notice {
+            level: "warning".into(),
+            text: "[service] of the configuration was changed: that counts once the broker is restarted."
+                .into(),
+        })
     }
 
     /// From now on the broker takes nothing new.
@@ -84,6 +107,7 @@ impl Monitor {
             Err(LedgerError::Conflict(_)) => "conflict",
             Err(LedgerError::TooMany { .. }) => "too_many",
             Err(LedgerError::Seen(_)) => "seen",
+            Err(LedgerError::LeaseLost(_)) => "lease_lost",
             Err(LedgerError::Unavailable(_)) => "unavailable",
             Err(LedgerError::Damaged(_)) => "damaged",
         };

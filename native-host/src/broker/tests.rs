@@ -66,8 +66,8 @@ fn configuration() -> String {
     .join("\n")
 }
 
-struct World {
-    broker: Arc<Broker>,
+pub(super) struct World {
+    pub(super) broker: Arc<Broker>,
     directory: Arc<Model>,
     psa: Arc<Scripted>,
     clock: Arc<TestClock>,
@@ -77,7 +77,7 @@ struct World {
 }
 
 impl World {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         Self::with_ledger_refusing("").await
     }
 

@@ -8,43 +8,37 @@ mod certificate;
 mod limits;
 mod names;
 mod seats;
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests;
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::extract::{ConnectInfo, Request};
 use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown, Watcher};
+use hyper_util::rt::TokioIo;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use ticketgate_access::config::Https;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 
 use self::certificate::Certificates;
-pub(in crate::broker) use self::limits::Limits;
-use self::seats::{Seat, Seats};
+pub(super) use self::certificate::LOOK_EVERY;
+pub(super) use self::limits::Limits;
+use self::seats::Seat;
+pub(super) use self::seats::Seats;
 use crate::broker::Broker;
 use crate::broker::http::router;
 use crate::broker::identity::Peer;
 use crate::broker::monitor::Part;
 
 /// Serves until told to stop; then takes nothing new, tells HTTP/2 clients to go (GOAWAY), and finishes what it began.
-pub(in crate::broker) async fn serve(
-    settings: Https,
-    limits: Limits,
-    broker: Arc<Broker>,
-    told: watch::Receiver<bool>,
-) {
+pub(super) async fn serve(settings: Https, limits: Limits, broker: Arc<Broker>, told: watch::Receiver<bool>) {
     let mut stop = told.clone();
     let opened = async {
         let certificates = Certificates::open(&settings, &broker).await;
@@ -54,23 +48,8 @@ pub(in crate::broker) async fn serve(
         opened = opened => opened,
         _ = stop.wait_for(|stopping| *stopping) => return,
     };
-    let door = Door {
-        app: TowerToHyperService::new(router(Arc::clone(&broker), told)),
-        certificates: Arc::new(certificates),
-        seats: Seats::new(settings.connections, settings.connections_per_address),
-        limits,
-        broker,
-    };
-    let connections = GracefulShutdown::new();
-    let following = Arc::clone(&door.certificates).follow(Arc::clone(&door.broker));
-    tokio::select! {
-        () = door.accept(&listener, &connections) => {}
-        () = following => {}
-        _ = stop.wait_for(|stopping| *stopping) => {}
-    }
-    // First nobody new, then those that are there.
-    drop(listener);
-    connections.shutdown().await;
+    let app = router(Arc::clone(&broker), told);
+    Door::new(certificates, &settings, limits, broker, app).serve(listener, stop).await;
 }
 
 /// Listens; where that cannot be done, again a second later.
@@ -82,9 +61,11 @@ async fn open(at: SocketAddr, broker: &Broker) -> TcpListener {
                 tracing::info!(listen = %listener.local_addr().unwrap_or(at), "HTTPS is ready");
                 return listener;
             }
-            Err(error) => broker.monitor.broken(Part::Listener, &format!("{at} cannot be listened on: {error}")),
+            Err(error) => {
+                broker.monitor.broken(Part::Listener, &format!("{at} cannot be listened on: {error}"))
+            }
         }
-        sleep(certificate::LOOK_EVERY).await;
+        sleep(LOOK_EVERY).await;
     }
 }
 
@@ -99,6 +80,30 @@ struct Door {
 }
 
 impl Door {
+    fn new(
+        certificates: Certificates,
+        settings: &Https,
+        limits: Limits,
+        broker: Arc<Broker>,
+        app: axum::Router,
+    ) -> Self {
+        let seats = Seats::new(settings.connections, settings.connections_per_address);
+        let (app, certificates) = (TowerToHyperService::new(app), Arc::new(certificates));
+        Self { app, certificates, seats, limits, broker }
+    }
+
+    async fn serve(self, listener: TcpListener, mut stop: watch::Receiver<bool>) {
+        let connections = GracefulShutdown::new();
+        tokio::select! {
+            () = self.accept(&listener, &connections) => {}
+            () = Arc::clone(&self.certificates).follow(Arc::clone(&self.broker)) => {}
+            _ = stop.wait_for(|stopping| *stopping) => {}
+        }
+        // First nobody new, then those that are there.
+        drop(listener);
+        connections.shutdown().await;
+    }
+
     async fn accept(&self, listener: &TcpListener, connections: &GracefulShutdown) {
         loop {
             let (stream, address) = match listener.accept().await {

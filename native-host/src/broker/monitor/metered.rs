@@ -37,7 +37,12 @@ impl Metered {
         let since = Instant::now();
         let result = work.await;
         let failure = result.as_ref().err().map(kind);
-        self.monitor.metrics.directory_call(&self.id, call, failure.map_or("ok", |(kind, _)| kind), since.elapsed());
+        self.monitor.metrics.directory_call(
+            &self.id,
+            call,
+            failure.map_or("ok", |(kind, _)| kind),
+            since.elapsed(),
+        );
         self.monitor.heard(&self.id, failure.filter(|(_, silent)| *silent).map(|(kind, _)| kind));
         result
     }

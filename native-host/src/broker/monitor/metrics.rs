@@ -134,9 +134,17 @@ impl Metrics {
             "How long the longest overdue session is over without having been taken away",
             self.sessions.overdue.clone(),
         );
-        all.register("activation_seconds", "From a request until its rights were read back", self.activations.clone());
+        all.register(
+            "activation_seconds",
+            "From a request until its rights were read back",
+            self.activations.clone(),
+        );
         all.register("activation_failures", "Activations that were taken back", self.failures.clone());
-        all.register("end_seconds", "From an early end until the rights were read back as gone", self.ends.clone());
+        all.register(
+            "end_seconds",
+            "From an early end until the rights were read back as gone",
+            self.ends.clone(),
+        );
         all.register(
             "end_lateness_seconds",
             "From a session's end until the rights were read back as gone",
@@ -229,7 +237,11 @@ impl Metrics {
 
 impl Sessions {
     /// Replaces what was counted before.
-    pub(super) fn set(&self, counted: impl IntoIterator<Item = (String, &'static str, u64)>, overdue: TimeDelta) {
+    pub(super) fn set(
+        &self,
+        counted: impl IntoIterator<Item = (String, &'static str, u64)>,
+        overdue: TimeDelta,
+    ) {
         self.by_state.clear();
         for (directory, state, count) in counted {
             let gauge = self.by_state.get_or_create_owned(&SessionsIn { directory, state });

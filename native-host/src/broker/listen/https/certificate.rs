@@ -18,7 +18,7 @@ use crate::broker::Broker;
 use crate::broker::monitor::Part;
 
 /// How often the files are looked at. A look is three `stat`s.
-pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
+pub(in crate::broker::listen) const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The protocols as TLS names them (RFC 7301, RFC 9113 §3.2).
 pub(super) const HTTP_2: &[u8] = b"h2";
 const HTTP_1: &[u8] = b"http/1.1";
@@ -85,7 +85,8 @@ impl Certificates {
                     failed = false;
                 }
                 Err(why) => {
-                    let text = format!("the new certificate of HTTPS is not used, the one before still is: {why}");
+                    let text =
+                        format!("the new certificate of HTTPS is not used, the one before still is: {why}");
                     broker.monitor.broken(Part::Certificate, &text);
                     failed = true;
                 }

@@ -18,16 +18,16 @@ const STREAMS_MAX: u32 = 64;
 
 /// Times. A value, so that tests need not wait for minutes.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::broker) struct Limits {
+pub(in crate::broker::listen) struct Limits {
     /// For the whole TLS handshake.
-    pub(in crate::broker) handshake: Duration,
+    pub(in crate::broker::listen) handshake: Duration,
     /// For a request's head, and until a connection's first request. Over HTTP/1.1 also between requests: a client that comes later
     /// makes a new connection.
-    pub(in crate::broker) head: Duration,
+    pub(in crate::broker::listen) head: Duration,
     /// How often an HTTP/2 client is asked whether it is still there, and how long it may take to say so.
-    pub(in crate::broker) ping: Duration,
+    pub(in crate::broker::listen) ping: Duration,
     /// The pause after a connection could not be taken.
-    pub(in crate::broker) after_failure: Duration,
+    pub(in crate::broker::listen) after_failure: Duration,
 }
 
 impl Default for Limits {
@@ -42,7 +42,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    pub(super) fn http_1(&self) -> http1::Builder {
+    pub(in crate::broker::listen) fn http_1(&self) -> http1::Builder {
         let mut builder = http1::Builder::new();
         builder
             .timer(TokioTimer::new())

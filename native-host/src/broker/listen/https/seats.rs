@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Seats to take.
 #[derive(Debug, Clone)]
-pub(super) struct Seats {
+pub(in crate::broker::listen) struct Seats {
     taken: Arc<Mutex<Taken>>,
     most: u32,
     per_address: u32,
@@ -21,18 +21,18 @@ struct Taken {
 
 /// A seat, free again when dropped.
 #[derive(Debug)]
-pub(super) struct Seat {
+pub(in crate::broker::listen) struct Seat {
     taken: Arc<Mutex<Taken>>,
     address: IpAddr,
 }
 
 impl Seats {
-    pub(super) fn new(most: u32, per_address: u32) -> Self {
+    pub(in crate::broker::listen) fn new(most: u32, per_address: u32) -> Self {
         Self { taken: Arc::default(), most, per_address }
     }
 
     /// A seat for a connection from there; `None` where all that it may have are taken.
-    pub(super) fn take(&self, address: IpAddr) -> Option<Seat> {
+    pub(in crate::broker::listen) fn take(&self, address: IpAddr) -> Option<Seat> {
         let address = network(address);
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let of_address = taken.by_address.get(&address).copied().unwrap_or_default();
