@@ -3,7 +3,7 @@
 
 mod elsewhere;
 mod https;
-mod monitoring;
+pub(super) mod monitoring;
 pub(super) use elsewhere::Elsewhere;
 
 #[cfg(unix)]

@@ -4,8 +4,6 @@
 mod answers;
 mod metered;
 mod metrics;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};

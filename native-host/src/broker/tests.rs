@@ -7,6 +7,7 @@ mod lookups;
 mod lost;
 mod memberships;
 mod model;
+mod monitoring;
 mod names;
 mod notes;
 mod outages;
@@ -169,7 +170,7 @@ impl World {
         self.broker.activate(&caller, &IdempotencyKey::new(key).unwrap(), &wish).await
     }
 
-    async fn activate(&self, policy: &str, key: &str) -> Session {
+    pub(super) async fn activate(&self, policy: &str, key: &str) -> Session {
         self.try_activate(policy, key, 3600).await.unwrap()
     }
 

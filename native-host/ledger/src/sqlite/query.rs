@@ -113,7 +113,8 @@ pub(super) fn open_by_directory(connection: &Connection) -> Result<BTreeMap<Dire
 }
 
 pub(super) fn open_by_state(connection: &Connection) -> Result<Vec<(DirectoryId, State, u64)>, LedgerError> {
-    let sql = format!("SELECT directory, state, count(*) FROM sessions WHERE {OPEN} GROUP BY directory, state");
+    let sql =
+        format!("SELECT directory, state, count(*) FROM sessions WHERE {OPEN} GROUP BY directory, state");
     all(connection, &sql, [], rows::counted_by_state)
 }
 

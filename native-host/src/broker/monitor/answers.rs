@@ -54,7 +54,8 @@ pub(in crate::broker) async fn readiness(broker: &Broker, strict: bool) -> Readi
     if monitor.is_stopping() {
         reasons.push("the broker is stopping".to_owned());
     }
-    match tokio::time::timeout(LEDGER_WITHIN, broker.ledger().high_water()).await {
+    let anything = SessionFilter { open: true, limit: Some(1), ..SessionFilter::default() };
+    match tokio::time::timeout(LEDGER_WITHIN, broker.ledger().sessions(anything)).await {
         Ok(Ok(_)) => {}
         Ok(Err(error)) => reasons.push(error.to_string()),
         Err(_) => reasons.push(format!("the ledger did not answer within {} s", LEDGER_WITHIN.as_secs())),

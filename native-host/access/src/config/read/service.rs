@@ -40,13 +40,19 @@ fn https(section: &Section<'_>, notes: &mut Notes) -> Option<Https> {
     if !section.has("listen") {
         for key in KEYS.into_iter().filter(|key| !["listen", "monitor"].contains(key) && section.has(key)) {
             let line = section.line_of(key, notes);
-            notes.fault(line, format!("`{key}` of [service] does nothing without `listen`, such as \"0.0.0.0:8443\""));
+            notes.fault(
+                line,
+                format!("`{key}` of [service] does nothing without `listen`, such as \"0.0.0.0:8443\""),
+            );
         }
         return None;
     }
     let listen = address(section, "listen", "0.0.0.0:8443", notes);
     if !section.has("certificate") {
-        notes.fault(section.line, "[service] has no `certificate`; name the file of the server's certificate and its chain (PEM)");
+        notes.fault(
+            section.line,
+            "[service] has no `certificate`; name the file of the server's certificate and its chain (PEM)",
+        );
     }
     let certificate = file(section, "certificate", "/etc/ticketgate/tls.crt", notes);
     let key = directory::secret(section, "key", notes);
@@ -74,7 +80,12 @@ fn address(section: &Section<'_>, key: &str, example: &str, notes: &mut Notes) -
         None => value.parse().ok(),
     };
     if found.is_none() {
-        notes.fault(line, format!("`{key}` of [service] must be an address and a port, such as \"{example}\" or \"[::]:8443\""));
+        notes.fault(
+            line,
+            format!(
+                "`{key}` of [service] must be an address and a port, such as \"{example}\" or \"[::]:8443\""
+            ),
+        );
     }
     found
 }
@@ -82,7 +93,10 @@ fn address(section: &Section<'_>, key: &str, example: &str, notes: &mut Notes) -
 fn file(section: &Section<'_>, key: &str, example: &str, notes: &mut Notes) -> Option<String> {
     let At { line, value } = section.text(key, 4096, notes)?;
     if !directory::is_absolute(&value) {
-        notes.fault(line, format!("`{key}` of [service] must be the whole path of a file, such as \"{example}\""));
+        notes.fault(
+            line,
+            format!("`{key}` of [service] must be the whole path of a file, such as \"{example}\""),
+        );
     }
     Some(value)
 }

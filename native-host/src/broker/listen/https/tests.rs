@@ -1,6 +1,7 @@
 //! HTTPS over real sockets, with clients that speak real TLS.
 
 mod bounds;
+mod feeding;
 mod reload;
 mod stopping;
 mod trust;
@@ -63,6 +64,16 @@ impl Service {
     }
 
     async fn with(change: impl FnOnce(&mut Https)) -> Self {
+        let (go_on, asked) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let app = app(Arc::clone(&go_on), Arc::clone(&asked));
+        Self { go_on, asked, ..Self::serving(change, |_, _| app).await }
+    }
+
+    /// With what `app` makes of the broker and the signal to stop.
+    async fn serving(
+        change: impl FnOnce(&mut Https),
+        app: impl FnOnce(&Arc<Broker>, &watch::Receiver<bool>) -> Router,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         authority(&folder, "ca");
         issue(&folder, "ca", "server", "broker");
@@ -79,12 +90,11 @@ impl Service {
         let listener = TcpListener::bind(settings.listen).await.unwrap();
         let address = listener.local_addr().unwrap();
         let certificates = Certificates::open(&settings, &world.broker).await;
-        let (go_on, asked) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let app = app(Arc::clone(&go_on), Arc::clone(&asked));
-        let door = Door::new(certificates, &settings, LIMITS, Arc::clone(&world.broker), app);
         let (stop, told) = watch::channel(false);
+        let app = app(&world.broker, &told);
+        let door = Door::new(certificates, &settings, LIMITS, Arc::clone(&world.broker), app);
         let served = tokio::spawn(door.serve(listener, told));
-        Self { world, folder, address, stop, served, go_on, asked }
+        Self { world, folder, address, stop, served, go_on: Arc::default(), asked: Arc::default() }
     }
 
     fn client(&self) -> Client<'_> {

@@ -45,10 +45,16 @@ fn each_mistake_is_named_with_its_line_and_remedy() {
     for (text, said) in [
         ("[service]\nlisten = \"8443\"\ncertificate = \"/c\"\nkey = { file = \"/k\" }", "line 2: `listen`"),
         ("[service]\nlisten = \"[::]:8443\"\nkey = { file = \"/k\" }", "no `certificate`"),
-        ("[service]\nlisten = \"[::]:8443\"\ncertificate = \"tls.crt\"\nkey = { file = \"/k\" }", "whole path"),
+        (
+            "[service]\nlisten = \"[::]:8443\"\ncertificate = \"tls.crt\"\nkey = { file = \"/k\" }",
+            "whole path",
+        ),
         ("[service]\nlisten = \"[::]:8443\"\ncertificate = \"/c\"", "no `key`"),
         ("[service]\nlisten = \"[::]:8443\"\ncertificate = \"/c\"\nkey = \"-----BEGIN\"", "written out"),
-        ("[service]\nlisten = \"[::]:8443\"\ncertificate = \"/c\"\nkey = { env = \"K\" }", "more than one line"),
+        (
+            "[service]\nlisten = \"[::]:8443\"\ncertificate = \"/c\"\nkey = { env = \"K\" }",
+            "more than one line",
+        ),
         ("[service]\nclient_ca = \"/c\"", "does nothing without `listen`"),
         ("[service]\nlisen = \"[::]:8443\"", "did you mean `listen`?"),
         ("[service]\nmonitor = \"here\"", "`monitor` of [service] must be an address"),

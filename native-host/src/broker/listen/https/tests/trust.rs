@@ -76,24 +76,8 @@ async fn where_client_certificates_are_asked_for_only_those_of_their_authority_a
 
 #[tokio::test]
 async fn whoever_is_not_signed_in_is_told_so_by_the_real_api() {
-    let world = World::new().await;
-    let service = Service::new().await;
-    let (_stop, told) = watch::channel(false);
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let settings = Https {
-        listen: address,
-        certificate: path(&service.folder, "server.crt"),
-        key: SecretRef::File(path(&service.folder, "server.key")),
-        client_ca: None,
-        connections: 9,
-        connections_per_address: 9,
-    };
-    let certificates = Certificates::open(&settings, &world.broker).await;
-    let app = router(Arc::clone(&world.broker), told.clone());
-    let door = Door::new(certificates, &settings, LIMITS, Arc::clone(&world.broker), app);
-    tokio::spawn(door.serve(listener, told));
-    let client = Client { address, ..service.client() };
+    let service = Service::serving(|_| {}, |broker, told| router(Arc::clone(broker), told.clone())).await;
+    let client = service.client();
     let mut request = question("/v1/overview");
     request.headers_mut().insert("x-request-id", "from-the-relay-1".parse().unwrap());
     let answer = client.http_2().await.unwrap().send_request(request).await.unwrap();
