@@ -85,7 +85,7 @@ pub(crate) fn assemble(tree: &Tree, steps: &mut Steps, binary: &Path, into: &Pat
         let architecture = output(Command::new("dpkg").arg("--print-architecture"))?.trim().to_owned();
         let size = files_below(&stage)?
             .iter()
-            .try_fold(0, |all, file| anyhow::Ok(all + fs::metadata(file)?.len()))?;
+            .try_fold(0, |all, file| anyhow::Ok(all + fs::metadata(stage.join(file))?.len()))?;
         let control = read(&tree.path("native-host/debian/control"))?
             .replace("@VERSION@", &version)
             .replace("@ARCHITECTURE@", &architecture)
