@@ -192,6 +192,7 @@ impl Broker {
             answers: Some(answer),
             withdraws: None,
             notes: NoteChange::default(),
+            leases: Vec::new(),
         };
         self.untouched(parts);
         let written = self.commit(change).await;

@@ -84,6 +84,7 @@ impl Broker {
                 guard: self.counted(&session.technician),
                 withdraws: None,
                 widens: true,
+                leases: Vec::new(),
                 follows_clock: false,
             };
             match self.commit(change).await {

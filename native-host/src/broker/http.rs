@@ -1,27 +1,34 @@
-//! The broker's API: HTTP and JSON on a local socket. Translates requests into [`Broker`] calls and problems into
-//! answers; decides nothing. The caller is the operating system's user at the other end of the socket.
+//! The broker's API: HTTP and JSON, on a local socket or over HTTPS. Translates requests into [`Broker`] calls and problems into
+//! answers; decides nothing. Who calls is found out by [`identity`].
 
+mod events;
 mod recording;
 pub mod routes;
 mod tenants;
+mod tracing;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRef, FromRequest, FromRequestParts, Request, State};
+use axum::extract::{DefaultBodyLimit, FromRef, FromRequest, FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::middleware::{self, Next};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use ticketgate_protocol::ids::IdempotencyKey;
 use ticketgate_protocol::problem::{Code, Problem};
 
+use super::identity::{self, Identified};
+use super::service::fault;
 use super::{Broker, Caller, records};
 
 /// The largest body: the same as a native frame.
 const BODY_MAX: usize = ticketgate_protocol::native::FRAME_IN_MAX;
+
+/// The longest that a body may take to come in.
+const BODY_WITHIN: Duration = if cfg!(test) { Duration::from_secs(1) } else { Duration::from_secs(10) };
 
 /// The longest that any answer but a stream takes. An activation waits 25 seconds for its directory.
 const ANSWER_WITHIN: Duration = Duration::from_secs(40);
@@ -29,22 +36,17 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(40);
 /// What a request that nobody here understands is most often about.
 const OTHER_VERSION: &str = "If the extension or the command line sent this, it and the broker are of different versions: update the older one.";
 
-/// Who is at the other end of a connection, as the operating system tells.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Peer {
-    /// The user's login name.
-    pub login: String,
-    /// Whether it is the machine's administrator.
-    pub superuser: bool,
-    /// Whether it is the user that this broker runs as.
-    pub own: bool,
-}
-
 /// What the handlers need.
 #[derive(Clone)]
 pub struct Api {
     broker: Arc<Broker>,
     stopping: tokio::sync::watch::Receiver<bool>,
+}
+
+impl Api {
+    pub(super) fn broker(&self) -> &Arc<Broker> {
+        &self.broker
+    }
 }
 
 impl FromRef<Api> for Arc<Broker> {
@@ -60,33 +62,14 @@ pub fn router(broker: Arc<Broker>, stopping: tokio::sync::watch::Receiver<bool>)
         .fallback(unknown_route)
         .method_not_allowed_fallback(unknown_route)
         .layer(middleware::from_fn_with_state(api.clone(), recording::recorded))
-        .layer(middleware::from_fn(traced))
+        .layer(middleware::from_fn_with_state(api.clone(), identity::identified))
+        .layer(middleware::from_fn_with_state(api.clone(), self::tracing::traced))
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .with_state(api)
 }
 
 async fn unknown_route() -> Refusal {
     Refusal(Problem::new(Code::UnknownMethod, "The broker has no such route.").remedy(OTHER_VERSION))
-}
-
-/// Gives each request an id, a time limit and a line in the log. Bodies are never logged.
-async fn traced(request: Request, next: Next) -> Response {
-    let id = crate::random::letters(12);
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let started = std::time::Instant::now();
-    let mut response = match tokio::time::timeout(ANSWER_WITHIN, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => Refusal(
-            Problem::new(Code::TimedOut, "The broker did not answer in time.")
-                .remedy("Look at your sessions, then try again."),
-        )
-        .into_response(),
-    };
-    if let Ok(value) = HeaderValue::from_str(&id) {
-        response.headers_mut().insert("x-request-id", value);
-    }
-    tracing::debug!(request = %id, %method, path, status = response.status().as_u16(), ms = started.elapsed().as_millis(), "answered");
-    response
 }
 
 /// A problem as an HTTP answer (RFC 9457).
@@ -129,7 +112,12 @@ where
     type Rejection = Refusal;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
-        match axum::Json::<T>::from_request(request, state).await {
+        let read = tokio::time::timeout(BODY_WITHIN, axum::Json::<T>::from_request(request, state));
+        let Ok(read) = read.await else {
+            let detail = format!("The body did not come in within {} s.", BODY_WITHIN.as_secs());
+            return Err(Refusal(Problem::new(Code::TimedOut, detail).remedy("Try again.")));
+        };
+        match read {
             Ok(axum::Json(body)) => Ok(Self(body)),
             Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(Refusal(
                 Problem::new(Code::TooLarge, format!("The body is larger than {BODY_MAX} bytes."))
@@ -152,22 +140,15 @@ fn malformed(rejection: &JsonRejection) -> Problem {
 /// The caller, identified under the configuration in force.
 pub struct Who(pub Caller);
 
-impl FromRequestParts<Api> for Who {
+impl<S: Send + Sync> FromRequestParts<S> for Who {
     type Rejection = Refusal;
 
-    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refusal> {
-        let ConnectInfo(peer) = ConnectInfo::<Peer>::from_request_parts(parts, api).await.map_err(|_| {
-            let detail = "The operating system does not say who is calling.";
-            Refusal(Problem::new(Code::NotATechnician, detail).remedy("Connect to the broker's own socket."))
-        })?;
-        Ok(Self(caller_of(api, &peer)))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        match parts.extensions.get::<Identified>() {
+            Some(Identified(found)) => Ok(Self(found.clone()?)),
+            None => Err(Refusal(fault())),
+        }
     }
-}
-
-fn caller_of(api: &Api, peer: &Peer) -> Caller {
-    let snapshot = api.broker.settings();
-    let caller = Caller::identify(snapshot.config.as_ref(), &peer.login, peer.superuser);
-    Caller { own: peer.own, ..caller }
 }
 
 /// The `Idempotency-Key` header, which every mutating request carries.

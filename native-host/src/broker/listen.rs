@@ -1,4 +1,5 @@
-//! The broker's socket: a file per platform opens it and tells who is at the other end.
+//! The broker's ways in. The local socket: a file per platform opens it and tells who is at the other end. For a team: HTTPS, and
+//! where monitoring asks.
 
 use std::sync::Arc;
 
@@ -7,13 +8,18 @@ use axum::serve::{IncomingStream, Listener};
 use tokio::sync::watch;
 
 use super::Broker;
-use super::http::{Peer, router};
+use super::http::router;
+use super::identity::Peer;
 
+mod elsewhere;
+mod https;
+pub(super) mod monitoring;
 mod seats;
 #[cfg(unix)]
 mod unix;
 #[cfg(windows)]
 mod windows;
+pub(super) use elsewhere::Elsewhere;
 #[cfg(unix)]
 pub(super) use unix::{listen, own_login, remove};
 #[cfg(windows)]

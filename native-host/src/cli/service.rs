@@ -16,8 +16,8 @@ use windows_service::service::{
 use windows_service::service_control_handler::{self, ServiceControlHandlerResult, ServiceStatusHandle};
 use windows_service::{define_windows_service, service_dispatcher};
 
-use super::broker::log_to;
 use crate::broker::{self, Role, Serving};
+use crate::logging;
 use crate::places::{CONFIG_VARIABLE, Places, SOCKET_VARIABLE, STATE_VARIABLE, Surroundings, system_socket};
 use crate::platform::{Here, Platform};
 
@@ -127,6 +127,6 @@ fn begin_log(places: &Places) -> std::io::Result<()> {
     if fs::metadata(&path).is_ok_and(|meta| meta.len() > LOG_MAX) {
         fs::rename(&path, path.with_extension("log.1"))?;
     }
-    log_to("info", Mutex::new(OpenOptions::new().create(true).append(true).open(path)?));
+    logging::to("info", Mutex::new(OpenOptions::new().create(true).append(true).open(path)?));
     Ok(())
 }

@@ -11,7 +11,7 @@ use tokio::net::unix::SocketAddr;
 use tokio::net::{UnixListener, UnixStream};
 
 use super::seats::{Seat, Seats};
-use crate::broker::http::Peer;
+use crate::broker::identity::Peer;
 
 /// A user id; `None`: whom the kernel does not name.
 type User = Option<u32>;
@@ -69,7 +69,7 @@ impl Listener for Callers {
 impl Connected<IncomingStream<'_, Callers>> for Peer {
     fn connect_info(stream: IncomingStream<'_, Callers>) -> Self {
         let uid = *stream.io().user();
-        Self {
+        Self::Local {
             // A user without a name, or credentials that cannot be read, is nobody's login.
             login: uid.and_then(login_of).unwrap_or_default(),
             superuser: uid == Some(0),

@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use super::seats::{Seat, Seats};
-use crate::broker::http::Peer;
+use crate::broker::identity::Peer;
 
 /// Callers that have said nothing yet. A client of ours speaks as soon as it is connected, so who is the longest silent goes first.
 const SILENT_MAX: usize = 64;
@@ -132,7 +132,7 @@ async fn known(mut pipe: NamedPipeServer, own: &str) -> io::Result<(String, Know
     let named = sid.clone();
     // Names of a domain's accounts are its domain controllers' to say.
     let login = tokio::task::spawn_blocking(move || login_of(&named)).await?;
-    let peer = Peer {
+    let peer = Peer::Local {
         // A user without a name is nobody's login.
         login: login.unwrap_or_default(),
         superuser: administrator || sid == ticketgate_windows::SYSTEM,
