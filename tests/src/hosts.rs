@@ -58,7 +58,7 @@ impl Wire {
             let network = Held::new()?;
             switch.sh(&format!(
                 "ip link add {port} type veth peer name eth0 netns {} && ip link set {port} master switch up",
-                network.pid()
+                network.process.id()
             ))?;
             network.sh(&format!(
                 "ip link set lo up && ip address add {address}/{PREFIX} dev eth0 && ip link set eth0 up"
@@ -119,9 +119,14 @@ impl Host {
         self.address
     }
 
-    /// A program in it, as root. The program takes the place of what starts it, so a signal to the process is one to the program.
+    /// Its network.
+    pub fn network(&self) -> &Network {
+        &self.network.network
+    }
+
+    /// A program in it, as root.
     pub fn command(&self, program: &str) -> Command {
-        self.network.command(program)
+        self.network().command(program)
     }
 
     /// Gives it further addresses: 10.214.`third`.1 up to this last one.
@@ -140,7 +145,7 @@ impl Host {
     /// # Errors
     /// The kernel does not allow it.
     pub fn enter(&self) -> Result<()> {
-        let network = File::open(self.network.file())?;
+        let network = File::open(&self.network().0)?;
         move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network))
             .with_context(|| format!("not let into the network of {}", self.name))
     }
@@ -158,9 +163,25 @@ impl Host {
     }
 }
 
+/// A network, for programs to be started in. It is there as long as its host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Network(String);
+
+impl Network {
+    /// A program in it, as root. The program takes the place of what starts it, so a signal to the process is one to the program.
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net={}", self.0)).args(["--", program]);
+        command
+    }
+}
+
 /// A network that is there as long as a process in it, which reads the pipe that we hold.
 #[derive(Debug)]
-struct Held(Child);
+struct Held {
+    process: Child,
+    network: Network,
+}
 
 impl Held {
     fn new() -> Result<Self> {
@@ -169,36 +190,23 @@ impl Held {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let mut said = String::new();
         BufReader::new(child.stdout.take().context("no pipe")?).read_line(&mut said)?;
-        let held = Self(child);
+        let network = Network(format!("/proc/{}/ns/net", child.id()));
+        let held = Self { process: child, network };
         if said != "ready\n" {
             bail!("a host with a network of its own takes root, and a kernel with network namespaces");
         }
         Ok(held)
     }
 
-    fn pid(&self) -> u32 {
-        self.0.id()
-    }
-
-    fn file(&self) -> String {
-        format!("/proc/{}/ns/net", self.pid())
-    }
-
-    fn command(&self, program: &str) -> Command {
-        let mut command = Command::new("nsenter");
-        command.arg(format!("--net={}", self.file())).args(["--", program]);
-        command
-    }
-
     fn sh(&self, script: &str) -> Result<()> {
-        world::run(self.command("sh").args(["-c", script])).map(drop)
+        world::run(self.network.command("sh").args(["-c", script])).map(drop)
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        drop(self.0.stdin.take());
-        let _ = self.0.wait();
+        drop(self.process.stdin.take());
+        let _ = self.process.wait();
     }
 }
 
@@ -244,7 +252,7 @@ mod tests {
         })
         .unwrap();
         drop(listener);
-        let network = b.network.file();
+        let network = b.network().0.clone();
         drop(wire);
         assert!(!std::path::Path::new(&network).exists());
     }

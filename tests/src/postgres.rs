@@ -7,7 +7,7 @@ mod pair;
 use crate::Result;
 use crate::authority::{Authority, Issued};
 use crate::disk::SmallDisk;
-use crate::hosts::Host;
+use crate::hosts::{Host, Network};
 use crate::leash::{Exit, Leashed};
 use crate::patience::until;
 use crate::world::{self, Folder};
@@ -40,8 +40,7 @@ const LOOK_LIMIT: &str = "10";
 pub struct Server {
     process: Option<Leashed>,
     programs: PathBuf,
-    /// How to start a program on the server's host.
-    host: Vec<String>,
+    network: Network,
     name: &'static str,
     address: Ipv4Addr,
     shown: Issued,
@@ -64,11 +63,8 @@ impl Server {
         let socket = folder.join("socket");
         std::fs::create_dir(&socket)?;
         chown(&socket, Some(user), Some(group))?;
-        let command = host.command("setpriv");
-        let words = std::iter::once(command.get_program()).chain(command.get_args());
-        let mut host: Vec<_> = words.map(|word| word.to_string_lossy().into_owned()).collect();
-        host.extend(["--reuid", USER, "--regid", USER, "--init-groups"].map(str::to_owned));
-        Ok(Self { process: None, programs: programs()?, host, name, address, shown, disk, folder })
+        let network = host.network().clone();
+        Ok(Self { process: None, programs: programs()?, network, name, address, shown, disk, folder })
     }
 
     /// Makes a new cluster with the clients' database in it.
@@ -82,9 +78,9 @@ impl Server {
 
     /// A program of the server's own, on its host and as its user.
     fn command(&self, program: &str) -> Command {
-        let mut words = self.host.iter();
-        let mut command = Command::new(words.next().map_or("false", String::as_str));
-        command.args(words).arg(self.programs.join(program)).current_dir(self.folder.path());
+        let mut command = self.network.command("setpriv");
+        command.args(["--reuid", USER, "--regid", USER, "--init-groups"]);
+        command.arg(self.programs.join(program)).current_dir(self.folder.path());
         let own = self.folder.path().to_path_buf();
         command.envs([("PGHOST", self.socket()), ("HOME", own), ("LC_ALL", PathBuf::from("C"))]);
         command
