@@ -18,6 +18,7 @@
 //! - [`machine`]: a Linux machine with accounts of its own.
 //! - [`hosts`]: several networks and a wire between any two that can be cut; [`authority`]: certificates for their servers.
 //! - [`postgres`]: a database with a standby that takes its place.
+//! - [`team`]: several brokers on one ledger, and their technicians.
 //! - [`product`]: the program under test, with its configuration.
 //! - [`secrets`]: looking for a secret where it must not be; [`processes`]: other processes, their memory and sockets.
 //! - [`workplace`]: all of that at once, with a ticket open.
@@ -49,6 +50,7 @@ pub mod rt;
 pub mod samba;
 pub mod secrets;
 pub mod site;
+pub mod team;
 pub mod tenant;
 pub mod witness;
 pub mod workplace;
