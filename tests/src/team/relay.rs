@@ -2,7 +2,6 @@
 //! request, and tells an answer from a request of which nobody knows what became.
 
 use crate::Result;
-use crate::person::value;
 use crate::team::proof::{Claim, Key};
 use anyhow::{Context, bail};
 use reqwest::header::{LOCATION, SET_COOKIE};
@@ -10,6 +9,7 @@ use reqwest::{Client, Method};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -83,21 +83,19 @@ impl Relay {
     /// # Errors
     /// Broker or provider refuse; the sentence shows what they said.
     pub async fn sign_in(&mut self, broker: usize, person: &str) -> Result<()> {
-        let begin = json!({"redirect_port": PORT, "key": self.key.public()?});
-        let begun = self.granted(broker, "/v1/sign-in", &begin).await?;
+        self.token = None;
+        let begun = self.granted(broker, "/v1/sign-in", &json!({"port": PORT})).await?;
         let text = |value: &Value, name: &str| {
-            value
-                .get(name)
-                .and_then(Value::as_str)
-                .map(str::to_owned)
-                .with_context(|| format!("no {name}: {value}"))
+            let found = value.get(name).and_then(Value::as_str).map(str::to_owned);
+            found.with_context(|| format!("no {name}: {value}"))
         };
         let back = self.as_a_browser(&format!("{}&login_hint={person}", text(&begun, "address")?)).await?;
-        let part = |name: &str| value(&back, name).with_context(|| format!("no {name}: {back}"));
-        let came =
-            json!({"id": text(&begun, "id")?, "came": {"code": part("code")?, "state": part("state")?}});
+        let came: BTreeMap<_, _> = back.query_pairs().into_owned().collect();
+        let part = |name: &str| came.get(name).with_context(|| format!("no {name}: {back}"));
+        let came = json!({"code": part("code")?, "state": part("state")?, "iss": part("iss")?});
+        let came = json!({"id": text(&begun, "id")?, "came": came});
         let done = self.granted(broker, "/v1/sign-in/go-on", &came).await?;
-        self.token = Some(text(&done, "token")?);
+        self.token = Some(text(done.get("signed_in").context("not signed in")?, "token")?);
         Ok(())
     }
 
@@ -110,7 +108,7 @@ impl Relay {
     }
 
     /// Goes where pages send a browser, with cookies, until it is sent back to this machine.
-    async fn as_a_browser(&self, address: &str) -> Result<String> {
+    async fn as_a_browser(&self, address: &str) -> Result<reqwest::Url> {
         let mut address = reqwest::Url::parse(address)?;
         let mut cookies: Vec<(String, String)> = Vec::new();
         for _ in 0..STEPS_MAX {
@@ -129,7 +127,7 @@ impl Relay {
             };
             address = address.join(location.to_str()?)?;
             if address.port() == Some(PORT) {
-                return Ok(address.to_string());
+                return Ok(address);
             }
         }
         bail!("it goes round in circles")
