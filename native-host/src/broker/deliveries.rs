@@ -37,6 +37,9 @@ const TOLD_AFTER: TimeDelta = TimeDelta::hours(1);
 /// One question to a ticket system takes no longer, however many requests its connector needs for it.
 const LONGEST: Duration = Duration::from_secs(60);
 
+/// How often is looked for what other brokers on the ledger left.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+
 /// How the delivery stands.
 #[derive(Default)]
 pub(super) struct Deliveries {
@@ -175,6 +178,8 @@ impl Broker {
                 _ = changed.changed() => {}
                 () = self.clock.wait_until(again.unwrap_or_default()), if again.is_some() => {}
                 Some(()) = systems.next() => {}
+                // Of a broker that shares the ledger, and is no more.
+                () = tokio::time::sleep(LOOK_EVERY), if self.ledger.shared().is_some() => self.deliveries.wake(),
             }
         }
     }
