@@ -111,6 +111,7 @@ impl Broker {
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = due_sooner(&mut changes, &self) => {}
+                () = self.ends.changed() => {}
             }
         }
     }
@@ -154,15 +155,24 @@ impl Broker {
             return;
         }
         for key in self.ends.take_due(now).unwrap_or_default() {
-            let Some((_, sessions)) = self.remembered.of(&key) else { continue };
+            let sessions = self.remembered.of(&key).map(|(_, sessions)| sessions).unwrap_or_default();
             if !is_there {
                 self.ends.set(&key, Some(now + WITHOUT_LEDGER));
                 tokio::spawn(Arc::clone(self).stop_without_ledger(key));
+            } else if !sessions.iter().any(|session| session.until <= now) {
+                // Not at its end: this broker changed it, and has it looked at.
+                tokio::spawn(Arc::clone(self).look_at(key));
             } else if sessions.iter().all(|session| session.until + SETTLED_BY > now) {
                 self.ends.set(&key, Some(now + SETTLED_BY));
             } else {
                 tokio::spawn(Arc::clone(self).remember_anew(key));
             }
+        }
+    }
+
+    async fn look_at(self: Arc<Self>, key: AccountKey) {
+        if let Err(problem) = self.converge(&key).await {
+            tracing::warn!(account = %key.0, %problem, "an account is not settled yet");
         }
     }
 

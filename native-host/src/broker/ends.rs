@@ -81,6 +81,11 @@ impl Ends {
         self.changed.notify_one();
     }
 
+    /// Waits until something is due at another time than before.
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
     /// Whether anything is waiting.
     pub(super) fn is_empty(&self) -> bool {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).by_time.is_empty()

@@ -89,9 +89,7 @@ impl Broker {
         tokio::spawn(async move {
             tokio::time::sleep(LATEST_ARRIVAL).await;
             let Some(broker) = broker.upgrade() else { return };
-            if let Err(problem) = broker.converge(&key).await {
-                tracing::warn!(account = %key.0, %problem, "an account is not settled yet");
-            }
+            broker.look_at(key).await;
         });
     }
 
@@ -114,7 +112,7 @@ impl Broker {
             loop {
                 let Some(broker) = broker.upgrade() else { return };
                 match broker.make_due(&key, &sent).await {
-                    Ok(()) => return,
+                    Ok(()) => return broker.look_at(key).await,
                     // Its holder is at work: soon enough there is a moment between two of its commits.
                     Err(LedgerError::Conflict(_)) => continue,
                     Err(error) => {

@@ -1,0 +1,14 @@
+//! Several brokers on one ledger and one directory: each account is one broker's at a time, and what a stopped or dead one leaves is
+//! mended by the others.
+
+mod away;
+mod notes;
+mod paused;
+mod shared_out;
+mod together;
+mod world;
+
+use std::sync::atomic::Ordering;
+
+use self::world::{Many, Member};
+use super::*;
