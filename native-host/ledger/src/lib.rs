@@ -4,12 +4,16 @@
 //! The interface is one that any database with transactions can satisfy; here it is SQLite.
 
 mod chain;
+mod columns;
 mod event;
 pub mod export;
 mod failure;
 mod key;
+mod limits;
+mod postgres;
 mod seal;
 mod shared;
+mod signer;
 mod sqlite;
 mod verify;
 

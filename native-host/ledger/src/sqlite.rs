@@ -8,9 +8,10 @@ mod place;
 mod query;
 mod rows;
 mod salvage;
-mod signer;
+mod seals;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -24,10 +25,10 @@ use ticketgate_protocol::api::{AuditRecord, AuditVerdict};
 use ticketgate_protocol::ids::{DirectoryId, IdempotencyKey, PsaId, SessionId, TechnicianId};
 
 use self::place::{InPlace, Place};
-use self::signer::Signer;
+use crate::signer::Signer;
 use crate::{
     Answered, AuditQuery, Change, EventRow, Ledger, LedgerError, Mark, NoteQueue, Salvage, SessionFilter,
-    Standing, WaitingNote, verify,
+    Standing, WaitingNote,
 };
 
 /// A ledger in an SQLite file. Several processes can have the same one open; SQLite's locks order their writes.

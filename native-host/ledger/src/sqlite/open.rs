@@ -12,9 +12,9 @@ use ed25519_dalek::{SigningKey, VerifyingKey};
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, OptionalExtension, TransactionBehavior};
 
 use super::rows::time_text;
-use super::signer::Signer;
 use crate::chain::{self, Hash};
 use crate::seal::{self, Seal};
+use crate::signer::Signer;
 use crate::{LedgerError, failure, key};
 
 /// `TkGt`: tells a ledger from any other SQLite file.
@@ -213,7 +213,7 @@ fn first_seal(connection: &Connection, key: &SigningKey) -> Result<(), LedgerErr
         Some(at) => at,
         None => time_text(chrono::DateTime::UNIX_EPOCH)?,
     };
-    Seal::sign(key, 0, &at, digest).put(connection)
+    super::seals::put(connection, &Seal::sign(key, 0, &at, digest))
 }
 
 /// The schema's version; 0 for a file without anything in it.

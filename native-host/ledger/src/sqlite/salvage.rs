@@ -10,7 +10,7 @@ use ticketgate_access::session::{Account, Session};
 
 use super::open::{self, beside};
 use super::rows::{self, ACCOUNT, SESSION};
-use super::signer::Signer;
+use crate::signer::Signer;
 use crate::{LedgerError, Salvage, failure, key};
 
 /// The size of a page where nothing else was asked for.
