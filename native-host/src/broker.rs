@@ -20,6 +20,7 @@ mod events;
 mod extension;
 mod failures;
 pub mod http;
+pub mod identity;
 mod listen;
 mod lookup;
 mod lost;

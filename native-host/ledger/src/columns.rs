@@ -12,7 +12,7 @@ use crate::{LedgerError, failure};
 pub(crate) const SESSION: &str = r#"id, state, technician, customer, directory, policy, policy_name, mode, account, rights, reason, ticket, requested_at, "from", until, latest_end, active_at, end_cause, ended_at, trouble, version, whole"#;
 
 /// Columns of an account in the order of every reader.
-pub(crate) const ACCOUNT: &str = "key, directory, mode, technician, name, identity, display_name, token, password_generation, standing, settled, attempts, next_try, version";
+pub(crate) const ACCOUNT: &str = "key, directory, mode, technician, name, identity, display_name, token, password_generation, standing, settled, attempts, next_try, version, gone";
 
 /// Columns of a note in the order of every reader.
 pub(crate) const NOTE: &str = "mark, session, psa, ticket, text, next_try, at, attempts, sending";
