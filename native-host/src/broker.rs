@@ -22,6 +22,7 @@ mod extension;
 mod failures;
 mod heard;
 pub mod http;
+pub mod identity;
 mod leases;
 mod listen;
 mod lookup;

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use ticketgate_access::config::{BURNER_LETTERS, Config, Grant};
 use ticketgate_access::decide::{self, DecisionFacts, Granted};
 use ticketgate_access::session::{Account, AccountKey, Right, Session};
-use ticketgate_ledger::{Answer, Answered, Change, Guard, LedgerError, Limit, NoteChange};
+use ticketgate_ledger::{Answer, Answered, Change, Guard, LedgerError, Limit};
 use ticketgate_protocol::api::{self, Mode, State};
 use ticketgate_protocol::ids::{IdempotencyKey, TechnicianId};
 use ticketgate_protocol::problem::{Code, Problem};
@@ -160,6 +160,7 @@ impl Broker {
                 return Err(self.refuse(snapshot, &part.technician, request, problem).await);
             }
             account.settled = false;
+            account.gone = false;
             self.keep_for_us(&mut account);
             beginning.push((part.clone(), account));
             beside.push(others);
@@ -184,16 +185,14 @@ impl Broker {
             audit: record.into_iter().collect(),
             accounts: beginning.iter().map(|(_, account)| account.clone()).collect(),
             widens: true,
-            follows_clock: false,
             guard: Some(Guard {
                 technician: technician.clone(),
                 rate: Some(config.broker.rate),
                 sessions_at_once: Some(config.broker.sessions_at_once),
             }),
             answers: Some(answer),
-            withdraws: None,
-            notes: NoteChange::default(),
             leases: held.iter().flat_map(Held::leases).collect(),
+            ..Change::default()
         };
         self.untouched(parts);
         self.granting(parts);
@@ -324,6 +323,7 @@ fn new_account(config: &Config, session: &Session) -> Account {
         settled: false,
         attempts: 0,
         next_try: None,
+        gone: false,
         version: 0,
     }
 }

@@ -84,10 +84,8 @@ impl Broker {
                 answers: self.answer(caller, key, fingerprint, id),
                 notes: NoteChange { new: note.into_iter().collect(), ..NoteChange::default() },
                 guard: self.counted(&session.technician),
-                withdraws: None,
                 widens: true,
-                leases: Vec::new(),
-                follows_clock: false,
+                ..Change::default()
             };
             match self.commit(change).await {
                 Ok(()) => {}

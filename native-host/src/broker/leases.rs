@@ -182,6 +182,9 @@ impl Leases {
         if let Some(known) = held.get(&lease).and_then(Weak::upgrade) {
             return known;
         }
+        // One of this broker's own that ran out before: whoever works under it has lost it.
+        let ran_out = held.iter().filter(|(known, _)| known.key == lease.key);
+        ran_out.filter_map(|(_, stand)| stand.upgrade()).for_each(|stand| stand.lose());
         let stand = Arc::new(Stand::new(lease.clone(), asked, self));
         held.insert(lease, Arc::downgrade(&stand));
         drop(held);

@@ -51,6 +51,10 @@ impl Stand {
         self
     }
 
+    pub(super) fn lose(&self) {
+        self.lost.store(true, Ordering::SeqCst);
+    }
+
     pub(super) fn is_lost(&self) -> bool {
         self.lost.load(Ordering::SeqCst)
     }
@@ -132,7 +136,7 @@ impl Leases {
                 for stand in &stands {
                     if lost.contains(&stand.lease) {
                         tracing::warn!(account = %stand.lease.key.0, "another broker has taken an account over");
-                        stand.lost.store(true, Ordering::SeqCst);
+                        stand.lose();
                     } else {
                         *stand.asked.lock().unwrap_or_else(PoisonError::into_inner) = asked;
                     }
@@ -147,7 +151,7 @@ impl Leases {
     pub(in crate::broker) fn lost(&self, leases: &[Lease]) {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         for stand in leases.iter().filter_map(|lease| held.get(lease)?.upgrade()) {
-            stand.lost.store(true, Ordering::SeqCst);
+            stand.lose();
         }
     }
 }

@@ -8,7 +8,6 @@ mod shared_out;
 mod together;
 mod world;
 
-use std::sync::atomic::Ordering;
-
+pub(super) use self::world::Through;
 use self::world::{Many, Member};
 use super::*;

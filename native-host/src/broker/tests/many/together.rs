@@ -3,7 +3,7 @@
 use super::*;
 
 fn both() -> String {
-    super::super::parts::second(&configuration())
+    crate::broker::tests::parts::second(&configuration())
 }
 
 #[tokio::test]
