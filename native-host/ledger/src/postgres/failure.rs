@@ -35,7 +35,8 @@ impl From<tokio_postgres::Error> for Trouble {
 /// A statement or value that does not fit: no connection broke, and none will do better.
 fn is_of_this_side(error: &tokio_postgres::Error) -> bool {
     let text = error.to_string();
-    !error.is_closed() && (text.contains("serializ") || text.contains("deserializ") || text.contains("parameter"))
+    !error.is_closed()
+        && (text.contains("serializ") || text.contains("deserializ") || text.contains("parameter"))
 }
 
 /// What failed at COMMIT: where no answer came, or one that also a server sends which had committed already, nobody knows.
@@ -55,9 +56,9 @@ pub(super) fn pool(error: &deadpool_postgres::PoolError) -> Trouble {
     use deadpool_postgres::{HookError, PoolError};
     match error {
         PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => connecting(error),
-        PoolError::Timeout(_) => {
-            Trouble::Again("its database did not answer in time, or all connections to it are in use".to_owned())
-        }
+        PoolError::Timeout(_) => Trouble::Again(
+            "its database did not answer in time, or all connections to it are in use".to_owned(),
+        ),
         error => Trouble::Again(with_causes(error)),
     }
 }
@@ -107,7 +108,11 @@ fn said(error: &DbError) -> Trouble {
 
 fn answer(said: &DbError) -> LedgerError {
     let text = sentence(said);
-    if said.code().code().starts_with("XX") { LedgerError::Damaged(text) } else { LedgerError::Unavailable(text) }
+    if said.code().code().starts_with("XX") {
+        LedgerError::Damaged(text)
+    } else {
+        LedgerError::Unavailable(text)
+    }
 }
 
 pub(super) fn sentence(said: &DbError) -> String {
@@ -129,7 +134,9 @@ pub(super) fn sentence(said: &DbError) -> String {
     } else if code.code().starts_with("XX") {
         format!("its database is damaged ({message}); restore it from a backup")
     } else if code.code().starts_with("23") {
-        format!("the change does not fit what it holds ({message}); this is a fault of the broker, please report it")
+        format!(
+            "the change does not fit what it holds ({message}); this is a fault of the broker, please report it"
+        )
     } else {
         format!("its database says: {message} ({})", code.code())
     }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use deadpool_postgres::{Hook, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use rustls::pki_types::CertificateDer;
@@ -81,7 +81,7 @@ impl Link {
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = Manager::from_config(config.clone(), tls.clone(), recycling);
         let prepare = Hook::async_fn(|client: &mut deadpool_postgres::ClientWrapper, _| {
-            Box::pin(async move { Ok(client.batch_execute(SESSION).await?) })
+            Box::pin(async move { client.batch_execute(SESSION).await.map_err(HookError::Backend) })
         });
         let pool = Pool::builder(manager)
             .max_size(CONNECTIONS)
@@ -208,7 +208,8 @@ fn config(place: &PostgresPlace) -> Result<Config, LedgerError> {
         || config.get_hostaddrs().iter().any(|address| !address.is_loopback());
     if away && config.get_ssl_mode() == SslMode::Disable {
         return Err(LedgerError::Unavailable(
-            "the database is on another machine, and its address says sslmode=disable; leave that out".to_owned(),
+            "the database is on another machine, and its address says sslmode=disable; leave that out"
+                .to_owned(),
         ));
     }
     config.ssl_mode(if away || place.authorities.is_some() { SslMode::Require } else { SslMode::Disable });
@@ -221,7 +222,10 @@ fn config(place: &PostgresPlace) -> Result<Config, LedgerError> {
     if config.get_tcp_user_timeout().is_none() {
         config.tcp_user_timeout(CONNECT);
     }
-    config.keepalives(true).keepalives_idle(Duration::from_secs(5)).keepalives_interval(Duration::from_secs(2));
+    config
+        .keepalives(true)
+        .keepalives_idle(Duration::from_secs(5))
+        .keepalives_interval(Duration::from_secs(2));
     config.keepalives_retries(3);
     Ok(config)
 }

@@ -17,7 +17,10 @@ use crate::{Answered, EventRow, LedgerError, Mark, NoteQueue, SessionFilter, Sta
 /// Sessions that are not over. The same as `limits` says of a change's sessions.
 pub(super) const OPEN: &str = "state IN ('pending', 'approved', 'activating', 'active', 'ending')";
 
-pub(super) async fn session<C: GenericClient>(client: &C, id: &SessionId) -> Result<Option<Session>, Trouble> {
+pub(super) async fn session<C: GenericClient>(
+    client: &C,
+    id: &SessionId,
+) -> Result<Option<Session>, Trouble> {
     let sql = format!("SELECT {SESSION} FROM sessions WHERE id = $1");
     Ok(all(client, &sql, &[&id.as_str()], |row| rows::session(row, 0)).await?.pop())
 }
@@ -148,7 +151,8 @@ pub(super) async fn fact<C: GenericClient>(client: &C, name: &str) -> Result<Opt
 }
 
 pub(super) async fn high_water<C: GenericClient>(client: &C) -> Result<Option<DateTime<Utc>>, Trouble> {
-    Ok(fact(client, "high_water").await?.map(|text| time(&text)).transpose()?)
+    let text = fact(client, "high_water").await?.filter(|text| !text.is_empty());
+    Ok(text.map(|text| time(&text)).transpose()?)
 }
 
 pub(super) async fn note_queues<C: GenericClient>(client: &C) -> Result<Vec<NoteQueue>, Trouble> {
@@ -197,8 +201,7 @@ pub(super) async fn events_since<C: GenericClient>(
         Ok(EventRow { number: cells.number(0)?, session: cells.parsed(1)?, at: cells.time(2)? })
     };
     let is_there = |row: &&Row| !matches!(row.try_get::<_, Option<i64>>(1), Ok(None));
-    let events: Vec<_> =
-        found.iter().filter(is_there).map(read).collect::<Result<_, LedgerError>>()?;
+    let events: Vec<_> = found.iter().filter(is_there).map(read).collect::<Result<_, LedgerError>>()?;
     // What comes right after it is kept no longer.
     let is_next = events.first().is_some_and(|first| first.number == number + 1);
     Ok(is_next.then_some(events))
