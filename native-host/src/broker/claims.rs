@@ -170,7 +170,7 @@ impl Broker {
         }
     }
 
-    async fn look_at(self: Arc<Self>, key: AccountKey) {
+    pub(super) async fn look_at(self: Arc<Self>, key: AccountKey) {
         if let Err(problem) = self.converge(&key).await {
             tracing::warn!(account = %key.0, %problem, "an account is not settled yet");
         }

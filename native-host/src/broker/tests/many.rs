@@ -2,12 +2,14 @@
 //! mended by the others.
 
 mod away;
+mod database;
 mod notes;
 mod paused;
 mod shared_out;
 mod together;
 mod world;
 
+use self::database::Database;
 pub(super) use self::world::Through;
 use self::world::{Many, Member};
 use super::*;

@@ -1,12 +1,11 @@
 //! Notes to tickets with several brokers: each once.
 
-use super::super::tickets::{ALWAYS, asking, right};
 use super::*;
+use crate::broker::tests::tickets::{ALWAYS, asking};
 
 #[tokio::test]
 async fn each_note_is_in_its_ticket_once_whoever_sends_it() {
     let many = Many::new(asking(ALWAYS).replace("per_minute = 20", "per_minute = 1000")).await;
-    right(&many.psa);
     let (a, b, c) = (many.broker().await, many.broker().await, many.broker().await);
     for member in [&a, &b, &c] {
         member.run();

@@ -33,7 +33,8 @@ async fn one_account_asked_for_from_two_sides_has_what_both_sessions_give_and_no
 }
 
 #[tokio::test]
-async fn a_session_is_extended_and_ended_by_whichever_broker_is_asked_and_its_password_is_the_ones_that_set_it() {
+async fn a_session_is_extended_and_ended_by_whichever_broker_is_asked_and_its_password_is_the_ones_that_set_it()
+ {
     let many = Many::new(configuration()).await;
     let (a, b) = (many.broker().await, many.broker().await);
     let session = a.activate("domain", "k1").await;
@@ -100,9 +101,8 @@ async fn parts_that_two_brokers_bring_to_an_end_are_over_once() {
         let session = a.activate("both", &format!("k{round}")).await;
         let parts: Vec<_> = session.parts.iter().map(|part| part.directory.clone()).collect();
         many.clock.pass(3601);
-        let account = |at: usize| {
-            ticketgate_access::session::AccountKey(format!("{}/dedicated/tech1", parts[at]))
-        };
+        let account =
+            |at: usize| ticketgate_access::session::AccountKey(format!("{}/dedicated/tech1", parts[at]));
         let (first, second) = (account(0), account(1));
         let (one, other) = tokio::join!(a.broker.converge(&first), b.broker.converge(&second));
         one.unwrap();

@@ -189,11 +189,7 @@ struct Ways {
 }
 
 impl BuildConnectors for Ways {
-    fn directory(
-        &self,
-        of: &config::Directory,
-        _: BTreeSet<Right>,
-    ) -> Result<Arc<dyn Directory>, String> {
+    fn directory(&self, of: &config::Directory, _: BTreeSet<Right>) -> Result<Arc<dyn Directory>, String> {
         let to = if of.id.as_str() == "acme-two" { &self.second } else { &self.to };
         Ok(Arc::new(Way {
             to: Arc::clone(to),
