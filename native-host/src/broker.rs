@@ -9,6 +9,7 @@ mod activation;
 pub(crate) mod aside;
 mod behind;
 mod carrying;
+mod claims;
 pub mod clock;
 mod closing;
 mod connectors;
@@ -19,12 +20,16 @@ mod ends;
 mod events;
 mod extension;
 mod failures;
+mod heard;
 pub mod http;
+pub mod identity;
+mod leases;
 mod listen;
 mod lookup;
 mod lost;
 mod notes;
 mod on_record;
+mod overtaken;
 mod parts;
 mod password;
 mod people;
@@ -66,9 +71,11 @@ pub use self::settings::{BuildConnectors, Snapshot};
 pub use self::start::{Role, Serving, StartError, Started, start, start_with};
 
 use self::accounts::{AccountLocks, Passwords};
+use self::claims::Away;
 use self::closing::Closing;
 use self::deliveries::Deliveries;
 use self::ends::Ends;
+use self::leases::Leases;
 use self::remembered::Remembered;
 
 /// A broker. All of its state that matters is in the ledger; what is in memory can be lost at any moment.
@@ -90,6 +97,12 @@ pub struct Broker {
     /// One extension at a time of an account: one that fails is undone to the end before it, which must not be another's.
     extending: AccountLocks,
     ends: Ends,
+    /// The same beyond this process, where several brokers share the ledger.
+    leases: Arc<Leases>,
+    /// Activations of this broker's own that are under way: in a shared ledger those of others are left to them, or taken back.
+    granting: Mutex<HashSet<SessionId>>,
+    /// Since when the shared ledger cannot be asked.
+    away: Away,
     events: Events,
     deliveries: Deliveries,
     closing: Closing,
@@ -111,6 +124,7 @@ impl Broker {
     /// A broker on this ledger. It grants nothing until [`Broker::load_settings`] gave it a configuration.
     #[must_use]
     pub fn new(ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>, build: Arc<dyn BuildConnectors>) -> Arc<Self> {
+        let leases = Leases::new(Arc::clone(&ledger));
         Arc::new(Self {
             ledger,
             clock,
@@ -124,6 +138,9 @@ impl Broker {
             untouched: Mutex::default(),
             extending: AccountLocks::default(),
             ends: Ends::default(),
+            leases,
+            granting: Mutex::default(),
+            away: Away::default(),
             events: Events::default(),
             deliveries: Deliveries::default(),
             closing: Closing::default(),
@@ -188,6 +205,7 @@ impl Broker {
         let has_note = !change.notes.new.is_empty();
         let is_active = change.sessions.iter().any(|session| session.state == State::Active);
         let rows = Rows { sessions: change.sessions.clone(), accounts: change.accounts.clone() };
+        let leases = change.leases.clone();
         match self.ledger.commit(change).await {
             Ok(()) => {}
             Err(LedgerError::Unavailable(why) | LedgerError::Damaged(why))
@@ -196,6 +214,9 @@ impl Broker {
                 tracing::warn!(write = name, why, "the ledger's answer was lost; the write is there");
             }
             Err(error) => {
+                if matches!(error, LedgerError::LeaseLost(_)) {
+                    self.leases.lost(&leases);
+                }
                 match &error {
                     LedgerError::Unavailable(_) | LedgerError::Damaged(_) => {
                         tracing::error!(write = name, %error, "the ledger refused a write");
@@ -263,16 +284,8 @@ impl Broker {
         notices.extend(self.unread.lock().unwrap_or_else(PoisonError::into_inner).clone());
         notices.extend(self.deliveries.notices(self.clock.now()));
         notices.extend(self.closing.notices());
-        let behind = self.clock.set_back_by();
-        if behind > TimeDelta::zero() {
-            notices.push(Notice {
-                level: "warning".into(),
-                text: format!(
-                    "This machine's clock was set back by {} seconds while sessions were open. They end as if it had not been.",
-                    behind.num_seconds()
-                ),
-            });
-        }
+        notices.extend(self.away.notice());
+        notices.extend(self.clock.notice().map(|text| Notice { level: "warning".into(), text }));
         notices
     }
 }
@@ -286,6 +299,7 @@ struct Rows {
 /// A ledger that cannot be used, as people meet it.
 fn ledger_problem(error: &LedgerError) -> Problem {
     match error {
+        LedgerError::LeaseLost(_) => overtaken::unheld_problem(leases::Unheld::Lost),
         LedgerError::Conflict(_) => {
             Problem::new(Code::Internal, "Something else changed the session at the same moment.")
                 .remedy("Try again.")

@@ -42,6 +42,16 @@ impl Events {
         self.send(Delivery { technician, event: Event::Session(Box::new(session)) });
     }
 
+    /// Sessions of this technician changed, at another broker.
+    pub(super) fn changed(&self, technician: TechnicianId) {
+        self.send(Delivery { technician: Some(technician), event: Event::Overview });
+    }
+
+    /// Hints of others may have been missed.
+    pub(super) fn anything(&self) {
+        self.resync();
+    }
+
     pub(super) fn overview(&self) {
         self.send(Delivery { technician: None, event: Event::Overview });
     }

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use ticketgate_ledger::{LedgerError, SqliteLedger};
+use ticketgate_ledger::{Ledger, LedgerError, SqliteLedger};
 use tokio::sync::watch;
 
-use super::clock::{BrokerClock, System};
+use super::clock::{AnchoredClock, BrokerClock, System};
 use super::connectors::Connectors;
-use super::{Broker, BuildConnectors, aside, listen};
+use super::{Broker, BuildConnectors, Clock, aside, listen};
 use crate::places::Places;
 
 /// How often the configuration file is looked at. A look is one `stat`.
@@ -20,6 +20,9 @@ const WATCH_EVERY: Duration = Duration::from_secs(1);
 
 /// An on-demand broker with nothing to do stops after this long.
 const IDLE_STOP: Duration = Duration::from_secs(15 * 60);
+
+/// How long a stopping broker finishes what it does to accounts of a ledger that it shares.
+const GIVEN_BACK: Duration = Duration::from_secs(20);
 
 /// Why a broker could not start.
 #[derive(Debug, thiserror::Error)]
@@ -130,8 +133,8 @@ pub(super) async fn bring_up(
     connectors: Arc<dyn BuildConnectors>,
 ) -> Result<Started, StartError> {
     let ledger = crate::faults::ledger(Arc::new(ledger));
-    let clock = BrokerClock::new(crate::faults::time(System));
-    let broker = Broker::new(ledger, Arc::new(clock), connectors);
+    let clock = clock_for(&ledger).await?;
+    let broker = Broker::new(ledger, clock, connectors);
     broker.note_unread(&aside::unread(&places.state)).await;
     if role == Role::Serve {
         // A ledger that cannot be written lets nothing begin; what is over has to end all the same.
@@ -156,6 +159,16 @@ pub(super) async fn bring_up(
     }
     let due = broker.recover().await.map_err(|p| StartError::Ledger(p.to_string()))?;
     Ok(Started { broker, due, config: places.config.clone(), seen, _lock: lock })
+}
+
+/// The time by which a broker on this ledger acts: that of its database where several share it, so that no broker's own clock counts.
+/// The broker is one of them from then on.
+async fn clock_for(ledger: &Arc<dyn Ledger>) -> Result<Arc<dyn Clock>, LedgerError> {
+    let system = crate::faults::time(System);
+    let Some(shared) = ledger.shared() else { return Ok(Arc::new(BrokerClock::new(system))) };
+    let machine = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
+    shared.enlist(&format!("{}/{}", machine.trim(), std::process::id())).await?;
+    Ok(Arc::new(AnchoredClock::new(Arc::clone(ledger), system).await?))
 }
 
 /// How a broker serves.
@@ -187,6 +200,7 @@ impl Started {
         tasks.spawn(Arc::clone(&self.broker).run_upkeep());
         tasks.spawn(Arc::clone(&self.broker).run_deliveries());
         tasks.spawn(Arc::clone(&self.broker).run_closing());
+        tasks.spawn(Arc::clone(&self.broker).run_hearing());
         tasks.spawn(watch_settings(Arc::clone(&self.broker), self.config.clone(), self.seen));
         tracing::info!(socket = %socket.display(), due = self.due, "the broker is ready");
         let server = tokio::spawn(listen::serve(listener, Arc::clone(&self.broker), told));
@@ -200,6 +214,8 @@ impl Started {
             tracing::warn!("some requests were still under way");
         }
         tasks.shutdown().await;
+        // Others on the same ledger go on at once with what is given back.
+        self.broker.leases.all_given_back(GIVEN_BACK).await;
         match self.broker.record_life("broker.stopped").await {
             Ok((open, first)) => {
                 if open > first.len() {

@@ -5,6 +5,7 @@ mod hanging;
 mod lagging;
 mod lookups;
 mod lost;
+mod many;
 mod memberships;
 mod model;
 mod names;
@@ -113,6 +114,7 @@ impl World {
             readable: AtomicU32::new(u32::MAX),
             dies_after: AtomicU32::new(u32::MAX),
             died: AtomicBool::new(false),
+            through: None,
         });
         let one = One { directory: directory.clone(), psa: psa.clone() };
         let broker = Broker::new(refusing.clone(), clock.clone(), Arc::new(one));

@@ -13,7 +13,8 @@ use ticketgate_access::session::{Account, AccountKey, Right, Session};
 use ticketgate_credentials::Secret;
 use ticketgate_directory::{Directory, DirectoryError, EntraTenant, Listing, Promises, RightUse};
 use ticketgate_ledger::{
-    Answered, AuditQuery, Change, Ledger, LedgerError, Mark, NoteQueue, SessionFilter, Standing, WaitingNote,
+    Answered, AuditQuery, Change, EventRow, Ledger, LedgerError, Mark, NoteQueue, SessionFilter, Shared,
+    Standing, Tokens, WaitingNote,
 };
 use ticketgate_protocol::api::{AuditRecord, AuditVerdict, Finding, Mode};
 use ticketgate_protocol::ids::{DirectoryId, IdempotencyKey, PsaId, SessionId, TechnicianId};
@@ -233,12 +234,33 @@ impl Ledger for Pointed<dyn Ledger> {
         self.0.notes_sent().await
     }
 
+    fn tokens(&self) -> &dyn Tokens {
+        self.0.tokens()
+    }
+
     async fn checkpoint(&self, at: DateTime<Utc>) -> Result<(), LedgerError> {
         pass("ledger.checkpoint", self.0.checkpoint(at)).await
     }
 
     async fn verify(&self, chain: Option<String>) -> Result<AuditVerdict, LedgerError> {
         self.0.verify(chain).await
+    }
+
+    async fn events_since(
+        &self,
+        technician: &TechnicianId,
+        number: u64,
+        most: u32,
+    ) -> Result<Option<Vec<EventRow>>, LedgerError> {
+        self.0.events_since(technician, number, most).await
+    }
+
+    async fn last_event(&self, technician: &TechnicianId) -> Result<u64, LedgerError> {
+        self.0.last_event(technician).await
+    }
+
+    fn shared(&self) -> Option<&dyn Shared> {
+        self.0.shared()
     }
 
     fn trouble(&self) -> Option<String> {

@@ -2,6 +2,7 @@
 
 mod commits;
 mod crashes;
+mod events;
 mod interleavings;
 mod notes;
 mod opening;
@@ -9,6 +10,7 @@ mod parts;
 mod places;
 mod salvaging;
 mod tampering;
+mod tokens;
 
 use std::fs;
 
@@ -110,6 +112,7 @@ fn account(owner: &str) -> Account {
         settled: false,
         attempts: 2,
         next_try: Some(at(5)),
+        gone: false,
         version: 0,
     }
 }
