@@ -98,6 +98,25 @@ pub trait Ledger: Send + Sync {
     /// [`LedgerError::Unavailable`]
     async fn open_by_directory(&self) -> Result<BTreeMap<DirectoryId, u64>, LedgerError>;
 
+    /// How many sessions that are not over stand where, by directory.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`]
+    async fn open_by_state(&self) -> Result<Vec<(DirectoryId, State, u64)>, LedgerError> {
+        let mut counted: BTreeMap<DirectoryId, Vec<(State, u64)>> = BTreeMap::new();
+        for session in self.sessions(SessionFilter { open: true, ..SessionFilter::default() }).await? {
+            let states = counted.entry(session.directory).or_default();
+            match states.iter_mut().find(|(state, _)| *state == session.state) {
+                Some((_, count)) => *count += 1,
+                None => states.push((session.state, 1)),
+            }
+        }
+        let flat = counted.into_iter().flat_map(|(directory, states)| {
+            states.into_iter().map(move |(state, count)| (directory.clone(), state, count))
+        });
+        Ok(flat.collect())
+    }
+
     /// The answer kept for a request of this technician, if the key was used within the last day.
     ///
     /// # Errors

@@ -22,7 +22,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use rusqlite::Connection;
 use ticketgate_access::session::{Account, AccountKey, Session};
-use ticketgate_protocol::api::{AuditRecord, AuditVerdict};
+use ticketgate_protocol::api::{AuditRecord, AuditVerdict, State};
 use ticketgate_protocol::ids::{DirectoryId, IdempotencyKey, PsaId, SessionId, TechnicianId};
 
 use self::place::{InPlace, Place};
@@ -231,6 +231,10 @@ impl Ledger for SqliteLedger {
 
     async fn open_by_directory(&self) -> Result<BTreeMap<DirectoryId, u64>, LedgerError> {
         on_thread(&self.reader, |connection| query::open_by_directory(connection)).await
+    }
+
+    async fn open_by_state(&self) -> Result<Vec<(DirectoryId, State, u64)>, LedgerError> {
+        on_thread(&self.reader, |connection| query::open_by_state(connection)).await
     }
 
     async fn answered(

@@ -45,6 +45,9 @@ pub(super) async fn identified(State(api): State<Api>, request: Request, next: N
         None => Err(Problem::new(Code::NotATechnician, "The operating system does not say who is calling.")
             .remedy("Connect to the broker's own socket.")),
     };
+    if let Some(technician) = found.as_ref().ok().and_then(|caller| caller.technician.as_ref()) {
+        tracing::Span::current().record("technician", tracing::field::display(technician));
+    }
     parts.extensions.insert(Identified(found));
     next.run(Request::from_parts(parts, body)).await
 }

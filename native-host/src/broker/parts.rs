@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use super::accounts::AccountLocks;
 use super::leases::Held;
-use super::records;
 use super::service::{PATIENCE, fault};
 use super::settle::ending;
 use super::{Broker, ledger_problem};
+use super::{on_record, records};
 use chrono::{DateTime, Utc};
 use futures_util::future::join_all;
 use ticketgate_access::session::{Account, AccountKey, Session, state_of};
@@ -146,12 +146,12 @@ impl Broker {
         let work = keys.iter().map(|key| {
             let (broker, key) = (Arc::clone(self), key.clone());
             let held = held.iter().position(|one| *one.key() == key).map(|at| held.swap_remove(at));
-            tokio::spawn(async move {
+            tokio::spawn(on_record::carried(async move {
                 match held {
                     Some(held) => broker.converge_under(held).await,
                     None => broker.converge(&key).await,
                 }
-            })
+            }))
         });
         let done = join_all(work).await;
         done.into_iter().find_map(|result| result.unwrap_or_else(|_| Err(fault())).err())
@@ -220,7 +220,8 @@ pub(super) async fn in_time(
     work: impl Future<Output = Option<Problem>> + Send + 'static,
     waited: Duration,
 ) -> Option<Problem> {
-    match tokio::time::timeout(PATIENCE.saturating_sub(waited), tokio::spawn(work)).await {
+    match tokio::time::timeout(PATIENCE.saturating_sub(waited), tokio::spawn(on_record::carried(work))).await
+    {
         Ok(Ok(problem)) => problem,
         Ok(Err(_)) => Some(fault()),
         Err(_) => Some(too_late()),

@@ -90,14 +90,16 @@ pub(super) fn finding(level: &str, subject: &str, text: &str) -> Finding {
     Finding { level: level.into(), subject: subject.into(), text: text.into(), remedy: String::new() }
 }
 
-/// The log goes to standard error; `TICKETGATE_LOG` chooses how much (`debug`, `ticketgate=trace`).
+/// The log goes to standard error; `TICKETGATE_LOG` chooses how much (`debug`, `ticketgate=trace`), `TICKETGATE_LOG_FORMAT=json` its
+/// form: an object a line.
 pub(super) fn log_to_stderr(usual: &str) {
     let filter = EnvFilter::try_from_env("TICKETGATE_LOG").unwrap_or_else(|_| EnvFilter::new(usual));
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .try_init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
+    // An error means that there is a log already.
+    let _ = match std::env::var("TICKETGATE_LOG_FORMAT") {
+        Ok(form) if form == "json" => log.json().flatten_event(true).with_span_list(false).try_init(),
+        _ => log.try_init(),
+    };
 }
 
 /// Completes when the operating system asks the process to stop.

@@ -16,7 +16,7 @@ use ticketgate_ledger::{
     Answered, AuditQuery, Change, EventRow, Ledger, LedgerError, Mark, NoteQueue, SessionFilter, Shared,
     Standing, Tokens, WaitingNote,
 };
-use ticketgate_protocol::api::{AuditRecord, AuditVerdict, Finding, Mode};
+use ticketgate_protocol::api::{AuditRecord, AuditVerdict, Finding, Mode, State};
 use ticketgate_protocol::ids::{DirectoryId, IdempotencyKey, PsaId, SessionId, TechnicianId};
 
 use super::plan::{Fault, met_at};
@@ -204,6 +204,10 @@ impl Ledger for Pointed<dyn Ledger> {
 
     async fn open_by_directory(&self) -> Result<BTreeMap<DirectoryId, u64>, LedgerError> {
         self.0.open_by_directory().await
+    }
+
+    async fn open_by_state(&self) -> Result<Vec<(DirectoryId, State, u64)>, LedgerError> {
+        self.0.open_by_state().await
     }
 
     async fn answered(

@@ -7,6 +7,7 @@ use rusqlite::Row;
 use rusqlite::types::FromSql;
 use serde::de::DeserializeOwned;
 use ticketgate_access::session::{Account, AccountKey, Session};
+use ticketgate_protocol::api::State;
 use ticketgate_protocol::ids::{DirectoryId, SessionId};
 
 pub(super) use crate::columns::{ACCOUNT, NOTE, SESSION, integer, json, time, time_text, word};
@@ -98,6 +99,12 @@ pub(super) fn mark(row: &Row<'_>) -> Result<Mark, LedgerError> {
 pub(super) fn counted(row: &Row<'_>) -> Result<(DirectoryId, u64), LedgerError> {
     let cell = Cell { row };
     Ok((cell.parsed(0)?, cell.number(1)?))
+}
+
+/// A directory, a state and a count.
+pub(super) fn counted_by_state(row: &Row<'_>) -> Result<(DirectoryId, State, u64), LedgerError> {
+    let cell = Cell { row };
+    Ok((cell.parsed(0)?, cell.word(1)?, cell.number(2)?))
 }
 
 /// A note that waits, from a row with the columns [`NOTE`].

@@ -1,27 +1,23 @@
 //! The routes: one small handler each. What they answer stands in the OpenAPI document, made from the same lines.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
-use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use chrono::{DateTime, Utc};
-use futures_util::Stream;
 use serde::Deserialize;
 use ticketgate_ledger::{AuditQuery, SessionFilter};
 use ticketgate_protocol::api;
 use ticketgate_protocol::ids::{CustomerId, SessionId, TechnicianId};
 use ticketgate_protocol::problem::{Code, Problem};
-use tokio::sync::broadcast::error::RecvError;
 use utoipa::OpenApi;
 
-use super::{Api, Body, Key, Refusal, Who, WithApi, tenants};
+use super::{Api, Body, Key, Refusal, Who, events, tenants};
 use crate::broker::service::fault;
-use crate::broker::{Broker, Caller, Delivery, ledger_problem, on_record};
+use crate::broker::{Broker, Caller, ledger_problem, on_record};
 use crate::handover::PasswordHandOver;
 
 type Answer<T> = Result<Json<T>, Refusal>;
@@ -49,7 +45,7 @@ pub(super) fn all() -> Router<Api> {
         .route("/v1/directories/{id}/sign-in/go-on", post(tenants::go_on))
         .route("/v1/directories/{id}/sign-out", post(tenants::sign_out))
         .route("/v1/directories/{id}/tenants", get(tenants::tenants))
-        .route("/v1/events", get(events))
+        .route("/v1/events", get(events::events))
         .route("/v1/openapi.json", get(openapi))
 }
 
@@ -82,7 +78,7 @@ pub(super) fn all() -> Router<Api> {
         tenants::go_on,
         tenants::sign_out,
         tenants::tenants,
-        events
+        events::events
     ),
     components(schemas(Problem, api::Event))
 )]
@@ -353,47 +349,6 @@ async fn sweep(State(broker): Shared, Who(caller): Who) -> Answer<Vec<api::Findi
     Ok(Json(broker.sweep().await?))
 }
 
-/// Server-sent events of the caller's sessions.
-#[utoipa::path(get, path = "/v1/events", responses((status = 200, description = "text/event-stream of Event"), (status = 403, body = Problem)))]
-async fn events(
-    State(api): WithApi,
-    Who(caller): Who,
-) -> Result<Sse<impl Stream<Item = Result<SseEvent, Infallible>>>, Refusal> {
-    let technician = caller.technician()?.clone();
-    let feed = api.broker.events().listen();
-    // The first event makes the listener fetch what it may have missed before it listened.
-    let stream =
-        futures_util::stream::unfold((feed, api.stopping, true), move |(mut feed, mut stopping, first)| {
-            let (technician, login, broker) =
-                (technician.clone(), caller.login.clone(), Arc::clone(&api.broker));
-            async move {
-                if first {
-                    return Some((Ok(sse(&api::Event::Resync)), (feed, stopping, false)));
-                }
-                loop {
-                    let next = tokio::select! {
-                        next = feed.recv() => next,
-                        _ = stopping.changed() => return None,
-                    };
-                    let event = match next {
-                        Ok(Delivery { technician: Some(whom), .. }) if whom != technician => continue,
-                        Ok(delivery) => delivery.event,
-                        Err(RecvError::Lagged(_)) => api::Event::Resync,
-                        Err(RecvError::Closed) => return None,
-                    };
-                    // A new configuration may say that this login is another technician, or none.
-                    let snapshot = broker.settings();
-                    let now = Caller::identify(snapshot.config.as_ref(), &login, false);
-                    if now.technician.as_ref() != Some(&technician) {
-                        return None;
-                    }
-                    return Some((Ok(sse(&event)), (feed, stopping, false)));
-                }
-            }
-        });
-    Ok(Sse::new(stream).keep_alive(KeepAlive::default()))
-}
-
 /// The API's own description.
 async fn openapi() -> impl IntoResponse {
     Json(Document::openapi())
@@ -404,14 +359,6 @@ pub(super) async fn to_the_end<T: Send + 'static>(
     work: impl Future<Output = Result<T, Problem>> + Send + 'static,
 ) -> Result<T, Problem> {
     tokio::spawn(on_record::carried(work)).await.map_err(|_| fault()).flatten()
-}
-
-fn sse(event: &api::Event) -> SseEvent {
-    let value = serde_json::to_value(event).unwrap_or_default();
-    let name = value.get("event").and_then(|v| v.as_str()).unwrap_or("unknown").to_owned();
-    SseEvent::default()
-        .event(name)
-        .data(value.get("data").map(ToString::to_string).unwrap_or_else(|| "null".into()))
 }
 
 fn session_id(text: String) -> Result<SessionId, Refusal> {

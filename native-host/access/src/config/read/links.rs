@@ -6,12 +6,13 @@ use std::fmt::Display;
 use super::directory::{active_directory, entra, local};
 use super::tree::{At, Notes, likely};
 use super::{broker, directory, grant, people, policy, psa, rights};
-use crate::config::{DirectoryKind, Machine, Technician, folded};
+use crate::config::{DirectoryKind, Machine, Service, Technician, folded};
 use ticketgate_protocol::api::Mode;
 
 /// Everything that was read, section by section.
 #[derive(Debug)]
 pub(super) struct Drafts {
+    pub(super) service: Service,
     pub(super) broker: broker::Draft,
     pub(super) psas: Vec<psa::Draft>,
     pub(super) technicians: Vec<people::TechnicianDraft>,
