@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use ticketgate_access::config::{BURNER_LETTERS, Config, Grant};
-use ticketgate_access::decide::{self, DecisionFacts, Granted};
+use ticketgate_access::decide::{self, Asker, DecisionFacts, Granted};
 use ticketgate_access::session::{Account, AccountKey, Right, Session};
 use ticketgate_ledger::{Answer, Answered, Change, Guard, LedgerError, Limit};
 use ticketgate_protocol::api::{self, Mode, State};
@@ -51,7 +51,7 @@ impl Broker {
                 return self.answer_again(&answered, fingerprint).await;
             }
             let snapshot = self.settings();
-            let (parts, asked) = match self.decided(&snapshot, &technician, request).await? {
+            let (parts, asked) = match self.decided(&snapshot, caller.asker()?, request).await? {
                 Ok(decided) => decided,
                 Err(problem) => return Err(self.refuse(&snapshot, &technician, request, problem).await),
             };
@@ -91,13 +91,13 @@ impl Broker {
     async fn decided(
         self: &Arc<Self>,
         snapshot: &Arc<Snapshot>,
-        technician: &TechnicianId,
+        asker: Asker<'_>,
         request: &api::Activate,
     ) -> Result<Result<(Vec<Session>, Asked), Problem>, Problem> {
         let config = Self::config(snapshot)?;
         let decide = |now| {
-            let granted = decide::decide(config, technician, request, DecisionFacts { now })?;
-            Ok((new_parts(technician, &granted, now), granted.ticket_check))
+            let granted = decide::decide(config, asker, request, DecisionFacts { now })?;
+            Ok((new_parts(asker.technician, &granted, now), granted.ticket_check))
         };
         let (parts, check) = match decide(self.clock.now()) {
             Ok(decided) => decided,
