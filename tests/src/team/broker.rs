@@ -66,6 +66,15 @@ impl Broker {
         Ok(std::fs::rename(new, self.folder.join("ticketgate.toml"))?)
     }
 
+    /// Takes over the key with which all brokers of the ledger sign the audit log.
+    ///
+    /// # Errors
+    /// The other has none.
+    pub fn takes_key_of(&self, other: &Self) -> Result<()> {
+        let [from, to] = [other, self].map(|broker| broker.state().join("audit.key"));
+        std::fs::copy(from, to).map(drop).context("no key of the audit log")
+    }
+
     /// Starts it, and does not wait until it answers.
     ///
     /// # Errors

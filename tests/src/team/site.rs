@@ -102,6 +102,10 @@ impl Site {
     pub fn start_brokers(&mut self) -> Result<()> {
         for number in 0..self.brokers.len() {
             self.start_broker(number)?;
+            // The first one made it, with the ledger.
+            if let (0, Some((first, others))) = (number, self.brokers.split_first()) {
+                others.iter().try_for_each(|other| other.takes_key_of(first))?;
+            }
         }
         Ok(())
     }

@@ -94,10 +94,10 @@ fn kind(word: &str) -> Result<Kind> {
 
 #[test]
 fn a_teams_day_full_of_faults_leaves_no_right_behind_and_loses_no_session() -> Outcome {
-    Ok(play(&Played::by_environment()?)?)
+    play(&Played::by_environment()?)
 }
 
-fn play(played: &Played) -> Result<()> {
+fn play(played: &Played) -> Outcome {
     let plan = plan::plan(played.seed, played.time, &played.kinds)?;
     eprintln!("seed {}, {} faults in {} s", played.seed, plan.len(), played.time.as_secs());
     let mut site = Site::prepare(BROKERS, played.technicians)?;
@@ -168,8 +168,13 @@ fn play(played: &Played) -> Result<()> {
     }
     // A run in which nothing happened shows nothing.
     let granted = end.rows.values().filter(|row| row.state == "ended").count();
+    is_worth_something(played, granted, (seen.looks, seen.blind))?;
+    Ok(())
+}
+
+fn is_worth_something(played: &Played, granted: usize, (looks, blind): (usize, usize)) -> Result<()> {
     ensure!(granted >= played.technicians / 2, "only {granted} sessions were granted");
-    ensure!(seen.looks >= seen.blind, "the database could hardly ever be looked at");
+    ensure!(looks >= blind, "the database could hardly ever be looked at");
     Ok(())
 }
 
