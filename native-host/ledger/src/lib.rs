@@ -15,6 +15,9 @@ mod seal;
 mod shared;
 mod signer;
 mod sqlite;
+#[cfg(test)]
+#[allow(clippy::duplicate_mod, reason = "the same tests for each kind of ledger")]
+mod tests;
 mod tokens;
 mod verify;
 
