@@ -121,9 +121,6 @@ impl Broker {
                     return Err(trouble(ledger_problem(&error)));
                 }
             };
-            if let Some(at) = self.is_granted_elsewhere(&account, &sessions, now) {
-                return Ok(Some(at));
-            }
             let snapshot = self.settings();
             let directory = Self::directory(&snapshot, &account.directory).map_err(trouble)?;
             let observed = directory.observe(&account).await.map_err(|e| trouble(directory_problem(&e)))?;
@@ -306,7 +303,7 @@ impl Broker {
             let mut cause = EndCause::Expired;
             if due.is_empty() {
                 let mut abandoned = self.abandoned_among(&sessions);
-                let orphans = self.orphans(&account, &sessions, now);
+                let orphans = self.orphans(&sessions);
                 if !orphans.is_empty() {
                     held.expects_late_writes();
                 }
