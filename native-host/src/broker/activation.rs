@@ -161,7 +161,7 @@ impl Broker {
             }
             account.settled = false;
             account.gone = false;
-            self.keep_for_us(&mut account);
+            self.make_due_now(&mut account);
             beginning.push((part.clone(), account));
             beside.push(others);
         }

@@ -27,11 +27,11 @@ const WAITING: usize = 1_000;
 /// The longest pause between two looks at what is due: so soon a broker's work is taken over after its leases have run out.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// A pause after a look that found others at it.
+/// A pause after a look that found nothing, or others at it.
 const BREATH: Duration = Duration::from_millis(25);
 
 /// An answer of the ledger that takes longer is none.
-const ANSWERS_IN: Duration = Duration::from_secs(5);
+pub(super) const ANSWERS_IN: Duration = Duration::from_secs(5);
 
 /// A ledger that cannot be asked for so long is away, and what is over is taken away without it. A database that changes its server
 /// takes less.
@@ -205,7 +205,11 @@ async fn due_sooner(changes: &mut tokio::sync::broadcast::Receiver<Heard>, broke
     loop {
         match changes.recv().await {
             Ok(Heard::Technician(_)) => {}
-            Ok(Heard::Due | Heard::Gap) | Err(RecvError::Lagged(_)) => return broker.leases.heard(),
+            Ok(Heard::Due | Heard::Gap) | Err(RecvError::Lagged(_)) => {
+                broker.leases.heard();
+                // Many commits in a row are one reason to look.
+                return tokio::time::sleep(BREATH).await;
+            }
             Err(RecvError::Closed) => return std::future::pending().await,
         }
     }

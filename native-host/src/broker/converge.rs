@@ -16,6 +16,7 @@ use ticketgate_protocol::problem::{Code, Problem};
 
 use super::behind::{BEHIND_MAX, behind_problem};
 use super::carrying::{Carried, described};
+use super::claims::ANSWERS_IN;
 use super::leases::{Held, Unheld};
 use super::overtaken::unheld_problem;
 use super::problems::{directory_problem, plan_problem, skew_problem};
@@ -121,9 +122,6 @@ impl Broker {
                     return Err(trouble(ledger_problem(&error)));
                 }
             };
-            if let Some(at) = self.is_granted_elsewhere(&account, &sessions, now) {
-                return Ok(Some(at));
-            }
             let snapshot = self.settings();
             let directory = Self::directory(&snapshot, &account.directory).map_err(trouble)?;
             let observed = directory.observe(&account).await.map_err(|e| trouble(directory_problem(&e)))?;
@@ -276,10 +274,13 @@ impl Broker {
     /// what they brought goes now; they are called ended once that can be written.
     pub(super) async fn stop_what_is_over(&self, held: &Held) {
         let key = held.key();
-        let known = match self.ledger.account(key).await {
-            Ok(known) => known,
-            Err(_) => self.remembered.of(key),
+        let asked = self.ledger.account(key);
+        let known = match self.ledger.shared() {
+            None => asked.await.ok(),
+            // A database that hangs is as good as away.
+            Some(_) => tokio::time::timeout(ANSWERS_IN, asked).await.ok().and_then(Result::ok),
         };
+        let known = known.unwrap_or_else(|| self.remembered.of(key));
         let Some((account, sessions)) = known else { return };
         let now = self.clock.now();
         let over = |s: &Session| s.state == State::Ending || (s.is_open() && now >= s.until);
@@ -306,7 +307,7 @@ impl Broker {
             let mut cause = EndCause::Expired;
             if due.is_empty() {
                 let mut abandoned = self.abandoned_among(&sessions);
-                let orphans = self.orphans(&account, &sessions, now);
+                let orphans = self.orphans(&sessions);
                 if !orphans.is_empty() {
                     held.expects_late_writes();
                 }

@@ -239,10 +239,7 @@ impl Leases {
 
     /// Waits until everything is given back, but not longer than this.
     pub(super) async fn all_given_back(&self, within: Duration) {
-        let in_use = || {
-            let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-            held.values().any(|stand| stand.strong_count() > 0)
-        };
+        let in_use = || !self.held.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
         let begun = since_boot();
         while in_use() && since_boot() - begun < within {
             // Nobody takes up any more what was claimed.

@@ -8,7 +8,7 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use ticketgate_access::desired::{Observed, is_ours};
 use ticketgate_access::session::{Account, AccountKey, Session};
 use ticketgate_ledger::{Change, LedgerError};
@@ -17,9 +17,6 @@ use ticketgate_protocol::problem::{Code, Problem};
 
 use super::Broker;
 use super::leases::{Held, Unheld};
-
-/// An account that is new in the ledger has no lease in the commit that makes it. For so long no other broker begins to work on it.
-const OURS_FOR: TimeDelta = TimeDelta::seconds(3);
 
 /// Between two attempts to have an account looked at again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -43,44 +40,22 @@ impl Broker {
         }
     }
 
-    /// Sees to it that no other broker takes up the account of a session that begins here, before this one does.
-    pub(super) fn keep_for_us(&self, account: &mut Account) {
+    /// The account of a session that begins is due now, also where an earlier end waited for its next try: else a broker that dies over
+    /// the session would be missed for as long.
+    pub(super) fn make_due_now(&self, account: &mut Account) {
         if self.ledger.shared().is_some() {
-            account.next_try = (account.version == 0).then(|| self.clock.now() + OURS_FOR);
+            account.next_try = None;
         }
     }
 
-    fn of_others<'a>(&self, sessions: &'a [Session]) -> Vec<&'a Session> {
+    /// Activations under way whose broker does not work on their account any more, since this one does: nobody waits for them.
+    pub(super) fn orphans(&self, sessions: &[Session]) -> Vec<(Session, EndCause)> {
         if self.ledger.shared().is_none() {
             return Vec::new();
         }
         let granting = self.granting.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_others = |s: &&Session| s.state == State::Activating && !granting.contains(&s.id);
-        sessions.iter().filter(of_others).collect()
-    }
-
-    /// Until when the account is another broker's though that one has no lease yet.
-    pub(super) fn is_granted_elsewhere(
-        &self,
-        account: &Account,
-        sessions: &[Session],
-        now: DateTime<Utc>,
-    ) -> Option<DateTime<Utc>> {
-        let next_try = account.next_try.filter(|at| *at > now && !account.settled)?;
-        (!self.of_others(sessions).is_empty()).then_some(next_try)
-    }
-
-    /// Activations under way whose broker does not work on their account any more, since this one does: nobody waits for them.
-    pub(super) fn orphans(
-        &self,
-        account: &Account,
-        sessions: &[Session],
-        now: DateTime<Utc>,
-    ) -> Vec<(Session, EndCause)> {
-        if self.is_granted_elsewhere(account, sessions, now).is_some() {
-            return Vec::new();
-        }
-        self.of_others(sessions).into_iter().map(|s| (s.clone(), EndCause::GrantFailed)).collect()
+        let is_orphan = |s: &&Session| s.state == State::Activating && !granting.contains(&s.id);
+        sessions.iter().filter(is_orphan).map(|s| (s.clone(), EndCause::GrantFailed)).collect()
     }
 
     /// Looks at an account once more after its broker died over an activation: that one's last write may still be on its way.

@@ -226,7 +226,9 @@ impl Started {
                 if open > first.len() {
                     tracing::warn!(open, "more sessions stay open than are named here");
                 }
-                for session in first {
+                // Of several brokers on one ledger the others go on.
+                let left = first.into_iter().filter(|_| self.broker.ledger.shared().is_none());
+                for session in left {
                     tracing::warn!(
                         session = %session.id,
                         account = %session.account.0,

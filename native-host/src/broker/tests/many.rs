@@ -2,9 +2,11 @@
 //! mended by the others.
 
 mod away;
+mod clocks;
 mod database;
 mod notes;
 mod paused;
+mod random;
 mod shared_out;
 mod together;
 mod world;

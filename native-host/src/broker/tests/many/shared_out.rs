@@ -3,8 +3,10 @@
 use super::*;
 
 fn crowded() -> String {
-    configuration()
-        .replace("rate = { per_minute = 20 }", "rate = { per_minute = 1000 }\nsessions_at_once = 100")
+    configuration().replace(
+        "rate = { per_minute = 20 }",
+        "rate = { per_minute = 1000, per_hour = 1000, per_day = 1000 }\nsessions_at_once = 100",
+    )
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicI64;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -28,6 +29,8 @@ pub(super) struct Process {
     stops_in: Mutex<Option<&'static str>>,
     /// The database cannot be reached from it.
     cut_off: AtomicBool,
+    /// By how much the database's clock is set, in seconds.
+    pub(super) clock_set: Arc<AtomicI64>,
 }
 
 impl Process {
@@ -48,6 +51,10 @@ impl Process {
 
     pub(super) fn stop_in(&self, step: &'static str) {
         *self.stops_in.lock().unwrap() = Some(step);
+    }
+
+    pub(super) fn stops_nowhere(&self) {
+        *self.stops_in.lock().unwrap() = None;
     }
 
     pub(super) fn stop(&self) {
@@ -87,7 +94,8 @@ impl Through {
 impl Shared for Through {
     async fn time(&self) -> Result<DateTime<Utc>, LedgerError> {
         self.pass().await?;
-        self.shared().time().await
+        let set = TimeDelta::seconds(self.process.clock_set.load(Ordering::SeqCst));
+        Ok(self.shared().time().await? + set)
     }
 
     async fn enlist(&self, name: &str) -> Result<BrokerEpoch, LedgerError> {
@@ -213,6 +221,16 @@ pub(super) struct Member {
 }
 
 impl Member {
+    /// The same, for somebody who asks beside the test.
+    pub(super) fn of(member: &Self) -> Self {
+        Self {
+            broker: Arc::clone(&member.broker),
+            process: Arc::clone(&member.process),
+            steps: Arc::clone(&member.steps),
+            tasks: Mutex::default(),
+        }
+    }
+
     /// Everything that it does by itself.
     pub(super) fn run(&self) {
         let broker = || Arc::clone(&self.broker);
@@ -257,12 +275,7 @@ impl Member {
         policy: &'static str,
         key: &'static str,
     ) -> JoinHandle<Result<Session, Problem>> {
-        let member = Self {
-            broker: Arc::clone(&self.broker),
-            process: Arc::clone(&self.process),
-            steps: Arc::clone(&self.steps),
-            tasks: Mutex::default(),
-        };
+        let member = Self::of(self);
         tokio::spawn(async move { member.wish(policy, key, 3600).await })
     }
 
@@ -284,6 +297,8 @@ pub(super) struct Many {
     pub(super) clock: Arc<TestClock>,
     /// A handle of the test's own, by which it looks.
     pub(super) ledger: Arc<dyn Ledger>,
+    /// By how much the database's clock is set, in seconds.
+    pub(super) clock_set: Arc<AtomicI64>,
     database: Database,
     configuration: String,
 }
@@ -297,17 +312,26 @@ impl Many {
             second: Model::new(Arc::clone(&clock)),
             psa: Arc::default(),
             ledger: database.open().await,
+            clock_set: Arc::default(),
             clock,
             database,
             configuration,
         }
     }
 
-    /// One more broker.
+    /// One more broker, by the test's clock.
     pub(super) async fn broker(&self) -> Member {
+        self.broker_by(|_| std::future::ready(self.clock.clone() as Arc<dyn Clock>)).await
+    }
+
+    /// One more, by a clock that is made for its ledger.
+    pub(super) async fn broker_by<C: Future<Output = Arc<dyn Clock>>>(
+        &self,
+        clock: impl FnOnce(Arc<dyn Ledger>) -> C,
+    ) -> Member {
         let inner = self.database.open().await;
         inner.shared().unwrap().enlist("test").await.unwrap();
-        let process = Arc::<Process>::default();
+        let process = Arc::new(Process { clock_set: Arc::clone(&self.clock_set), ..Process::default() });
         let steps = Arc::<AtomicU32>::default();
         let through = Through { inner: Arc::clone(&inner), process: Arc::clone(&process) };
         let refusing = Arc::new(Refusing {
@@ -330,7 +354,8 @@ impl Many {
             steps: Arc::clone(&steps),
             psa: Arc::clone(&self.psa),
         };
-        let broker = Broker::new(refusing, self.clock.clone(), Arc::new(ways));
+        let clock = clock(refusing.clone()).await;
+        let broker = Broker::new(refusing, clock, Arc::new(ways));
         broker.load_settings(&self.configuration).await.unwrap();
         broker.recover().await.unwrap();
         Member { broker, process, steps, tasks: Mutex::default() }
