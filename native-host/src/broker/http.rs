@@ -1,4 +1,4 @@
-//! The broker's API: HTTP and JSON on a local socket. Translates requests into [`Broker`] calls and problems into
+//! The broker's API: HTTP and JSON, on a local socket or over HTTPS. Translates requests into [`Broker`] calls and problems into
 //! answers; decides nothing. Who calls is found out by [`identity`].
 
 mod events;

@@ -4,16 +4,16 @@ use std::process::ExitCode;
 
 use ticketgate_protocol::api::Finding;
 use tokio::runtime::Runtime;
-use tracing_subscriber::EnvFilter;
 
 use super::arguments::{Broker, Check, Recover};
 use super::{Terminal, text};
 use crate::broker::{self, Role, Serving, StartError};
+use crate::logging;
 use crate::rules::Reading;
 
 /// Serves until the operating system says stop.
 pub(super) fn run(runtime: &Runtime, terminal: &Terminal<'_>, how: &Broker) -> anyhow::Result<ExitCode> {
-    log_to_stderr("info");
+    logging::to_stderr("info");
     runtime.block_on(async {
         let started = broker::start(&terminal.places, Role::Serve).await?;
         let serving = Serving {
@@ -88,18 +88,6 @@ pub(super) fn report(terminal: &mut Terminal<'_>, findings: &[Finding]) -> anyho
 
 pub(super) fn finding(level: &str, subject: &str, text: &str) -> Finding {
     Finding { level: level.into(), subject: subject.into(), text: text.into(), remedy: String::new() }
-}
-
-/// The log goes to standard error; `TICKETGATE_LOG` chooses how much (`debug`, `ticketgate=trace`), `TICKETGATE_LOG_FORMAT=json` its
-/// form: an object a line.
-pub(super) fn log_to_stderr(usual: &str) {
-    let filter = EnvFilter::try_from_env("TICKETGATE_LOG").unwrap_or_else(|_| EnvFilter::new(usual));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
-    // An error means that there is a log already.
-    let _ = match std::env::var("TICKETGATE_LOG_FORMAT") {
-        Ok(form) if form == "json" => log.json().flatten_event(true).with_span_list(false).try_init(),
-        _ => log.try_init(),
-    };
 }
 
 /// Completes when the operating system asks the process to stop.

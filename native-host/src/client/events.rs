@@ -3,8 +3,6 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use ticketgate_protocol::api::Event;
 use ticketgate_protocol::problem::Problem;
 
@@ -22,12 +20,6 @@ pub const PAUSES: [Duration; 7] = [
     Duration::from_secs(15),
     Duration::from_secs(30),
 ];
-
-/// A broker says something every 15 seconds. Where nothing came for so long, the connection is not one any more.
-const SILENCE: Duration = Duration::from_secs(60);
-
-/// A connection that lasted so long was one. A shorter one is counted as a failure, so that who hangs up at once is not asked on and on.
-const LASTED: Duration = Duration::from_secs(1);
 
 /// The events of one connection.
 #[derive(Debug)]
@@ -48,7 +40,7 @@ impl EventStream {
             if let Some(event) = self.ready.pop_front() {
                 return Some(event);
             }
-            let piece = tokio::time::timeout(SILENCE, self.answer.chunk()).await.ok()?.ok().flatten()?;
+            let piece = self.answer.chunk().await.ok().flatten()?;
             self.ready.extend(self.parser.feed(&piece).ok()?);
         }
     }
@@ -63,8 +55,7 @@ pub enum News {
     Lost(Box<Problem>),
 }
 
-/// Events without an end. A connection that breaks off is made again at once, and where the broker goes on after the last event nothing
-/// is missed and nothing told. Otherwise it is tried with growing pauses, and [`Event::Resync`] is said when the broker is back.
+/// Events without an end: reconnects with growing pauses and says [`Event::Resync`] after every gap.
 #[derive(Debug)]
 pub struct EventFeed {
     client: Client,
@@ -72,14 +63,13 @@ pub struct EventFeed {
     last_id: Option<String>,
     failures: usize,
     gap: bool,
-    since: Option<Instant>,
 }
 
 impl EventFeed {
     /// A feed that connects at the first [`EventFeed::next`].
     #[must_use]
     pub fn new(client: Client) -> Self {
-        Self { client, stream: None, last_id: None, failures: 0, gap: false, since: None }
+        Self { client, stream: None, last_id: None, failures: 0, gap: false }
     }
 
     /// The next news. Waits as long as it takes; may be dropped at any time and asked again.
@@ -93,19 +83,13 @@ impl EventFeed {
             };
             let Some(raw) = stream.next().await else {
                 self.stream = None;
-                let lasted = self.since.take().is_some_and(|since| since.elapsed() >= LASTED);
-                self.failures = if lasted { 1 } else { self.failures + 1 };
-                if lasted && self.last_id.is_some() && !self.gap {
-                    continue;
-                }
+                self.failures = self.failures.max(1);
                 if !std::mem::replace(&mut self.gap, true) {
                     return News::Lost(Box::new(super::transport::gone()));
                 }
                 continue;
             };
-            if self.since.is_some_and(|since| since.elapsed() >= LASTED) {
-                self.failures = 0;
-            }
+            self.failures = 0;
             if raw.id.is_some() {
                 self.last_id.clone_from(&raw.id);
             }
@@ -124,7 +108,6 @@ impl EventFeed {
         match self.client.events(self.last_id.as_deref()).await {
             Ok(stream) => {
                 self.stream = Some(stream);
-                self.since = Some(Instant::now());
                 std::mem::take(&mut self.gap).then_some(News::Event(Event::Resync))
             }
             Err(problem) => {
@@ -132,48 +115,5 @@ impl EventFeed {
                 (!std::mem::replace(&mut self.gap, true)).then(|| News::Lost(Box::new(problem)))
             }
         }
-    }
-}
-
-#[cfg(all(test, unix))]
-mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::UnixListener;
-
-    use super::*;
-    use crate::client::Endpoint;
-
-    /// Answers one request for events with these, says what was asked, and hangs up after a while.
-    async fn answer(listener: &UnixListener, events: &str, lasts: Duration) -> String {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        let mut asked = vec![0; 4096];
-        let read = stream.read(&mut asked).await.unwrap();
-        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
-        let chunk = format!("{:x}\r\n{events}\r\n", events.len());
-        stream.write_all(format!("{head}{chunk}").as_bytes()).await.unwrap();
-        tokio::time::sleep(lasts).await;
-        String::from_utf8_lossy(&asked[..read]).into_owned()
-    }
-
-    #[tokio::test]
-    async fn who_is_back_at_once_goes_on_after_the_last_event_and_tells_nobody() {
-        let folder = tempfile::tempdir().unwrap();
-        let socket = folder.path().join("s");
-        std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
-        let listener = UnixListener::bind(&socket).unwrap();
-        let mut feed = EventFeed::new(Client::new(Endpoint::Socket(socket)));
-        let served = tokio::spawn(async move {
-            let first = answer(&listener, "event: resync\nid: t-4\ndata: null\n\n", LASTED).await;
-            let second = answer(&listener, "event: overview\nid: t-5\ndata: null\n\n", LASTED).await;
-            drop(listener);
-            (first, second)
-        });
-        assert_eq!(feed.next().await, News::Event(Event::Resync));
-        assert_eq!(feed.next().await, News::Event(Event::Overview));
-        let (first, second) = (async { served.await.unwrap() }, feed.next());
-        let ((first, second), lost) = tokio::join!(first, second);
-        assert!(!first.to_lowercase().contains("last-event-id"), "{first}");
-        assert!(second.to_lowercase().contains("last-event-id: t-4"), "{second}");
-        assert!(matches!(lost, News::Lost(_)), "{lost:?}");
     }
 }

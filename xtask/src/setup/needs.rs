@@ -111,6 +111,13 @@ const NEEDS: [Need; 13] = [
         purposes: &[Purpose::Demo],
     },
     Need {
+        name: "Debian package",
+        why: "packs broker and relay, and names the packages of the libraries that they are linked with",
+        packages: &[program("dpkg-dev", "dpkg-shlibdeps")],
+        unless_target: None,
+        purposes: &[Purpose::Test],
+    },
+    Need {
         name: "local accounts",
         why: "accounts, sudo rules, processes and SSH servers in machines of the tests' own (namespaces over this machine's files)",
         packages: &[

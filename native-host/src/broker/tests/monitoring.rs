@@ -123,6 +123,10 @@ async fn the_numbers_follow_sessions_from_activation_to_end() {
     let (_, text) = asked.get("/metrics").await;
     assert!(!text.contains(active), "{text}");
     assert!(text.ends_with("# EOF\n"), "OpenMetrics");
+    let guide = include_str!("../../../../docs/team.md");
+    for name in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()) {
+        assert!(guide.contains(&format!("`{name}")), "{name} is not in docs/team.md");
+    }
     for person in ["tech1", "jit-", "T1"] {
         assert!(!text.contains(person), "{person} is in\n{text}");
     }

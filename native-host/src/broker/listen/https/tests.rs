@@ -2,6 +2,7 @@
 
 mod bounds;
 mod feeding;
+mod logged;
 mod reload;
 mod stopping;
 mod trust;

@@ -14,7 +14,7 @@ use crate::client::sse::{Parser, RawEvent};
 const CUTS: usize = 100;
 
 /// The real API for a technician who is signed in.
-async fn service() -> Service {
+pub(super) async fn service() -> Service {
     let signed_in = async |mut request: axum::extract::Request, next: middleware::Next| {
         let login =
             request.headers().get("login").map_or("tech1", |login| login.to_str().unwrap()).to_owned();
