@@ -267,6 +267,7 @@ impl Broker {
         notices.extend(self.unread.lock().unwrap_or_else(PoisonError::into_inner).clone());
         notices.extend(self.deliveries.notices(self.clock.now()));
         notices.extend(self.closing.notices());
+        notices.extend(self.sign_in_notice());
         let behind = self.clock.set_back_by();
         if behind > TimeDelta::zero() {
             notices.push(Notice {

@@ -28,6 +28,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use ticketgate_access::config::{Config, SignInProvider};
 use ticketgate_ledger::{Change, Digest, SignIn};
+use ticketgate_protocol::api::Notice;
 use ticketgate_protocol::problem::{Code, Problem};
 
 use self::needs::Need;
@@ -114,7 +115,10 @@ impl IntoResponse for Unknown {
 /// Finds out who makes a request, for every handler and for the record of what is refused.
 pub(super) async fn identified(State(api): State<Api>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
+    let for_anybody = need_of(&parts) == Some(Need::Anybody);
     let found = match parts.extensions.get::<ConnectInfo<Peer>>().cloned() {
+        // What it shows is looked at by the route itself, once.
+        Some(ConnectInfo(Peer::Remote { .. })) if for_anybody => Err(nobody(None)),
         Some(ConnectInfo(peer)) => api.broker().caller(&peer, &parts).await,
         None => Err(Problem::new(Code::NotATechnician, "The operating system does not say who is calling.")
             .remedy("Connect to the broker's own socket.")
@@ -122,7 +126,7 @@ pub(super) async fn identified(State(api): State<Api>, request: Request, next: N
     };
     let found = match found {
         Ok(caller) => Ok(caller),
-        Err(unknown) if need_of(&parts) == Some(Need::Anybody) => Err(unknown.problem),
+        Err(unknown) if for_anybody => Err(unknown.problem),
         Err(unknown) => return unknown.into_response(),
     };
     parts.extensions.insert(Identified(found));
@@ -347,6 +351,17 @@ impl Broker {
             Problem::new(Code::BadConfiguration, "Nobody can sign in to this broker: it has no provider.")
                 .remedy("An administrator has to add a [sign_in] to its configuration.")
         })
+    }
+
+    /// What everybody should know while people cannot sign in.
+    pub(super) fn sign_in_notice(&self) -> Option<Notice> {
+        let known = self.identity.provider.try_lock().ok()?;
+        let why = known.as_ref()?.trouble()?;
+        let text = format!(
+            "Nobody can sign in or renew a sign-in at the moment, since the provider cannot be used ({why}). Whoever is signed in \
+             goes on until then."
+        );
+        Some(Notice { level: "warning".into(), text })
     }
 
     /// Whether somebody who was known at the beginning of a stream still is, as the same technician. Where the ledger cannot say it,

@@ -115,7 +115,9 @@ pub(super) fn fits(key: &Jwk, algorithm: Algorithm) -> bool {
     };
     let for_signatures = matches!(key.common.public_key_use, None | Some(PublicKeyUse::Signature));
     let kept = key.common.key_algorithm.as_ref();
-    let not_for_another = kept.is_none_or(|kept| kept.to_algorithm().is_ok_and(|of_key| of_key == algorithm));
+    let word = |value: serde_json::Result<Value>| value.ok();
+    let not_for_another =
+        kept.is_none_or(|kept| word(serde_json::to_value(kept)) == word(serde_json::to_value(algorithm)));
     kind && for_signatures && not_for_another
 }
 
@@ -141,7 +143,10 @@ fn install() {
         key_utils: KeyUtils::new_unimplemented(),
     };
     static ONCE: Once = Once::new();
-    ONCE.call_once(|| drop(PROVIDER.install_default()));
+    // Nobody else in this process has any use for it.
+    ONCE.call_once(|| {
+        let _ = PROVIDER.install_default();
+    });
 }
 
 enum How {

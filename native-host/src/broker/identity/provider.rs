@@ -166,9 +166,11 @@ impl Provider {
         let loopback = issuer.starts_with("http://");
         let endpoints = [&found.authorization_endpoint, &found.token_endpoint, &found.jwks_uri];
         let optional = [&found.device_authorization_endpoint, &found.revocation_endpoint];
-        let mut all = endpoints.into_iter().chain(optional.into_iter().flatten());
-        if !all.all(|address| address.starts_with("https://") || (loopback && address.starts_with("http://")))
-        {
+        let guarded = |address: &String| {
+            address.starts_with("https://") || (loopback && address.starts_with("http://"))
+        };
+        let all_guarded = endpoints.into_iter().chain(optional.into_iter().flatten()).all(guarded);
+        if !all_guarded {
             return Err(self.down("it names an address without TLS".into()));
         }
         Ok(found)
