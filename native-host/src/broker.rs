@@ -77,6 +77,7 @@ use self::claims::Away;
 use self::closing::Closing;
 use self::deliveries::Deliveries;
 use self::ends::Ends;
+use self::identity::Identity;
 use self::leases::Leases;
 use self::monitor::Monitor;
 use self::remembered::Remembered;
@@ -120,6 +121,7 @@ pub struct Broker {
     asks: Mutex<BTreeMap<TechnicianId, VecDeque<DateTime<Utc>>>>,
     /// When each technician looked tickets up, in the last hour.
     lookups: Mutex<BTreeMap<TechnicianId, VecDeque<DateTime<Utc>>>>,
+    identity: Identity,
     /// What is to be said while a ledger before this one is not read.
     unread: Mutex<Option<Notice>>,
 }
@@ -155,6 +157,7 @@ impl Broker {
             floods: Mutex::default(),
             asks: Mutex::default(),
             lookups: Mutex::default(),
+            identity: Identity::default(),
             unread: Mutex::default(),
         })
     }
@@ -289,6 +292,7 @@ impl Broker {
         notices.extend(self.away.notice());
         notices.extend(self.clock.notice().map(|text| Notice { level: "warning".into(), text }));
         notices.extend(self.monitor.notices());
+        notices.extend(self.sign_in_notice());
         notices
     }
 }

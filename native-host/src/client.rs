@@ -5,6 +5,7 @@ mod connections;
 pub mod events;
 pub mod sse;
 pub mod starting;
+mod team;
 mod tenants;
 mod transport;
 

@@ -16,7 +16,7 @@ use ticketgate_protocol::ids::{CustomerId, SessionId, TechnicianId};
 use ticketgate_protocol::problem::{Code, Problem};
 use utoipa::OpenApi;
 
-use super::{Api, Body, Key, Refusal, Who, events, tenants};
+use super::{Api, Body, Key, Refusal, Who, events, team, tenants};
 use crate::broker::people::{narrowed, not_reached};
 use crate::broker::service::fault;
 use crate::broker::{Broker, Caller, ledger_problem, on_record};
@@ -47,6 +47,16 @@ pub(super) fn all() -> Router<Api> {
         .route("/v1/directories/{id}/sign-in/go-on", post(tenants::go_on))
         .route("/v1/directories/{id}/sign-out", post(tenants::sign_out))
         .route("/v1/directories/{id}/tenants", get(tenants::tenants))
+        .route("/v1/sign-in", post(team::sign_in))
+        .route("/v1/sign-in/go-on", post(team::go_on))
+        .route("/v1/sign-in/renew", post(team::renew))
+        .route("/v1/sign-in/logout-token", post(team::logout_token))
+        .route("/v1/sign-out", post(team::sign_out))
+        .route("/v1/sign-ins", get(team::sign_ins))
+        .route("/v1/sign-ins/revoke", post(team::revoke))
+        .route("/v1/tokens", get(team::tokens).post(team::make_token))
+        .route("/v1/tokens/{id}/revoke", post(team::revoke_token))
+        .route("/v1/technicians/{id}/remove", post(team::remove_technician))
         .route("/v1/events", get(events::events))
         .route("/v1/openapi.json", get(openapi))
 }
@@ -80,6 +90,17 @@ pub(super) fn all() -> Router<Api> {
         tenants::go_on,
         tenants::sign_out,
         tenants::tenants,
+        team::sign_in,
+        team::go_on,
+        team::renew,
+        team::logout_token,
+        team::sign_out,
+        team::sign_ins,
+        team::revoke,
+        team::tokens,
+        team::make_token,
+        team::revoke_token,
+        team::remove_technician,
         events::events
     ),
     components(schemas(Problem, api::Event))
