@@ -9,6 +9,7 @@ mod activation;
 pub(crate) mod aside;
 mod behind;
 mod carrying;
+mod claims;
 pub mod clock;
 mod closing;
 mod connectors;
@@ -19,14 +20,17 @@ mod ends;
 mod events;
 mod extension;
 mod failures;
+mod heard;
 pub mod http;
 pub mod identity;
+mod leases;
 mod listen;
 mod lookup;
 mod lost;
 mod monitor;
 mod notes;
 mod on_record;
+mod overtaken;
 mod parts;
 mod password;
 mod people;
@@ -64,15 +68,18 @@ use ticketgate_protocol::problem::{Code, Problem};
 pub use self::clock::Clock;
 pub use self::events::{Events, Hint};
 pub use self::lost::recover;
-pub use self::people::Caller;
+pub use self::people::{By, Caller, Scope};
 pub use self::rules::RulesInForce;
 pub use self::settings::{BuildConnectors, Snapshot};
 pub use self::start::{Role, Serving, StartError, Started, start, start_with};
 
 use self::accounts::{AccountLocks, Passwords};
+use self::claims::Away;
 use self::closing::Closing;
 use self::deliveries::Deliveries;
 use self::ends::Ends;
+use self::identity::Identity;
+use self::leases::Leases;
 use self::monitor::Monitor;
 use self::remembered::Remembered;
 
@@ -95,6 +102,12 @@ pub struct Broker {
     /// One extension at a time of an account: one that fails is undone to the end before it, which must not be another's.
     extending: AccountLocks,
     ends: Ends,
+    /// The same beyond this process, where several brokers share the ledger.
+    leases: Arc<Leases>,
+    /// Activations of this broker's own that are under way: in a shared ledger those of others are left to them, or taken back.
+    granting: Mutex<HashSet<SessionId>>,
+    /// Since when the shared ledger cannot be asked.
+    away: Away,
     events: Events,
     deliveries: Deliveries,
     closing: Closing,
@@ -111,6 +124,7 @@ pub struct Broker {
     lookups: Mutex<BTreeMap<TechnicianId, VecDeque<DateTime<Utc>>>>,
     /// One sign-in to a tenant is kept at a time, from its first record to its last.
     signing_in: tokio::sync::Mutex<()>,
+    identity: Identity,
     /// What is to be said while a ledger before this one is not read.
     unread: Mutex<Option<Notice>>,
 }
@@ -119,6 +133,7 @@ impl Broker {
     /// A broker on this ledger. It grants nothing until [`Broker::load_settings`] gave it a configuration.
     #[must_use]
     pub fn new(ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>, build: Arc<dyn BuildConnectors>) -> Arc<Self> {
+        let leases = Leases::new(Arc::clone(&ledger));
         Arc::new(Self {
             ledger,
             clock,
@@ -132,6 +147,9 @@ impl Broker {
             untouched: Mutex::default(),
             extending: AccountLocks::default(),
             ends: Ends::default(),
+            leases,
+            granting: Mutex::default(),
+            away: Away::default(),
             events: Events::default(),
             deliveries: Deliveries::default(),
             closing: Closing::default(),
@@ -143,6 +161,7 @@ impl Broker {
             asks: Mutex::default(),
             lookups: Mutex::default(),
             signing_in: tokio::sync::Mutex::default(),
+            identity: Identity::default(),
             unread: Mutex::default(),
         })
     }
@@ -200,6 +219,7 @@ impl Broker {
         let has_note = !change.notes.new.is_empty();
         let is_active = change.sessions.iter().any(|session| session.state == State::Active);
         let rows = Rows { sessions: change.sessions.clone(), accounts: change.accounts.clone() };
+        let leases = change.leases.clone();
         let written = self.ledger.commit(change).await;
         self.monitor.wrote(written.as_ref().map(|()| ()), since);
         match written {
@@ -210,6 +230,9 @@ impl Broker {
                 tracing::warn!(write = name, why, "the ledger's answer was lost; the write is there");
             }
             Err(error) => {
+                if matches!(error, LedgerError::LeaseLost(_)) {
+                    self.leases.lost(&leases);
+                }
                 match &error {
                     LedgerError::Unavailable(_) | LedgerError::Damaged(_) => {
                         tracing::error!(write = name, %error, "the ledger refused a write");
@@ -270,17 +293,10 @@ impl Broker {
         notices.extend(self.unread.lock().unwrap_or_else(PoisonError::into_inner).clone());
         notices.extend(self.deliveries.notices(self.clock.now()));
         notices.extend(self.closing.notices());
+        notices.extend(self.away.notice());
+        notices.extend(self.clock.notice().map(|text| Notice { level: "warning".into(), text }));
         notices.extend(self.monitor.notices());
-        let behind = self.clock.set_back_by();
-        if behind > TimeDelta::zero() {
-            notices.push(Notice {
-                level: "warning".into(),
-                text: format!(
-                    "This machine's clock was set back by {} seconds while sessions were open. They end as if it had not been.",
-                    behind.num_seconds()
-                ),
-            });
-        }
+        notices.extend(self.sign_in_notice());
         notices
     }
 }
@@ -294,6 +310,7 @@ struct Rows {
 /// A ledger that cannot be used, as people meet it.
 fn ledger_problem(error: &LedgerError) -> Problem {
     match error {
+        LedgerError::LeaseLost(_) => overtaken::unheld_problem(leases::Unheld::Lost),
         LedgerError::Conflict(_) => {
             Problem::new(Code::Internal, "Something else changed the session at the same moment.")
                 .remedy("Try again.")
@@ -308,5 +325,5 @@ fn ledger_problem(error: &LedgerError) -> Problem {
 
 /// Whether the holder may see this session.
 fn may_see(caller: &Caller, session: &SessionView) -> bool {
-    caller.administrator || caller.technician.as_ref() == Some(&session.technician)
+    caller.person.as_ref() == Some(&session.technician) || caller.sees_sessions().is_at(&session.customer)
 }

@@ -14,6 +14,7 @@ mod secret;
 #[cfg(windows)]
 mod service;
 mod sessions;
+mod team;
 mod text;
 
 use std::io::{self, IsTerminal, Write};
@@ -127,6 +128,9 @@ fn run(arguments: Arguments, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         Command::Audit(what) => runtime.block_on(audit::run(&mut terminal, what)),
         Command::Customers(what) => runtime.block_on(customers::run(&mut terminal, what)),
         Command::Entra(what) => runtime.block_on(entra::run(&mut terminal, what)),
+        Command::SignIns(what) => runtime.block_on(team::sign_ins(&mut terminal, what)),
+        Command::Tokens(what) => runtime.block_on(team::tokens(&mut terminal, what)),
+        Command::Technicians(what) => runtime.block_on(team::technicians(&mut terminal, what)),
         Command::Rules(what) => rules::run(&mut terminal, &what),
         Command::Secret(what) => secret::run(&mut terminal, what),
         Command::Install(how) => runtime.block_on(removal::install(&mut terminal, &how)),

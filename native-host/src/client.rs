@@ -7,6 +7,7 @@ pub mod events;
 mod pipe;
 pub mod sse;
 pub mod starting;
+mod team;
 mod tenants;
 mod transport;
 

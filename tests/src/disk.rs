@@ -22,9 +22,17 @@ impl SmallDisk {
     /// # Errors
     /// There is no shell.
     pub fn over(folder: &Path) -> Result<Option<Self>> {
+        Self::for_user(folder, 16, "root")
+    }
+
+    /// The same for a server that runs as somebody else, with so many MiB.
+    ///
+    /// # Errors
+    /// As [`Self::over`].
+    pub fn for_user(folder: &Path, mib: u32, user: &str) -> Result<Option<Self>> {
         // What is still open is no reason not to go.
         let held = Held::start(
-            "mount -t tmpfs -o size=16m,mode=700 tmpfs \"$1\"",
+            &format!("mount -t tmpfs -o size={mib}m,mode=700,uid=$(id -u {user}) tmpfs \"$1\""),
             "umount --lazy \"$1\"",
             &[folder],
         )?;

@@ -16,15 +16,20 @@
 //! - [`tenant`]: a stand-in for Entra ID behind Microsoft's description; [`oidc`]: an OpenID provider with Entra ID's addresses.
 //! - [`person`]: somebody who signs in at either.
 //! - [`machine`]: a Linux machine with accounts of its own.
+//! - [`hosts`]: several networks and a wire between any two that can be cut; [`authority`]: certificates for their servers.
+//! - [`postgres`]: a database with a standby that takes its place.
+//! - [`team`]: several brokers on one ledger, and their technicians.
 //! - [`product`]: the program under test, with its configuration.
 //! - [`secrets`]: looking for a secret where it must not be; [`processes`]: other processes, their memory and sockets.
 //! - [`workplace`]: all of that at once, with a ticket open.
 
+pub mod authority;
 pub mod chromium;
 pub mod description;
 pub mod disk;
 pub mod figures;
 pub mod forger;
+pub mod hosts;
 pub mod http;
 pub mod interrupt;
 pub mod keyring;
@@ -36,6 +41,7 @@ pub mod outcome;
 pub mod patience;
 pub mod person;
 pub mod points;
+pub mod postgres;
 pub mod prism;
 pub mod processes;
 pub mod product;
@@ -44,6 +50,7 @@ pub mod rt;
 pub mod samba;
 pub mod secrets;
 pub mod site;
+pub mod team;
 pub mod tenant;
 pub mod witness;
 pub mod workplace;

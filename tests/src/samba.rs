@@ -9,6 +9,7 @@ pub mod audit;
 mod certificate;
 
 use crate::Result;
+use crate::hosts::{Host, Network};
 use crate::ldap::{Bind, View};
 use crate::leash::Leashed;
 use crate::patience::until;
@@ -66,6 +67,8 @@ pub struct SambaAd {
     folder: Folder,
     options: Options,
     address: Ipv4Addr,
+    /// Where it runs, when that is not here.
+    network: Option<Network>,
     facts: Value,
     /// What servers before this one noted, on the same data.
     noted_before: Vec<audit::Record>,
@@ -80,10 +83,22 @@ impl SambaAd {
     /// # Errors
     /// Samba is not installed, or its ports may not be bound (root, or `CAP_NET_BIND_SERVICE`, is needed).
     pub fn start(options: Options) -> Result<Self> {
+        Self::start_at(free_address()?, None, options)
+    }
+
+    /// Starts one on a host of its own, whose address it serves. Whoever asks it has to be on the same wire
+    /// ([`Host::enter`]): this call as well.
+    ///
+    /// # Errors
+    /// Samba is not installed.
+    pub fn start_on(host: &Host, options: Options) -> Result<Self> {
+        Self::start_at(host.address(), Some(host.network().clone()), options)
+    }
+
+    fn start_at(address: Ipv4Addr, network: Option<Network>, options: Options) -> Result<Self> {
         let template = template(options.customer)?;
         let facts = serde_json::from_slice(&std::fs::read(template.join("world.json"))?)?;
         let folder = Folder::new(&format!("ad-{}", options.customer))?;
-        let address = free_address()?;
         world::copy(&template, folder.path())?;
         std::fs::remove_file(folder.join("ca.key"))?;
         for part in ["lock", "cache", "run", "private/tls"] {
@@ -93,8 +108,8 @@ impl SambaAd {
         options.certificate.issue(&template, &name, address, &folder.join("private/tls"))?;
         folder.write("etc/smb.conf", configuration(folder.path(), &options, address))?;
         folder.write("clock", "+0\n")?;
-        let server = serve(&folder, &options)?;
-        let mut ad = Self { server, folder, options, address, facts, noted_before: Vec::new() };
+        let server = serve(&folder, &options, network.as_ref())?;
+        let mut ad = Self { server, folder, options, address, network, facts, noted_before: Vec::new() };
         ad.wait_until_it_answers()?;
         ad.write_secrets()?;
         Ok(ad)
@@ -269,7 +284,7 @@ impl SambaAd {
             self.noted_before = self.audit()?;
             self.noted_before.drain(..self.noted_before.len().saturating_sub(NOTED_MAX));
         }
-        self.server = serve(&self.folder, &self.options)?;
+        self.server = serve(&self.folder, &self.options, self.network.as_ref())?;
         self.wait_until_it_answers()
     }
 
@@ -349,9 +364,10 @@ fn free_address() -> Result<Ipv4Addr> {
     bail!("no loopback address is free for a directory")
 }
 
-fn serve(folder: &Folder, options: &Options) -> Result<Leashed> {
+fn serve(folder: &Folder, options: &Options, network: Option<&Network>) -> Result<Leashed> {
     // `env` and not our own environment: the clock is for samba alone, not for the leash.
-    let mut command = Command::new("/usr/bin/env");
+    let env = "/usr/bin/env";
+    let mut command = network.map_or_else(|| Command::new(env), |network| network.command(env));
     if options.movable_clock {
         let library = faketime_library()?;
         command.arg(format!("LD_PRELOAD={}", library.display()));

@@ -167,10 +167,14 @@ pub fn audit_is_whole(ledger: &Ledger, mut export: impl FnMut() -> Result<String
         let export = export()?;
         Ok((ledger.heads()? == before).then_some((export, before)))
     })?;
-    chains_end_with(&export, &heads)
+    chains_end_with(&export, &heads.into_iter().map(|(chain, hash)| (chain, hex(&hash))).collect())
 }
 
-fn chains_end_with(export: &str, heads: &BTreeMap<String, Vec<u8>>) -> Result<Vec<Value>> {
+/// Checks every chain of an export in JSON Lines from its first record to its head, in hexadecimal, and answers the records.
+///
+/// # Errors
+/// It is not whole.
+pub fn chains_end_with(export: &str, heads: &BTreeMap<String, String>) -> Result<Vec<Value>> {
     let mut chains: BTreeMap<String, (u64, Vec<u8>)> = BTreeMap::new();
     let mut records = Vec::new();
     for line in export.lines() {
@@ -198,7 +202,7 @@ fn chains_end_with(export: &str, heads: &BTreeMap<String, Vec<u8>>) -> Result<Ve
         *last = seq;
         records.push(record);
     }
-    let ends: BTreeMap<_, _> = chains.into_iter().map(|(chain, (_, hash))| (chain, hash)).collect();
+    let ends: BTreeMap<_, _> = chains.into_iter().map(|(chain, (_, hash))| (chain, hex(&hash))).collect();
     ensure!(ends == *heads, "the audit log's end is missing");
     Ok(records)
 }

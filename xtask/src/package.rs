@@ -59,13 +59,19 @@ pub(crate) fn run(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<()> {
         build::binary(tree, steps, kind)?
     };
     let into = if args.debug { tree.made("package") } else { tree.path("dist") };
-    let package = assemble(tree, steps, &binary, &into)?;
+    let package = assemble(tree, steps, &binary, kind, &into)?;
     steps.note(&package.display().to_string());
     Ok(())
 }
 
-/// Packs this binary and the relay beside it.
-pub(crate) fn assemble(tree: &Tree, steps: &mut Steps, binary: &Path, into: &Path) -> Result<PathBuf> {
+/// Packs this binary and the relay beside it: small for people, quickly for tests.
+pub(crate) fn assemble(
+    tree: &Tree,
+    steps: &mut Steps,
+    binary: &Path,
+    kind: Native,
+    into: &Path,
+) -> Result<PathBuf> {
     let version = tree.version()?;
     steps.work("Debian package", || {
         let stage = tree.made("package/stage");
@@ -97,7 +103,12 @@ pub(crate) fn assemble(tree: &Tree, steps: &mut Steps, binary: &Path, into: &Pat
         let package = into.join(format!("ticketgate_{version}_{architecture}.deb"));
         output(
             Command::new("dpkg-deb")
-                .args(["--root-owner-group", "-Zxz", "--build"])
+                .arg("--root-owner-group")
+                .args(match kind {
+                    Native::Release => ["-Zxz", "-z6"],
+                    Native::Debug => ["-Zgzip", "-z1"],
+                })
+                .arg("--build")
                 .arg(&stage)
                 .arg(&package)
                 .env("SOURCE_DATE_EPOCH", made_at(tree)),

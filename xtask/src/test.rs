@@ -49,7 +49,7 @@ pub(crate) fn run(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<ExitCod
     steps.heading("build");
     let extension = build::extension(tree, steps, Core::Small)?;
     let binary = everything(tree, steps)?;
-    let packed = package::assemble(tree, steps, &binary, &tree.made("package"))?;
+    let packed = package::assemble(tree, steps, &binary, build::Native::Debug, &tree.made("package"))?;
     if args.build_only {
         steps.note(&format!(
             "run tests with TICKETGATE_BIN={} TICKETGATE_EXTENSION={} TICKETGATE_PACKAGE={}",

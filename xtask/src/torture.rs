@@ -1,8 +1,9 @@
 //! `cargo xtask torture`: random histories against the real directory and broker, for as long as wanted. The playing is
-//! `tests/tests/torture`; `cargo xtask test` plays two minutes of it.
+//! `tests/tests/torture`, and with `--team` that of several brokers on one database, `tests/tests/team`; `cargo xtask test` plays two
+//! minutes of each.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
@@ -14,12 +15,15 @@ use crate::steps::Steps;
 use crate::tree::Tree;
 
 const TEST: &str = "no_random_history_leaves_a_right_behind_or_loses_a_session";
+const TEAM: &str = "a_teams_day_full_of_faults_leaves_no_right_behind_and_loses_no_session";
 
 /// Options of `torture`.
 #[derive(clap::Args)]
 #[command(
     after_help = "A history that fails is shortened, shown, and written to target/ as a text, a line per event, \
-which --replay plays again. Put it into tests/tests/torture/histories/ when what it found is mended: it is played ever after."
+which --replay plays again. Put it into tests/tests/torture/histories/ when what it found is mended: it is played ever after.\n\n\
+With --team one seed draws the same faults and the same requests at the same offsets. What becomes of a request that is under way when a \
+fault comes is up to threads and the kernel, so a run that fails may have to be played more than once to fail again."
 )]
 pub(crate) struct Args {
     /// How long new histories are begun
@@ -37,6 +41,15 @@ pub(crate) struct Args {
     /// Show each event, with how long it took
     #[arg(long)]
     show: bool,
+    /// Three brokers on one PostgreSQL with a standby, technicians who come by HTTPS, killed processes, fail-overs, cuts, full disks
+    #[arg(long, conflicts_with_all = ["length", "replay"])]
+    team: bool,
+    /// How many technicians
+    #[arg(long, requires = "team", default_value_t = 200)]
+    technicians: usize,
+    /// Only these faults, or `none`: kill, stop, pause, restart, fail-over, cut, clock, full-disk
+    #[arg(long, requires = "team", value_name = "WORD,WORD")]
+    faults: Option<String>,
 }
 
 /// Runs the chore. The test's exit code is ours.
@@ -44,33 +57,44 @@ pub(crate) fn run(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<ExitCod
     let ports = Ports::find()?;
     setup::ensure(tree, steps, setup::Purpose::Test)?;
     steps.heading("build");
-    let mut binary = native(tree);
-    binary.args(["build", "--package", "ticketgate", "--features", "fault-points", "--locked"]);
-    steps.program("native binary with fault points", &mut binary, "")?;
-    let the_test = ["test", "--package", "ticketgate-tests", "--test", "torture", "--locked"];
+    let mut product = native(tree);
+    product.args(["build", "--package", "ticketgate", "--features", "fault-points", "--locked"]);
+    steps.program("native binary with fault points", &mut product, "")?;
+    let (binary, name) = if args.team { ("team", TEAM) } else { ("torture", TEST) };
+    let the_test = ["test", "--package", "ticketgate-tests", "--test", binary, "--locked"];
     let mut tests = native(tree);
     tests.args(the_test).arg("--no-run");
-    steps.program("random histories", &mut tests, "")?;
+    steps.program("what is played", &mut tests, "")?;
     steps.heading("torture");
     if let Some(note) = ports.note() {
         steps.note(note);
     }
     let mut run = native_on(tree, &ports);
-    run.args(the_test).args(["--quiet", "--", "--exact", TEST, "--nocapture"]);
+    run.args(the_test).args(["--quiet", "--", "--exact", name, "--nocapture"]);
     run.env("TICKETGATE_BIN", tree.target().join("debug").join("ticketgate"));
-    run.env("TICKETGATE_TORTURE_SECONDS", (args.minutes * 60).to_string());
-    run.env("TICKETGATE_TORTURE_LENGTH", args.length.to_string());
     // Without one, other histories each time; the test prints it.
     let of_now =
         || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.subsec_nanos());
     let seed = args.seed.unwrap_or_else(|| of_now().into());
-    run.env("TICKETGATE_TORTURE_SEED", seed.to_string());
+    let tell = |run: &mut Command, what: &str, value: String| {
+        run.env(format!("TICKETGATE_{}_{what}", binary.to_uppercase()), value);
+    };
+    tell(&mut run, "SEED", seed.to_string());
+    tell(&mut run, "SECONDS", (args.minutes * 60).to_string());
+    if args.show {
+        tell(&mut run, "SHOW", "1".to_owned());
+    }
+    if args.team {
+        tell(&mut run, "TECHNICIANS", args.technicians.to_string());
+        if let Some(faults) = &args.faults {
+            tell(&mut run, "FAULTS", faults.clone());
+        }
+    } else {
+        tell(&mut run, "LENGTH", args.length.to_string());
+    }
     if let Some(file) = &args.replay {
         let file = file.canonicalize().with_context(|| format!("no history {}", file.display()))?;
         run.env("TICKETGATE_TORTURE_REPLAY", file);
-    }
-    if args.show {
-        run.env("TICKETGATE_TORTURE_SHOW", "1");
     }
     let status = run.status().with_context(|| format!("cannot start {run:?}"))?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -78,12 +102,17 @@ pub(crate) fn run(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<ExitCod
 
 #[cfg(test)]
 mod tests {
-    use super::TEST;
+    use super::{TEAM, TEST};
 
     #[test]
-    fn the_test_that_is_run_by_its_exact_name_is_there() {
+    fn the_tests_that_are_run_by_their_exact_names_are_there() {
         // A runner that finds no test of the name is content.
-        let played = include_str!("../../tests/tests/torture/main.rs");
-        assert!(played.contains(&format!("#[test]\nfn {TEST}()")), "tests/tests/torture has no test {TEST}");
+        let played = [
+            (TEST, include_str!("../../tests/tests/torture/main.rs")),
+            (TEAM, include_str!("../../tests/tests/team/main.rs")),
+        ];
+        for (name, file) in played {
+            assert!(file.contains(&format!("#[test]\nfn {name}()")), "there is no test {name}");
+        }
     }
 }

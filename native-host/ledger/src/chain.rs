@@ -4,6 +4,8 @@
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::NewAudit;
+
 /// The chain of records that belong to no customer.
 pub(crate) const OWN_CHAIN: &str = "-";
 
@@ -42,6 +44,23 @@ pub(crate) fn hash(before: &Hash, fields: &Fields<'_>, buffer: &mut Vec<u8>) -> 
     netstring(buffer, fields.outcome);
     netstring(buffer, fields.details);
     Sha256::digest(buffer.as_slice()).into()
+}
+
+/// The text of a record's details, and the hash of the record that follows one with the hash `before`.
+pub(crate) fn next(record: &NewAudit, chain: &str, seq: u64, at: &str, before: &Hash) -> (String, Hash) {
+    let details = record.details.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    let details = details_text(&Value::Object(details));
+    let fields = Fields {
+        chain: chain.as_bytes(),
+        seq,
+        at: at.as_bytes(),
+        action: record.action.as_bytes(),
+        actor: record.actor.as_bytes(),
+        outcome: record.outcome.as_bytes(),
+        details: details.as_bytes(),
+    };
+    let hash = hash(before, &fields, &mut Vec::with_capacity(512));
+    (details, hash)
 }
 
 /// What a checkpoint's signature covers.

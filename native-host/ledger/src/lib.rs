@@ -4,13 +4,21 @@
 //! The interface is one that any database with transactions can satisfy; here it is SQLite.
 
 mod chain;
+mod columns;
 mod event;
 pub mod export;
 mod failure;
 mod key;
+mod limits;
+mod postgres;
 mod seal;
 mod shared;
+mod signer;
 mod sqlite;
+#[cfg(test)]
+#[allow(clippy::duplicate_mod, reason = "the same tests for each kind of ledger")]
+mod tests;
+mod tokens;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -24,8 +32,10 @@ use ticketgate_protocol::api::{AuditRecord, AuditVerdict, Mode, State};
 use ticketgate_protocol::ids::{CustomerId, DirectoryId, IdempotencyKey, PsaId, SessionId, TechnicianId};
 
 pub use event::EventRow;
+pub use postgres::{PostgresLedger, PostgresPlace};
 pub use shared::{BrokerEpoch, Heard, Lease, Shared};
 pub use sqlite::SqliteLedger;
+pub use tokens::{ApiToken, Digest, Issued, SignIn, SignInFilter, TokenChange, Tokens};
 
 /// Where the broker's facts live. Every write is durable when the call answers.
 #[async_trait]
@@ -150,6 +160,9 @@ pub trait Ledger: Send + Sync {
     /// [`LedgerError::Unavailable`]
     async fn notes_sent(&self) -> Result<u64, LedgerError>;
 
+    /// Sign-ins and API tokens.
+    fn tokens(&self) -> &dyn Tokens;
+
     /// Signs the present head of every chain that grew since its last checkpoint, and seals all checkpoints anew.
     ///
     /// # Errors
@@ -210,6 +223,8 @@ pub struct Change {
     pub notes: NoteChange,
     /// Under which leases it is made: refused where another broker took one of them over. Empty in a ledger of one broker.
     pub leases: Vec<Lease>,
+    /// What becomes of sign-ins and API tokens.
+    pub tokens: TokenChange,
     /// Limits checked in the same transaction, before anything is written.
     pub guard: Option<Guard>,
     /// Somebody gets more by it (a session begins, or becomes longer): refused where the audit log cannot be signed, or where the

@@ -15,6 +15,9 @@ pub struct BrokerEpoch(pub u64);
 
 /// The right to work on an account. It runs out three seconds after it was taken or renewed last, by the database's clock; until
 /// another broker has taken it, what is committed under it is still accepted.
+///
+/// A broker's commit that leaves an account unsettled and due takes the lease on it, where nobody has it: whoever writes down what is
+/// to be done is the first who may do it. It is known with the next [`Shared::lease`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Lease {
     /// The account's key; or a name without `/`, for work that belongs to no account and that one broker does at a time.

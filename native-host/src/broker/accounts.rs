@@ -42,6 +42,11 @@ impl Passwords {
         passwords.get(key).is_some_and(|(held, _)| *held == generation)
     }
 
+    /// Of which accounts there is one.
+    pub(super) fn accounts(&self) -> Vec<AccountKey> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    }
+
     pub(super) fn forget(&self, key: &AccountKey) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }

@@ -6,14 +6,14 @@ use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use ticketgate_access::config::{BURNER_LETTERS, Config, Grant};
-use ticketgate_access::decide::{self, DecisionFacts, Granted};
+use ticketgate_access::decide::{self, Asker, DecisionFacts, Granted};
 use ticketgate_access::session::{Account, AccountKey, Right, Session};
-use ticketgate_ledger::{Answer, Answered, Change, Guard, LedgerError, Limit, NoteChange};
+use ticketgate_ledger::{Answer, Answered, Change, Guard, LedgerError, Limit};
 use ticketgate_protocol::api::{self, Mode, State};
 use ticketgate_protocol::ids::{IdempotencyKey, TechnicianId};
 use ticketgate_protocol::problem::{Code, Problem};
 
-use super::parts::lock_all;
+use super::leases::Held;
 use super::problems::directory_problem;
 use super::service::{TRIES, fingerprint};
 use super::tickets::Asked;
@@ -21,8 +21,8 @@ use super::{Broker, Caller, Snapshot, ledger_problem, records};
 
 /// The result of one try.
 enum Try {
-    /// It is in the ledger.
-    Done,
+    /// It is in the ledger, and its accounts are held.
+    Done(Vec<Held>),
     /// Another request was quicker, or configuration or clock is another one: read again and decide again.
     Again,
     /// The key was answered before.
@@ -51,7 +51,7 @@ impl Broker {
                 return self.answer_again(&answered, fingerprint).await;
             }
             let snapshot = self.settings();
-            let (parts, asked) = match self.decided(&snapshot, &technician, request).await? {
+            let (parts, asked) = match self.decided(&snapshot, caller.asker()?, request).await? {
                 Ok(decided) => decided,
                 Err(problem) => return Err(self.refuse(&snapshot, &technician, request, problem).await),
             };
@@ -63,9 +63,9 @@ impl Broker {
                 session: first.id.clone(),
             };
             match self.begin(&snapshot, &parts, &asked, answer, request).await? {
-                Try::Done => {
+                Try::Done(held) => {
                     tracing::info!(session = %first.id, technician = %technician, policy = %first.policy, "activating");
-                    let problem = self.grant_all(&parts, begun.elapsed()).await;
+                    let problem = self.grant_all(&parts, held, begun.elapsed()).await;
                     let session = self.outcome(&first.id).await?;
                     // Given up, though even that cannot be recorded now: it is not under way any more.
                     return match problem {
@@ -91,13 +91,13 @@ impl Broker {
     async fn decided(
         self: &Arc<Self>,
         snapshot: &Arc<Snapshot>,
-        technician: &TechnicianId,
+        asker: Asker<'_>,
         request: &api::Activate,
     ) -> Result<Result<(Vec<Session>, Asked), Problem>, Problem> {
         let config = Self::config(snapshot)?;
         let decide = |now| {
-            let granted = decide::decide(config, technician, request, DecisionFacts { now })?;
-            Ok((new_parts(technician, &granted, now), granted.ticket_check))
+            let granted = decide::decide(config, asker, request, DecisionFacts { now })?;
+            Ok((new_parts(asker.technician, &granted, now), granted.ticket_check))
         };
         let (parts, check) = match decide(self.clock.now()) {
             Ok(decided) => decided,
@@ -147,7 +147,7 @@ impl Broker {
         let config = Self::config(snapshot)?;
         let Some(first) = parts.first() else { return Ok(Try::Again) };
         let keys: Vec<_> = parts.iter().map(|part| part.account.clone()).collect();
-        let _one_at_a_time = lock_all(&self.locks, &keys).await;
+        let held = self.hold_all(&self.locks, &keys).await.map_err(|e| ledger_problem(&e))?;
         let mut beginning = Vec::new();
         let mut beside = Vec::new();
         for part in parts {
@@ -160,6 +160,8 @@ impl Broker {
                 return Err(self.refuse(snapshot, &part.technician, request, problem).await);
             }
             account.settled = false;
+            account.gone = false;
+            self.make_due_now(&mut account);
             beginning.push((part.clone(), account));
             beside.push(others);
         }
@@ -183,21 +185,21 @@ impl Broker {
             audit: record.into_iter().collect(),
             accounts: beginning.iter().map(|(_, account)| account.clone()).collect(),
             widens: true,
-            follows_clock: false,
             guard: Some(Guard {
                 technician: technician.clone(),
                 rate: Some(config.broker.rate),
                 sessions_at_once: Some(config.broker.sessions_at_once),
             }),
             answers: Some(answer),
-            withdraws: None,
-            notes: NoteChange::default(),
-            leases: Vec::new(),
+            leases: held.iter().flat_map(Held::leases).collect(),
+            ..Change::default()
         };
         self.untouched(parts);
+        self.granting(parts);
         let written = self.commit(change).await;
         if written.is_err() {
             self.touched(parts);
+            self.not_granting(parts);
         }
         match written {
             Ok(()) => {
@@ -207,9 +209,9 @@ impl Broker {
                     self.remembered.keep(account, &open);
                     self.ends.at_latest(&part.account, part.until);
                 }
-                Ok(Try::Done)
+                Ok(Try::Done(held))
             }
-            Err(LedgerError::Conflict(_)) => Ok(Try::Again),
+            Err(LedgerError::Conflict(_) | LedgerError::LeaseLost(_)) => Ok(Try::Again),
             Err(LedgerError::Seen(answered)) => Ok(Try::Before(answered)),
             Err(LedgerError::TooMany { limit: Limit::Sessions, .. }) => {
                 let problem = sessions_problem(config);
@@ -322,6 +324,7 @@ fn new_account(config: &Config, session: &Session) -> Account {
         settled: false,
         attempts: 0,
         next_try: None,
+        gone: false,
         version: 0,
     }
 }

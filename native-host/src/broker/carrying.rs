@@ -7,6 +7,7 @@ use ticketgate_directory::{Directory, DirectoryError, generate_for};
 use ticketgate_protocol::problem::Problem;
 
 use super::Broker;
+use super::leases::{Held, Unheld};
 use super::problems::directory_problem;
 
 /// How far a plan got.
@@ -16,6 +17,8 @@ pub(super) enum Carried {
     Unknown(Problem),
     /// Something was not done.
     Refused(Problem),
+    /// Nothing more was sent: the account is another broker's, or may be.
+    Unheld(Unheld),
 }
 
 impl Broker {
@@ -26,6 +29,7 @@ impl Broker {
     /// What stops the plan, and what is told, is the first of them in the plan's order.
     pub(super) async fn carry_out(
         &self,
+        held: &Held,
         directory: &dyn Directory,
         account: &Account,
         seen: &Observed,
@@ -36,8 +40,11 @@ impl Broker {
         for together in steps.chunk_by(|one, next| directory.side_by_side() && go_together(one, next)) {
             let going: Vec<_> =
                 together.iter().filter(|step| refused.is_none() || takes_away(step)).collect();
+            if let Err(why) = held.may_send().await {
+                return Carried::Unheld(why);
+            }
             sent.extend(going.iter().map(|step| described(step)));
-            let applied = going.iter().map(|step| self.apply(directory, account, seen, step));
+            let applied = going.iter().map(|step| self.apply(held, directory, account, seen, step));
             let mut stopped = None;
             for (step, done) in going.iter().zip(join_all(applied).await) {
                 let Err(error) = done else {
@@ -69,11 +76,13 @@ impl Broker {
 
     pub(super) async fn apply(
         &self,
+        held: &Held,
         directory: &dyn Directory,
         account: &Account,
         seen: &Observed,
         step: &Step,
     ) -> Result<(), DirectoryError> {
+        held.sends(step);
         let Step::Open { marker, .. } = step else {
             if matches!(step, Step::Close | Step::Rotate(_) | Step::Delete) {
                 self.passwords.forget(&account.key);

@@ -21,6 +21,20 @@ pub trait Clock: Send + Sync {
 
     /// How far the wall clock stands behind the broker's time because it was set back.
     fn set_back_by(&self) -> TimeDelta;
+
+    /// Compares the time with the one that it follows, where that is another machine's.
+    async fn compare(&self) {}
+
+    /// What everybody should know of it.
+    fn notice(&self) -> Option<String> {
+        let behind = self.set_back_by();
+        (behind > TimeDelta::zero()).then(|| {
+            format!(
+                "This machine's clock was set back by {} seconds while sessions were open. They end as if it had not been.",
+                behind.num_seconds()
+            )
+        })
+    }
 }
 
 /// What the operating system tells: the wall clock, and time since boot with suspended time included.
@@ -39,6 +53,11 @@ pub trait SystemTime: Send + Sync {
     fn read(&self) -> Reading;
     /// Waits for this long since-boot time, or until the wall clock was changed.
     async fn wait(&self, time: Duration);
+}
+
+/// Time since boot: never set, and counted while the machine sleeps where the system can tell.
+pub(super) fn since_boot() -> Duration {
+    System.read().boot
 }
 
 /// A wall clock that is behind by less than this is being slewed, not set.
@@ -95,6 +114,9 @@ impl<S: SystemTime> Clock for BrokerClock<S> {
         if behind > SLEW { behind } else { TimeDelta::zero() }
     }
 }
+
+mod anchored;
+pub use anchored::AnchoredClock;
 
 #[cfg(target_os = "linux")]
 mod linux;

@@ -41,6 +41,9 @@ const TOLD_AFTER: u32 = 3;
 /// One question to a ticket system takes no longer.
 const LONGEST: Duration = Duration::from_secs(60);
 
+/// How often is looked for what other brokers on the ledger began.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+
 /// Whom to wake, and what everybody should know.
 #[derive(Default)]
 pub(super) struct Closing {
@@ -91,6 +94,17 @@ enum Told {
 impl Broker {
     /// Watches tickets for as long as the broker runs. Each system is watched for itself: one that does not answer delays no other.
     pub(super) async fn run_closing(self: Arc<Self>) {
+        loop {
+            // Of several brokers on one ledger one asks.
+            let asking = self.lead("closing").await;
+            tokio::select! {
+                () = Arc::clone(&self).watch_all_tickets() => {}
+                () = asking.until_lost() => {}
+            }
+        }
+    }
+
+    async fn watch_all_tickets(self: Arc<Self>) {
         let mut changed = self.closing.changed.subscribe();
         let mut known = BTreeSet::new();
         let mut systems = FuturesUnordered::new();
@@ -105,6 +119,8 @@ impl Broker {
             tokio::select! {
                 _ = changed.changed() => {}
                 Some(()) = systems.next() => {}
+                // A session became active at another broker, perhaps.
+                () = tokio::time::sleep(LOOK_EVERY), if self.ledger.shared().is_some() => self.closing.wake(),
             }
         }
     }

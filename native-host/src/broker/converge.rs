@@ -18,6 +18,9 @@ use ticketgate_protocol::problem::{Code, Problem};
 
 use super::behind::{BEHIND_MAX, behind_problem};
 use super::carrying::{Carried, described};
+use super::claims::ANSWERS_IN;
+use super::leases::{Held, Unheld};
+use super::overtaken::unheld_problem;
 use super::problems::{directory_problem, plan_problem, skew_problem};
 use super::settle::taught;
 use super::{Broker, ledger_problem};
@@ -63,25 +66,51 @@ impl Broker {
     /// # Errors
     /// What is the matter, for people. The retry is arranged already.
     pub async fn converge(self: &Arc<Self>, key: &AccountKey) -> Result<(), Problem> {
-        let lock = self.locks.of(key);
-        let _one_at_a_time = lock.lock().await;
+        match self.leases.hold(self.locks.of(key), key).await {
+            Ok(held) => self.converge_under(held).await,
+            Err(error) => {
+                self.ends.at_latest(key, self.clock.now() + UNRECORDED_PAUSE);
+                Err(ledger_problem(&error))
+            }
+        }
+    }
+
+    /// The same for an account that is held already.
+    ///
+    /// # Errors
+    /// As [`Broker::converge`].
+    pub(super) async fn converge_under(self: &Arc<Self>, held: Held) -> Result<(), Problem> {
+        let key = &held.key().clone();
         self.ends.at_latest(key, self.clock.now() + WATCHED_AFTER);
-        match self.bring(key).await {
+        // An account that the ledger did not know before could have no lease yet.
+        let held = self.leases.with_lease(held).await.map_err(|error| ledger_problem(&error))?;
+        let brought = self.bring(&held).await;
+        if held.has_late_writes() {
+            self.look_again_later(key);
+        }
+        match brought {
             Ok(due) => {
                 self.ends.set(key, due);
                 Ok(())
             }
             Err(trouble) => {
                 let problem = trouble.problem.clone();
-                self.take_back(key, trouble).await;
-                self.schedule_again(key).await;
+                if !held.is_lost() {
+                    self.take_back(&held, trouble).await;
+                }
+                if held.is_lost() {
+                    self.overtaken(held);
+                } else {
+                    self.schedule_again(key).await;
+                }
                 Err(problem)
             }
         }
     }
 
     /// Look, plan, apply, look again; settled when nothing differs. Answers when the account is due next.
-    pub(super) async fn bring(&self, key: &AccountKey) -> Result<Option<DateTime<Utc>>, Trouble> {
+    pub(super) async fn bring(&self, held: &Held) -> Result<Option<DateTime<Utc>>, Trouble> {
+        let key = held.key();
         let mut sent = Vec::new();
         let mut last = None;
         let mut corrected = Vec::new();
@@ -90,11 +119,11 @@ impl Broker {
         let mut looks = 0;
         while looks < PASSES {
             let trouble = |problem| trouble(problem, &sent);
-            let (account, sessions, lately, now) = match self.known(key).await {
+            let (account, sessions, lately, now) = match self.known(held).await {
                 Ok(Some(found)) => found,
                 Ok(None) => return Ok(None),
                 Err(error) => {
-                    self.stop_what_is_over(key).await;
+                    self.stop_what_is_over(held).await;
                     return Err(trouble(ledger_problem(&error)));
                 }
             };
@@ -107,7 +136,8 @@ impl Broker {
                 if since.elapsed() > BEHIND_MAX {
                     return Err(trouble(behind_problem()));
                 }
-                self.close_if_over(directory.as_ref(), &account, &sessions, &observed, now, &mut sent).await;
+                self.close_if_over(held, directory.as_ref(), &account, &sessions, &observed, now, &mut sent)
+                    .await;
                 continue;
             }
             behind_since = None;
@@ -135,7 +165,8 @@ impl Broker {
                 }
             }
             if steps.is_empty() {
-                return match self.settle(&account, is_news, &sessions, &observed, &corrected, now).await {
+                return match self.settle(held, &account, is_news, &sessions, &observed, &corrected, now).await
+                {
                     // As the ledger has it now: what is live is active, and nothing is left to be tried again.
                     Ok(()) => {
                         let live = sessions.into_iter().filter(|s| s.is_live(now));
@@ -149,10 +180,11 @@ impl Broker {
                         passes.push(Pass::Ledger(row));
                         continue;
                     }
+                    Err(LedgerError::LeaseLost(_)) => Err(trouble(unheld_problem(Unheld::Lost))),
                     Err(error) => {
                         // The outcome cannot be recorded, so it must not stand.
                         self.abandon(&sessions);
-                        self.undo(directory.as_ref(), &account, &sessions, now).await;
+                        self.undo(held, directory.as_ref(), &account, &sessions, now).await;
                         Err(Trouble { problem: ledger_problem(&error), attempted: true, sent })
                     }
                 };
@@ -160,7 +192,7 @@ impl Broker {
             let account = if account.settled {
                 let names: Vec<_> = steps.iter().map(described).collect();
                 let closed = steps.iter().any(|s| matches!(s, Step::Create(_) | Step::Open { .. }));
-                match self.note_difference(&account, &sessions, &names, closed).await {
+                match self.note_difference(held, &account, &sessions, &names, closed).await {
                     Ok(_) if closed => continue,
                     Ok(account) => {
                         corrected = names;
@@ -173,15 +205,18 @@ impl Broker {
                     Err(error) => return Err(trouble(ledger_problem(&error))),
                 }
             } else if is_news {
-                match self.learn(&account).await {
+                match self.learn(held, &account).await {
                     Ok(Some(account)) => account,
                     Ok(None) => {
                         passes.push(Pass::Ledger(account.key.0.clone()));
                         continue;
                     }
+                    Err(LedgerError::LeaseLost(_)) => {
+                        return Err(trouble(unheld_problem(Unheld::Lost)));
+                    }
                     Err(error) => {
                         self.abandon(&sessions);
-                        self.undo(directory.as_ref(), &account, &sessions, now).await;
+                        self.undo(held, directory.as_ref(), &account, &sessions, now).await;
                         return Err(trouble(ledger_problem(&error)));
                     }
                 }
@@ -189,10 +224,13 @@ impl Broker {
                 account
             };
             self.touched(&sessions);
-            match self.carry_out(directory.as_ref(), &account, &observed, &steps, &mut sent).await {
+            match self.carry_out(held, directory.as_ref(), &account, &observed, &steps, &mut sent).await {
                 Carried::Whole => passes.push(Pass::Steps(steps.iter().map(described).collect())),
                 Carried::Unknown(problem) => last = Some(problem),
                 Carried::Refused(problem) => return Err(Trouble { problem, attempted: true, sent }),
+                Carried::Unheld(why) => {
+                    return Err(Trouble { problem: unheld_problem(why), attempted: true, sent });
+                }
             }
         }
         tracing::warn!(account = %key.0, ?passes, "an account is not as wanted after {PASSES} looks");
@@ -213,9 +251,9 @@ impl Broker {
     /// Remembered before anything is done by it, since taking it back must not need the ledger.
     async fn known(
         &self,
-        key: &AccountKey,
+        held: &Held,
     ) -> Result<Option<(Account, Vec<Session>, Vec<Session>, DateTime<Utc>)>, LedgerError> {
-        let (Some(account), sessions) = self.due_marked(key).await? else { return Ok(None) };
+        let (Some(account), sessions) = self.due_marked(held).await? else { return Ok(None) };
         self.remembered.keep(&account, &sessions);
         let now = self.clock.now();
         let lately = self.over_lately(&account, now).await?;
@@ -241,11 +279,15 @@ impl Broker {
 
     /// The ledger cannot record that sessions are over, or cannot even be read. Their ends were recorded when they began, so
     /// what they brought goes now; they are called ended once that can be written.
-    pub(super) async fn stop_what_is_over(&self, key: &AccountKey) {
-        let known = match self.ledger.account(key).await {
-            Ok(known) => known,
-            Err(_) => self.remembered.of(key),
+    pub(super) async fn stop_what_is_over(&self, held: &Held) {
+        let key = held.key();
+        let asked = self.ledger.account(key);
+        let known = match self.ledger.shared() {
+            None => asked.await.ok(),
+            // A database that hangs is as good as away.
+            Some(_) => tokio::time::timeout(ANSWERS_IN, asked).await.ok().and_then(Result::ok),
         };
+        let known = known.unwrap_or_else(|| self.remembered.of(key));
         let Some((account, sessions)) = known else { return };
         let now = self.clock.now();
         let over = |s: &Session| s.state == State::Ending || (s.is_open() && now >= s.until);
@@ -253,14 +295,15 @@ impl Broker {
             return;
         }
         let Ok(directory) = Self::directory(&self.settings(), &account.directory) else { return };
-        self.undo(directory.as_ref(), &account, &sessions, now).await;
+        self.undo(held, directory.as_ref(), &account, &sessions, now).await;
     }
 
     /// The account and its open sessions, after everything whose time is over was marked as ending.
     pub(super) async fn due_marked(
         &self,
-        key: &AccountKey,
+        held: &Held,
     ) -> Result<(Option<Account>, Vec<Session>), LedgerError> {
+        let key = held.key();
         for _ in 0..PASSES {
             let Some((account, sessions)) = self.ledger.account(key).await? else {
                 return Ok((None, Vec::new()));
@@ -270,7 +313,12 @@ impl Broker {
             let mut due: Vec<Session> = sessions.iter().filter(over).cloned().collect();
             let mut cause = EndCause::Expired;
             if due.is_empty() {
-                let abandoned = self.abandoned_among(&sessions);
+                let mut abandoned = self.abandoned_among(&sessions);
+                let orphans = self.orphans(&sessions);
+                if !orphans.is_empty() {
+                    held.expects_late_writes();
+                }
+                abandoned.extend(orphans);
                 cause = abandoned.first().map_or(cause, |(_, cause)| *cause);
                 due = abandoned.into_iter().filter(|(_, why)| *why == cause).map(|(s, _)| s).collect();
             }
@@ -278,7 +326,8 @@ impl Broker {
                 return Ok((Some(account), sessions));
             }
             let change = self.ending_whole(account, &sessions, &due, cause, "broker", now).await?;
-            match self.commit_ending(Change { name: "ledger.session_due", ..change }, key).await {
+            let change = Change { name: "ledger.session_due", leases: held.leases(), ..change };
+            match self.commit_ending(change, key).await {
                 Ok(()) | Err(LedgerError::Conflict(_)) => {}
                 Err(error) => return Err(error),
             }

@@ -22,6 +22,7 @@ use ticketgate_psa::{Note, Psa, PsaError, Ticket};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use super::clock::since_boot;
 use super::converge::UNRECORDED_PAUSE;
 use super::{Broker, Snapshot, records};
 
@@ -36,6 +37,16 @@ const TOLD_AFTER: TimeDelta = TimeDelta::hours(1);
 
 /// One question to a ticket system takes no longer, however many requests its connector needs for it.
 const LONGEST: Duration = Duration::from_secs(60);
+
+/// Where several brokers share the ledger, a try is over after so long: shorter than the first of the pauses, after which another
+/// broker takes the note up and asks whether it is there.
+const SENT_IN: Duration = Duration::from_secs(25);
+
+/// When to look again for notes after another broker took one.
+const OTHERS_SEND: TimeDelta = TimeDelta::seconds(1);
+
+/// How often is looked for what other brokers on the ledger left.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// How the delivery stands.
 #[derive(Default)]
@@ -175,6 +186,8 @@ impl Broker {
                 _ = changed.changed() => {}
                 () = self.clock.wait_until(again.unwrap_or_default()), if again.is_some() => {}
                 Some(()) = systems.next() => {}
+                // Of a broker that shares the ledger, and is no more.
+                () = tokio::time::sleep(LOOK_EVERY), if self.ledger.shared().is_some() => self.deliveries.wake(),
             }
         }
     }
@@ -225,12 +238,14 @@ impl Broker {
         }
         let attempts = usize::try_from(waiting.attempts).unwrap_or(usize::MAX);
         let again = NoteTry { mark: waiting.note.mark.clone(), again: now + pause(attempts) };
-        self.change_notes(
-            "ledger.note_sending",
-            NoteChange { sending: vec![again], ..NoteChange::default() },
-        )
-        .await?;
-        let tried = self.send(&self.settings(), &waiting).await;
+        let begun = since_boot();
+        let sending = NoteChange { sending: vec![again], ..NoteChange::default() };
+        match self.change_notes("ledger.note_sending", sending).await {
+            // Another broker on the same ledger was quicker.
+            Err(LedgerError::Conflict(_)) => return Ok(Some(now + OTHERS_SEND)),
+            written => written?,
+        }
+        let tried = self.send(&self.settings(), &waiting, begun).await;
         let now = self.clock.now();
         self.deliveries.tried(psa, &tried, now);
         let mark = &waiting.note.mark;
@@ -252,7 +267,7 @@ impl Broker {
     }
 
     /// One try.
-    async fn send(&self, snapshot: &Snapshot, waiting: &WaitingNote) -> Tried {
+    async fn send(&self, snapshot: &Snapshot, waiting: &WaitingNote, begun: Duration) -> Tried {
         let note = &waiting.note;
         let (Some(config), Some(psa)) = (&snapshot.config, snapshot.psas.get(&note.psa)) else {
             return Tried::Down("it is not configured, or cannot be connected".into(), 0);
@@ -286,7 +301,14 @@ impl Broker {
                 Err(error) => return not_yet(&error),
             }
         }
-        add(psa.as_ref(), &ticket, waiting, public).await
+        let longest = match self.ledger.shared() {
+            None => LONGEST,
+            Some(_) => SENT_IN.saturating_sub(since_boot().saturating_sub(begun)),
+        };
+        if longest.is_zero() {
+            return Tried::Later("it took too long, and another broker may be sending it".into());
+        }
+        add(psa.as_ref(), &ticket, waiting, public, longest).await
     }
 
     /// Takes a note out of the queue that will not be in its ticket, on record.
@@ -315,17 +337,30 @@ impl Broker {
     }
 }
 
-async fn add(psa: &dyn Psa, ticket: &Ticket, waiting: &WaitingNote, public: bool) -> Tried {
+async fn add(
+    psa: &dyn Psa,
+    ticket: &Ticket,
+    waiting: &WaitingNote,
+    public: bool,
+    longest: Duration,
+) -> Tried {
     let note = Note { text: waiting.note.text.clone(), mark: waiting.note.mark.clone(), public };
-    match in_time(psa.add_note(ticket, &note)).await {
+    match within(longest, psa.add_note(ticket, &note)).await {
         Ok(()) => Tried::Sent,
         Err(error) => not_yet(&error),
     }
 }
 
 async fn in_time<T>(question: impl Future<Output = Result<T, PsaError>>) -> Result<T, PsaError> {
+    within(LONGEST, question).await
+}
+
+async fn within<T>(
+    longest: Duration,
+    question: impl Future<Output = Result<T, PsaError>>,
+) -> Result<T, PsaError> {
     let late = |_| Err(PsaError::Ambiguous("no answer in time".into()));
-    timeout(LONGEST, question).await.unwrap_or_else(late)
+    timeout(longest, question).await.unwrap_or_else(late)
 }
 
 fn not_yet(error: &PsaError) -> Tried {

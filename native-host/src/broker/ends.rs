@@ -15,10 +15,10 @@ const AT_ONCE: usize = 32;
 
 /// The places to work in, by directory.
 #[derive(Default)]
-struct Rooms(HashMap<String, Arc<Semaphore>>);
+pub(super) struct Rooms(HashMap<String, Arc<Semaphore>>);
 
 impl Rooms {
-    fn of(&mut self, key: &AccountKey) -> Arc<Semaphore> {
+    pub(super) fn of(&mut self, key: &AccountKey) -> Arc<Semaphore> {
         let directory = key.0.split('/').next().unwrap_or_default();
         if let Some(room) = self.0.get(directory) {
             return Arc::clone(room);
@@ -81,13 +81,18 @@ impl Ends {
         self.changed.notify_one();
     }
 
+    /// Waits until something is due at another time than before.
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
     /// Whether anything is waiting.
     pub(super) fn is_empty(&self) -> bool {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).by_time.is_empty()
     }
 
     /// Takes everything that is due at `now`; else says when the next is.
-    fn take_due(&self, now: DateTime<Utc>) -> Result<Vec<AccountKey>, Option<DateTime<Utc>>> {
+    pub(super) fn take_due(&self, now: DateTime<Utc>) -> Result<Vec<AccountKey>, Option<DateTime<Utc>>> {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let mut due = Vec::new();
         while let Some((at, key)) = queue.by_time.first().cloned() {
@@ -104,6 +109,9 @@ impl Ends {
 impl Broker {
     /// Does what is due, when it is due, for as long as the broker runs.
     pub(super) async fn run_ends(self: Arc<Self>) {
+        if self.ledger.shared().is_some() {
+            return self.run_claims().await;
+        }
         let mut rooms = Rooms::default();
         loop {
             match self.ends.take_due(self.clock.now()) {

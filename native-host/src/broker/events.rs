@@ -50,7 +50,6 @@ impl Events {
     }
 
     /// Hints of others may have been missed.
-    #[allow(dead_code, reason = "several brokers on one ledger hear of each other")]
     pub(super) fn anything(&self) {
         self.send(Hint::Anything);
     }

@@ -5,15 +5,15 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
-use ticketgate_access::decide::{self};
-use ticketgate_access::session::{Account, Session};
+use ticketgate_access::decide::{self, Asker};
+use ticketgate_access::session::{Account, AccountKey, Session};
 use ticketgate_ledger::{Change, LedgerError, NoteChange};
 use ticketgate_protocol::api::{self, EndCause, State};
 use ticketgate_protocol::ids::{IdempotencyKey, SessionId, TechnicianId};
 use ticketgate_protocol::problem::{Code, Problem};
 
 use super::notes::Told;
-use super::parts::{accounts_of, lock_all, rows_of};
+use super::parts::{accounts_of, rows_of};
 use super::service::{TRIES, fingerprint};
 use super::tickets::Asked;
 use super::{Broker, Caller, Snapshot, ledger_problem, records};
@@ -37,7 +37,9 @@ impl Broker {
         let begun = Instant::now();
         let fingerprint = fingerprint("extend", &(id, by_s));
         let keys = accounts_of(&self.own(caller, id).await?);
-        let _one_at_a_time = lock_all(&self.extending, &keys).await;
+        let names: Vec<_> = keys.iter().map(in_extension).collect();
+        let _one_at_a_time =
+            self.hold_all(&self.extending, &names).await.map_err(|error| ledger_problem(&error))?;
         for _ in 0..TRIES {
             if let Some(again) = self.repeated(caller, key, fingerprint).await? {
                 return again;
@@ -45,7 +47,8 @@ impl Broker {
             let parts = self.own(caller, id).await?;
             let Some((session, _)) = parts.first() else { break };
             let snapshot = self.settings();
-            let (until, asked) = match self.longer(&snapshot, &rows_of(&parts), by_s).await? {
+            let (until, asked) = match self.longer(&snapshot, caller.asker()?, &rows_of(&parts), by_s).await?
+            {
                 Ok(longer) => longer,
                 Err(problem) => {
                     let more = records::details([("code", json!(problem.code)), ("by_s", json!(by_s))]);
@@ -82,10 +85,8 @@ impl Broker {
                 answers: self.answer(caller, key, fingerprint, id),
                 notes: NoteChange { new: note.into_iter().collect(), ..NoteChange::default() },
                 guard: self.counted(&session.technician),
-                withdraws: None,
                 widens: true,
-                leases: Vec::new(),
-                follows_clock: false,
+                ..Change::default()
             };
             match self.commit(change).await {
                 Ok(()) => {}
@@ -97,7 +98,7 @@ impl Broker {
                 Err(error) => return Err(ledger_problem(&error)),
             }
             if let Some(problem) = self.converge_after(&keys, begun.elapsed()).await {
-                let request = caller.technician.clone().map(|technician| (technician, key.clone()));
+                let request = caller.person.clone().map(|technician| (technician, key.clone()));
                 self.shorten_again(Untaken { id: session.of().clone(), until, before, request, noted }).await;
                 return Err(problem);
             }
@@ -114,11 +115,12 @@ impl Broker {
     async fn longer(
         &self,
         snapshot: &Snapshot,
+        asker: Asker<'_>,
         parts: &[Session],
         by_s: i64,
     ) -> Result<Result<(DateTime<Utc>, Asked), Problem>, Problem> {
         let config = Self::config(snapshot)?;
-        let decide = || decide::decide_extension(config, parts, by_s, self.clock.now());
+        let decide = || decide::decide_extension(config, asker, parts, by_s, self.clock.now());
         let extended = match decide() {
             Ok(extended) => extended,
             Err(problem) => return Ok(Err(problem)),
@@ -211,6 +213,11 @@ struct Untaken {
     request: Option<(TechnicianId, IdempotencyKey)>,
     /// The mark of the note that nobody is to read.
     noted: Option<String>,
+}
+
+/// The name under which one extension at a time of an account is made, at whatever broker.
+fn in_extension(key: &AccountKey) -> AccountKey {
+    AccountKey(format!("extension {}", key.0.replace('/', " ")))
 }
 
 /// Only its system's word that a closed ticket is open again lets its session go on.

@@ -12,6 +12,8 @@ use ticketgate_protocol::api::{EndCause, State};
 use ticketgate_protocol::problem::Problem;
 
 use super::converge::{PASSES, PAUSES, Trouble, UNRECORDED_PAUSE, asked, next_due};
+use super::leases::Held;
+use super::overtaken::is_newer;
 use super::settle::over;
 use super::{Broker, records};
 
@@ -49,6 +51,7 @@ impl Broker {
     /// remains, and the sessions are taken back as soon as the ledger can be written again.
     pub(super) async fn undo(
         &self,
+        held: &Held,
         directory: &dyn Directory,
         account: &Account,
         sessions: &[Session],
@@ -64,6 +67,10 @@ impl Broker {
         for _ in 0..2 {
             let before = self.clock.now();
             let Ok(looked) = directory.observe(account).await else { return };
+            // Another broker's business, or what it may have done since.
+            if held.is_lost() || (!held.is_sure() && is_newer(account, &sessions, &looked, now)) {
+                return;
+            }
             let asked = asked(&looked, before, self.clock.now());
             let (spelled, sessions, observed) = alike(directory, account, &sessions, &looked);
             let wanted = desired(&spelled, &sessions, now);
@@ -72,7 +79,7 @@ impl Broker {
             let adds =
                 |step: &&Step| matches!(step, Step::Create(_) | Step::Grant { .. } | Step::Open { .. });
             for step in steps.iter().filter(|step| !adds(step)) {
-                if let Err(error) = self.apply(directory, account, &looked, step).await {
+                if let Err(error) = self.apply(held, directory, account, &looked, step).await {
                     tracing::error!(step = step.name(), %error, "an activation that cannot be recorded could not be taken back yet");
                 }
             }
@@ -80,12 +87,13 @@ impl Broker {
     }
 
     /// After a failure: activations under way are taken back, and what is left to do is arranged for later.
-    pub(super) async fn take_back(&self, key: &AccountKey, trouble: Trouble) {
-        match self.give_up_activations(key, &trouble).await {
+    pub(super) async fn take_back(&self, held: &Held, trouble: Trouble) {
+        let key = held.key();
+        match self.give_up_activations(held, &trouble).await {
             Ok(false) => {}
-            Ok(true) => match self.bring(key).await {
+            Ok(true) => match self.bring(held).await {
                 Ok(_) => return,
-                Err(again) => return self.retry_later(key, &again.problem).await,
+                Err(again) => return self.retry_later(held, &again.problem).await,
             },
             Err(error) => {
                 tracing::error!(%error, "a failed activation could not be recorded yet");
@@ -93,18 +101,19 @@ impl Broker {
                 if let Some((_, sessions)) = self.remembered.of(key) {
                     self.abandon(&sessions);
                 }
-                self.stop_what_is_over(key).await;
+                self.stop_what_is_over(held).await;
             }
         }
-        self.retry_later(key, &trouble.problem).await;
+        self.retry_later(held, &trouble.problem).await;
     }
 
     /// Marks the account's activations as failed; answers whether something may have to be taken back.
     pub(super) async fn give_up_activations(
         &self,
-        key: &AccountKey,
+        held: &Held,
         trouble: &Trouble,
     ) -> Result<bool, LedgerError> {
+        let key = held.key();
         for _ in 0..PASSES {
             let Some((account, sessions)) = self.ledger.account(key).await? else { return Ok(false) };
             let now = self.clock.now();
@@ -122,7 +131,9 @@ impl Broker {
             let cause = EndCause::GrantFailed;
             let mut change =
                 self.ending_whole(account.clone(), &sessions, &given_up, cause, "broker", now).await?;
-            let _one_of_its_parts_at_a_time = self.whole_locks(&given_up).await;
+            let one_of_its_parts_at_a_time = self.whole_locks(&given_up).await?;
+            let wholes = one_of_its_parts_at_a_time.iter().flat_map(Held::leases);
+            change.leases = held.leases().into_iter().chain(wholes).collect();
             if !trouble.attempted {
                 // Nothing was sent to the directory: nothing has to be taken back there.
                 if change.sessions.iter().all(|session| session.account == *key) {
@@ -160,7 +171,8 @@ impl Broker {
     }
 
     /// Notes the failure where people see it and makes the account due again after a growing pause.
-    pub(super) async fn retry_later(&self, key: &AccountKey, problem: &Problem) {
+    pub(super) async fn retry_later(&self, held: &Held, problem: &Problem) {
+        let key = held.key();
         let now = self.clock.now();
         let Ok(Some((mut account, sessions))) = self.ledger.account(key).await else { return };
         let waiting: Vec<_> = sessions.into_iter().filter(|s| s.state == State::Ending).collect();
@@ -173,7 +185,7 @@ impl Broker {
         // Sooner than the directory itself names is in vain.
         let pause = pause.copied().unwrap_or(300).max(problem.retry_after_s.unwrap_or(0).into());
         account.next_try = Some(now + TimeDelta::seconds(pause));
-        let mut change = Change { name: "ledger.retry", at: now, ..Change::default() };
+        let mut change = Change { name: "ledger.retry", at: now, leases: held.leases(), ..Change::default() };
         // Each doubling is a record: enough to see how long it took, too few to fill the log.
         let tell = account.attempts.is_power_of_two();
         for mut session in waiting {

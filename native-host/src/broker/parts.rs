@@ -9,6 +9,12 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use super::accounts::AccountLocks;
+use super::leases::Held;
+use super::service::{PATIENCE, fault};
+use super::settle::ending;
+use super::{Broker, ledger_problem};
+use super::{on_record, records};
 use chrono::{DateTime, Utc};
 use futures_util::future::join_all;
 use ticketgate_access::session::{Account, AccountKey, Session, state_of};
@@ -16,14 +22,6 @@ use ticketgate_ledger::{Change, LedgerError};
 use ticketgate_protocol::api::{EndCause, State};
 use ticketgate_protocol::ids::SessionId;
 use ticketgate_protocol::problem::{Code, Problem};
-use tokio::sync::OwnedMutexGuard;
-
-use super::accounts::AccountLocks;
-
-use super::service::{PATIENCE, fault};
-use super::settle::ending;
-use super::{Broker, ledger_problem};
-use super::{on_record, records};
 
 /// The accounts of a session's parts, in their order.
 pub(super) fn accounts_of(parts: &[(Session, Account)]) -> Vec<AccountKey> {
@@ -35,16 +33,23 @@ pub(super) fn rows_of(parts: &[(Session, Account)]) -> Vec<Session> {
     parts.iter().map(|(part, _)| part.clone()).collect()
 }
 
-/// The locks of several accounts, in the order of their keys, whatever the order in which they are named.
-pub(super) async fn lock_all(locks: &AccountLocks, keys: &[AccountKey]) -> Vec<OwnedMutexGuard<()>> {
-    let mut held = Vec::new();
-    for key in keys.iter().collect::<BTreeSet<_>>() {
-        held.push(locks.of(key).lock_owned().await);
-    }
-    held
-}
-
 impl Broker {
+    /// Holds several accounts, in the order of their keys, whatever the order in which they are named.
+    ///
+    /// # Errors
+    /// The ledger cannot say who has them.
+    pub(super) async fn hold_all(
+        &self,
+        locks: &AccountLocks,
+        keys: &[AccountKey],
+    ) -> Result<Vec<Held>, LedgerError> {
+        let mut held = Vec::new();
+        for key in keys.iter().collect::<BTreeSet<_>>() {
+            held.push(self.leases.hold(locks.of(key), key).await?);
+        }
+        Ok(held)
+    }
+
     /// Every part of a session that is known to be there.
     ///
     /// # Errors
@@ -102,12 +107,15 @@ impl Broker {
         Ok(())
     }
 
-    /// The locks of the sessions of which these rows are parts: whoever holds them is the only one to find that a part was the
-    /// last. None for sessions in one directory.
-    pub(super) async fn whole_locks(&self, sessions: &[Session]) -> Vec<OwnedMutexGuard<()>> {
+    /// Holds the sessions of which these rows are parts: whoever does is the only one to find that a part was the last, at whatever
+    /// broker. Nothing for sessions in one directory.
+    ///
+    /// # Errors
+    /// The ledger cannot say who has them.
+    pub(super) async fn whole_locks(&self, sessions: &[Session]) -> Result<Vec<Held>, LedgerError> {
         let wholes = sessions.iter().filter_map(|session| session.whole.as_ref());
-        let keys: Vec<_> = wholes.map(|whole| AccountKey(whole.to_string())).collect();
-        lock_all(&self.wholes, &keys).await
+        let keys: Vec<_> = wholes.map(|whole| AccountKey(format!("session {whole}"))).collect();
+        self.hold_all(&self.wholes, &keys).await
     }
 
     /// The parts of a session with one of them as it is about to be written; that one alone where it is all of its session.
@@ -126,24 +134,45 @@ impl Broker {
 
     /// Converges accounts side by side. Answers the first problem, in their order.
     pub(super) async fn converge_all(self: &Arc<Self>, keys: &[AccountKey]) -> Option<Problem> {
+        self.converge_held(keys, Vec::new()).await
+    }
+
+    /// The same for accounts of which some are held already.
+    pub(super) async fn converge_held(
+        self: &Arc<Self>,
+        keys: &[AccountKey],
+        mut held: Vec<Held>,
+    ) -> Option<Problem> {
         let work = keys.iter().map(|key| {
             let (broker, key) = (Arc::clone(self), key.clone());
-            tokio::spawn(on_record::carried(async move { broker.converge(&key).await }))
+            let held = held.iter().position(|one| *one.key() == key).map(|at| held.swap_remove(at));
+            tokio::spawn(on_record::carried(async move {
+                match held {
+                    Some(held) => broker.converge_under(held).await,
+                    None => broker.converge(&key).await,
+                }
+            }))
         });
         let done = join_all(work).await;
         done.into_iter().find_map(|result| result.unwrap_or_else(|_| Err(fault())).err())
     }
 
     /// Grants what the ledger has as being granted: all of it, or nothing stays. Waits for it, but not for ever; the work goes on.
-    pub(super) async fn grant_all(self: &Arc<Self>, parts: &[Session], waited: Duration) -> Option<Problem> {
+    pub(super) async fn grant_all(
+        self: &Arc<Self>,
+        parts: &[Session],
+        held: Vec<Held>,
+        waited: Duration,
+    ) -> Option<Problem> {
         let keys: Vec<_> = parts.iter().map(|part| part.account.clone()).collect();
         let (broker, parts) = (Arc::clone(self), parts.to_vec());
         let work = async move {
-            let problem = broker.converge_all(&keys).await;
+            let problem = broker.converge_held(&keys, held).await;
             if problem.is_some() && parts.len() > 1 {
                 broker.give_up_together(&parts).await;
                 broker.converge_all(&keys).await;
             }
+            broker.not_granting(&parts);
             problem
         };
         in_time(work, waited).await
@@ -195,12 +224,14 @@ pub(super) async fn in_time(
     {
         Ok(Ok(problem)) => problem,
         Ok(Err(_)) => Some(fault()),
-        Err(_) => Some(
-            Problem::new(Code::TimedOut, "The directory has not answered yet; the broker goes on trying.")
-                .remedy("Look at your sessions in a moment.")
-                .retry_after(5),
-        ),
+        Err(_) => Some(too_late()),
     }
+}
+
+pub(super) fn too_late() -> Problem {
+    Problem::new(Code::TimedOut, "The directory has not answered yet; the broker goes on trying.")
+        .remedy("Look at your sessions in a moment.")
+        .retry_after(5)
 }
 
 /// Whether a part is being granted or granted.

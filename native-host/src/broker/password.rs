@@ -1,6 +1,7 @@
 //! Handing a session's password over, and setting a new one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ticketgate_access::session::{Account, Session, state_of};
 use ticketgate_ledger::{Change, LedgerError};
@@ -8,8 +9,9 @@ use ticketgate_protocol::api::{self, Mode, State};
 use ticketgate_protocol::ids::{DirectoryId, SessionId};
 use ticketgate_protocol::problem::{Code, Problem};
 
-use super::parts::rows_of;
-use super::service::wrong_state;
+use super::leases::Held;
+use super::parts::{in_time, rows_of, too_late};
+use super::service::{PATIENCE, wrong_state};
 use super::{Broker, Caller, Snapshot, ledger_problem, records};
 use crate::handover::PasswordHandOver;
 
@@ -79,12 +81,37 @@ impl Broker {
         Ok(PasswordHandOver { account: name, password, clear_after_s })
     }
 
+    /// Forgets the passwords that other brokers on the same ledger took out of use.
+    pub(super) async fn forget_passwords(&self) {
+        if self.ledger.shared().is_none() {
+            return;
+        }
+        for key in self.passwords.accounts() {
+            let Ok(known) = self.ledger.account(&key).await else { return };
+            let in_use = known.is_some_and(|(account, sessions)| {
+                !sessions.is_empty() && self.passwords.holds(&key, account.password_generation)
+            });
+            if !in_use {
+                self.passwords.forget(&key);
+            }
+        }
+    }
+
     async fn renew_password(
         self: &Arc<Self>,
         caller: &Caller,
         session: &Session,
         mut account: Account,
     ) -> Result<Account, Problem> {
+        let keys = [account.key.clone()];
+        // Else another broker on the same ledger could set the password, and have it.
+        let held = match self.ledger.shared() {
+            None => Vec::new(),
+            Some(_) => {
+                let holding = tokio::time::timeout(PATIENCE, self.hold_all(&self.locks, &keys)).await;
+                holding.map_err(|_| too_late())?.map_err(|e| ledger_problem(&e))?
+            }
+        };
         account.password_generation += 1;
         account.settled = false;
         let change = Change {
@@ -100,6 +127,7 @@ impl Broker {
             )],
             accounts: vec![account.clone()],
             guard: self.counted(&session.technician),
+            leases: held.iter().flat_map(Held::leases).collect(),
             ..Change::default()
         };
         match self.commit(change).await {
@@ -109,7 +137,9 @@ impl Broker {
             }
             Err(error) => return Err(ledger_problem(&error)),
         }
-        match self.converge_patiently(&[account.key.clone()]).await {
+        let broker = Arc::clone(self);
+        let work = async move { broker.converge_held(&keys, held).await };
+        match in_time(work, Duration::ZERO).await {
             Some(problem) => Err(problem),
             None => Ok(account),
         }

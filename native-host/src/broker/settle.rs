@@ -8,6 +8,7 @@ use ticketgate_access::session::{Account, Session, state_of};
 use ticketgate_ledger::{Change, LedgerError, NewAudit};
 use ticketgate_protocol::api::{EndCause, Mode, State};
 
+use super::leases::Held;
 use super::notes::Told;
 use super::parts::rows_of;
 use super::{Broker, records};
@@ -18,6 +19,7 @@ impl Broker {
     /// its sessions to end, so they do: it is not opened again.
     pub(super) async fn note_difference(
         &self,
+        held: &Held,
         account: &Account,
         sessions: &[Session],
         steps: &[String],
@@ -35,7 +37,8 @@ impl Broker {
             put_right = &[];
         }
         change.audit.insert(0, self.about_account(account, sessions, "account.differs", put_right));
-        self.commit_ending(Change { name: "ledger.account_differs", ..change }, &account.key).await?;
+        let change = Change { name: "ledger.account_differs", leases: held.leases(), ..change };
+        self.commit_ending(change, &account.key).await?;
         unsettled.version += 1;
         Ok(unsettled)
     }
@@ -64,11 +67,12 @@ impl Broker {
 
     /// Records what the directory taught about an account ([`taught`]) before it is changed there: a right that was given
     /// must be found again under any name. `None`: the ledger's row changed meanwhile, look again.
-    pub(super) async fn learn(&self, known: &Account) -> Result<Option<Account>, LedgerError> {
+    pub(super) async fn learn(&self, held: &Held, known: &Account) -> Result<Option<Account>, LedgerError> {
         let change = Change {
             name: "ledger.account_known",
             at: self.clock.now(),
             accounts: vec![known.clone()],
+            leases: held.leases(),
             ..Change::default()
         };
         match self.commit(change).await {
@@ -87,6 +91,7 @@ impl Broker {
     /// Everything is as wanted and was read back: says so in the ledger, and what the directory `taught` about the account.
     pub(super) async fn settle(
         &self,
+        held: &Held,
         account: &Account,
         taught: bool,
         sessions: &[Session],
@@ -94,7 +99,8 @@ impl Broker {
         corrected: &[String],
         now: DateTime<Utc>,
     ) -> Result<(), LedgerError> {
-        let mut change = Change { name: "ledger.settled", at: now, ..Change::default() };
+        let mut change =
+            Change { name: "ledger.settled", at: now, leases: held.leases(), ..Change::default() };
         if account.mode != Mode::Membership && !sessions.iter().any(|s| s.is_live(now)) {
             // Also where somebody else closed or deleted the account.
             self.passwords.forget(&account.key);
@@ -105,7 +111,8 @@ impl Broker {
         let moves =
             |s: &&Session| s.state == State::Ending || (s.state == State::Activating && s.is_live(now));
         let moving: Vec<_> = sessions.iter().filter(moves).cloned().collect();
-        let _one_of_its_parts_at_a_time = self.whole_locks(&moving).await;
+        let one_of_its_parts_at_a_time = self.whole_locks(&moving).await?;
+        change.leases.extend(one_of_its_parts_at_a_time.iter().flat_map(Held::leases));
         for mut session in moving {
             if session.state == State::Activating {
                 change.name = "ledger.session_active";
@@ -149,7 +156,9 @@ impl Broker {
         if change.accounts.is_empty() {
             return Ok(());
         }
-        self.commit(change).await
+        self.commit(change).await?;
+        held.confirmed();
+        Ok(())
     }
 }
 

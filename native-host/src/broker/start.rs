@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use ticketgate_ledger::{LedgerError, SqliteLedger};
+use ticketgate_ledger::{Ledger, LedgerError, SqliteLedger};
 use tokio::sync::watch;
 
-use super::clock::{BrokerClock, System};
+use super::clock::{AnchoredClock, BrokerClock, System};
 use super::connectors::Connectors;
-use super::{Broker, BuildConnectors, aside, listen};
+use super::{Broker, BuildConnectors, Clock, aside, listen};
 use crate::places::Places;
 use crate::platform::{Here, Platform};
 
@@ -21,6 +21,9 @@ const WATCH_EVERY: Duration = Duration::from_secs(1);
 
 /// An on-demand broker with nothing to do stops after this long.
 const IDLE_STOP: Duration = Duration::from_secs(15 * 60);
+
+/// How long a stopping broker finishes what it does to accounts of a ledger that it shares.
+const GIVEN_BACK: Duration = Duration::from_secs(20);
 
 /// Why a broker could not start.
 #[derive(Debug, thiserror::Error)]
@@ -132,8 +135,8 @@ pub(super) async fn bring_up(
     connectors: Arc<dyn BuildConnectors>,
 ) -> Result<Started, StartError> {
     let ledger = crate::faults::ledger(Arc::new(ledger));
-    let clock = BrokerClock::new(crate::faults::time(System));
-    let broker = Broker::new(ledger, Arc::new(clock), connectors);
+    let clock = clock_for(&ledger).await?;
+    let broker = Broker::new(ledger, clock, connectors);
     broker.note_unread(&aside::unread(&places.state)).await;
     if role == Role::Serve {
         // A ledger that cannot be written lets nothing begin; what is over has to end all the same.
@@ -159,6 +162,16 @@ pub(super) async fn bring_up(
     let due = broker.recover().await.map_err(|p| StartError::Ledger(p.to_string()))?;
     let (config, state) = (places.config.clone(), places.state.clone());
     Ok(Started { broker, due, config, state, seen, _lock: lock })
+}
+
+/// The time by which a broker on this ledger acts: that of its database where several share it, so that no broker's own clock counts.
+/// The broker is one of them from then on.
+async fn clock_for(ledger: &Arc<dyn Ledger>) -> Result<Arc<dyn Clock>, LedgerError> {
+    let system = crate::faults::time(System);
+    let Some(shared) = ledger.shared() else { return Ok(Arc::new(BrokerClock::new(system))) };
+    let machine = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
+    shared.enlist(&format!("{}/{}", machine.trim(), std::process::id())).await?;
+    Ok(Arc::new(AnchoredClock::new(Arc::clone(ledger), system).await?))
 }
 
 /// How a broker serves.
@@ -191,7 +204,10 @@ impl Started {
         tasks.spawn(Arc::clone(&self.broker).run_deliveries());
         tasks.spawn(Arc::clone(&self.broker).run_closing());
         tasks.spawn(Arc::clone(&self.broker).run_signed_in());
+        tasks.spawn(Arc::clone(&self.broker).run_hearing());
         tasks.spawn(watch_settings(Arc::clone(&self.broker), self.config.clone(), self.seen));
+        let broker = Arc::clone(&self.broker);
+        tasks.spawn(async move { broker.end_what_leavers_have().await });
         tracing::info!(socket = %socket.display(), due = self.due, "the broker is ready");
         let mut elsewhere = listen::Elsewhere::open(&self.config, &self.state, &self.broker, &told);
         let server = tokio::spawn(listen::serve(listener, Arc::clone(&self.broker), told));
@@ -207,12 +223,16 @@ impl Started {
             tracing::warn!("some requests were still under way");
         }
         tasks.shutdown().await;
+        // Others on the same ledger go on at once with what is given back.
+        self.broker.leases.all_given_back(GIVEN_BACK).await;
         match self.broker.record_life("broker.stopped").await {
             Ok((open, first)) => {
                 if open > first.len() {
                     tracing::warn!(open, "more sessions stay open than are named here");
                 }
-                for session in first {
+                // Of several brokers on one ledger the others go on.
+                let left = first.into_iter().filter(|_| self.broker.ledger.shared().is_none());
+                for session in left {
                     tracing::warn!(
                         session = %session.id,
                         account = %session.account.0,
@@ -253,7 +273,12 @@ async fn watch_settings(broker: Arc<Broker>, path: PathBuf, mut seen: Stamp) {
         seen = now;
         match settings_text(&path) {
             // Faults are told to everybody who asks, and are in the log and the audit log.
-            Ok(text) => drop(broker.load_settings(&text).await),
+            Ok(text) => {
+                if broker.load_settings(&text).await.is_ok() {
+                    let broker = Arc::clone(&broker);
+                    tokio::spawn(async move { broker.end_what_leavers_have().await });
+                }
+            }
             Err(error) => {
                 broker.settings_unreadable(&format!("{} cannot be read: {error}", path.display())).await;
             }

@@ -5,6 +5,7 @@ mod hanging;
 mod lagging;
 mod lookups;
 mod lost;
+mod many;
 mod memberships;
 mod model;
 mod monitoring;

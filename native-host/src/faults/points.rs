@@ -14,7 +14,7 @@ use ticketgate_credentials::Secret;
 use ticketgate_directory::{Directory, DirectoryError, EntraTenant, Listing, Promises, RightUse};
 use ticketgate_ledger::{
     Answered, AuditQuery, Change, EventRow, Ledger, LedgerError, Mark, NoteQueue, SessionFilter, Shared,
-    Standing, WaitingNote,
+    Standing, Tokens, WaitingNote,
 };
 use ticketgate_protocol::api::{AuditRecord, AuditVerdict, Finding, Mode, State};
 use ticketgate_protocol::ids::{DirectoryId, IdempotencyKey, PsaId, SessionId, TechnicianId};
@@ -236,6 +236,10 @@ impl Ledger for Pointed<dyn Ledger> {
 
     async fn notes_sent(&self) -> Result<u64, LedgerError> {
         self.0.notes_sent().await
+    }
+
+    fn tokens(&self) -> &dyn Tokens {
+        self.0.tokens()
     }
 
     async fn checkpoint(&self, at: DateTime<Utc>) -> Result<(), LedgerError> {

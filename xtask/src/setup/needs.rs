@@ -82,7 +82,7 @@ const WEB_TOOLCHAIN: [Package; 6] = [
 ];
 
 /// All groups.
-const NEEDS: [Need; 12] = [
+const NEEDS: [Need; 14] = [
     Need {
         name: "WASM toolchain",
         why: "compiles the extension's core; spared by `rustup target add wasm32-unknown-unknown`",
@@ -111,6 +111,13 @@ const NEEDS: [Need; 12] = [
         purposes: &[Purpose::Demo],
     },
     Need {
+        name: "Debian package",
+        why: "packs broker and relay, and names the packages of the libraries that they are linked with",
+        packages: &[program("dpkg-dev", "dpkg-shlibdeps")],
+        unless_target: None,
+        purposes: &[Purpose::Test],
+    },
+    Need {
         name: "local accounts",
         why: "accounts, sudo rules, processes and SSH servers in machines of the tests' own (namespaces over this machine's files)",
         packages: &[
@@ -125,6 +132,18 @@ const NEEDS: [Need; 12] = [
         ],
         unless_target: None,
         purposes: &[Purpose::Demo],
+    },
+    Need {
+        name: "team's servers",
+        why: "a private PostgreSQL with a standby for the ledger of several brokers, and a wire between them that can be cut",
+        packages: &[
+            package("postgresql"),
+            program("nftables", "nft"),
+            program("iproute2", "ip"),
+            program("util-linux", "unshare"),
+        ],
+        unless_target: None,
+        purposes: &[Purpose::Test],
     },
     Need {
         name: "ticket system",

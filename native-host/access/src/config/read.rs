@@ -12,6 +12,7 @@ mod policy;
 mod psa;
 mod rights;
 mod service;
+mod sign_in;
 mod tree;
 
 use std::fmt;
@@ -97,10 +98,26 @@ fn parsed<'a>(text: &'a str, notes: &mut Notes) -> Result<Spanned<DeTable<'a>>, 
 }
 
 fn sections(file: &Section<'_>, notes: &mut Notes) -> Drafts {
-    file.only(&["broker", "psa", "technician", "customer", "directory", "policy", "service"], notes);
+    file.only(
+        &[
+            "broker",
+            "service",
+            "ledger",
+            "sign_in",
+            "role",
+            "psa",
+            "technician",
+            "customer",
+            "directory",
+            "policy",
+        ],
+        notes,
+    );
     let drafts = Drafts {
         service: service::read(file, notes),
         broker: broker::read(file, notes),
+        sign_in: sign_in::read(file, notes),
+        roles: sign_in::roles(file, notes),
         psas: psa::read(file, notes),
         technicians: people::technicians(file, notes),
         customers: people::customers(file, notes),
@@ -123,6 +140,8 @@ fn sections(file: &Section<'_>, notes: &mut Notes) -> Drafts {
 fn assemble(drafts: Drafts, warnings: Vec<Fault>) -> Config {
     Config {
         broker: drafts.broker.item,
+        sign_in: drafts.sign_in.map(|sign_in| sign_in.item),
+        roles: drafts.roles.into_iter().map(|role| role.item).collect(),
         psas: drafts.psas.into_iter().map(|p| (p.item.id.clone(), p.item)).collect(),
         technicians: drafts.technicians.into_iter().map(|t| (t.item.id.clone(), t.item)).collect(),
         customers: drafts.customers.into_iter().map(|c| (c.item.id.clone(), c.item)).collect(),

@@ -1,24 +1,17 @@
 //! The ledger's writes: one change, or the signed checkpoints. Each is one transaction that takes SQLite's write lock
 //! before it reads, so that what it decides on cannot change under it.
 
-use std::collections::BTreeSet;
-
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use ed25519_dalek::{Signer, SigningKey};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
-use serde_json::Value;
 use ticketgate_access::session::{Account, Session};
-use ticketgate_protocol::api::State;
 use ticketgate_protocol::ids::{CustomerId, SessionId};
 
-use super::rows::{integer, json, time, time_text, word};
-use super::{events, query};
-use crate::chain::{self, BEGINNING, Fields, Hash, OWN_CHAIN};
+use super::rows::{integer, json, time_text, word};
+use super::{events, query, seals, tokens};
+use crate::chain::{self, BEGINNING, Hash, OWN_CHAIN};
 use crate::seal::Seal;
-use crate::{Change, Guard, LedgerError, Limit, NewAudit, NoteChange, failure};
-
-/// How long answers, counted requests and events are kept: the longest window of the rate limits.
-const KEPT: TimeDelta = TimeDelta::days(1);
+use crate::{Change, Guard, LedgerError, NewAudit, NoteChange, failure, limits};
 
 /// Makes one change, whole or not at all.
 ///
@@ -72,6 +65,7 @@ pub(super) fn commit(connection: &mut Connection, change: &Change) -> Result<(),
         )?;
     }
     change_notes(&transaction, &change.notes, change.at)?;
+    tokens::change(&transaction, &change.tokens, change.at)?;
     raise_high_water(&transaction, change.at)?;
     transaction.commit().map_err(failure::database)
 }
@@ -100,7 +94,7 @@ pub(super) fn checkpoint(
         return Ok(());
     }
     // A log whose seal does not hold is not sealed anew: the new one would vouch for what was done to it.
-    let before = Seal::read(&transaction)?.filter(|seal| seal.is_signed_by(&key.verifying_key()));
+    let before = seals::read(&transaction)?.filter(|seal| seal.is_signed_by(&key.verifying_key()));
     let before = before.ok_or_else(|| {
         LedgerError::Unavailable(
             "the seal of the audit log is gone or was changed, so nothing more is signed; run `ticketgate audit verify`"
@@ -120,7 +114,7 @@ pub(super) fn checkpoint(
             params![chain, seq, hash, at_text, signature, integer(number_of_seal)?],
         )?;
     }
-    Seal::sign(key, number_of_seal, &at_text, digest).put(&transaction)?;
+    seals::put(&transaction, &Seal::sign(key, number_of_seal, &at_text, digest))?;
     raise_high_water(&transaction, at)?;
     transaction.commit().map_err(failure::database)
 }
@@ -129,7 +123,7 @@ fn begin(connection: &mut Connection) -> Result<Transaction<'_>, LedgerError> {
     connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failure::database)
 }
 
-fn run(
+pub(super) fn run(
     transaction: &Transaction<'_>,
     sql: &str,
     parameters: impl rusqlite::Params,
@@ -141,7 +135,7 @@ fn run(
 }
 
 fn forget_old(transaction: &Transaction<'_>, now: DateTime<Utc>) -> Result<(), LedgerError> {
-    let before = time_text(now.checked_sub_signed(KEPT).unwrap_or(now))?;
+    let before = time_text(limits::kept_since(now))?;
     run(transaction, "DELETE FROM requests WHERE at <= ?1", [&before])?;
     run(transaction, "DELETE FROM attempts WHERE at <= ?1", [&before])?;
     run(transaction, "DELETE FROM events WHERE at <= ?1", [&before])?;
@@ -156,84 +150,41 @@ fn refuse_if_answered(transaction: &Transaction<'_>, change: &Change) -> Result<
     }
 }
 
-/// The limit stands in the way of new sessions only: a change to an old one never adds to what is open.
+/// [`limits::sessions`]
 fn check_sessions(transaction: &Transaction<'_>, guard: &Guard, change: &Change) -> Result<(), LedgerError> {
-    let Some(most) = guard.sessions_at_once else { return Ok(()) };
-    let of_change = |session: &&Session| session.technician == guard.technician && is_not_over(session.state);
-    let new = change.sessions.iter().filter(of_change).filter(|session| session.version == 0).count();
-    if new == 0 {
-        return Ok(());
-    }
-    let open = query::open_sessions(transaction, &guard.technician)?;
-    // Those that this very change ends or reopens count as they will stand. The parts of a session count as one.
-    let unchanged = open.iter().filter(|(id, _)| !change.sessions.iter().any(|s| s.id.as_str() == id));
-    let changed = change.sessions.iter().filter(of_change).map(|session| session.of().as_str());
-    let count = unchanged.map(|(_, whole)| whole.as_str()).chain(changed).collect::<BTreeSet<_>>().len();
-    if count > usize::try_from(most).unwrap_or(usize::MAX) {
-        return Err(LedgerError::TooMany { limit: Limit::Sessions, retry_after_s: 0 });
+    if limits::adds_sessions(guard, change) {
+        limits::sessions(guard, change, &query::open_sessions(transaction, &guard.technician)?)?;
     }
     Ok(())
 }
 
-/// Whether a session still stands between `pending` and `ending`; a state that nobody knows counts as open.
-fn is_not_over(state: State) -> bool {
-    !matches!(state, State::Ended | State::Denied | State::Lapsed | State::Failed)
-}
-
-/// Sliding windows: a request is in the window for exactly its length. Of several limits reached, the one that stands in
-/// the way longest is named. Requests "after" `now` (the clock was set back) count as well.
+/// [`limits::requests`]
 fn count_request(
     transaction: &Transaction<'_>,
     guard: &Guard,
     now: DateTime<Utc>,
 ) -> Result<(), LedgerError> {
     let Some(rate) = guard.rate else { return Ok(()) };
-    let mut reached: Option<(Limit, u32)> = None;
-    for (limit, most, window) in [
-        (Limit::Minute, rate.per_minute, TimeDelta::minutes(1)),
-        (Limit::Hour, rate.per_hour, TimeDelta::hours(1)),
-        (Limit::Day, rate.per_day, KEPT),
-    ] {
-        let wait = wait_for(transaction, guard, now, most, window)?;
-        if wait > reached.map_or(0, |(_, longest)| longest) {
-            reached = Some((limit, wait));
-        }
+    let mut in_the_way = [None, None, None];
+    for (window, found) in limits::windows(&rate, now)?.iter().zip(&mut in_the_way) {
+        let Some(skip) = window.skip else { continue };
+        *found = transaction
+            .prepare_cached(
+                "SELECT at FROM attempts WHERE technician = ?1 AND at > ?2 ORDER BY at DESC LIMIT 1 OFFSET ?3",
+            )
+            .and_then(|mut statement| {
+                let parameters = params![guard.technician.as_str(), window.since, skip];
+                statement.query_row(parameters, |row| row.get(0)).optional()
+            })
+            .map_err(failure::database)?;
     }
-    if let Some((limit, retry_after_s)) = reached {
-        return Err(LedgerError::TooMany { limit, retry_after_s });
-    }
+    limits::requests(&rate, now, &in_the_way)?;
     run(
         transaction,
         "INSERT INTO attempts (technician, at) VALUES (?1, ?2)",
         params![guard.technician.as_str(), time_text(now)?],
     )?;
     Ok(())
-}
-
-/// Seconds until one more request fits into the window; 0 when it fits now.
-fn wait_for(
-    transaction: &Transaction<'_>,
-    guard: &Guard,
-    now: DateTime<Utc>,
-    most: u32,
-    window: TimeDelta,
-) -> Result<u32, LedgerError> {
-    let whole_window = u32::try_from(window.num_seconds()).unwrap_or(u32::MAX);
-    let Some(skip) = most.checked_sub(1) else { return Ok(whole_window) };
-    let since = time_text(now.checked_sub_signed(window).unwrap_or(now))?;
-    // The request that has to leave the window before the next one fits.
-    let in_the_way: Option<String> = transaction
-        .prepare_cached(
-            "SELECT at FROM attempts WHERE technician = ?1 AND at > ?2 ORDER BY at DESC LIMIT 1 OFFSET ?3",
-        )
-        .and_then(|mut statement| {
-            statement.query_row(params![guard.technician.as_str(), since, skip], |row| row.get(0)).optional()
-        })
-        .map_err(failure::database)?;
-    let Some(in_the_way) = in_the_way else { return Ok(0) };
-    let wait = (time(&in_the_way)? + window) - now;
-    let seconds = wait.num_seconds() + i64::from(wait.subsec_nanos() > 0);
-    Ok(u32::try_from(seconds.max(1)).unwrap_or(u32::MAX))
 }
 
 fn put_account(transaction: &Transaction<'_>, account: &Account) -> Result<(), LedgerError> {
@@ -254,16 +205,17 @@ fn put_account(transaction: &Transaction<'_>, account: &Account) -> Result<(), L
         account.attempts,
         next_try,
         version,
+        account.gone,
     ];
     let sql = if version == 0 {
         "INSERT INTO accounts (key, directory, mode, technician, name, identity, display_name, token,
-             password_generation, standing, settled, attempts, next_try, version)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14 + 1)
+             password_generation, standing, settled, attempts, next_try, version, gone)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14 + 1, ?15)
          ON CONFLICT (key) DO NOTHING"
     } else {
         "UPDATE accounts SET directory = ?2, mode = ?3, technician = ?4, name = ?5, identity = ?6, display_name = ?7,
              token = ?8, password_generation = ?9, standing = ?10, settled = ?11, attempts = ?12, next_try = ?13,
-             version = ?14 + 1
+             version = ?14 + 1, gone = ?15
          WHERE key = ?1 AND version = ?14"
     };
     if run(transaction, sql, parameters)? == 1 {
@@ -329,19 +281,7 @@ fn append(transaction: &Transaction<'_>, record: &NewAudit, at: &str) -> Result<
         .map_err(failure::database)?;
     let (last, before) = head.unwrap_or((0, BEGINNING));
     let seq = u64::try_from(last).map_err(|error| failure::unreadable("a chain's length", error))? + 1;
-    let details: serde_json::Map<String, Value> =
-        record.details.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-    let details = chain::details_text(&Value::Object(details));
-    let fields = Fields {
-        chain: chain.as_bytes(),
-        seq,
-        at: at.as_bytes(),
-        action: record.action.as_bytes(),
-        actor: record.actor.as_bytes(),
-        outcome: record.outcome.as_bytes(),
-        details: details.as_bytes(),
-    };
-    let hash = chain::hash(&before, &fields, &mut Vec::with_capacity(512));
+    let (details, hash) = chain::next(record, chain, seq, at, &before);
     let seq = integer(seq)?;
     run(
         transaction,

@@ -12,20 +12,21 @@ use ed25519_dalek::{SigningKey, VerifyingKey};
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, OptionalExtension, TransactionBehavior};
 
 use super::rows::time_text;
-use super::signer::Signer;
 use crate::chain::{self, Hash};
 use crate::seal::{self, Seal};
+use crate::signer::Signer;
 use crate::{LedgerError, failure, key};
 
 /// `TkGt`: tells a ledger from any other SQLite file.
 const APPLICATION_ID: i32 = 0x546b_4774;
 
 /// Each brings the schema from the version of its index to the next. Only ever append.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("schema.sql"),
     include_str!("schema-2.sql"),
     include_str!("schema-3.sql"),
     include_str!("schema-4.sql"),
+    include_str!("schema-5.sql"),
     include_str!("schema-6.sql"),
 ];
 
@@ -176,6 +177,7 @@ fn migrate(
             Signer::new(key_path, public, Ok(Some(key)))
         }
     };
+    super::tokens::make_shared_key(&transaction)?;
     if version < SEALED {
         first_seal(&transaction, &signer.key()?)?;
     }
@@ -213,7 +215,7 @@ fn first_seal(connection: &Connection, key: &SigningKey) -> Result<(), LedgerErr
         Some(at) => at,
         None => time_text(chrono::DateTime::UNIX_EPOCH)?,
     };
-    Seal::sign(key, 0, &at, digest).put(connection)
+    super::seals::put(connection, &Seal::sign(key, 0, &at, digest))
 }
 
 /// The schema's version; 0 for a file without anything in it.

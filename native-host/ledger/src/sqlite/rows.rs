@@ -1,64 +1,18 @@
-//! Sessions, accounts and times as columns, both ways. No statement is run here.
+//! Sessions, accounts and notes from SQLite's rows. No statement is run here.
 
 use std::fmt::Display;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use rusqlite::Row;
 use rusqlite::types::FromSql;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use ticketgate_access::session::{Account, AccountKey, Session};
 use ticketgate_protocol::api::State;
 use ticketgate_protocol::ids::{DirectoryId, SessionId};
 
+pub(super) use crate::columns::{ACCOUNT, NOTE, SESSION, integer, json, time, time_text, word};
+use crate::columns::{from_json, from_word};
 use crate::{LedgerError, Mark, NewNote, NoteQueue, Standing, WaitingNote, failure};
-
-/// Columns of a session in the order of [`session`].
-pub(super) const SESSION: &str = r#"id, state, technician, customer, directory, policy, policy_name, mode, account, rights, reason, ticket, requested_at, "from", until, latest_end, active_at, end_cause, ended_at, trouble, version, whole"#;
-
-/// Columns of an account in the order of [`account`].
-pub(super) const ACCOUNT: &str = "key, directory, mode, technician, name, identity, display_name, token, password_generation, standing, settled, attempts, next_try, version";
-
-/// Columns of a note in the order of [`note`].
-pub(super) const NOTE: &str = "mark, session, psa, ticket, text, next_try, at, attempts, sending";
-
-/// A time as text of one width, so that texts sort as times do.
-pub(super) fn time_text(at: DateTime<Utc>) -> Result<String, LedgerError> {
-    let text = at.to_rfc3339_opts(SecondsFormat::Nanos, true);
-    if text.len() == "2026-01-02T03:04:05.000000000Z".len() && text.starts_with(|c: char| c.is_ascii_digit())
-    {
-        Ok(text)
-    } else {
-        Err(LedgerError::Unavailable(format!("it keeps times of the years 0 to 9999 only, not {text}")))
-    }
-}
-
-/// The time that a text of the ledger says.
-pub(super) fn time(text: &str) -> Result<DateTime<Utc>, LedgerError> {
-    DateTime::parse_from_rfc3339(text)
-        .map(|at| at.with_timezone(&Utc))
-        .map_err(|error| failure::unreadable(&format!("the time {text:?}"), error))
-}
-
-/// The word that a state, mode or cause has on the wire.
-pub(super) fn word(value: &impl Serialize) -> Result<String, LedgerError> {
-    match serde_json::to_value(value) {
-        Ok(Value::String(word)) => Ok(word),
-        Ok(other) => Err(failure::unreadable("a word", other)),
-        Err(error) => Err(failure::unreadable("a word", error)),
-    }
-}
-
-/// A list or record as JSON text.
-pub(super) fn json(value: &impl Serialize) -> Result<String, LedgerError> {
-    serde_json::to_string(value).map_err(|error| failure::unreadable("a list", error))
-}
-
-/// A number as SQLite keeps it.
-pub(super) fn integer(number: u64) -> Result<i64, LedgerError> {
-    i64::try_from(number).map_err(|error| failure::unreadable("a number", error))
-}
 
 /// A session from a row with the columns [`SESSION`].
 pub(super) fn session(row: &Row<'_>) -> Result<Session, LedgerError> {
@@ -113,6 +67,7 @@ pub(super) fn account(row: &Row<'_>) -> Result<Account, LedgerError> {
         attempts: cell.get(11)?,
         next_try: cell.optional_time(12)?,
         version: cell.number(13)?,
+        gone: cell.get(14)?,
     })
 }
 
@@ -177,20 +132,20 @@ pub(super) fn note_queue(row: &Row<'_>) -> Result<NoteQueue, LedgerError> {
 }
 
 /// Columns of one row, by number.
-struct Cell<'a> {
-    row: &'a Row<'a>,
+pub(super) struct Cell<'a> {
+    pub(super) row: &'a Row<'a>,
 }
 
 impl Cell<'_> {
-    fn get<T: FromSql>(&self, column: usize) -> Result<T, LedgerError> {
+    pub(super) fn get<T: FromSql>(&self, column: usize) -> Result<T, LedgerError> {
         self.row.get(column).map_err(failure::database)
     }
 
-    fn number(&self, column: usize) -> Result<u64, LedgerError> {
+    pub(super) fn number(&self, column: usize) -> Result<u64, LedgerError> {
         u64::try_from(self.get::<i64>(column)?).map_err(|error| failure::unreadable("a number", error))
     }
 
-    fn parsed<T>(&self, column: usize) -> Result<T, LedgerError>
+    pub(super) fn parsed<T>(&self, column: usize) -> Result<T, LedgerError>
     where
         T: TryFrom<String>,
         T::Error: Display,
@@ -198,31 +153,23 @@ impl Cell<'_> {
         T::try_from(self.get(column)?).map_err(|error| failure::unreadable("an id", error))
     }
 
-    fn word<T: DeserializeOwned>(&self, column: usize) -> Result<T, LedgerError> {
+    pub(super) fn word<T: DeserializeOwned>(&self, column: usize) -> Result<T, LedgerError> {
         from_word(self.get(column)?)
     }
 
-    fn json<T: DeserializeOwned>(&self, column: usize) -> Result<T, LedgerError> {
+    pub(super) fn json<T: DeserializeOwned>(&self, column: usize) -> Result<T, LedgerError> {
         from_json(&self.get::<String>(column)?)
     }
 
-    fn optional_json<T: DeserializeOwned>(&self, column: usize) -> Result<Option<T>, LedgerError> {
+    pub(super) fn optional_json<T: DeserializeOwned>(&self, column: usize) -> Result<Option<T>, LedgerError> {
         self.get::<Option<String>>(column)?.map(|text| from_json(&text)).transpose()
     }
 
-    fn time(&self, column: usize) -> Result<DateTime<Utc>, LedgerError> {
+    pub(super) fn time(&self, column: usize) -> Result<DateTime<Utc>, LedgerError> {
         time(&self.get::<String>(column)?)
     }
 
-    fn optional_time(&self, column: usize) -> Result<Option<DateTime<Utc>>, LedgerError> {
+    pub(super) fn optional_time(&self, column: usize) -> Result<Option<DateTime<Utc>>, LedgerError> {
         self.get::<Option<String>>(column)?.map(|text| time(&text)).transpose()
     }
-}
-
-fn from_word<T: DeserializeOwned>(word: String) -> Result<T, LedgerError> {
-    serde_json::from_value(Value::String(word)).map_err(|error| failure::unreadable("a word", error))
-}
-
-fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, LedgerError> {
-    serde_json::from_str(text).map_err(|error| failure::unreadable("a list", error))
 }

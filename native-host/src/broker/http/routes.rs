@@ -9,13 +9,15 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
+use ticketgate_access::roles::Reach;
 use ticketgate_ledger::{AuditQuery, SessionFilter};
 use ticketgate_protocol::api;
 use ticketgate_protocol::ids::{CustomerId, SessionId, TechnicianId};
 use ticketgate_protocol::problem::{Code, Problem};
 use utoipa::OpenApi;
 
-use super::{Api, Body, Key, Refusal, Who, events, tenants};
+use super::{Api, Body, Key, Refusal, Who, events, team, tenants};
+use crate::broker::people::{narrowed, not_reached};
 use crate::broker::service::fault;
 use crate::broker::{Broker, Caller, ledger_problem, on_record};
 use crate::handover::PasswordHandOver;
@@ -45,6 +47,16 @@ pub(super) fn all() -> Router<Api> {
         .route("/v1/directories/{id}/sign-in/go-on", post(tenants::go_on))
         .route("/v1/directories/{id}/sign-out", post(tenants::sign_out))
         .route("/v1/directories/{id}/tenants", get(tenants::tenants))
+        .route("/v1/sign-in", post(team::sign_in))
+        .route("/v1/sign-in/go-on", post(team::go_on))
+        .route("/v1/sign-in/renew", post(team::renew))
+        .route("/v1/sign-in/logout-token", post(team::logout_token))
+        .route("/v1/sign-out", post(team::sign_out))
+        .route("/v1/sign-ins", get(team::sign_ins))
+        .route("/v1/sign-ins/revoke", post(team::revoke))
+        .route("/v1/tokens", get(team::tokens).post(team::make_token))
+        .route("/v1/tokens/{id}/revoke", post(team::revoke_token))
+        .route("/v1/technicians/{id}/remove", post(team::remove_technician))
         .route("/v1/events", get(events::events))
         .route("/v1/openapi.json", get(openapi))
 }
@@ -78,6 +90,17 @@ pub(super) fn all() -> Router<Api> {
         tenants::go_on,
         tenants::sign_out,
         tenants::tenants,
+        team::sign_in,
+        team::go_on,
+        team::renew,
+        team::logout_token,
+        team::sign_out,
+        team::sign_ins,
+        team::revoke,
+        team::tokens,
+        team::make_token,
+        team::revoke_token,
+        team::remove_technician,
         events::events
     ),
     components(schemas(Problem, api::Event))
@@ -139,13 +162,12 @@ async fn sessions(
     query: Result<Query<SessionsQuery>, axum::extract::rejection::QueryRejection>,
 ) -> Answer<Vec<api::Session>> {
     let Query(query) = query.map_err(|_| bad_query())?;
-    let technician = query.technician.or_else(|| caller.technician.clone().filter(|_| !query.all));
-    if technician.is_none() || technician != caller.technician {
-        caller.require_administrator()?;
-    }
+    let technician = query.technician.or_else(|| caller.person.clone().filter(|_| !query.all));
+    let own = technician.is_some() && technician == caller.person;
+    let customer = if own { query.customer } else { narrowed(&caller.sees_sessions(), query.customer)? };
     let filter = SessionFilter {
         technician,
-        customer: query.customer,
+        customer,
         open: query.open,
         limit: Some(1_000),
         ..SessionFilter::default()
@@ -243,12 +265,16 @@ struct RecordsQuery {
 }
 
 impl RecordsQuery {
-    /// What the caller may read: everything for administrators, else what concerns oneself.
+    /// What the caller may read: what is at their customers for administrators and auditors, else what concerns oneself.
     fn for_caller(self, caller: &Caller) -> Result<AuditQuery, Problem> {
-        let technician = if caller.administrator { None } else { Some(caller.technician()?.clone()) };
+        let reach = caller.reads_audit();
+        let (technician, chain) = match reach.is_somewhere() {
+            true => (None, chain(&reach, self.customer)?),
+            false => (Some(caller.technician()?.clone()), self.customer),
+        };
         Ok(AuditQuery {
             actions: None,
-            chain: self.customer,
+            chain,
             from: self.since,
             until: self.until,
             technician,
@@ -325,9 +351,9 @@ async fn audit_verify(
     Who(caller): Who,
     query: Result<Query<VerifyQuery>, axum::extract::rejection::QueryRejection>,
 ) -> Answer<api::AuditVerdict> {
-    caller.require_administrator()?;
     let Query(query) = query.map_err(|_| bad_query())?;
-    Ok(Json(broker.ledger().verify(query.customer).await.map_err(|e| ledger_problem(&e))?))
+    let chain = chain(&caller.reads_audit(), query.customer)?;
+    Ok(Json(broker.ledger().verify(chain).await.map_err(|e| ledger_problem(&e))?))
 }
 
 /// Looks for everything that sessions will need. Changes nothing.
@@ -360,6 +386,16 @@ pub(super) async fn to_the_end<T: Send + 'static>(
     work: impl Future<Output = Result<T, Problem>> + Send + 'static,
 ) -> Result<T, Problem> {
     tokio::spawn(on_record::carried(work)).await.map_err(|_| fault()).flatten()
+}
+
+/// The chain that is asked for, where the asker may read some only. What belongs to no customer is for those who may read all.
+fn chain(reach: &Reach, asked: Option<String>) -> Result<Option<String>, Problem> {
+    if *reach == Reach::Everywhere {
+        return Ok(asked);
+    }
+    // What is no id is no customer of theirs either.
+    let named = asked.map(|chain| CustomerId::new(chain).map_err(|_| not_reached())).transpose()?;
+    Ok(narrowed(reach, named)?.map(|customer| customer.to_string()))
 }
 
 fn session_id(text: String) -> Result<SessionId, Refusal> {

@@ -15,6 +15,7 @@ use ticketgate_directory::{Directory, DirectoryError, ListedAccount, Listing, Pr
 use ticketgate_protocol::api::{Finding, Mode};
 use ticketgate_psa::Psa;
 
+use super::many::Through;
 use super::tickets::Scripted;
 use super::together::Together;
 use crate::broker::{BuildConnectors, Clock};
@@ -375,6 +376,8 @@ pub(super) struct Refusing {
     /// The broker goes no further than its next write after so many; it is there where `writes` says so.
     pub(super) dies_after: AtomicU32,
     pub(super) died: AtomicBool,
+    /// What it passes through on its way to a ledger that several share.
+    pub(super) through: Option<Through>,
 }
 
 impl Refusing {
@@ -391,12 +394,16 @@ impl Refusing {
             readable: AtomicU32::new(u32::MAX),
             dies_after: AtomicU32::new(u32::MAX),
             died: AtomicBool::new(false),
+            through: None,
         }
     }
 }
 
 impl Refusing {
-    fn read(&self) -> Result<(), ticketgate_ledger::LedgerError> {
+    async fn read(&self) -> Result<(), ticketgate_ledger::LedgerError> {
+        if let Some(through) = &self.through {
+            through.pass().await?;
+        }
         let left = |n: u32| if n == u32::MAX { Some(n) } else { n.checked_sub(1) };
         let read = self.readable.fetch_update(Ordering::SeqCst, Ordering::SeqCst, left);
         read.map(drop).map_err(|_| ticketgate_ledger::LedgerError::Unavailable("damaged".into()))
@@ -406,6 +413,9 @@ impl Refusing {
 #[async_trait]
 impl ticketgate_ledger::Ledger for Refusing {
     async fn commit(&self, change: ticketgate_ledger::Change) -> Result<(), ticketgate_ledger::LedgerError> {
+        if let Some(through) = &self.through {
+            through.pass().await?;
+        }
         let left = |n: u32| if n == u32::MAX { Some(n) } else { n.checked_sub(1) };
         if self.dies_after.fetch_update(Ordering::SeqCst, Ordering::SeqCst, left).is_err() {
             // The process is no more: at most this one write is still there.
@@ -434,14 +444,14 @@ impl ticketgate_ledger::Ledger for Refusing {
         &self,
         id: &ticketgate_protocol::ids::SessionId,
     ) -> Result<Option<ticketgate_access::session::Session>, ticketgate_ledger::LedgerError> {
-        self.read()?;
+        self.read().await?;
         self.inner.session(id).await
     }
     async fn sessions(
         &self,
         filter: ticketgate_ledger::SessionFilter,
     ) -> Result<Vec<ticketgate_access::session::Session>, ticketgate_ledger::LedgerError> {
-        self.read()?;
+        self.read().await?;
         self.inner.sessions(filter).await
     }
     async fn account(
@@ -449,14 +459,14 @@ impl ticketgate_ledger::Ledger for Refusing {
         key: &ticketgate_access::session::AccountKey,
     ) -> Result<Option<(Account, Vec<ticketgate_access::session::Session>)>, ticketgate_ledger::LedgerError>
     {
-        self.read()?;
+        self.read().await?;
         self.inner.account(key).await
     }
     async fn parts(
         &self,
         whole: &ticketgate_protocol::ids::SessionId,
     ) -> Result<Vec<(ticketgate_access::session::Session, Account)>, ticketgate_ledger::LedgerError> {
-        self.read()?;
+        self.read().await?;
         self.inner.parts(whole).await
     }
 
@@ -507,6 +517,10 @@ impl ticketgate_ledger::Ledger for Refusing {
         self.inner.notes_sent().await
     }
 
+    fn tokens(&self) -> &dyn ticketgate_ledger::Tokens {
+        self.inner.tokens()
+    }
+
     async fn checkpoint(&self, at: DateTime<Utc>) -> Result<(), ticketgate_ledger::LedgerError> {
         self.inner.checkpoint(at).await
     }
@@ -534,7 +548,10 @@ impl ticketgate_ledger::Ledger for Refusing {
     }
 
     fn shared(&self) -> Option<&dyn ticketgate_ledger::Shared> {
-        self.inner.shared()
+        match &self.through {
+            Some(through) => Some(through),
+            None => self.inner.shared(),
+        }
     }
 
     fn trouble(&self) -> Option<String> {

@@ -6,7 +6,7 @@ use super::tickets::{asking, right};
 use super::*;
 
 /// A second directory, and policies that grant in both.
-fn second(base: &str) -> String {
+pub(super) fn second(base: &str) -> String {
     let policy = |id: &str, first: &str, second: &str| {
         format!(
             "[[policy]]\nid = \"{id}\"\nname = \"{id}\"\ngrant = [\n\

@@ -5,6 +5,7 @@ mod faults;
 mod grants;
 mod machines;
 mod service;
+mod sign_in;
 mod tenants;
 
 use ticketgate_protocol::api::Mode;

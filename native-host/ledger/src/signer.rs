@@ -9,7 +9,7 @@ use ed25519_dalek::{SigningKey, VerifyingKey};
 use crate::{LedgerError, key};
 
 /// The key, or the reason why it cannot be had now.
-pub(super) struct Signer {
+pub(crate) struct Signer {
     path: PathBuf,
     public: VerifyingKey,
     held: Mutex<Result<SigningKey, LedgerError>>,
@@ -17,7 +17,7 @@ pub(super) struct Signer {
 
 impl Signer {
     /// `read` is what reading the file gave.
-    pub(super) fn new(
+    pub(crate) fn new(
         path: &Path,
         public: VerifyingKey,
         read: Result<Option<SigningKey>, LedgerError>,
@@ -27,7 +27,7 @@ impl Signer {
     }
 
     /// The key; looked for anew while it is not there.
-    pub(super) fn key(&self) -> Result<SigningKey, LedgerError> {
+    pub(crate) fn key(&self) -> Result<SigningKey, LedgerError> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if held.is_err() {
             *held = fitting(&self.path, &self.public, key::read(&self.path));
@@ -36,7 +36,7 @@ impl Signer {
     }
 
     /// Why nothing can be signed at the moment.
-    pub(super) fn trouble(&self) -> Option<String> {
+    pub(crate) fn trouble(&self) -> Option<String> {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.as_ref().err().map(|error| match error {
             LedgerError::Unavailable(why) | LedgerError::Damaged(why) => why.clone(),
@@ -45,7 +45,7 @@ impl Signer {
     }
 
     /// The public half, also while the key is not there.
-    pub(super) fn public(&self) -> VerifyingKey {
+    pub(crate) fn public(&self) -> VerifyingKey {
         self.public
     }
 }

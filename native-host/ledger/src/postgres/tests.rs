@@ -1,0 +1,7 @@
+//! Tests of what only PostgreSQL has, with real servers; the rest is in `crate::tests`.
+
+mod leases;
+mod opening;
+mod outages;
+pub(crate) mod server;
+mod together;

@@ -1,0 +1,45 @@
+//! A ledger that cannot be reached.
+
+use super::*;
+
+#[tokio::test]
+async fn what_is_over_is_taken_away_while_the_database_is_away_and_ended_when_it_is_back() {
+    let many = Many::new(configuration()).await;
+    let a = many.broker().await;
+    many.directory.person("tech1", &[]);
+    a.run();
+    let (first, second) = (a.activate("domain", "k1").await, a.activate("own", "k2").await);
+    a.process.cut_off(true);
+    many.clock.pass(3601);
+    let person = || many.directory.account("tech1").unwrap().rights.is_empty();
+    let taken = async || !many.directory.account("jit-tech1").unwrap().enabled && person();
+    many.until("what is over to be taken away", taken).await;
+    let told = a.broker.notices(&a.broker.settings());
+    assert!(told.iter().any(|notice| notice.text.contains("database")), "{told:?}");
+    a.process.cut_off(false);
+    many.becomes(&a, &first, State::Ended).await;
+    many.becomes(&a, &second, State::Ended).await;
+    assert!(many.is_closed());
+    many.settles().await;
+    assert!(a.broker.notices(&a.broker.settings()).iter().all(|notice| !notice.text.contains("database")));
+}
+
+#[tokio::test]
+async fn a_broker_without_the_database_leaves_alone_what_another_made_longer() {
+    let many = Many::new(configuration()).await;
+    let (a, b) = (many.broker().await, many.broker().await);
+    a.run();
+    let session = a.activate("domain", "k1").await;
+    a.process.cut_off(true);
+    let key = IdempotencyKey::new("k2").unwrap();
+    let longer = b.broker.extend(&b.caller("tech1"), &key, &session.id, 3600).await.unwrap();
+    let steps = a.steps.load(Ordering::SeqCst);
+    many.clock.pass(3601);
+    tokio::time::sleep(Duration::from_secs(13)).await;
+    let account = many.directory.only();
+    assert!(account.enabled && account.end == DirectoryEnd::At(longer.expires_at), "{account:?}");
+    assert_eq!(a.steps.load(Ordering::SeqCst), steps);
+    many.clock.pass(3601);
+    b.run();
+    many.becomes(&b, &session, State::Ended).await;
+}

@@ -1,0 +1,78 @@
+//! The team's ledger, by plain SQL at the database's own socket.
+
+use std::time::SystemTime;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+use ticketgate_tests::postgres::Pair;
+
+/// A session as it stands there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Row {
+    pub(crate) id: String,
+    pub(crate) state: String,
+    pub(crate) technician: String,
+    pub(crate) policy: String,
+    /// The logon name of its account.
+    pub(crate) account: String,
+    /// The DNs of its groups, sorted.
+    pub(crate) rights: Vec<String>,
+    pub(crate) requested: SystemTime,
+    pub(crate) until: SystemTime,
+    pub(crate) active: Option<SystemTime>,
+    pub(crate) ended: Option<SystemTime>,
+    pub(crate) cause: Option<String>,
+}
+
+/// Every session that a condition finds, the oldest first.
+pub(crate) fn sessions(db: &Pair, condition: &str) -> Result<Vec<Row>> {
+    let found = db.sql(&format!(
+        "SELECT s.id, s.state, s.technician, s.policy, a.name AS account, s.rights, s.requested_at, s.until, s.active_at,
+                s.ended_at, s.end_cause
+           FROM sessions s JOIN accounts a ON a.key = s.account WHERE {condition} ORDER BY s.id"
+    ))?;
+    found
+        .iter()
+        .map(|row| read(row).with_context(|| format!("a session that cannot be read: {row}")))
+        .collect()
+}
+
+fn read(row: &Value) -> Result<Row> {
+    let text = |name: &str| row.get(name).and_then(Value::as_str).map(str::to_owned);
+    let needed = |name: &str| text(name).with_context(|| format!("no {name}"));
+    let at = |name: &str| text(name).map(|text| time(&text)).transpose();
+    let mut rights: Vec<String> = match row.get("rights") {
+        Some(Value::String(json)) => serde_json::from_str(json)?,
+        Some(other) => serde_json::from_value(other.clone())?,
+        None => Vec::new(),
+    };
+    rights.sort();
+    Ok(Row {
+        id: needed("id")?,
+        state: needed("state")?,
+        technician: needed("technician")?,
+        policy: needed("policy")?,
+        account: needed("account")?,
+        requested: at("requested_at")?.context("no requested_at")?,
+        until: at("until")?.context("no until")?,
+        active: at("active_at")?,
+        ended: at("ended_at")?,
+        cause: text("end_cause"),
+        rights,
+    })
+}
+
+/// A time as the ledger writes it.
+pub(crate) fn time(text: &str) -> Result<SystemTime> {
+    let time: chrono::DateTime<chrono::Utc> = text.parse().with_context(|| format!("no time: {text}"))?;
+    Ok(time.into())
+}
+
+/// When a session's end was begun, by the audit log.
+pub(crate) fn ending_since(db: &Pair, session: &str) -> Result<Option<SystemTime>> {
+    let found = db.sql(&format!(
+        "SELECT at FROM audit WHERE action = 'session.ending' AND details::json ->> 'session' = '{session}' ORDER BY position"
+    ))?;
+    let at = found.first().and_then(|row| row.get("at")?.as_str().map(time));
+    at.transpose()
+}
