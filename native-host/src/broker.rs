@@ -21,6 +21,7 @@ mod extension;
 mod failures;
 pub mod http;
 pub mod identity;
+pub(crate) mod ledgers;
 mod listen;
 mod lookup;
 mod lost;
@@ -60,6 +61,7 @@ use ticketgate_protocol::problem::{Code, Problem};
 
 pub use self::clock::Clock;
 pub use self::events::{Delivery, Events};
+pub use self::ledgers::copy_ledger;
 pub use self::lost::recover;
 pub use self::people::Caller;
 pub use self::rules::RulesInForce;
