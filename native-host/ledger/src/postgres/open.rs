@@ -75,6 +75,10 @@ pub(super) async fn open_to_copy(client: &mut Client, key_path: &Path) -> Result
         let may_begin = found == Found::Empty;
         key = migrate(client, key_path, key, may_begin).await?;
     }
+    if key.is_none() {
+        // Another process of this machine may have begun the ledger meanwhile.
+        key = key::read(key_path)?;
+    }
     refuse_if_not_whole(client).await?;
     let public = fact(client, "public_key").await?;
     let public = public.ok_or_else(|| crate::failure::unreadable("the public key", "it is gone"))?;
