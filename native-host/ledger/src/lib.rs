@@ -15,6 +15,9 @@ mod seal;
 mod shared;
 mod signer;
 mod sqlite;
+#[cfg(test)]
+#[allow(clippy::duplicate_mod, reason = "the same tests for each kind of ledger")]
+mod tests;
 mod tokens;
 mod verify;
 
@@ -29,7 +32,7 @@ use ticketgate_protocol::api::{AuditRecord, AuditVerdict, Mode, State};
 use ticketgate_protocol::ids::{CustomerId, DirectoryId, IdempotencyKey, PsaId, SessionId, TechnicianId};
 
 pub use event::EventRow;
-pub use postgres::{PostgresLedger, PostgresPlace};
+pub use postgres::{Copied, PostgresLedger, PostgresPlace};
 pub use shared::{BrokerEpoch, Heard, Lease, Shared};
 pub use sqlite::SqliteLedger;
 pub use tokens::{ApiToken, Digest, Issued, SignIn, SignInFilter, TokenChange, Tokens};

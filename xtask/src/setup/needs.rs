@@ -82,7 +82,7 @@ const WEB_TOOLCHAIN: [Package; 6] = [
 ];
 
 /// All groups.
-const NEEDS: [Need; 12] = [
+const NEEDS: [Need; 13] = [
     Need {
         name: "WASM toolchain",
         why: "compiles the extension's core; spared by `rustup target add wasm32-unknown-unknown`",
@@ -132,6 +132,13 @@ const NEEDS: [Need; 12] = [
         packages: &[package("request-tracker5"), package("rt5-db-sqlite"), package("rt5-standalone")],
         unless_target: None,
         purposes: &[Purpose::Demo],
+    },
+    Need {
+        name: "database",
+        why: "private PostgreSQL servers, for the ledger of several brokers, and pgbench to measure it against",
+        packages: &[package("postgresql")],
+        unless_target: None,
+        purposes: &[Purpose::Test],
     },
     Need {
         name: "key store",

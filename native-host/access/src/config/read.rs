@@ -6,6 +6,7 @@ mod directory;
 mod dn;
 mod duration;
 mod grant;
+mod ledger;
 mod links;
 mod people;
 mod policy;
@@ -15,8 +16,10 @@ mod tree;
 
 use std::fmt;
 
+use toml::Spanned;
 use toml::de::DeTable;
 
+pub use self::ledger::ledger;
 use self::links::Drafts;
 pub(crate) use self::psa::host as host_of;
 use self::tree::{Notes, Section};
@@ -67,20 +70,8 @@ const SIZE_MAX: usize = 4 << 20;
 /// [`Faults`]: every fault that was found. Where the text is no TOML, those are the faults of its syntax alone: what
 /// it means can only be said of a text that can be read.
 pub fn read(text: &str) -> Result<Config, Faults> {
-    if text.len() > SIZE_MAX {
-        let text = format!("the file is larger than {} MiB; check that it is the right one", SIZE_MAX >> 20);
-        return Err(Faults(vec![Fault { line: 0, text }]));
-    }
     let mut notes = Notes::new(text);
-    let (tree, errors) = DeTable::parse_recoverable(text);
-    for error in errors {
-        let line = error.span().map_or(0, |span| notes.line_of(span.start));
-        // The message names keys at most, never a value: the source text is not in it.
-        notes.fault(line, format!("this is not TOML: {}", error.message().replace('\n', ", ")));
-    }
-    if !notes.faults.is_empty() {
-        return Err(sorted(notes.faults));
-    }
+    let tree = parsed(text, &mut notes)?;
     let mut drafts = sections(&Section::whole_file(tree.get_ref()), &mut notes);
     links::check(&drafts, &mut notes);
     if !notes.faults.is_empty() {
@@ -90,8 +81,23 @@ pub fn read(text: &str) -> Result<Config, Faults> {
     Ok(assemble(drafts, sorted(notes.warnings).0))
 }
 
+/// The file's tables, unchecked, or the faults of its syntax.
+fn parsed<'a>(text: &'a str, notes: &mut Notes) -> Result<Spanned<DeTable<'a>>, Faults> {
+    if text.len() > SIZE_MAX {
+        let text = format!("the file is larger than {} MiB; check that it is the right one", SIZE_MAX >> 20);
+        return Err(Faults(vec![Fault { line: 0, text }]));
+    }
+    let (tree, errors) = DeTable::parse_recoverable(text);
+    for error in errors {
+        let line = error.span().map_or(0, |span| notes.line_of(span.start));
+        // The message names keys at most, never a value: the source text is not in it.
+        notes.fault(line, format!("this is not TOML: {}", error.message().replace('\n', ", ")));
+    }
+    if notes.faults.is_empty() { Ok(tree) } else { Err(sorted(std::mem::take(&mut notes.faults))) }
+}
+
 fn sections(file: &Section<'_>, notes: &mut Notes) -> Drafts {
-    file.only(&["broker", "psa", "technician", "customer", "directory", "policy"], notes);
+    file.only(&["broker", "psa", "technician", "customer", "directory", "policy", "ledger"], notes);
     let drafts = Drafts {
         broker: broker::read(file, notes),
         psas: psa::read(file, notes),
@@ -99,6 +105,7 @@ fn sections(file: &Section<'_>, notes: &mut Notes) -> Drafts {
         customers: people::customers(file, notes),
         directories: directory::read(file, notes),
         policies: policy::read(file, notes),
+        ledger: ledger::read(file, notes),
     };
     for (key, remedy) in [
         ("technician", "nobody can use it"),
@@ -121,6 +128,7 @@ fn assemble(drafts: Drafts, warnings: Vec<Fault>) -> Config {
         customers: drafts.customers.into_iter().map(|c| (c.item.id.clone(), c.item)).collect(),
         directories: drafts.directories.into_iter().map(|d| (d.item.id.clone(), d.item)).collect(),
         policies: drafts.policies.into_iter().map(|p| (p.item.id.clone(), p.item)).collect(),
+        ledger: drafts.ledger,
         hosts: drafts.broker.hosts,
         warnings,
     }

@@ -209,10 +209,14 @@ fn by_key(accounts: &[Account]) -> Vec<&Account> {
     accounts
 }
 
-/// When something is to be done for an account: now or at its next try while it is not settled, else at the first end.
-const DUE: &str = "CASE WHEN accounts.settled
+/// When something is to be done for an account: at its next try or `now` while it is not settled, else at the first end.
+pub(super) fn due(now: &str) -> String {
+    format!(
+        "CASE WHEN accounts.settled
          THEN (SELECT min(until) FROM sessions WHERE account = accounts.key AND state IN ('activating', 'active'))
-         ELSE coalesce(accounts.next_try, $2) END";
+         ELSE coalesce(accounts.next_try, {now}) END"
+    )
+}
 
 /// One that is not settled any more and that nobody works on gets a lease of this broker's at once: whoever writes down what is to
 /// be done is the first who may do it.
@@ -287,7 +291,7 @@ async fn set_due(transaction: &Transaction<'_>, change: &Change) -> Result<(), T
         return Ok(());
     }
     let keys: Vec<_> = keys.into_iter().collect();
-    let sql = format!("UPDATE accounts SET due = {DUE} WHERE key = ANY($1)");
+    let sql = format!("UPDATE accounts SET due = {} WHERE key = ANY($1)", due("$2"));
     run(transaction, &sql, &[&keys, &time_text(change.at)?]).await?;
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::fmt::Display;
 use super::directory::{active_directory, entra, local};
 use super::tree::{At, Notes, likely};
 use super::{broker, directory, grant, people, policy, psa, rights};
-use crate::config::{DirectoryKind, Machine, Technician, folded};
+use crate::config::{DirectoryKind, LedgerPlace, Machine, Technician, folded};
 use ticketgate_protocol::api::Mode;
 
 /// Everything that was read, section by section.
@@ -18,6 +18,7 @@ pub(super) struct Drafts {
     pub(super) customers: Vec<people::CustomerDraft>,
     pub(super) directories: Vec<directory::Draft>,
     pub(super) policies: Vec<policy::Draft>,
+    pub(super) ledger: Option<LedgerPlace>,
 }
 
 /// Notes every fault between sections.

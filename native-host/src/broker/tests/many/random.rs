@@ -86,7 +86,8 @@ impl Play {
     async fn happen(&mut self, dice: &mut Dice) {
         self.number += 1;
         let at = dice.next(self.members.len());
-        let soon = |dice: &mut Dice| Instant::now() + Duration::from_millis((1_000 + dice.next(9_000)) as u64);
+        let soon =
+            |dice: &mut Dice| Instant::now() + Duration::from_millis((1_000 + dice.next(9_000)) as u64);
         let (broker, caller) = (Arc::clone(&self.members[at].broker), self.members[at].caller("tech1"));
         let key = IdempotencyKey::new(format!("key-{}", self.number)).unwrap();
         match dice.next(20) {

@@ -51,15 +51,15 @@ fn ends(id: &str) -> TokenChange {
     TokenChange { ended: vec![(id.to_owned(), "boss".to_owned())], ..TokenChange::default() }
 }
 
-async fn ids(ledger: &SqliteLedger, filter: SignInFilter) -> Vec<String> {
+async fn ids(ledger: &Ours, filter: SignInFilter) -> Vec<String> {
     ledger.sign_ins(filter).await.unwrap().into_iter().map(|found| found.id).collect()
 }
 
 #[tokio::test]
 async fn a_sign_in_is_found_by_each_of_its_tokens_and_by_no_other() {
     let place = Place::new();
-    place.open().commit(change(0, signs_in("i-1", "tech1", 1))).await.unwrap();
-    let ledger = place.open();
+    place.open().await.commit(change(0, signs_in("i-1", "tech1", 1))).await.unwrap();
+    let ledger = place.open().await;
     let first = Some((sign_in("i-1", "tech1"), issued("i-1", 1, 0)));
     assert_eq!(ledger.by_token(&[1; 32]).await.unwrap(), first);
     assert_eq!(ledger.by_token(&[2; 32]).await.unwrap(), None);
@@ -86,7 +86,7 @@ async fn a_sign_in_is_found_by_each_of_its_tokens_and_by_no_other() {
 #[tokio::test]
 async fn one_that_was_ended_stays_so_whatever_comes_later() {
     let place = Place::new();
-    let ledger = place.open();
+    let ledger = place.open().await;
     ledger.commit(change(0, signs_in("i-1", "tech1", 1))).await.unwrap();
     ledger.commit(change(5, ends("i-1"))).await.unwrap();
     let records = ledger.audit(AuditQuery::default()).await.unwrap().len();
@@ -106,7 +106,7 @@ async fn one_that_was_ended_stays_so_whatever_comes_later() {
 #[tokio::test]
 async fn sign_ins_are_listed_by_person_by_the_providers_names_and_by_whether_they_are_good() {
     let place = Place::new();
-    let ledger = place.open();
+    let ledger = place.open().await;
     for (id, owner, token) in [("i-1", "tech1", 1), ("i-2", "tech1", 2), ("i-3", "boss", 3)] {
         ledger.commit(change(0, signs_in(id, owner, token))).await.unwrap();
     }
@@ -130,7 +130,7 @@ async fn sign_ins_are_listed_by_person_by_the_providers_names_and_by_whether_the
 #[tokio::test]
 async fn a_token_of_automation_is_found_by_its_hash_and_revoked_once() {
     let place = Place::new();
-    let ledger = place.open();
+    let ledger = place.open().await;
     let token = ApiToken {
         id: "a-1".to_owned(),
         name: "night report".to_owned(),
@@ -160,7 +160,7 @@ async fn a_token_of_automation_is_found_by_its_hash_and_revoked_once() {
 async fn what_is_over_for_a_month_is_forgotten_and_what_is_good_stays() {
     const DAY: i64 = 86_400;
     let place = Place::new();
-    let ledger = place.open();
+    let ledger = place.open().await;
     ledger.commit(change(0, signs_in("i-1", "tech1", 1))).await.unwrap();
     let long = SignIn { until: at(40 * DAY), ..sign_in("i-2", "tech1") };
     let tokens = vec![issued("i-2", 2, 0), Issued { until: at(40 * DAY), ..issued("i-2", 3, 0) }];
@@ -181,30 +181,8 @@ async fn what_is_over_for_a_month_is_forgotten_and_what_is_good_stays() {
 #[tokio::test]
 async fn every_broker_on_a_ledger_has_one_key_alike_and_another_ledger_another() {
     let (place, other) = (Place::new(), Place::new());
-    let key = place.open().shared_key().await.unwrap();
-    assert_eq!(place.open().shared_key().await.unwrap(), key);
-    assert_ne!(other.open().shared_key().await.unwrap(), key);
+    let key = place.open().await.shared_key().await.unwrap();
+    assert_eq!(place.open().await.shared_key().await.unwrap(), key);
+    assert_ne!(other.open().await.shared_key().await.unwrap(), key);
     assert_ne!(key, [0; 32]);
-}
-
-#[test]
-fn a_ledger_of_the_release_before_gets_its_tables_and_keeps_its_accounts() {
-    let place = Place::new();
-    runtime().block_on(async {
-        let begin = Change { accounts: vec![account("tech1")], ..note(None, 0) };
-        place.open().commit(begin).await.unwrap();
-        let back = "DROP TABLE events; DROP TABLE technicians; ALTER TABLE accounts DROP COLUMN gone; DROP TABLE api_tokens; DROP TABLE sign_in_tokens; DROP TABLE sign_ins;
-            DELETE FROM facts WHERE name = 'shared_key'; PRAGMA user_version = 4";
-        place.stranger().execute_batch(back).unwrap();
-        let salvaged = SqliteLedger::salvage(&place.ledger()).unwrap();
-        assert!(salvaged.whole && salvaged.accounts.len() == 1, "{salvaged:?}");
-        let ledger = place.open();
-        let kept = ledger.accounts().await.unwrap().pop().unwrap();
-        assert!(!kept.gone);
-        let leaves = Account { gone: true, ..kept };
-        ledger.commit(Change { accounts: vec![leaves], ..note(None, 1) }).await.unwrap();
-        assert!(ledger.accounts().await.unwrap()[0].gone);
-        ledger.commit(change(1, signs_in("i-1", "tech1", 1))).await.unwrap();
-        assert!(ledger.shared_key().await.is_ok());
-    });
 }

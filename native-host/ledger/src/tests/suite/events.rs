@@ -15,7 +15,7 @@ fn event(number: u64, id: &str, seconds: i64) -> EventRow {
 fn each_change_of_a_technicians_sessions_is_counted_once_and_without_gaps() {
     let place = Place::new();
     runtime().block_on(async {
-        let ledger = place.open();
+        let ledger = place.open().await;
         let tech1 = technician("tech1");
         assert_eq!(ledger.last_event(&tech1).await.unwrap(), 0);
         assert_eq!(ledger.events_since(&tech1, 0, 10).await.unwrap(), Some(vec![]));
@@ -51,7 +51,7 @@ fn each_change_of_a_technicians_sessions_is_counted_once_and_without_gaps() {
 fn who_was_away_for_more_than_a_day_is_told_to_read_everything_anew() {
     let place = Place::new();
     runtime().block_on(async {
-        let ledger = place.open();
+        let ledger = place.open().await;
         let tech1 = technician("tech1");
         let begin = Change { accounts: vec![account("tech1")], ..change(vec![session("s-1", "tech1")], 0) };
         ledger.commit(begin).await.unwrap();

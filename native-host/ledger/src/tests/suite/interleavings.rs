@@ -35,7 +35,7 @@ proptest! {
     fn a_commit_succeeds_exactly_when_its_row_is_as_it_was_seen(steps in prop::collection::vec(step(), 1..25)) {
         let place = Place::new();
         runtime().block_on(async {
-            let handles = [place.open(), place.open()];
+            let handles = [place.open().await, place.open().await];
             handles[0].commit(Change { accounts: vec![account("tech1")], ..note(None, 0) }).await.unwrap();
             let mut versions: BTreeMap<u8, u64> = BTreeMap::new();
             let mut records = 1;
@@ -78,7 +78,7 @@ proptest! {
         let rate = RateLimits { per_minute, per_hour, per_day };
         let guard = Guard { technician: technician("tech1"), rate: Some(rate), sessions_at_once: None };
         runtime().block_on(async {
-            let ledger = place.open();
+            let ledger = place.open().await;
             let mut passed: Vec<i64> = Vec::new();
             let mut now = 0;
             let fits = |passed: &[i64], now: i64| {
@@ -110,7 +110,7 @@ proptest! {
 fn two_who_write_at_once_never_lose_a_change_and_the_log_pages_without_gaps() {
     let place = Place::new();
     runtime().block_on(async {
-        let handles = [place.open(), place.open()];
+        let handles = [place.open().await, place.open().await];
         let change = Change {
             accounts: vec![account("tech1")],
             sessions: vec![session("s-1", "tech1")],
@@ -137,7 +137,7 @@ fn two_who_write_at_once_never_lose_a_change_and_the_log_pages_without_gaps() {
         for increment in increments.collect::<Vec<_>>() {
             increment.await.unwrap();
         }
-        let ledger = place.open();
+        let ledger = place.open().await;
         assert_eq!(ledger.session(&id).await.unwrap().unwrap().policy_name, "40");
         let mut seqs = Vec::new();
         let mut after = None;
@@ -158,7 +158,7 @@ fn two_who_write_at_once_never_lose_a_change_and_the_log_pages_without_gaps() {
 fn the_log_is_found_by_time_and_by_technician() {
     let place = Place::new();
     runtime().block_on(async {
-        let ledger = place.open();
+        let ledger = place.open().await;
         for n in 0..5 {
             let mut change = note(None, n);
             change.audit[0].details.remove("technician");

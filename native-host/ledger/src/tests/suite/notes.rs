@@ -29,8 +29,8 @@ fn queued(new: &[NewNote]) -> Change {
 }
 
 /// A ledger with two sessions.
-async fn with_sessions(place: &Place) -> SqliteLedger {
-    let ledger = place.open();
+async fn with_sessions(place: &Place) -> Ours {
+    let ledger = place.open().await;
     let sessions = vec![session("s-1", "tech1"), session("s-2", "tech1")];
     let begin = Change { sessions, accounts: vec![account("tech1")], ..change(NoteChange::default()) };
     ledger.commit(begin).await.unwrap();
@@ -76,7 +76,7 @@ fn what_may_be_in_the_ticket_already_is_known_after_a_restart_and_is_not_withdra
         ledger.commit(change(NoteChange { sending, ..NoteChange::default() })).await.unwrap();
         ledger.commit(withdrawn).await.unwrap();
         drop(ledger);
-        let next = place.open().next_note(&psa("rt")).await.unwrap().unwrap();
+        let next = place.open().await.next_note(&psa("rt")).await.unwrap().unwrap();
         assert_eq!((next.sending, next.attempts, next.note.due, next.at), (true, 1, at(30), at(1)));
         assert_eq!(next.note.text, note.text);
     });
@@ -94,26 +94,6 @@ fn a_note_is_there_with_what_it_tells_or_not_at_all() {
         assert_eq!(ledger.note_queues().await.unwrap(), []);
         let unknown = ledger.commit(queued(&[waiting("s-9", "start", "rt")])).await;
         assert!(unknown.is_err(), "of a session that there is not: {unknown:?}");
-    });
-}
-
-#[test]
-fn a_ledger_of_the_release_without_notes_keeps_everything_and_takes_them() {
-    let place = Place::new();
-    let before = runtime().block_on(async {
-        let ledger = with_sessions(&place).await;
-        ledger.commit(note(Some("acme"), 2)).await.unwrap();
-        ledger.sessions(Default::default()).await.unwrap()
-    });
-    place.stranger().execute_batch(
-            "DROP TABLE events; DROP TABLE technicians; ALTER TABLE accounts DROP COLUMN gone; DROP TABLE api_tokens; DROP TABLE sign_in_tokens; DROP TABLE sign_ins; DELETE FROM facts WHERE name = 'shared_key'; DROP INDEX sessions_by_whole; ALTER TABLE sessions DROP COLUMN whole; DROP TABLE notes; PRAGMA user_version = 2",
-        ).unwrap();
-    runtime().block_on(async {
-        let ledger = place.open();
-        assert_eq!(ledger.sessions(Default::default()).await.unwrap(), before);
-        ledger.commit(queued(&[waiting("s-1", "start", "rt")])).await.unwrap();
-        assert!(ledger.next_note(&psa("rt")).await.unwrap().is_some());
-        assert!(ledger.verify(None).await.unwrap().whole);
     });
 }
 

@@ -33,7 +33,7 @@ fn asked(seconds: i64, rate: RateLimits) -> Change {
     }
 }
 
-async fn records(ledger: &SqliteLedger) -> usize {
+async fn records(ledger: &Ours) -> usize {
     ledger.audit(AuditQuery::default()).await.unwrap().len()
 }
 
@@ -47,9 +47,9 @@ async fn what_was_committed_reads_back_the_same_after_opening_again() {
     whole.state = State::Ended;
     whole.trouble = Some(Problem::new(Code::TimedOut, "The directory does not answer."));
     let change = Change { sessions: vec![whole.clone()], ..first_activation("s-1", "tech1") };
-    place.open().commit(change).await.unwrap();
+    place.open().await.commit(change).await.unwrap();
 
-    let ledger = place.open();
+    let ledger = place.open().await;
     whole.version = 1;
     assert_eq!(ledger.session(&whole.id).await.unwrap(), Some(whole.clone()));
     assert_eq!(ledger.sessions(SessionFilter::default()).await.unwrap(), [whole]);
@@ -70,7 +70,7 @@ async fn what_was_committed_reads_back_the_same_after_opening_again() {
 #[tokio::test]
 async fn what_was_never_written_is_not_there() {
     let place = Place::new();
-    let ledger = place.open();
+    let ledger = place.open().await;
     assert_eq!(ledger.session(&session("s-1", "tech1").id).await.unwrap(), None);
     assert_eq!(ledger.account(&account("tech1").key).await.unwrap(), None);
     assert_eq!(ledger.high_water().await.unwrap(), None);
@@ -80,7 +80,7 @@ async fn what_was_never_written_is_not_there() {
 #[tokio::test]
 async fn sessions_are_found_by_technician_customer_and_openness_soonest_end_first() {
     let place = Place::new();
-    let ledger = place.open();
+    let ledger = place.open().await;
     let mut later = session("s-a", "tech1");
     later.until = at(9_000);
     let mut over = session("s-over", "tech1");
@@ -110,7 +110,7 @@ async fn sessions_are_found_by_technician_customer_and_openness_soonest_end_firs
 #[tokio::test]
 async fn a_row_that_changed_meanwhile_is_a_conflict_and_nothing_is_written() {
     let place = Place::new();
-    let (one, other) = (place.open(), place.open());
+    let (one, other) = (place.open().await, place.open().await);
     one.commit(first_activation("s-1", "tech1")).await.unwrap();
     let mut seen = other.session(&session("s-1", "tech1").id).await.unwrap().unwrap();
     seen.state = State::Active;
@@ -135,7 +135,7 @@ async fn a_row_that_changed_meanwhile_is_a_conflict_and_nothing_is_written() {
 #[tokio::test]
 async fn a_repeated_request_finds_its_first_result_for_a_day() {
     let place = Place::new();
-    let ledger = place.open();
+    let ledger = place.open().await;
     let key = IdempotencyKey::new("k-1").unwrap();
     let answer = Answer {
         technician: technician("tech1"),
@@ -167,7 +167,7 @@ async fn a_repeated_request_finds_its_first_result_for_a_day() {
 #[tokio::test]
 async fn a_minute_holds_so_many_requests_and_the_wait_is_exact() {
     let place = Place::new();
-    let ledger = place.open();
+    let ledger = place.open().await;
     let rate = RateLimits { per_minute: 2, per_hour: 100, per_day: 100 };
     ledger.commit(asked(0, rate)).await.unwrap();
     ledger.commit(asked(10, rate)).await.unwrap();
@@ -190,7 +190,7 @@ async fn a_minute_holds_so_many_requests_and_the_wait_is_exact() {
 #[tokio::test]
 async fn the_limit_that_stands_in_the_way_longest_is_named() {
     let place = Place::new();
-    let ledger = place.open();
+    let ledger = place.open().await;
     let rate = RateLimits { per_minute: 1, per_hour: 1, per_day: 2 };
     ledger.commit(asked(0, rate)).await.unwrap();
     let refused = ledger.commit(asked(30, rate)).await;
@@ -211,7 +211,7 @@ async fn the_limit_that_stands_in_the_way_longest_is_named() {
 async fn a_limit_of_zero_lets_nothing_pass() {
     let place = Place::new();
     let rate = RateLimits { per_minute: 0, ..RateLimits::default() };
-    let refused = place.open().commit(asked(0, rate)).await;
+    let refused = place.open().await.commit(asked(0, rate)).await;
     assert!(
         matches!(refused, Err(LedgerError::TooMany { limit: Limit::Minute, retry_after_s: 60 })),
         "{refused:?}"
@@ -221,7 +221,7 @@ async fn a_limit_of_zero_lets_nothing_pass() {
 #[tokio::test]
 async fn a_clock_set_back_gives_no_further_requests() {
     let place = Place::new();
-    let ledger = place.open();
+    let ledger = place.open().await;
     let rate = RateLimits { per_minute: 1, ..RateLimits::default() };
     ledger.commit(asked(1_000, rate)).await.unwrap();
     let refused = ledger.commit(asked(0, rate)).await;
@@ -233,7 +233,7 @@ async fn a_clock_set_back_gives_no_further_requests() {
 #[tokio::test]
 async fn sessions_at_once_count_the_new_one_and_those_of_this_technician_that_are_not_over() {
     let place = Place::new();
-    let ledger = place.open();
+    let ledger = place.open().await;
     let guard =
         |most| Some(Guard { technician: technician("tech1"), rate: None, sessions_at_once: Some(most) });
     let change = Change { guard: guard(0), ..first_activation("s-1", "tech1") };
@@ -264,7 +264,7 @@ async fn sessions_at_once_count_the_new_one_and_those_of_this_technician_that_ar
 #[tokio::test]
 async fn a_session_without_its_account_is_refused_whole() {
     let place = Place::new();
-    let ledger = place.open();
+    let ledger = place.open().await;
     let refused = ledger.commit(activation("s-1", "tech1")).await;
     assert!(matches!(refused, Err(LedgerError::Unavailable(_))), "{refused:?}");
     assert_eq!(records(&ledger).await, 0);
@@ -273,7 +273,7 @@ async fn a_session_without_its_account_is_refused_whole() {
 #[tokio::test]
 async fn what_a_directory_may_still_have_is_told_without_the_burner_accounts_of_the_past() {
     let place = Place::new();
-    let ledger = place.open();
+    let ledger = place.open().await;
     let burner = |id: &str, state: State, until: i64, settled: bool| {
         let key = AccountKey(format!("acme-ad/burner/{id}"));
         let account = Account { key: key.clone(), mode: Mode::Burner, settled, ..account("tech1") };
