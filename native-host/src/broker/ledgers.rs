@@ -37,11 +37,7 @@ pub(super) async fn open_shared(places: &Places, place: &LedgerPlace) -> Result<
         )));
     }
     let ledger = PostgresLedger::open(&postgres(place, key)?).await?;
-    keep(&places.state, place).map_err(|error| StartError::Place {
-        what: "the note of where the ledger is",
-        path: places.state.join(KEPT),
-        error,
-    })?;
+    note(places, place)?;
     Ok(ledger)
 }
 
@@ -61,8 +57,8 @@ pub(crate) fn place(places: &Places) -> Result<Option<LedgerPlace>, StartError> 
         (Ok(Some(place)), _) => Ok(Some(place)),
         (Ok(None), None) => Ok(None),
         (Ok(None), Some(kept)) => Err(StartError::Ledger(format!(
-            "this broker's ledger was in a database ({}), and the configuration has no [ledger] any more; put it back, or, to begin \
-             a ledger of this machine's own, remove {}",
+            "this broker's ledger is in a database ({}), and the configuration has no [ledger]; write it there, or, to begin a ledger of \
+             this machine's own, remove {}",
             kept.postgres,
             places.state.join(KEPT).display()
         ))),
@@ -119,6 +115,8 @@ pub async fn copy_ledger(
         ));
     }
     let copied = PostgresLedger::copy(&file, &postgres(&place, key)?, tells).await?;
+    // From now on that is where it is: without it a broker whose configuration does not say so would begin a new one.
+    note(places, &place)?;
     let put_aside = aside::put_copied(places).await?;
     let to_write = (configured.as_ref() != Some(&place)).then(|| written(&place));
     Ok(Moved { copied, put_aside, to_write })
@@ -149,6 +147,14 @@ fn kept(state: &Path) -> Result<Option<LedgerPlace>, StartError> {
         }
     };
     config::ledger(&text).map_err(|faults| StartError::Configuration(format!("{}: {faults}", path.display())))
+}
+
+fn note(places: &Places, place: &LedgerPlace) -> Result<(), StartError> {
+    keep(&places.state, place).map_err(|error| StartError::Place {
+        what: "the note of where the ledger is",
+        path: places.state.join(KEPT),
+        error,
+    })
 }
 
 fn keep(state: &Path, place: &LedgerPlace) -> io::Result<()> {
@@ -215,7 +221,7 @@ mod tests {
             assert_eq!(at(text).unwrap(), Some(there()), "{text:?}");
         }
         let said = at(Some("[broker]\n")).unwrap_err().to_string();
-        assert!(said.contains("no [ledger] any more"), "{said}");
+        assert!(said.contains("has no [ledger]"), "{said}");
         let other = LedgerPlace { password: None, ca_file: None, ..there() };
         assert_eq!(at(Some(&written(&other))).unwrap(), Some(other));
     }

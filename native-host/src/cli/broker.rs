@@ -67,6 +67,7 @@ pub(super) async fn copy(terminal: &mut Terminal<'_>, how: LedgerCopy) -> anyhow
         "seal": done.copied.seal,
         "put_aside": done.put_aside,
     });
+    let config = terminal.places.config.display().to_string();
     terminal.answer(&value, || {
         let mut text = format!(
             "{} audit records, {} accounts and {} sessions are in the database, the same to the byte, sealed with number {}.\nThe \
@@ -78,7 +79,7 @@ pub(super) async fn copy(terminal: &mut Terminal<'_>, how: LedgerCopy) -> anyhow
             done.put_aside.display()
         );
         if let Some(lines) = &done.to_write {
-            text.push_str(&format!("\nNow write into {}:\n\n{lines}", terminal.places.config.display()));
+            text.push_str(&format!("\nNow write into {config}:\n\n{lines}"));
         }
         text
     })?;

@@ -192,12 +192,12 @@ async fn migrate(
             None => key::read(key_path)?,
         };
     }
-    transaction.batch_execute(OURS).await.map_err(|error| may_not(error))?;
+    transaction.batch_execute(OURS).await.map_err(may_not)?;
     for (migration, version) in MIGRATIONS.iter().zip(1..) {
         if version <= from {
             continue;
         }
-        transaction.batch_execute(migration.sql).await.map_err(|error| may_not(error))?;
+        transaction.batch_execute(migration.sql).await.map_err(may_not)?;
         let sql = "INSERT INTO ticketgate_schema (version, oldest, release, at) VALUES ($1, $2, $3, clock_timestamp())";
         run(&transaction, sql, &[&version, &migration.oldest, &env!("CARGO_PKG_VERSION")]).await?;
     }
