@@ -3,6 +3,7 @@
 mod closing;
 mod hanging;
 mod lagging;
+mod leavers;
 mod lookups;
 mod lost;
 mod many;
@@ -17,10 +18,13 @@ mod parts;
 mod people;
 mod refusals;
 mod restarts;
+mod roles;
 mod rules;
 mod sign_ins;
+mod signing_in;
 mod spellings;
 mod strays;
+mod team;
 mod tickets;
 mod together;
 
