@@ -23,7 +23,8 @@ use serde::Serialize;
 use ticketgate_protocol::problem::Problem;
 
 use self::arguments::{Arguments, Command};
-use crate::client::{Client, Endpoint, starting::Starter};
+use crate::client::Client;
+use crate::client::identity::Renews;
 use crate::places::{Places, Surroundings};
 use crate::platform::{Here, Platform};
 
@@ -36,13 +37,9 @@ struct Terminal<'a> {
 }
 
 impl Terminal<'_> {
-    /// A client of the broker; one is started when none runs.
+    /// A client of the broker: the team's, or this machine's, which is started when none runs.
     fn client(&self) -> Result<Client, Problem> {
-        let client = Client::new(Endpoint::Socket(self.places.socket.clone()));
-        Ok(match Starter::new(&self.around, self.places.clone()) {
-            Some(starter) => client.starting_with(starter),
-            None => client,
-        })
+        Client::of_this_machine(&self.around, &self.places, Renews::Here)
     }
 
     /// JSON for programs, or a text for people.

@@ -18,3 +18,4 @@ pub mod relay;
 pub mod rules;
 pub mod saved_page;
 pub mod sign_in;
+pub mod team;

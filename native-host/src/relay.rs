@@ -27,8 +27,8 @@ use tokio::task::JoinSet;
 
 use self::frames::{Frames, Inbound};
 use self::writer::Outbox;
-use crate::client::starting::Starter;
-use crate::client::{Client, Endpoint};
+use crate::client::Client;
+use crate::client::identity::Renews;
 use crate::clipboard::Clipboard;
 use crate::places::{Places, Surroundings};
 use crate::platform::{Here, Platform};
@@ -80,17 +80,13 @@ impl Desk {
     /// The desk of a process with these surroundings.
     ///
     /// # Errors
-    /// A [`Problem`] when there is no place for a broker.
+    /// A [`Problem`] when there is no place for a broker, or it is not clear which one is meant.
     pub fn new(around: Surroundings) -> Result<Self, Problem> {
         let places = Places::find(&around).map_err(|e| {
             Problem::new(Code::BrokerUnreachable, format!("The broker's place is not known: {e}."))
                 .remedy("Set HOME for the browser, or run `ticketgate doctor`.")
         })?;
-        let client = Client::new(Endpoint::Socket(places.socket.clone()));
-        let client = match Starter::new(&around, places.clone()) {
-            Some(starter) => client.starting_with(starter),
-            None => client,
-        };
+        let client = Client::of_this_machine(&around, &places, Renews::With(around.exe.clone()))?;
         Ok(Self { client, clipboard: Clipboard::of_this_process(&around), around, places })
     }
 }

@@ -13,6 +13,7 @@ use ticketgate_protocol::native::{
 use ticketgate_protocol::problem::{Code, Problem};
 
 use super::{Desk, hello};
+use crate::doctor::{self, Addresses};
 
 /// An activation waits for a directory.
 const ACTIVATE_LIMIT: Duration = Duration::from_secs(30);
@@ -132,9 +133,9 @@ async fn to_clipboard(
 
 async fn diagnose(desk: &Desk) -> Result<Diagnosis, Problem> {
     let (around, places) = (desk.around.clone(), desk.places.clone());
-    let findings =
-        tokio::task::spawn_blocking(move || crate::doctor::examine(&around, &places)).await.map_err(
-            |_| Problem::new(Code::Internal, "The diagnosis broke off.").remedy("Run `ticketgate doctor`."),
-        )?;
+    let looking = move || doctor::examine(&around, &places, Addresses::Unnamed);
+    let findings = tokio::task::spawn_blocking(looking).await.map_err(|_| {
+        Problem::new(Code::Internal, "The diagnosis broke off.").remedy("Run `ticketgate doctor`.")
+    })?;
     Ok(Diagnosis { host_version: VERSION.into(), findings })
 }
