@@ -101,10 +101,11 @@ function stepList(steps) {
 
 /** @param {Trouble} trouble */
 function troubleCard(trouble) {
+  const title = h("h2", { id: "trouble-title" }, trouble.title);
   return h(
     "section",
     { key: "trouble", class: `card ${trouble.tone}`, "aria-labelledby": "trouble-title" },
-    h("h2", { id: "trouble-title" }, trouble.title),
+    trouble.tone === "working" ? h("div", { class: "with-spinner" }, h("span", { class: "spinner" }), title) : title,
     h("p", {}, words(trouble.text)),
     stepList(trouble.steps),
     h("div", { class: "row" }, intentButton(trouble.button, "first")),

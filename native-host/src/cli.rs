@@ -4,6 +4,7 @@
 mod arguments;
 mod audit;
 mod broker;
+mod browser;
 mod customers;
 mod entra;
 #[cfg(any(target_os = "linux", windows))]
@@ -12,6 +13,7 @@ mod removal;
 mod rules;
 mod secret;
 mod sessions;
+mod sign_in;
 mod text;
 
 use std::io::{self, IsTerminal, Write};
@@ -115,6 +117,8 @@ fn run(arguments: Arguments, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         Command::Audit(what) => runtime.block_on(audit::run(&mut terminal, what)),
         Command::Customers(what) => runtime.block_on(customers::run(&mut terminal, what)),
         Command::Entra(what) => runtime.block_on(entra::run(&mut terminal, what)),
+        Command::SignIn(how) => runtime.block_on(sign_in::sign_in(&mut terminal, how)),
+        Command::SignOut => runtime.block_on(sign_in::sign_out(&mut terminal)),
         Command::Rules(what) => rules::run(&mut terminal, &what),
         Command::Secret(what) => secret::run(&mut terminal, what),
         Command::Install(how) => runtime.block_on(removal::install(&mut terminal, &how)),

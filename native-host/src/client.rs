@@ -9,7 +9,7 @@ pub mod identity;
 pub mod network;
 mod over_network;
 pub mod proof;
-mod signing_in;
+pub mod signing_in;
 pub mod sse;
 pub mod starting;
 mod tenants;

@@ -10,6 +10,7 @@ mod golden;
 mod hello;
 pub mod origin;
 mod pump;
+mod sign_in;
 mod stdio;
 mod writer;
 

@@ -12,7 +12,7 @@ use ticketgate_protocol::native::{
 };
 use ticketgate_protocol::problem::{Code, Problem};
 
-use super::{Desk, hello};
+use super::{Desk, hello, sign_in};
 use crate::doctor::{self, Addresses};
 
 /// An activation waits for a directory.
@@ -28,7 +28,7 @@ const PASSWORD_LIMIT: Duration = Duration::from_secs(8);
 /// The version of this host.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// What this host can do beyond the protocol's number.
-const CAPABILITIES: &[&str] = &["clipboard", "diagnose", "events"];
+const CAPABILITIES: &[&str] = &["clipboard", "diagnose", "events", "sign_in"];
 
 /// Carries a request out. What the broker alone answers is limited by the client, once: each timer is a system call.
 pub(super) async fn answer(desk: &Desk, request: Request) -> Result<Value, Problem> {
@@ -43,6 +43,7 @@ pub(super) async fn answer(desk: &Desk, request: Request) -> Result<Value, Probl
         Method::Extend(wish) => json(&client.extend(&wish.session, wish.by_s, &keyed(key)?).await?),
         Method::End(wish) => json(&client.end(&wish.session, &keyed(key)?).await?),
         Method::CopyPassword(wish) => json(&within(LIMIT, copy(desk, &wish)).await?),
+        Method::SignIn => json(&sign_in::sign_in(desk).await?),
         Method::Diagnose => json(&within(LIMIT, diagnose(desk)).await?),
     }
 }

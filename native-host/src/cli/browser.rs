@@ -151,9 +151,9 @@ fn shown(status: StatusCode, text: &'static str) -> Page {
     (status, headers, Html(text))
 }
 
-const DONE: &str = include_str!("done.html");
-const REFUSED: &str = include_str!("refused.html");
-const NOT_AWAITED: &str = include_str!("not_awaited.html");
+const DONE: &str = include_str!("browser/done.html");
+const REFUSED: &str = include_str!("browser/refused.html");
+const NOT_AWAITED: &str = include_str!("browser/not_awaited.html");
 
 #[cfg(test)]
 mod tests {
