@@ -241,6 +241,7 @@ fn account(owner: &str) -> Account {
         settled: false,
         attempts: 2,
         next_try: Some(at(5)),
+        gone: false,
         version: 0,
     }
 }

@@ -20,6 +20,7 @@ mod events;
 mod extension;
 mod failures;
 pub mod http;
+pub mod identity;
 mod listen;
 mod lookup;
 mod lost;
@@ -60,7 +61,7 @@ use ticketgate_protocol::problem::{Code, Problem};
 pub use self::clock::Clock;
 pub use self::events::{Delivery, Events};
 pub use self::lost::recover;
-pub use self::people::Caller;
+pub use self::people::{By, Caller, Scope};
 pub use self::rules::RulesInForce;
 pub use self::settings::{BuildConnectors, Snapshot};
 pub use self::start::{Role, Serving, StartError, Started, start, start_with};
@@ -300,5 +301,5 @@ fn ledger_problem(error: &LedgerError) -> Problem {
 
 /// Whether the holder may see this session.
 fn may_see(caller: &Caller, session: &SessionView) -> bool {
-    caller.administrator || caller.technician.as_ref() == Some(&session.technician)
+    caller.person.as_ref() == Some(&session.technician) || caller.sees_sessions().is_at(&session.customer)
 }

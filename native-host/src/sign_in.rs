@@ -1,6 +1,8 @@
 //! The bodies of the routes by which a person signs in to a tenant, and a partner's tenants are listed. No types of the protocol
 //! crate, so that nothing the extension is built from can even name them: what a browser comes back with is half of a sign-in.
 
+pub mod team;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;

@@ -157,8 +157,13 @@ codes! {
     TenantPolicy = "tenant_policy", 503;
     /// The directory asks somebody to approve the right; the request was withdrawn.
     DirectoryWaits = "directory_waits", 503;
-    /// The broker acts by the sign-in of a person, and there is none, or none that is taken any more.
+    /// The broker acts by the sign-in of a person, and there is none, or none that is taken any more. With status 401: whoever
+    /// asks over HTTPS is not signed in to the broker (any more).
     SignInNeeded = "sign_in_needed", 503;
+    /// The caller's roles, or a token's scopes, do not allow this.
+    RoleNeeded = "role_needed", 403;
+    /// The provider by which people sign in gave no answer that could be used. Whoever is signed in goes on.
+    ProviderDown = "provider_down", 503;
 }
 
 /// A refusal or failure. `detail` says what is the matter, `remedy` what the person can do.

@@ -6,6 +6,7 @@ mod mail;
 mod names;
 mod psa;
 mod read;
+mod sign_in;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ pub use self::names::BURNER_LETTERS;
 pub use self::psa::{Psa, PsaKind, TicketNotes, TicketRule, Verified};
 pub(crate) use self::read::host_of;
 pub use self::read::{Fault, Faults, read};
+pub use self::sign_in::{Role, RoleRule, SignInProvider};
 use crate::local::PublicKey;
 use crate::session::Right;
 
@@ -28,6 +30,10 @@ use crate::session::Right;
 pub struct Config {
     /// The broker itself.
     pub broker: Broker,
+    /// How people sign in from elsewhere; none: nobody does.
+    pub sign_in: Option<SignInProvider>,
+    /// Who may do what.
+    pub roles: Vec<RoleRule>,
     /// Ticket systems by id.
     pub psas: BTreeMap<PsaId, Psa>,
     /// Technicians by id.
@@ -87,6 +93,8 @@ pub struct Technician {
     pub name: String,
     /// The operating system's user name by which the broker's socket knows this person.
     pub login: String,
+    /// What the provider's claim has for this person ([`SignInProvider::claim`]); none: signs in from nowhere else.
+    pub sign_in: Option<String>,
     /// Groups that policies can name (`tier2`).
     pub groups: BTreeSet<String>,
     /// The person's own account per directory, for membership mode; the login where none is named.
@@ -244,6 +252,12 @@ impl Config {
     /// What policies grant in one directory.
     pub fn grants_in<'c>(&'c self, directory: &'c DirectoryId) -> impl Iterator<Item = &'c Grant> {
         self.policies.values().flat_map(|p| &p.grants).filter(move |grant| grant.directory == *directory)
+    }
+
+    /// The technician of whom the provider's claim has this.
+    #[must_use]
+    pub fn technician_by_sign_in(&self, value: &str) -> Option<&Technician> {
+        self.technicians.values().find(|t| t.sign_in.as_deref() == Some(value))
     }
 
     /// The technician whose login this is.

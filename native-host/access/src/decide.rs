@@ -5,6 +5,7 @@
 //! no policy is refused in the very words of a customer that does not exist, and its policies likewise. Within a
 //! customer where the technician may use something, a policy that is for others is called that.
 
+mod asker;
 pub mod ticket;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -14,6 +15,8 @@ use ticketgate_protocol::problem::{Code, Problem};
 use ticketgate_protocol::text::{self, BadText, REASON_MAX};
 use ticketgate_protocol::ticket::Ticket;
 
+pub use self::asker::Asker;
+use self::asker::Person;
 use self::ticket::TicketCheck;
 use crate::config::{Config, Customer, DirectoryKind, DurationRule, Grant, Policy, Technician, folded};
 use crate::session::Session;
@@ -67,16 +70,17 @@ pub struct Granted {
 /// The first check that failed, with [`Code::NotATechnician`], [`Code::UnknownCustomer`], [`Code::UnknownPolicy`],
 /// [`Code::WrongCustomer`], [`Code::NotEligible`], [`Code::BadConfiguration`] (a condition that cannot be enforced),
 /// [`Code::BadDuration`], [`Code::BadReason`], [`Code::TicketRequired`], [`Code::BadTicket`], or those of [`ticket::check_of`].
-pub fn decide(
+pub fn decide<'a>(
     config: &Config,
-    technician: &TechnicianId,
+    asker: impl Into<Asker<'a>>,
     wish: &Activate,
     facts: DecisionFacts,
 ) -> Result<Granted, Problem> {
-    let technician = known_technician(config, technician)?;
+    let person = known(config, asker.into())?;
+    let technician = person.technician.as_ref();
     let named = match &wish.customer {
         Some(id) => {
-            let customer = config.customers.get(id).filter(|c| serves(config, technician, &c.id));
+            let customer = config.customers.get(id).filter(|c| serves(config, &person, &c.id));
             Some(customer.ok_or_else(|| unknown_customer(id))?)
         }
         None => None,
@@ -85,7 +89,7 @@ pub fn decide(
         .policies
         .get(&wish.policy)
         .and_then(|policy| Some((policy, config.customer_of(policy)?)))
-        .filter(|(_, owner)| serves(config, technician, &owner.id))
+        .filter(|(_, owner)| serves(config, &person, &owner.id))
         .ok_or_else(|| unknown_policy(&wish.policy))?;
     if let Some(named) = named.filter(|named| named.id != customer.id) {
         return Err(wrong_customer(policy, customer, named));
@@ -150,14 +154,15 @@ pub struct Extended {
 }
 
 /// Decides on an extension and answers the new end. A wish beyond the latest end gets the latest end: the answer says
-/// which it is. `parts` are all parts of the session, and become longer together. The policy is asked again: whoever may no longer use it does not extend it, and a maximum that was
+/// which it is. `asker` holds the session. `parts` are all parts of the session, and become longer together. The policy is asked again: whoever may no longer use it does not extend it, and a maximum that was
 /// lowered meanwhile counts.
 ///
 /// # Errors
 /// [`Code::BadDuration`], [`Code::WrongState`] (not active, or over), [`Code::NotATechnician`], [`Code::UnknownPolicy`]
 /// (gone meanwhile), [`Code::NotEligible`], [`Code::BadConfiguration`], [`Code::AtMaximum`], or those of [`ticket::check_of`].
-pub fn decide_extension(
+pub fn decide_extension<'a>(
     config: &Config,
+    asker: impl Into<Asker<'a>>,
     parts: &[Session],
     by_s: i64,
     now: DateTime<Utc>,
@@ -177,7 +182,8 @@ pub fn decide_extension(
         )
         .remedy("Activate the policy again."));
     };
-    let technician = known_technician(config, &session.technician)?;
+    let person = known(config, asker.into())?;
+    let technician = person.technician.as_ref();
     let policy = config
         .policies
         .get(&session.policy)
@@ -189,6 +195,9 @@ pub fn decide_extension(
             )
             .remedy("Choose another policy, or ask an administrator.")
         })?;
+    if !config.customer_of(policy).is_some_and(|owner| person.reach.is_at(&owner.id)) {
+        return Err(not_eligible(policy));
+    }
     may_use(policy, technician)?;
     let granted = grants_for(config, policy, technician);
     let allowed = |part: &Session| {
@@ -223,12 +232,12 @@ fn is_of(part: &Session, grant: &Grant) -> bool {
 /// The policies that a technician can be offered: eligible, and without a condition that this release cannot enforce
 /// (such a policy is always refused). By customer's name, then policy's.
 #[must_use]
-pub fn policies_for<'c>(config: &'c Config, technician: &TechnicianId) -> Vec<&'c Policy> {
-    let Some(technician) = config.technicians.get(technician) else { return Vec::new() };
+pub fn policies_for<'c, 'a>(config: &'c Config, asker: impl Into<Asker<'a>>) -> Vec<&'c Policy> {
+    let Some(person) = Person::of(config, asker.into()) else { return Vec::new() };
     let mut found: Vec<_> = config
         .policies
         .values()
-        .filter(|policy| policy.unmet.is_empty() && policy.eligible.admits(technician))
+        .filter(|policy| policy.unmet.is_empty() && person.is_admitted(config, policy))
         .filter_map(|policy| Some((config.customer_of(policy)?, policy)))
         .collect();
     found.sort_by_key(|(customer, policy)| (folded(&customer.name), folded(&policy.name)));
@@ -237,11 +246,9 @@ pub fn policies_for<'c>(config: &'c Config, technician: &TechnicianId) -> Vec<&'
 
 /// The customers at which a technician can be offered a policy, by name.
 #[must_use]
-pub fn customers_for<'c>(config: &'c Config, technician: &TechnicianId) -> Vec<&'c Customer> {
-    let mut found: Vec<&Customer> = policies_for(config, technician)
-        .into_iter()
-        .filter_map(|policy| config.customer_of(policy))
-        .collect();
+pub fn customers_for<'c, 'a>(config: &'c Config, asker: impl Into<Asker<'a>>) -> Vec<&'c Customer> {
+    let mut found: Vec<&Customer> =
+        policies_for(config, asker).into_iter().filter_map(|policy| config.customer_of(policy)).collect();
     // Policies come sorted by customer's name; two customers never share one.
     found.dedup_by_key(|customer| &customer.id);
     found
@@ -254,15 +261,15 @@ pub fn is_eligible(config: &Config, technician: &TechnicianId, policy: &Policy) 
 }
 
 /// Whether there is anything at this customer that the technician may use: only then is its existence told.
-fn serves(config: &Config, technician: &Technician, customer: &CustomerId) -> bool {
+fn serves(config: &Config, person: &Person<'_>, customer: &CustomerId) -> bool {
     config.policies.values().any(|policy| {
-        policy.eligible.admits(technician)
+        person.is_admitted(config, policy)
             && config.customer_of(policy).is_some_and(|owner| owner.id == *customer)
     })
 }
 
-fn known_technician<'c>(config: &'c Config, id: &TechnicianId) -> Result<&'c Technician, Problem> {
-    config.technicians.get(id).ok_or_else(|| {
+fn known<'a>(config: &'a Config, asker: Asker<'a>) -> Result<Person<'a>, Problem> {
+    Person::of(config, asker).ok_or_else(|| {
         Problem::new(Code::NotATechnician, "You are not known as a technician.")
             .remedy("Ask an administrator to add you to the configuration.")
     })
@@ -289,13 +296,14 @@ fn wrong_customer(policy: &Policy, owner: &Customer, named: &Customer) -> Proble
     .remedy("Check the customer, and pick one of its own policies.")
 }
 
+fn not_eligible(policy: &Policy) -> Problem {
+    Problem::new(Code::NotEligible, format!("You may not use the policy \"{}\".", policy.name))
+        .remedy("Pick another policy, or ask an administrator to make you eligible.")
+}
+
 fn may_use(policy: &Policy, technician: &Technician) -> Result<(), Problem> {
     if !policy.eligible.admits(technician) {
-        return Err(Problem::new(
-            Code::NotEligible,
-            format!("You may not use the policy \"{}\".", policy.name),
-        )
-        .remedy("Pick another policy, or ask an administrator to make you eligible."));
+        return Err(not_eligible(policy));
     }
     if let Some(condition) = policy.unmet.first() {
         return Err(Problem::new(

@@ -55,7 +55,7 @@ pub fn desired(account: &Account, sessions: &[Session], now: DateTime<Utc>) -> D
     }
     Desired {
         present: match account.mode {
-            Mode::Dedicated => Some(true),
+            Mode::Dedicated => Some(any || !account.gone),
             Mode::Burner => Some(any),
             Mode::Membership => None,
         },

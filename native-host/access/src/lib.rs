@@ -6,6 +6,7 @@
 //! - [`entra`]: rights in an Entra ID tenant, as they are written.
 //! - [`local`]: rights on a machine with accounts of its own, as they are written.
 //! - [`ticket`]: a ticket as its system tells it.
+//! - [`roles`]: what somebody may do, and at which customers.
 //! - [`session`]: the ledger's records of sessions and accounts.
 //! - [`desired`](mod@desired): what an account has to look like now, what the directory has, and the shortest way between.
 
@@ -14,5 +15,6 @@ pub mod decide;
 pub mod desired;
 pub mod entra;
 pub mod local;
+pub mod roles;
 pub mod session;
 pub mod ticket;

@@ -59,6 +59,9 @@ pub struct Account {
     pub attempts: u32,
     /// When the next attempt is due, if one failed.
     pub next_try: Option<DateTime<Utc>>,
+    /// Whether a JIT account is deleted once no session needs it: its technician has left. A new session takes this back.
+    #[serde(default)]
+    pub gone: bool,
     /// Grows with every change; a change names the version that it saw.
     pub version: u64,
 }

@@ -66,6 +66,7 @@ impl Prepared {
             settled: true,
             attempts: 0,
             next_try: None,
+            gone: false,
             version: 0,
         }
     }

@@ -9,6 +9,7 @@ mod failure;
 mod key;
 mod seal;
 mod sqlite;
+mod tokens;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use ticketgate_protocol::api::{AuditRecord, AuditVerdict, Mode, State};
 use ticketgate_protocol::ids::{CustomerId, DirectoryId, IdempotencyKey, PsaId, SessionId, TechnicianId};
 
 pub use sqlite::SqliteLedger;
+pub use tokens::{ApiToken, Digest, Issued, SignIn, SignInFilter, TokenChange, Tokens};
 
 /// Where the broker's facts live. Every write is durable when the call answers.
 #[async_trait]
@@ -126,6 +128,9 @@ pub trait Ledger: Send + Sync {
     /// [`LedgerError::Unavailable`]
     async fn notes_sent(&self) -> Result<u64, LedgerError>;
 
+    /// Sign-ins and API tokens.
+    fn tokens(&self) -> &dyn Tokens;
+
     /// Signs the present head of every chain that grew since its last checkpoint, and seals all checkpoints anew.
     ///
     /// # Errors
@@ -161,6 +166,8 @@ pub struct Change {
     pub withdraws: Option<(TechnicianId, IdempotencyKey)>,
     /// What becomes of notes to tickets.
     pub notes: NoteChange,
+    /// What becomes of sign-ins and API tokens.
+    pub tokens: TokenChange,
     /// Limits checked in the same transaction, before anything is written.
     pub guard: Option<Guard>,
     /// Somebody gets more by it (a session begins, or becomes longer): refused where the audit log cannot be signed, or where the

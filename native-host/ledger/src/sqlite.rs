@@ -10,6 +10,7 @@ mod salvage;
 mod signer;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,8 +26,8 @@ use ticketgate_protocol::ids::{DirectoryId, IdempotencyKey, PsaId, SessionId, Te
 use self::place::{InPlace, Place};
 use self::signer::Signer;
 use crate::{
-    Answered, AuditQuery, Change, Ledger, LedgerError, Mark, NoteQueue, Salvage, SessionFilter, Standing,
-    WaitingNote, verify,
+    Answered, ApiToken, AuditQuery, Change, Digest, Issued, Ledger, LedgerError, Mark, NoteQueue, Salvage,
+    SessionFilter, SignIn, SignInFilter, Standing, Tokens, WaitingNote, verify,
 };
 
 /// A ledger in an SQLite file. Several processes can have the same one open; SQLite's locks order their writes.
@@ -260,6 +261,10 @@ impl Ledger for SqliteLedger {
         on_thread(&self.reader, |connection| query::notes_sent(connection)).await
     }
 
+    fn tokens(&self) -> &dyn Tokens {
+        self
+    }
+
     async fn checkpoint(&self, at: DateTime<Utc>) -> Result<(), LedgerError> {
         self.keep_in_place().await?;
         let key = self.signer.key()?;
@@ -274,5 +279,35 @@ impl Ledger for SqliteLedger {
     fn trouble(&self) -> Option<String> {
         let place = self.place.lock().unwrap_or_else(PoisonError::into_inner).trouble();
         place.or_else(|| self.signer.trouble())
+    }
+}
+
+#[async_trait]
+impl Tokens for SqliteLedger {
+    async fn shared_key(&self) -> Result<Digest, LedgerError> {
+        on_thread(&self.reader, |connection| tokens::shared_key(connection)).await
+    }
+
+    async fn by_token(&self, token: &Digest) -> Result<Option<(SignIn, Issued)>, LedgerError> {
+        let token = *token;
+        on_thread(&self.reader, move |connection| tokens::by_token(connection, &token)).await
+    }
+
+    async fn sign_in(&self, id: &str) -> Result<Option<SignIn>, LedgerError> {
+        let id = id.to_owned();
+        on_thread(&self.reader, move |connection| tokens::sign_in(connection, &id)).await
+    }
+
+    async fn sign_ins(&self, filter: SignInFilter) -> Result<Vec<SignIn>, LedgerError> {
+        on_thread(&self.reader, move |connection| tokens::sign_ins(connection, &filter)).await
+    }
+
+    async fn api_token(&self, token: &Digest) -> Result<Option<ApiToken>, LedgerError> {
+        let token = *token;
+        on_thread(&self.reader, move |connection| tokens::api_token(connection, &token)).await
+    }
+
+    async fn api_tokens(&self) -> Result<Vec<ApiToken>, LedgerError> {
+        on_thread(&self.reader, |connection| tokens::api_tokens(connection)).await
     }
 }

@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use ticketgate_access::config::{BURNER_LETTERS, Config, Grant};
-use ticketgate_access::decide::{self, DecisionFacts, Granted};
+use ticketgate_access::decide::{self, Asker, DecisionFacts, Granted};
 use ticketgate_access::session::{Account, AccountKey, Right, Session};
-use ticketgate_ledger::{Answer, Answered, Change, Guard, LedgerError, Limit, NoteChange};
+use ticketgate_ledger::{Answer, Answered, Change, Guard, LedgerError, Limit};
 use ticketgate_protocol::api::{self, Mode, State};
 use ticketgate_protocol::ids::{IdempotencyKey, TechnicianId};
 use ticketgate_protocol::problem::{Code, Problem};
@@ -51,7 +51,7 @@ impl Broker {
                 return self.answer_again(&answered, fingerprint).await;
             }
             let snapshot = self.settings();
-            let (parts, asked) = match self.decided(&snapshot, &technician, request).await? {
+            let (parts, asked) = match self.decided(&snapshot, caller.asker()?, request).await? {
                 Ok(decided) => decided,
                 Err(problem) => return Err(self.refuse(&snapshot, &technician, request, problem).await),
             };
@@ -91,13 +91,13 @@ impl Broker {
     async fn decided(
         self: &Arc<Self>,
         snapshot: &Arc<Snapshot>,
-        technician: &TechnicianId,
+        asker: Asker<'_>,
         request: &api::Activate,
     ) -> Result<Result<(Vec<Session>, Asked), Problem>, Problem> {
         let config = Self::config(snapshot)?;
         let decide = |now| {
-            let granted = decide::decide(config, technician, request, DecisionFacts { now })?;
-            Ok((new_parts(technician, &granted, now), granted.ticket_check))
+            let granted = decide::decide(config, asker, request, DecisionFacts { now })?;
+            Ok((new_parts(asker.technician, &granted, now), granted.ticket_check))
         };
         let (parts, check) = match decide(self.clock.now()) {
             Ok(decided) => decided,
@@ -160,6 +160,7 @@ impl Broker {
                 return Err(self.refuse(snapshot, &part.technician, request, problem).await);
             }
             account.settled = false;
+            account.gone = false;
             beginning.push((part.clone(), account));
             beside.push(others);
         }
@@ -183,15 +184,13 @@ impl Broker {
             audit: record.into_iter().collect(),
             accounts: beginning.iter().map(|(_, account)| account.clone()).collect(),
             widens: true,
-            follows_clock: false,
             guard: Some(Guard {
                 technician: technician.clone(),
                 rate: Some(config.broker.rate),
                 sessions_at_once: Some(config.broker.sessions_at_once),
             }),
             answers: Some(answer),
-            withdraws: None,
-            notes: NoteChange::default(),
+            ..Change::default()
         };
         self.untouched(parts);
         let written = self.commit(change).await;
@@ -320,6 +319,7 @@ fn new_account(config: &Config, session: &Session) -> Account {
         settled: false,
         attempts: 0,
         next_try: None,
+        gone: false,
         version: 0,
     }
 }

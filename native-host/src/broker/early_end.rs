@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use ticketgate_access::roles::Reach;
 use ticketgate_access::session::Session;
 use ticketgate_ledger::{Answer, Change, LedgerError, SessionFilter};
 use ticketgate_protocol::api::{self, EndCause};
@@ -12,6 +13,7 @@ use ticketgate_protocol::ids::{IdempotencyKey, SessionId};
 use ticketgate_protocol::problem::{Code, Problem};
 
 use super::parts::{accounts_of, goes_on};
+use super::people::not_reached;
 use super::service::{PATIENCE, fingerprint};
 use super::{Broker, Caller, ledger_problem, records};
 
@@ -42,7 +44,10 @@ impl Broker {
                 // Ending what is ending or over is no mistake: say where it stands.
                 return self.seen(session.of()).await;
             };
-            let own = caller.technician.as_ref() == Some(&session.technician);
+            let own = caller.person.as_ref() == Some(&session.technician);
+            if !own && !caller.ends_sessions().is_at(&session.customer) {
+                return Err(self.may_not_end(caller, id).await);
+            }
             let cause = if own { EndCause::Technician } else { EndCause::Administrator };
             if self
                 .mark_ending(session, cause, &caller.actor(), self.answer(caller, key, fingerprint, id))
@@ -73,10 +78,14 @@ impl Broker {
             )
             .remedy("Name at least one of them."));
         }
-        if (which.technician.is_none() || which.technician != caller.technician)
-            && let Err(problem) = caller.require_administrator()
-        {
-            if let Some(technician) = &caller.technician {
+        let own = which.technician.is_some() && which.technician == caller.person;
+        let reach = caller.ends_sessions();
+        let may = own
+            || reach == Reach::Everywhere
+            || which.customer.as_ref().is_some_and(|customer| reach.is_at(customer));
+        if !may {
+            let problem = not_reached();
+            if let Some(technician) = &caller.person {
                 let details = records::details([
                     ("technician", json!(which.technician)),
                     ("customer", json!(which.customer)),
@@ -96,7 +105,6 @@ impl Broker {
             ..SessionFilter::default()
         };
         let sessions = self.ledger.sessions(filter.clone()).await.map_err(|e| ledger_problem(&e))?;
-        let own = which.technician.is_some() && which.technician == caller.technician;
         let cause = if own { EndCause::Technician } else { EndCause::Administrator };
         let mut work = tokio::task::JoinSet::new();
         let mut ids: Vec<_> = sessions.iter().map(|s| s.of().clone()).collect();
@@ -121,6 +129,18 @@ impl Broker {
             ended.push(self.seen(&id).await?);
         }
         Ok(ended)
+    }
+
+    /// Somebody sees a session and may not end it.
+    async fn may_not_end(&self, caller: &Caller, id: &SessionId) -> Problem {
+        let problem = not_reached();
+        if let Some(technician) = &caller.person {
+            let details = records::details([("session", json!(id)), ("code", json!(problem.code))]);
+            let record = records::record(None, "session.refused", technician.as_str(), "refused", details);
+            // Whatever becomes of the record, the answer is the same.
+            let _ = self.audit_refusal(record, technician).await;
+        }
+        problem
     }
 
     /// Writes that a session ends, however often its row changes meanwhile.

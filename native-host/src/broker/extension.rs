@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
-use ticketgate_access::decide::{self};
+use ticketgate_access::decide::{self, Asker};
 use ticketgate_access::session::{Account, Session};
 use ticketgate_ledger::{Change, LedgerError, NoteChange};
 use ticketgate_protocol::api::{self, EndCause, State};
@@ -45,7 +45,8 @@ impl Broker {
             let parts = self.own(caller, id).await?;
             let Some((session, _)) = parts.first() else { break };
             let snapshot = self.settings();
-            let (until, asked) = match self.longer(&snapshot, &rows_of(&parts), by_s).await? {
+            let (until, asked) = match self.longer(&snapshot, caller.asker()?, &rows_of(&parts), by_s).await?
+            {
                 Ok(longer) => longer,
                 Err(problem) => {
                     let more = records::details([("code", json!(problem.code)), ("by_s", json!(by_s))]);
@@ -82,9 +83,8 @@ impl Broker {
                 answers: self.answer(caller, key, fingerprint, id),
                 notes: NoteChange { new: note.into_iter().collect(), ..NoteChange::default() },
                 guard: self.counted(&session.technician),
-                withdraws: None,
                 widens: true,
-                follows_clock: false,
+                ..Change::default()
             };
             match self.commit(change).await {
                 Ok(()) => {}
@@ -96,7 +96,7 @@ impl Broker {
                 Err(error) => return Err(ledger_problem(&error)),
             }
             if let Some(problem) = self.converge_after(&keys, begun.elapsed()).await {
-                let request = caller.technician.clone().map(|technician| (technician, key.clone()));
+                let request = caller.person.clone().map(|technician| (technician, key.clone()));
                 self.shorten_again(Untaken { id: session.of().clone(), until, before, request, noted }).await;
                 return Err(problem);
             }
@@ -113,11 +113,12 @@ impl Broker {
     async fn longer(
         &self,
         snapshot: &Snapshot,
+        asker: Asker<'_>,
         parts: &[Session],
         by_s: i64,
     ) -> Result<Result<(DateTime<Utc>, Asked), Problem>, Problem> {
         let config = Self::config(snapshot)?;
-        let decide = || decide::decide_extension(config, parts, by_s, self.clock.now());
+        let decide = || decide::decide_extension(config, asker, parts, by_s, self.clock.now());
         let extended = match decide() {
             Ok(extended) => extended,
             Err(problem) => return Ok(Err(problem)),

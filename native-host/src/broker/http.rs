@@ -1,5 +1,5 @@
 //! The broker's API: HTTP and JSON on a local socket. Translates requests into [`Broker`] calls and problems into
-//! answers; decides nothing. The caller is the operating system's user at the other end of the socket.
+//! answers; decides nothing. Who calls is found out by [`identity`].
 
 mod recording;
 pub mod routes;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRef, FromRequest, FromRequestParts, Request, State};
+use axum::extract::{DefaultBodyLimit, FromRef, FromRequest, FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
@@ -18,6 +18,8 @@ use axum::response::{IntoResponse, Response};
 use ticketgate_protocol::ids::IdempotencyKey;
 use ticketgate_protocol::problem::{Code, Problem};
 
+use super::identity::{self, Identified};
+use super::service::fault;
 use super::{Broker, Caller, records};
 
 /// The largest body: the same as a native frame.
@@ -29,22 +31,17 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(40);
 /// What a request that nobody here understands is most often about.
 const OTHER_VERSION: &str = "If the extension or the command line sent this, it and the broker are of different versions: update the older one.";
 
-/// Who is at the other end of a connection, as the operating system tells.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Peer {
-    /// The user's login name.
-    pub login: String,
-    /// Whether it is the machine's administrator.
-    pub superuser: bool,
-    /// Whether it is the user that this broker runs as.
-    pub own: bool,
-}
-
 /// What the handlers need.
 #[derive(Clone)]
 pub struct Api {
     broker: Arc<Broker>,
     stopping: tokio::sync::watch::Receiver<bool>,
+}
+
+impl Api {
+    pub(super) fn broker(&self) -> &Arc<Broker> {
+        &self.broker
+    }
 }
 
 impl FromRef<Api> for Arc<Broker> {
@@ -60,6 +57,7 @@ pub fn router(broker: Arc<Broker>, stopping: tokio::sync::watch::Receiver<bool>)
         .fallback(unknown_route)
         .method_not_allowed_fallback(unknown_route)
         .layer(middleware::from_fn_with_state(api.clone(), recording::recorded))
+        .layer(middleware::from_fn_with_state(api.clone(), identity::identified))
         .layer(middleware::from_fn(traced))
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .with_state(api)
@@ -152,22 +150,15 @@ fn malformed(rejection: &JsonRejection) -> Problem {
 /// The caller, identified under the configuration in force.
 pub struct Who(pub Caller);
 
-impl FromRequestParts<Api> for Who {
+impl<S: Send + Sync> FromRequestParts<S> for Who {
     type Rejection = Refusal;
 
-    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refusal> {
-        let ConnectInfo(peer) = ConnectInfo::<Peer>::from_request_parts(parts, api).await.map_err(|_| {
-            let detail = "The operating system does not say who is calling.";
-            Refusal(Problem::new(Code::NotATechnician, detail).remedy("Connect to the broker's own socket."))
-        })?;
-        Ok(Self(caller_of(api, &peer)))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        match parts.extensions.get::<Identified>() {
+            Some(Identified(found)) => Ok(Self(found.clone()?)),
+            None => Err(Refusal(fault())),
+        }
     }
-}
-
-fn caller_of(api: &Api, peer: &Peer) -> Caller {
-    let snapshot = api.broker.settings();
-    let caller = Caller::identify(snapshot.config.as_ref(), &peer.login, peer.superuser);
-    Caller { own: peer.own, ..caller }
 }
 
 /// The `Idempotency-Key` header, which every mutating request carries.

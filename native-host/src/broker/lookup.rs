@@ -8,8 +8,8 @@ use std::sync::PoisonError;
 
 use chrono::TimeDelta;
 use ticketgate_access::config::Config;
-use ticketgate_access::decide::customers_for;
 use ticketgate_access::decide::ticket::{asked_number, is_same_number, system_of, told_to};
+use ticketgate_access::decide::{Asker, customers_for};
 use ticketgate_protocol::api::{TicketQuestion, TicketTold};
 use ticketgate_protocol::ids::TechnicianId;
 use ticketgate_protocol::problem::{Code, Problem};
@@ -25,8 +25,8 @@ const PER_MINUTE: usize = 30;
 const PER_HOUR: usize = 200;
 
 /// The hosts about whose tickets this technician can ask the broker.
-pub(super) fn hosts(snapshot: &Snapshot, config: &Config, technician: &TechnicianId) -> Vec<String> {
-    if customers_for(config, technician).is_empty() {
+pub(super) fn hosts(snapshot: &Snapshot, config: &Config, asker: Asker<'_>) -> Vec<String> {
+    if customers_for(config, asker).is_empty() {
         return Vec::new();
     }
     let connected = config.psas.values().filter(|psa| snapshot.psas.contains_key(&psa.id));
@@ -41,7 +41,7 @@ impl Broker {
     /// Not a technician; no configuration; a malformed question; too many of them; [`Code::TicketUnknown`] where there is nothing
     /// that this technician may hear of; [`Code::TicketSystemDown`] where the system gave no word that could be used.
     pub async fn look_up(&self, caller: &Caller, question: &TicketQuestion) -> Result<TicketTold, Problem> {
-        let technician = caller.technician()?;
+        let (technician, asker) = (caller.technician()?, caller.asker()?);
         let snapshot = self.settings();
         let config = Self::config(&snapshot)?;
         let TicketQuestion { system, number, url } = question.clone();
@@ -60,7 +60,7 @@ impl Broker {
             .remedy("Type the ticket by hand; an administrator can add the [[psa]]."));
         };
         let (name, number) = (settings.kind.name(), asked_number(settings, &named));
-        if customers_for(config, technician).is_empty() {
+        if customers_for(config, asker).is_empty() {
             return Err(unknown(name, number));
         }
         let told = match tickets::read(settings, psa.as_ref(), number).await {
@@ -75,7 +75,7 @@ impl Broker {
             tracing::warn!(psa = %settings.id, "it answered about another ticket than asked");
             return Err(no_word(&PsaError::Unreadable(String::new()), name));
         }
-        let customers = told_to(config, technician, &settings.id, &told);
+        let customers = told_to(config, asker, &settings.id, &told);
         if customers.is_empty() {
             return Err(unknown(name, number));
         }

@@ -143,6 +143,7 @@ impl Broker {
             settled: false,
             attempts: 0,
             next_try: None,
+            gone: false,
             version: before.map_or(0, |account| account.version),
         };
         let customer =
@@ -241,6 +242,7 @@ fn own_account(key: AccountKey, directory: &DirectoryId, person: &TechnicianId, 
         settled: true,
         attempts: 0,
         next_try: None,
+        gone: false,
         version: 0,
     }
 }

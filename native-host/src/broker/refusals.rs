@@ -42,7 +42,7 @@ impl Broker {
 
     /// Records a request that changes nothing in the ledger but does something all the same.
     pub(super) async fn record_request(&self, caller: &Caller, record: NewAudit) -> Result<(), Problem> {
-        if let Some(technician) = &caller.technician {
+        if let Some(technician) = &caller.person {
             return self.record_counted("ledger.request", record, technician).await;
         }
         let (name, at) = ("ledger.request", self.clock.now());
@@ -95,7 +95,7 @@ impl Broker {
         ]);
         let outcome = if problem.status >= 500 { "failed" } else { "refused" };
         let record = records::record(None, "request.refused", &caller.actor(), outcome, details);
-        match &caller.technician {
+        match &caller.person {
             Some(technician) => self.audit_refusal(record, technician).await,
             // Strangers have no budget of requests: one record a minute of each.
             None if self.was_flooding(&caller.actor()) => Ok(()),

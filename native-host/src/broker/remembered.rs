@@ -111,6 +111,7 @@ impl Remembered {
             settled: false,
             attempts: 0,
             next_try: None,
+            gone: false,
             version: 0,
         };
         Some((account, sessions))

@@ -42,7 +42,7 @@ impl Broker {
     /// A stranger is told no more than that nothing can be granted.
     fn notices_for(&self, caller: &Caller) -> Vec<api::Notice> {
         let snapshot = self.settings();
-        if caller.technician.is_some() || caller.administrator || caller.own {
+        if caller.person.is_some() || caller.administrator || caller.own {
             return self.notices(&snapshot);
         }
         let problem = Self::config(&snapshot).err();
@@ -55,12 +55,13 @@ impl Broker {
     /// Not a technician; no configuration; ledger down.
     pub async fn overview(&self, caller: &Caller) -> Result<api::Overview, Problem> {
         let technician = caller.technician()?;
+        let asker = caller.asker()?;
         let snapshot = self.settings();
         let config = Self::config(&snapshot)?;
         let mine =
             SessionFilter { technician: Some(technician.clone()), open: true, ..SessionFilter::default() };
         let sessions = self.list(mine).await?;
-        let policies: Vec<_> = decide::policies_for(config, technician)
+        let policies: Vec<_> = decide::policies_for(config, asker)
             .into_iter()
             .filter_map(|p| show_policy(&snapshot, config, p))
             .collect();
@@ -82,7 +83,7 @@ impl Broker {
             notices: self.notices(&snapshot),
             reason_template: Some(config.broker.reason_template.clone()),
             rules: snapshot.rules.texts.clone(),
-            ticket_hosts: lookup::hosts(&snapshot, config, technician),
+            ticket_hosts: lookup::hosts(&snapshot, config, asker),
         })
     }
 
@@ -91,10 +92,10 @@ impl Broker {
     /// # Errors
     /// Not a technician; no configuration. A refusal is an answer, not an error.
     pub fn preview(&self, caller: &Caller, request: &api::Activate) -> Result<api::Preview, Problem> {
-        let technician = caller.technician()?;
+        let asker = caller.asker()?;
         let snapshot = self.settings();
         let facts = DecisionFacts { now: self.clock.now() };
-        Ok(match decide::decide(Self::config(&snapshot)?, technician, request, facts) {
+        Ok(match decide::decide(Self::config(&snapshot)?, asker, request, facts) {
             Ok(granted) => api::Preview { refusal: None, until: Some(granted.until) },
             Err(problem) => api::Preview { refusal: Some(problem), until: None },
         })
@@ -194,7 +195,7 @@ impl Broker {
         key: &IdempotencyKey,
         fingerprint: [u8; 32],
     ) -> Result<Option<Result<api::Session, Problem>>, Problem> {
-        let Some(technician) = &caller.technician else { return Ok(None) };
+        let Some(technician) = &caller.person else { return Ok(None) };
         let answered = self.ledger.answered(technician, key).await.map_err(|e| ledger_problem(&e))?;
         match answered {
             Some(answered) => Ok(Some(self.answer_again(&answered, fingerprint).await)),
@@ -209,7 +210,7 @@ impl Broker {
         request: [u8; 32],
         session: &SessionId,
     ) -> Option<Answer> {
-        let technician = caller.technician.clone()?;
+        let technician = caller.person.clone()?;
         Some(Answer { technician, key: key.clone(), request, session: session.clone() })
     }
 
@@ -219,7 +220,8 @@ impl Broker {
 
     pub(super) async fn visible(&self, caller: &Caller, id: &SessionId) -> Result<Session, Problem> {
         let session = self.ledger.session(id).await.map_err(|e| ledger_problem(&e))?;
-        let may = |s: &Session| caller.administrator || caller.technician.as_ref() == Some(&s.technician);
+        let reach = caller.sees_sessions().or(&caller.ends_sessions());
+        let may = |s: &Session| reach.is_at(&s.customer) || caller.person.as_ref() == Some(&s.technician);
         match session.filter(may) {
             Some(session) => Ok(session),
             None => Err(self.refuse_others(caller, id).await),
@@ -230,7 +232,7 @@ impl Broker {
     /// technicians can read their own records.
     pub(super) async fn refuse_others(&self, caller: &Caller, id: &SessionId) -> Problem {
         let problem = unknown_session();
-        if let Some(technician) = &caller.technician {
+        if let Some(technician) = &caller.person {
             let details = records::details([("session", json!(id)), ("code", json!(problem.code))]);
             let record = records::record(None, "session.refused", technician.as_str(), "refused", details);
             // Whatever becomes of the record, the answer is the same.

@@ -13,7 +13,8 @@ use ticketgate_access::session::{Account, AccountKey, Right, Session};
 use ticketgate_credentials::Secret;
 use ticketgate_directory::{Directory, DirectoryError, EntraTenant, Listing, Promises, RightUse};
 use ticketgate_ledger::{
-    Answered, AuditQuery, Change, Ledger, LedgerError, Mark, NoteQueue, SessionFilter, Standing, WaitingNote,
+    Answered, AuditQuery, Change, Ledger, LedgerError, Mark, NoteQueue, SessionFilter, Standing, Tokens,
+    WaitingNote,
 };
 use ticketgate_protocol::api::{AuditRecord, AuditVerdict, Finding, Mode};
 use ticketgate_protocol::ids::{DirectoryId, IdempotencyKey, PsaId, SessionId, TechnicianId};
@@ -231,6 +232,10 @@ impl Ledger for Pointed<dyn Ledger> {
 
     async fn notes_sent(&self) -> Result<u64, LedgerError> {
         self.0.notes_sent().await
+    }
+
+    fn tokens(&self) -> &dyn Tokens {
+        self.0.tokens()
     }
 
     async fn checkpoint(&self, at: DateTime<Utc>) -> Result<(), LedgerError> {

@@ -11,6 +11,7 @@ mod people;
 mod policy;
 mod psa;
 mod rights;
+mod sign_in;
 mod tree;
 
 use std::fmt;
@@ -91,9 +92,11 @@ pub fn read(text: &str) -> Result<Config, Faults> {
 }
 
 fn sections(file: &Section<'_>, notes: &mut Notes) -> Drafts {
-    file.only(&["broker", "psa", "technician", "customer", "directory", "policy"], notes);
+    file.only(&["broker", "sign_in", "role", "psa", "technician", "customer", "directory", "policy"], notes);
     let drafts = Drafts {
         broker: broker::read(file, notes),
+        sign_in: sign_in::read(file, notes),
+        roles: sign_in::roles(file, notes),
         psas: psa::read(file, notes),
         technicians: people::technicians(file, notes),
         customers: people::customers(file, notes),
@@ -116,6 +119,8 @@ fn sections(file: &Section<'_>, notes: &mut Notes) -> Drafts {
 fn assemble(drafts: Drafts, warnings: Vec<Fault>) -> Config {
     Config {
         broker: drafts.broker.item,
+        sign_in: drafts.sign_in.map(|sign_in| sign_in.item),
+        roles: drafts.roles.into_iter().map(|role| role.item).collect(),
         psas: drafts.psas.into_iter().map(|p| (p.item.id.clone(), p.item)).collect(),
         technicians: drafts.technicians.into_iter().map(|t| (t.item.id.clone(), t.item)).collect(),
         customers: drafts.customers.into_iter().map(|c| (c.item.id.clone(), c.item)).collect(),

@@ -8,6 +8,7 @@ use ticketgate_protocol::ids::SessionId;
 
 use super::*;
 use crate::config;
+use crate::roles::Reach;
 use crate::session::{AccountKey, Right};
 
 const FILE: &str = r#"
@@ -109,7 +110,8 @@ fn extended(
     by_s: i64,
     now: DateTime<Utc>,
 ) -> Result<DateTime<Utc>, Problem> {
-    decide_extension(config, std::slice::from_ref(session), by_s, now).map(|extended| extended.until)
+    decide_extension(config, &session.technician, std::slice::from_ref(session), by_s, now)
+        .map(|extended| extended.until)
 }
 
 fn refusal(who: &str, wish: &Activate) -> Code {
@@ -206,16 +208,43 @@ fn somebody_without_a_policy_at_a_customer_cannot_tell_it_from_none() {
 fn a_technician_is_offered_what_can_be_granted() {
     let config = configuration();
     let offered = |who: &str| -> Vec<&str> {
-        policies_for(&config, &technician(who)).into_iter().map(|policy| policy.id.as_str()).collect()
+        let who = technician(who);
+        policies_for(&config, &who).into_iter().map(|policy| policy.id.as_str()).collect()
     };
     assert_eq!(offered("tech1"), ["acme-admin", "acme-printers", "globex-admin"]);
     assert_eq!(offered("tech2"), ["acme-printers"]);
     assert!(offered("outsider").is_empty() && offered("stranger").is_empty());
     let customers = |who: &str| -> Vec<&str> {
-        customers_for(&config, &technician(who)).into_iter().map(|customer| customer.id.as_str()).collect()
+        let who = technician(who);
+        customers_for(&config, &who).into_iter().map(|customer| customer.id.as_str()).collect()
     };
     assert_eq!(customers("tech1"), ["acme", "globex"]);
     assert_eq!(customers("tech2"), ["acme"]);
+}
+
+#[test]
+fn groups_that_the_provider_says_count_beside_the_configurations_and_a_role_ends_at_its_customers() {
+    let config = configuration();
+    let (who, tier2) = (technician("outsider"), ["tier2".to_owned()].into());
+    let asker = Asker { groups: &tier2, ..Asker::from(&who) };
+    let facts = DecisionFacts { now: now() };
+    assert_eq!(ask("outsider", &wish("acme", "acme-admin", 3600)).unwrap_err().code, Code::UnknownCustomer);
+    assert!(decide(&config, asker, &wish("acme", "acme-admin", 3600), facts).is_ok());
+    let (tech1, none) = (technician("tech1"), Default::default());
+    let reach = Reach::At(["globex".parse().unwrap()].into());
+    let there = Asker { technician: &tech1, groups: &none, reach: &reach };
+    assert!(decide(&config, there, &wish("globex", "globex-admin", 3600), facts).is_ok());
+    // In the very words of a customer that does not exist.
+    let refused = decide(&config, there, &wish("acme", "acme-admin", 3600), facts).unwrap_err();
+    assert_eq!(refused.code, Code::UnknownCustomer);
+    let offered: Vec<_> = policies_for(&config, there).into_iter().map(|policy| policy.id.as_str()).collect();
+    assert_eq!(offered, ["globex-admin"]);
+    // A session at a customer where the role was taken back runs to its end.
+    let session = Session { state: State::Active, ..session(&config) };
+    let later = now() + TimeDelta::minutes(1);
+    let parts = std::slice::from_ref(&session);
+    assert!(decide_extension(&config, &tech1, parts, 60, later).is_ok());
+    assert_eq!(decide_extension(&config, there, parts, 60, later).unwrap_err().code, Code::NotEligible);
 }
 
 #[test]
@@ -270,7 +299,10 @@ fn an_extension_moves_the_end_and_stops_at_the_maximum() {
     assert_eq!(extended(&config, &session, 1800, later), Ok(now() + TimeDelta::minutes(90)));
     assert_eq!(extended(&config, &session, 86_400, later), Ok(now() + TimeDelta::hours(4)));
     session.until = session.latest_end;
-    assert_eq!(decide_extension(&config, &[session], 1, later).unwrap_err().code, Code::AtMaximum);
+    assert_eq!(
+        decide_extension(&config, &session.technician.clone(), &[session], 1, later).unwrap_err().code,
+        Code::AtMaximum
+    );
 }
 
 #[test]
@@ -278,7 +310,9 @@ fn an_extension_asks_the_policy_again() {
     let (config, later) = (configuration(), now() + TimeDelta::minutes(50));
     let active = session(&config);
     let code = |config: &Config, session: &Session, by_s, at| {
-        decide_extension(config, std::slice::from_ref(session), by_s, at).unwrap_err().code
+        decide_extension(config, &session.technician, std::slice::from_ref(session), by_s, at)
+            .unwrap_err()
+            .code
     };
     for by_s in [i64::MIN, -1, 0, 86_401, i64::MAX] {
         assert_eq!(code(&config, &active, by_s, later), Code::BadDuration, "{by_s}");

@@ -182,13 +182,13 @@ pub fn customers_of<'c>(config: &'c Config, psa: &PsaId, told: &told::Ticket) ->
 /// Whose ticket this can be, as far as this technician may hear of it: customers at which some policy can be offered, all of
 /// them. Nobody where the system's word fits no customer, or one of the others too.
 #[must_use]
-pub fn told_to(
+pub fn told_to<'a>(
     config: &Config,
-    technician: &TechnicianId,
+    asker: impl Into<super::Asker<'a>>,
     psa: &PsaId,
     told: &told::Ticket,
 ) -> Vec<CustomerId> {
-    let theirs = super::customers_for(config, technician);
+    let theirs = super::customers_for(config, asker);
     let found = customers_of(config, psa, told);
     if found.iter().any(|customer| !theirs.iter().any(|their| their.id == customer.id)) {
         return Vec::new();

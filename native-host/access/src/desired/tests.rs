@@ -37,6 +37,7 @@ fn account(mode: Mode) -> Account {
         settled: true,
         attempts: 0,
         next_try: None,
+        gone: false,
         version: 1,
     }
 }

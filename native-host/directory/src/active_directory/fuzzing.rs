@@ -149,6 +149,7 @@ fn account(mode: Mode) -> Account {
         settled: false,
         attempts: 0,
         next_try: Some(Utc::now()),
+        gone: false,
         version: 1,
     }
 }

@@ -123,6 +123,7 @@ pub(crate) fn account(mode: Mode, name: &str, domain: &str) -> Account {
         settled: true,
         attempts: 0,
         next_try: None,
+        gone: false,
         version: 0,
     }
 }

@@ -161,6 +161,7 @@ pub fn account(name: &str, mode: Mode) -> Account {
         settled: false,
         attempts: 0,
         next_try: None,
+        gone: false,
         version: 0,
     }
 }

@@ -59,6 +59,7 @@ fn account() -> Account {
         settled: false,
         attempts: 0,
         next_try: None,
+        gone: false,
         version: 0,
     }
 }

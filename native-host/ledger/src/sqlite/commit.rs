@@ -11,8 +11,8 @@ use ticketgate_access::session::{Account, Session};
 use ticketgate_protocol::api::State;
 use ticketgate_protocol::ids::{CustomerId, SessionId};
 
-use super::query;
 use super::rows::{integer, json, time, time_text, word};
+use super::{query, tokens};
 use crate::chain::{self, BEGINNING, Fields, Hash, OWN_CHAIN};
 use crate::seal::Seal;
 use crate::{Change, Guard, LedgerError, Limit, NewAudit, NoteChange, failure};
@@ -69,6 +69,7 @@ pub(super) fn commit(connection: &mut Connection, change: &Change) -> Result<(),
         )?;
     }
     change_notes(&transaction, &change.notes, change.at)?;
+    tokens::change(&transaction, &change.tokens, change.at)?;
     raise_high_water(&transaction, change.at)?;
     transaction.commit().map_err(failure::database)
 }
@@ -126,7 +127,7 @@ fn begin(connection: &mut Connection) -> Result<Transaction<'_>, LedgerError> {
     connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failure::database)
 }
 
-fn run(
+pub(super) fn run(
     transaction: &Transaction<'_>,
     sql: &str,
     parameters: impl rusqlite::Params,
@@ -250,16 +251,17 @@ fn put_account(transaction: &Transaction<'_>, account: &Account) -> Result<(), L
         account.attempts,
         next_try,
         version,
+        account.gone,
     ];
     let sql = if version == 0 {
         "INSERT INTO accounts (key, directory, mode, technician, name, identity, display_name, token,
-             password_generation, standing, settled, attempts, next_try, version)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14 + 1)
+             password_generation, standing, settled, attempts, next_try, version, gone)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14 + 1, ?15)
          ON CONFLICT (key) DO NOTHING"
     } else {
         "UPDATE accounts SET directory = ?2, mode = ?3, technician = ?4, name = ?5, identity = ?6, display_name = ?7,
              token = ?8, password_generation = ?9, standing = ?10, settled = ?11, attempts = ?12, next_try = ?13,
-             version = ?14 + 1
+             version = ?14 + 1, gone = ?15
          WHERE key = ?1 AND version = ?14"
     };
     if run(transaction, sql, parameters)? == 1 {

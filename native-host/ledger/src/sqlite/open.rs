@@ -21,11 +21,12 @@ use crate::{LedgerError, failure, key};
 const APPLICATION_ID: i32 = 0x546b_4774;
 
 /// Each brings the schema from the version of its index to the next. Only ever append.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("schema.sql"),
     include_str!("schema-2.sql"),
     include_str!("schema-3.sql"),
     include_str!("schema-4.sql"),
+    include_str!("schema-5.sql"),
 ];
 
 /// The version from which on a ledger has a seal.
@@ -175,6 +176,7 @@ fn migrate(
             Signer::new(key_path, public, Ok(Some(key)))
         }
     };
+    super::tokens::make_shared_key(&transaction)?;
     if version < SEALED {
         first_seal(&transaction, &signer.key()?)?;
     }

@@ -234,20 +234,20 @@ fn audit_record(row: &Row<'_>) -> Result<AuditRecord, LedgerError> {
 
 /// `WHERE` with as many conditions as were asked for.
 #[derive(Default)]
-struct Conditions {
-    sql: String,
-    parameters: Vec<Parameter>,
+pub(super) struct Conditions {
+    pub(super) sql: String,
+    pub(super) parameters: Vec<Parameter>,
 }
 
 impl Conditions {
-    fn and<const N: usize>(&mut self, condition: &str, parameters: [Parameter; N]) {
+    pub(super) fn and<const N: usize>(&mut self, condition: &str, parameters: [Parameter; N]) {
         self.sql.push_str(if self.sql.is_empty() { " WHERE " } else { " AND " });
         self.sql.push_str(condition);
         self.parameters.extend(parameters);
     }
 }
 
-fn all<T>(
+pub(super) fn all<T>(
     connection: &Connection,
     sql: &str,
     parameters: impl Params,

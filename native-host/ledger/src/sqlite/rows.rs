@@ -17,7 +17,7 @@ use crate::{LedgerError, Mark, NewNote, NoteQueue, Standing, WaitingNote, failur
 pub(super) const SESSION: &str = r#"id, state, technician, customer, directory, policy, policy_name, mode, account, rights, reason, ticket, requested_at, "from", until, latest_end, active_at, end_cause, ended_at, trouble, version, whole"#;
 
 /// Columns of an account in the order of [`account`].
-pub(super) const ACCOUNT: &str = "key, directory, mode, technician, name, identity, display_name, token, password_generation, standing, settled, attempts, next_try, version";
+pub(super) const ACCOUNT: &str = "key, directory, mode, technician, name, identity, display_name, token, password_generation, standing, settled, attempts, next_try, version, gone";
 
 /// Columns of a note in the order of [`note`].
 pub(super) const NOTE: &str = "mark, session, psa, ticket, text, next_try, at, attempts, sending";
@@ -112,6 +112,7 @@ pub(super) fn account(row: &Row<'_>) -> Result<Account, LedgerError> {
         attempts: cell.get(11)?,
         next_try: cell.optional_time(12)?,
         version: cell.number(13)?,
+        gone: cell.get(14)?,
     })
 }
 
@@ -170,20 +171,20 @@ pub(super) fn note_queue(row: &Row<'_>) -> Result<NoteQueue, LedgerError> {
 }
 
 /// Columns of one row, by number.
-struct Cell<'a> {
-    row: &'a Row<'a>,
+pub(super) struct Cell<'a> {
+    pub(super) row: &'a Row<'a>,
 }
 
 impl Cell<'_> {
-    fn get<T: FromSql>(&self, column: usize) -> Result<T, LedgerError> {
+    pub(super) fn get<T: FromSql>(&self, column: usize) -> Result<T, LedgerError> {
         self.row.get(column).map_err(failure::database)
     }
 
-    fn number(&self, column: usize) -> Result<u64, LedgerError> {
+    pub(super) fn number(&self, column: usize) -> Result<u64, LedgerError> {
         u64::try_from(self.get::<i64>(column)?).map_err(|error| failure::unreadable("a number", error))
     }
 
-    fn parsed<T>(&self, column: usize) -> Result<T, LedgerError>
+    pub(super) fn parsed<T>(&self, column: usize) -> Result<T, LedgerError>
     where
         T: TryFrom<String>,
         T::Error: Display,
@@ -191,23 +192,23 @@ impl Cell<'_> {
         T::try_from(self.get(column)?).map_err(|error| failure::unreadable("an id", error))
     }
 
-    fn word<T: DeserializeOwned>(&self, column: usize) -> Result<T, LedgerError> {
+    pub(super) fn word<T: DeserializeOwned>(&self, column: usize) -> Result<T, LedgerError> {
         from_word(self.get(column)?)
     }
 
-    fn json<T: DeserializeOwned>(&self, column: usize) -> Result<T, LedgerError> {
+    pub(super) fn json<T: DeserializeOwned>(&self, column: usize) -> Result<T, LedgerError> {
         from_json(&self.get::<String>(column)?)
     }
 
-    fn optional_json<T: DeserializeOwned>(&self, column: usize) -> Result<Option<T>, LedgerError> {
+    pub(super) fn optional_json<T: DeserializeOwned>(&self, column: usize) -> Result<Option<T>, LedgerError> {
         self.get::<Option<String>>(column)?.map(|text| from_json(&text)).transpose()
     }
 
-    fn time(&self, column: usize) -> Result<DateTime<Utc>, LedgerError> {
+    pub(super) fn time(&self, column: usize) -> Result<DateTime<Utc>, LedgerError> {
         time(&self.get::<String>(column)?)
     }
 
-    fn optional_time(&self, column: usize) -> Result<Option<DateTime<Utc>>, LedgerError> {
+    pub(super) fn optional_time(&self, column: usize) -> Result<Option<DateTime<Utc>>, LedgerError> {
         self.get::<Option<String>>(column)?.map(|text| time(&text)).transpose()
     }
 }

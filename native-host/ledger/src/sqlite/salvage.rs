@@ -92,7 +92,13 @@ fn read(copy: &Path) -> Result<Salvage, LedgerError> {
         Err(LedgerError::Damaged(_)) => return Ok(found),
         connection => connection?,
     };
-    let accounts = format!("SELECT {ACCOUNT} FROM accounts NOT INDEXED ORDER BY rowid");
+    let accounts = if connection.prepare("SELECT gone FROM accounts").is_ok() {
+        ACCOUNT.to_owned()
+    } else {
+        // Of a release before it had one.
+        ACCOUNT.replace(", gone", ", 0")
+    };
+    let accounts = format!("SELECT {accounts} FROM accounts NOT INDEXED ORDER BY rowid");
     // A state that cannot be read is not known to be over.
     let columns = if connection.prepare("SELECT whole FROM sessions").is_ok() {
         SESSION.to_owned()

@@ -9,6 +9,7 @@ mod parts;
 mod places;
 mod salvaging;
 mod tampering;
+mod tokens;
 
 use std::fs;
 
@@ -110,6 +111,7 @@ fn account(owner: &str) -> Account {
         settled: false,
         attempts: 2,
         next_try: Some(at(5)),
+        gone: false,
         version: 0,
     }
 }

@@ -12,6 +12,7 @@ use axum::{Json, Router};
 use chrono::{DateTime, Utc};
 use futures_util::Stream;
 use serde::Deserialize;
+use ticketgate_access::roles::Reach;
 use ticketgate_ledger::{AuditQuery, SessionFilter};
 use ticketgate_protocol::api;
 use ticketgate_protocol::ids::{CustomerId, SessionId, TechnicianId};
@@ -20,6 +21,7 @@ use tokio::sync::broadcast::error::RecvError;
 use utoipa::OpenApi;
 
 use super::{Api, Body, Key, Refusal, Who, WithApi, tenants};
+use crate::broker::people::{narrowed, not_reached};
 use crate::broker::service::fault;
 use crate::broker::{Broker, Caller, Delivery, ledger_problem, on_record};
 use crate::handover::PasswordHandOver;
@@ -143,13 +145,12 @@ async fn sessions(
     query: Result<Query<SessionsQuery>, axum::extract::rejection::QueryRejection>,
 ) -> Answer<Vec<api::Session>> {
     let Query(query) = query.map_err(|_| bad_query())?;
-    let technician = query.technician.or_else(|| caller.technician.clone().filter(|_| !query.all));
-    if technician.is_none() || technician != caller.technician {
-        caller.require_administrator()?;
-    }
+    let technician = query.technician.or_else(|| caller.person.clone().filter(|_| !query.all));
+    let own = technician.is_some() && technician == caller.person;
+    let customer = if own { query.customer } else { narrowed(&caller.sees_sessions(), query.customer)? };
     let filter = SessionFilter {
         technician,
-        customer: query.customer,
+        customer,
         open: query.open,
         limit: Some(1_000),
         ..SessionFilter::default()
@@ -247,11 +248,15 @@ struct RecordsQuery {
 }
 
 impl RecordsQuery {
-    /// What the caller may read: everything for administrators, else what concerns oneself.
+    /// What the caller may read: what is at their customers for administrators and auditors, else what concerns oneself.
     fn for_caller(self, caller: &Caller) -> Result<AuditQuery, Problem> {
-        let technician = if caller.administrator { None } else { Some(caller.technician()?.clone()) };
+        let reach = caller.reads_audit();
+        let (technician, chain) = match reach.is_somewhere() {
+            true => (None, chain(&reach, self.customer)?),
+            false => (Some(caller.technician()?.clone()), self.customer),
+        };
         Ok(AuditQuery {
-            chain: self.customer,
+            chain,
             from: self.since,
             until: self.until,
             technician,
@@ -328,9 +333,9 @@ async fn audit_verify(
     Who(caller): Who,
     query: Result<Query<VerifyQuery>, axum::extract::rejection::QueryRejection>,
 ) -> Answer<api::AuditVerdict> {
-    caller.require_administrator()?;
     let Query(query) = query.map_err(|_| bad_query())?;
-    Ok(Json(broker.ledger().verify(query.customer).await.map_err(|e| ledger_problem(&e))?))
+    let chain = chain(&caller.reads_audit(), query.customer)?;
+    Ok(Json(broker.ledger().verify(chain).await.map_err(|e| ledger_problem(&e))?))
 }
 
 /// Looks for everything that sessions will need. Changes nothing.
@@ -412,6 +417,16 @@ fn sse(event: &api::Event) -> SseEvent {
     SseEvent::default()
         .event(name)
         .data(value.get("data").map(ToString::to_string).unwrap_or_else(|| "null".into()))
+}
+
+/// The chain that is asked for, where the asker may read some only. What belongs to no customer is for those who may read all.
+fn chain(reach: &Reach, asked: Option<String>) -> Result<Option<String>, Problem> {
+    if *reach == Reach::Everywhere {
+        return Ok(asked);
+    }
+    // What is no id is no customer of theirs either.
+    let named = asked.map(|chain| CustomerId::new(chain).map_err(|_| not_reached())).transpose()?;
+    Ok(narrowed(reach, named)?.map(|customer| customer.to_string()))
 }
 
 fn session_id(text: String) -> Result<SessionId, Refusal> {

@@ -13,7 +13,8 @@ use tokio::sync::watch;
 
 use super::seats::Seats;
 use crate::broker::Broker;
-use crate::broker::http::{Peer, router};
+use crate::broker::http::router;
+use crate::broker::identity::Peer;
 
 /// Opens the socket. A left-over one that nobody serves is replaced; one that is served is not.
 pub(in crate::broker) async fn listen(path: &Path, for_everyone: bool) -> io::Result<UnixListener> {
@@ -58,7 +59,7 @@ pub(in crate::broker) async fn serve(
 impl Connected<IncomingStream<'_, Seats>> for Peer {
     fn connect_info(stream: IncomingStream<'_, Seats>) -> Self {
         let uid = stream.io().uid();
-        Self {
+        Self::Local {
             // A user without a name, or credentials that cannot be read, is nobody's login.
             login: uid.and_then(login_of).unwrap_or_default(),
             superuser: uid == Some(0),

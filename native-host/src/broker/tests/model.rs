@@ -487,6 +487,10 @@ impl ticketgate_ledger::Ledger for Refusing {
         self.inner.notes_sent().await
     }
 
+    fn tokens(&self) -> &dyn ticketgate_ledger::Tokens {
+        self.inner.tokens()
+    }
+
     async fn checkpoint(&self, at: DateTime<Utc>) -> Result<(), ticketgate_ledger::LedgerError> {
         self.inner.checkpoint(at).await
     }

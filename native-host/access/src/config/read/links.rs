@@ -5,14 +5,16 @@ use std::fmt::Display;
 
 use super::directory::{active_directory, entra, local};
 use super::tree::{At, Notes, likely};
-use super::{broker, directory, grant, people, policy, psa, rights};
-use crate::config::{DirectoryKind, Machine, Technician, folded};
+use super::{broker, directory, grant, people, policy, psa, rights, sign_in};
+use crate::config::{DirectoryKind, Eligible, Machine, Technician, folded};
 use ticketgate_protocol::api::Mode;
 
 /// Everything that was read, section by section.
 #[derive(Debug)]
 pub(super) struct Drafts {
     pub(super) broker: broker::Draft,
+    pub(super) sign_in: Option<sign_in::Draft>,
+    pub(super) roles: Vec<sign_in::RoleDraft>,
     pub(super) psas: Vec<psa::Draft>,
     pub(super) technicians: Vec<people::TechnicianDraft>,
     pub(super) customers: Vec<people::CustomerDraft>,
@@ -71,6 +73,19 @@ pub(super) fn check(drafts: &Drafts, notes: &mut Notes) {
             );
         }
     }
+    for role in &drafts.roles {
+        let owner = format!("the [[role]] \"{}\"", role.item.role.word());
+        for named in &role.technicians {
+            exists(named, &owner, "technician", &technicians, notes);
+        }
+        for named in &role.customers {
+            exists(named, &owner, "customer", &customers, notes);
+        }
+        for group in &role.groups {
+            has_members(&owner, group, drafts, notes);
+        }
+    }
+    sign_ins_are_of_one_technician(drafts, notes);
     logins_are_of_one_technician(&drafts.technicians, notes);
     policy_names_are_told_apart(drafts, notes);
     account_names_fit(drafts, notes);
@@ -176,19 +191,50 @@ fn exists<I: Display>(
 
 /// An empty group is no contradiction, but more often it is a slip of the pen.
 fn groups_have_members(policy: &policy::Draft, drafts: &Drafts, notes: &mut Notes) {
-    let groups = || drafts.technicians.iter().flat_map(|t| t.item.groups.iter().map(String::as_str));
-    for At { line, value } in policy.groups.iter().chain(&policy.approvers) {
-        if groups().any(|group| group == value) {
-            continue;
+    let owner = format!("policy \"{}\"", policy.item.id);
+    for group in policy.groups.iter().chain(&policy.approvers) {
+        has_members(&owner, group, drafts, notes);
+    }
+}
+
+fn has_members(owner: &str, At { line, value }: &At<String>, drafts: &Drafts, notes: &mut Notes) {
+    let of_provider = || drafts.sign_in.iter().flat_map(|sign_in| sign_in.item.groups.values());
+    let of_people = || drafts.technicians.iter().flat_map(|t| t.item.groups.iter());
+    let groups = || of_people().chain(of_provider()).map(String::as_str);
+    if groups().any(|group| group == value) {
+        return;
+    }
+    let remedy = match likely(value, groups()) {
+        Some(meant) => format!("did you mean \"{meant}\"?"),
+        None => "add it to the `groups` of a technician".into(),
+    };
+    notes.warn(*line, format!("{owner} names group \"{value}\", in which nobody is; {remedy}"));
+}
+
+/// What the provider says of a person has to be one technician's.
+fn sign_ins_are_of_one_technician(drafts: &Drafts, notes: &mut Notes) {
+    let mut owners: BTreeMap<&str, &people::TechnicianDraft> = BTreeMap::new();
+    for technician in &drafts.technicians {
+        let Some(value) = technician.item.sign_in.as_deref() else { continue };
+        if drafts.sign_in.is_none() {
+            notes.warn(
+                technician.sign_in_line,
+                format!(
+                    "technician \"{}\" has a `sign_in`, and the file has no [sign_in] that says at which provider",
+                    technician.item.id
+                ),
+            );
         }
-        let remedy = match likely(value, groups()) {
-            Some(meant) => format!("did you mean \"{meant}\"?"),
-            None => "add it to the `groups` of a technician".into(),
-        };
-        notes.warn(
-            *line,
-            format!("policy \"{}\" names group \"{value}\", in which nobody is; {remedy}", policy.item.id),
-        );
+        let owner = owners.entry(value).or_insert(technician);
+        if owner.item.id != technician.item.id {
+            notes.fault(
+                technician.sign_in_line,
+                format!(
+                    "technicians \"{}\" (line {}) and \"{}\" both have sign_in = \"{value}\"; give each their own",
+                    owner.item.id, owner.sign_in_line, technician.item.id
+                ),
+            );
+        }
     }
 }
 
@@ -248,7 +294,18 @@ fn users<'d>(
         .iter()
         .filter(|p| p.item.grants.iter().any(|g| g.directory == directory.item.id && g.mode == mode))
         .collect();
-    let may = |technician: &Technician| policies.iter().any(|p| p.item.eligible.admits(technician));
+    // Whoever signs in may be in any group that the provider's are mapped to.
+    let signs_in = |technician: &Technician, eligible: &Eligible| {
+        technician.sign_in.is_some()
+            && drafts
+                .sign_in
+                .iter()
+                .any(|s| s.item.groups.values().any(|group| eligible.groups.contains(group)))
+    };
+    let may = |technician: &Technician| {
+        let admits = |eligible: &Eligible| eligible.admits(technician) || signs_in(technician, eligible);
+        policies.iter().any(|p| admits(&p.item.eligible))
+    };
     drafts.technicians.iter().filter(|t| may(&t.item)).collect()
 }
 

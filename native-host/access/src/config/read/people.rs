@@ -14,6 +14,7 @@ use crate::local::PublicKey;
 pub(super) struct TechnicianDraft {
     pub(super) line: usize,
     pub(super) login_line: usize,
+    pub(super) sign_in_line: usize,
     pub(super) accounts: Vec<(At<DirectoryId>, String)>,
     pub(super) psa: Vec<(At<PsaId>, String)>,
     pub(super) item: Technician,
@@ -37,9 +38,10 @@ pub(super) fn technicians(file: &Section<'_>, notes: &mut Notes) -> Vec<Technici
 }
 
 fn technician(section: &Section<'_>, notes: &mut Notes) -> Option<TechnicianDraft> {
-    section.only(&["id", "name", "login", "groups", "accounts", "ssh_keys", "psa"], notes);
+    section.only(&["id", "name", "login", "sign_in", "groups", "accounts", "ssh_keys", "psa"], notes);
     let name = section.text("name", TEXT_MAX, notes).map(|name| name.value);
     let login = section.text("login", TEXT_MAX, notes).map(|login| login.value);
+    let sign_in = section.text("sign_in", TEXT_MAX, notes).map(|sign_in| sign_in.value);
     let groups: BTreeSet<String> =
         section.texts("groups", TEXT_MAX, notes).unwrap_or_default().into_iter().map(|g| g.value).collect();
     let accounts = accounts(section, notes);
@@ -49,9 +51,11 @@ fn technician(section: &Section<'_>, notes: &mut Notes) -> Option<TechnicianDraf
     Some(TechnicianDraft {
         line: section.line,
         login_line: section.line_of("login", notes),
+        sign_in_line: section.line_of("sign_in", notes),
         item: Technician {
             name: name.unwrap_or_else(|| id.to_string()),
             login: login.unwrap_or_else(|| id.to_string()),
+            sign_in,
             groups,
             accounts: accounts.iter().map(|(id, name)| (id.value.clone(), name.clone())).collect(),
             ssh_keys,

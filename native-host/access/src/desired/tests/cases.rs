@@ -41,6 +41,22 @@ fn an_end_disables_first_then_takes_every_right_then_the_password() {
 }
 
 #[test]
+fn the_account_of_somebody_who_left_goes_once_no_session_needs_it_and_stays_gone() {
+    let mut world = with_sessions(Mode::Dedicated, &[3600]);
+    world.account.gone = true;
+    assert_eq!(names(&steps(&mut world)), Vec::<&str>::new(), "while a session is live it is needed");
+    world.end(0);
+    assert_eq!(names(&steps(&mut world)), ["directory.close", "directory.revoke", "directory.delete"]);
+    assert!(world.converge(usize::MAX));
+    assert!(world.directory.account.is_none() && names(&steps(&mut world)).is_empty());
+    // A person's own account is never ours to delete.
+    let mut world = with_sessions(Mode::Membership, &[3600]);
+    world.account.gone = true;
+    world.end(0);
+    assert_eq!(names(&steps(&mut world)), ["directory.revoke"]);
+}
+
+#[test]
 fn a_shortened_end_is_written_before_anything_else() {
     let mut world = with_sessions(Mode::Dedicated, &[3600, 600]);
     world.end(0);

@@ -141,6 +141,7 @@ fn account() -> Result<Account, DirectoryError> {
         settled: false,
         attempts: 0,
         next_try: None,
+        gone: false,
         version: 0,
     })
 }

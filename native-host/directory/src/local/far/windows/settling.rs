@@ -64,6 +64,7 @@ fn scene(mode: Mode) -> Scene {
         settled: true,
         attempts: 0,
         next_try: None,
+        gone: false,
         version: 0,
     };
     let (connector, now) = (LocalMachine::new(&settings), clock::now());
