@@ -90,7 +90,7 @@ pub struct Client {
     limit: Duration,
     starter: Option<Arc<Starter>>,
     identity: Option<Arc<Identity>>,
-    /// While somebody signs in: with the key alone, and no token yet.
+    /// While somebody signs in, renews or signs out: as this, whatever it is by then.
     acting: Option<Arc<SignedIn>>,
 }
 
@@ -130,8 +130,8 @@ impl Client {
     }
 
     /// The same, showing this alone.
-    fn acting_as(&self, whom: SignedIn) -> Self {
-        Self { acting: Some(Arc::new(whom)), ..self.clone() }
+    fn acting_as(&self, whom: Arc<SignedIn>) -> Self {
+        Self { acting: Some(whom), ..self.clone() }
     }
 
     /// Who signed in, where the broker asks for it.

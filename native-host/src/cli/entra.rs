@@ -61,7 +61,7 @@ async fn in_the_browser(client: &Client, directory: &DirectoryId) -> anyhow::Res
     ))?;
     let state = asked.state.unwrap_or_default();
     let code = match way.answer(&state, Duration::from_secs(asked.lasts_s.into())).await {
-        Some(Came::Code(code)) => code,
+        Some(Came::Code { code, .. }) => code,
         Some(Came::Refusal(why)) => {
             return Err(unsigned(directory, &format!("Entra ID did not sign you in: {why}.")));
         }

@@ -15,7 +15,11 @@ use super::browser::{self, Came, WayBack};
 use crate::client::Client;
 use crate::client::identity::{SignedIn, signed_out};
 use crate::client::signing_in::{Signing, Stands};
-use crate::sign_in;
+use crate::sign_in::team::TeamCame;
+
+/// How often a provider that gives no answer is asked again, and the pause before.
+const AGAIN: u32 = 5;
+const PAUSE: Duration = Duration::from_secs(2);
 
 pub(super) async fn sign_in(terminal: &mut Terminal<'_>, how: SignIn) -> anyhow::Result<ExitCode> {
     let client = teams(terminal)?;
@@ -77,14 +81,21 @@ async fn in_the_browser(client: &Client, from_a_browser: bool) -> anyhow::Result
     }
     let state = asked.state.clone().unwrap_or_default();
     let came = way.answer(&state, Duration::from_secs(asked.lasts_s.into())).await;
-    let code = match came {
-        Some(Came::Code(code)) => code,
+    let came = match came {
+        Some(Came::Code { code, iss }) => TeamCame { state, code, iss },
         Some(Came::Refusal(why)) => return Err(signed_out(&format!("You were not signed in: {why}.")).into()),
         None => return Err(signed_out("Nobody signed in in time.").into()),
     };
-    match signing.go_on(Some(sign_in::Came { state, code })).await? {
-        Stands::SignedIn(signed_in) => Ok(signed_in),
-        Stands::Waits(_) => Err(signed_out("Nobody was signed in.").into()),
+    let mut left = AGAIN;
+    loop {
+        match signing.go_on(Some(came.clone())).await {
+            Ok(Stands::SignedIn(signed_in)) => return Ok(signed_in),
+            Ok(Stands::Waits(_)) => return Err(signed_out("Nobody was signed in.").into()),
+            // The person has done their part: a provider that is away for a moment is asked again.
+            Err(problem) if problem.code == Code::ProviderDown && left > 0 => left -= 1,
+            Err(problem) => return Err(problem.into()),
+        }
+        sleep(PAUSE).await;
     }
 }
 
@@ -100,11 +111,11 @@ async fn on_a_device(client: &Client) -> anyhow::Result<std::sync::Arc<SignedIn>
     let mut pause = Duration::from_secs(asked.after_s.max(1).into());
     while Instant::now() + pause < end {
         sleep(pause).await;
-        // A broker that is away for a moment is asked again.
+        // A broker or provider that is away for a moment is asked again.
         match signing.go_on(None).await {
             Ok(Stands::SignedIn(signed_in)) => return Ok(signed_in),
             Ok(Stands::Waits(after)) => pause = after.max(Duration::from_secs(1)),
-            Err(problem) if problem.code == Code::BrokerUnreachable => {}
+            Err(problem) if matches!(problem.code, Code::BrokerUnreachable | Code::ProviderDown) => {}
             Err(problem) => return Err(problem.into()),
         }
     }

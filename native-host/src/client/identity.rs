@@ -63,18 +63,6 @@ pub struct SignedIn {
     until: DateTime<Utc>,
 }
 
-/// What a broker gave to whoever signed in.
-pub struct Given {
-    /// The token.
-    pub token: Zeroizing<String>,
-    /// For so long.
-    pub lasts: TimeDelta,
-    /// Who that is.
-    pub technician: String,
-    /// What renews it.
-    pub renewal: Option<Zeroizing<String>>,
-}
-
 impl Identity {
     /// The one of this person on this machine.
     #[must_use]
@@ -229,6 +217,12 @@ impl std::fmt::Debug for Identity {
 /// The key store does not give the sign-in away.
 pub(super) fn unread(NoSecret(why): &NoSecret) -> Problem {
     signed_out(&format!("The sign-in on this machine cannot be read: {why}."))
+        .remedy("Unlock the key store, then sign in again.")
+}
+
+/// The key store does not take the sign-in.
+pub(super) fn unkept(NoSecret(why): &NoSecret) -> Problem {
+    signed_out(&format!("You signed in, but this machine cannot keep it: {why}."))
         .remedy("Unlock the key store, then sign in again.")
 }
 

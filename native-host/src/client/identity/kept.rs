@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 use ticketgate_credentials::{KeepSecret, NoSecret, Secret};
 use zeroize::Zeroizing;
 
-use super::{Given, Identity, SignedIn};
+use super::{Identity, SignedIn};
 use crate::client::proof::ProofKey;
 use crate::handover::{read_secret, write_secret};
+use crate::sign_in::team::{self, Refresh};
 
 /// Key and token.
 #[derive(Serialize, Deserialize)]
@@ -36,25 +37,30 @@ impl Identity {
     }
 
     /// What renews it.
-    pub(super) async fn find_renewal(&self) -> Result<Option<Secret>, NoSecret> {
-        self.in_store(|store, name| store.find(&renewal(name))).await
+    pub(in crate::client) async fn find_refresh(&self) -> Result<Option<Secret>, NoSecret> {
+        self.in_store(|store, name| store.find(&refresh(name))).await
     }
 
     /// Keeps what a broker gave for this key, in place of an earlier one.
     ///
     /// # Errors
     /// [`NoSecret`]: it is not kept, and what there was before is as it was or gone.
-    pub async fn keep(&self, key: &Zeroizing<String>, given: Given) -> Result<Arc<SignedIn>, NoSecret> {
-        let Given { token, lasts, technician, renewal: renews } = given;
+    pub async fn keep(
+        &self,
+        key: &Zeroizing<String>,
+        given: team::SignedIn,
+    ) -> Result<Arc<SignedIn>, NoSecret> {
+        // By this machine's clock, whatever the broker's says.
         let from = Utc::now();
-        let until = from.checked_add_signed(lasts).unwrap_or(from);
+        let until = from.checked_add_signed(given.until - given.now).unwrap_or(from);
+        let (token, technician) = (given.token, given.technician.to_string());
         let kept = Kept { key: key.clone(), token, technician, from, until };
+        let renews = given.refresh;
         let text = serde_json::to_string(&kept).map_err(|_| NoSecret("it cannot be written".into()))?;
         // What renews it first: should the second write fail, the token before it still goes with the same key.
         self.in_store(move |store, name| {
-            match renews {
-                Some(text) => store.keep(&renewal(name), Secret::new(text.to_string()))?,
-                None => {}
+            if let Some(Refresh(text)) = renews {
+                store.keep(&refresh(name), Secret::new(text.to_string()))?;
             }
             store.keep(name, Secret::new(text))
         })
@@ -80,9 +86,14 @@ impl Identity {
         self.state().held = None;
         self.in_store(|store, name| {
             let token = store.forget(name);
-            store.forget(&renewal(name)).and(token)
+            store.forget(&refresh(name)).and(token)
         })
         .await
+    }
+
+    /// Forgets what renewed it: it does not any more.
+    pub(super) async fn forget_refresh(&self) -> Result<(), NoSecret> {
+        self.in_store(|store, name| store.forget(&refresh(name))).await
     }
 
     /// Key stores wait, for a person who unlocks them among others.
@@ -96,6 +107,6 @@ impl Identity {
     }
 }
 
-fn renewal(name: &str) -> String {
-    format!("{name}/renewal")
+fn refresh(name: &str) -> String {
+    format!("{name}/refresh")
 }

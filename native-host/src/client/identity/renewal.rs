@@ -114,15 +114,21 @@ impl Client {
         if found.from.timestamp_millis() != began {
             return Ok(found);
         }
-        let (key, renewal) = match (identity.kept_key().await, identity.find_renewal().await) {
-            (Ok(Some(key)), Ok(Some(renewal))) => (key, renewal),
+        let (key, refresh) = match (identity.kept_key().await, identity.find_refresh().await) {
+            (Ok(Some(key)), Ok(Some(refresh))) => (key, refresh),
             (Ok(_), Ok(_)) => return Err(signed_out("The sign-in is over, and nothing renews it.")),
             (Err(why), _) | (_, Err(why)) => return Err(unread(&why)),
         };
-        let acting = super::ProofKey::read(&key).map_err(|_| signed_out("The sign-in cannot be used."))?;
-        let client = self.acting_as(SignedIn::nobody(acting));
-        let given = client.renew_with(renewal.expose()).await?;
-        identity.keep(&key, given).await.map_err(|why| unread(&why))
+        match self.acting_as(found).renew_with(refresh.expose()).await {
+            Ok(given) => identity.keep(&key, given).await.map_err(|why| unread(&why)),
+            Err(problem) => {
+                if problem.code == Code::SignInNeeded {
+                    // It is asked for once: the person has to sign in.
+                    identity.forget_refresh().await.map_err(|why| unread(&why))?;
+                }
+                Err(problem)
+            }
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use super::*;
 use crate::client::signing_in::{Signing, Stands};
 use crate::client::tests::stage::{Authority, Broker, Heard, Made, Reply, say, team};
 use crate::client::{Client, Endpoint};
-use crate::sign_in::Came;
+use crate::sign_in::team::TeamCame;
 
 /// A key store of the test's own.
 #[derive(Default)]
@@ -83,7 +83,10 @@ fn signed_out_reply() -> Reply {
 fn gives(knows: &mut Knows) -> Value {
     knows.given += 1;
     knows.token = format!("token-{}", knows.given);
-    json!({"token": knows.token, "lasts_s": knows.lasts, "technician": "tech1", "renewal": format!("renewal-{}", knows.given)})
+    // Of a broker whose clock is a day behind.
+    let now = Utc::now() - TimeDelta::days(1);
+    json!({"token": knows.token, "until": now + TimeDelta::seconds(knows.lasts.into()), "now": now, "technician": "tech1",
+        "name": "terry@id.example", "refresh": format!("renewal-{}", knows.given)})
 }
 
 fn plays(knows: &Mutex<Knows>, heard: &Heard) -> Reply {
@@ -105,7 +108,7 @@ fn plays(knows: &Mutex<Knows>, heard: &Heard) -> Reply {
             &json!({"id": "s1", "address": "https://id.example/", "state": "st", "user_code": null, "lasts_s": 60, "after_s": 1})
                 .to_string(),
         ),
-        "/v1/sign-in/go-on" => say(200, &json!({"token": gives(&mut knows)}).to_string()),
+        "/v1/sign-in/go-on" => say(200, &json!({"signed_in": gives(&mut knows), "after_s": null}).to_string()),
         "/v1/sign-in/renew" if knows.refuses => signed_out_reply(),
         "/v1/sign-in/renew" => {
             let known = format!("renewal-{}", knows.given);
@@ -150,7 +153,7 @@ impl World {
     async fn sign_in(&self, client: &Client) -> Arc<SignedIn> {
         let signing = Signing::begin(client, Some(1234)).await.unwrap();
         assert_eq!(signing.asked().address, "https://id.example/");
-        let came = Came { state: "st".into(), code: Zeroizing::new("the-code".into()) };
+        let came = TeamCame { state: "st".into(), code: Zeroizing::new("the-code".into()), iss: None };
         match signing.go_on(Some(came)).await.unwrap() {
             Stands::SignedIn(signed_in) => signed_in,
             Stands::Waits(_) => panic!("not signed in"),
@@ -180,16 +183,16 @@ async fn who_signed_in_shows_token_and_proof_with_every_request_and_the_key_neve
         (&proof["htm"], &proof["htu"]),
         (&json!("GET"), &json!(format!("https://127.0.0.1:{}/v1/overview", world.broker.port)))
     );
-    // The same key as the sign-in named, and each proof another.
-    let asked: Value = serde_json::from_str(&world.heard("/v1/sign-in")[0].body).unwrap();
-    assert_eq!(part(last.header("dpop").unwrap(), 0)["jwk"], asked["key"]);
+    // The same key as the sign-in was begun with, and each proof another.
+    let begun = part(world.heard("/v1/sign-in")[0].header("dpop").unwrap(), 0);
+    assert_eq!(part(last.header("dpop").unwrap(), 0)["jwk"], begun["jwk"]);
     assert_ne!(proof["jti"], part(heard[1].header("dpop").unwrap(), 1)["jti"]);
     let names = world.store.names();
     assert_eq!(
         names,
         [
             format!("broker/127.0.0.1:{}", world.broker.port),
-            format!("broker/127.0.0.1:{}/renewal", world.broker.port)
+            format!("broker/127.0.0.1:{}/refresh", world.broker.port)
         ]
     );
     let kept: Value = serde_json::from_str(&world.store.0.lock().unwrap()[&names[0]]).unwrap();
@@ -253,8 +256,7 @@ async fn a_sign_in_is_renewed_before_its_end_by_one_process_alone() {
     assert_eq!(world.heard("/v1/sign-in/renew").len(), 1);
     let renewal = &world.heard("/v1/sign-in/renew")[0];
     assert!(renewal.body.contains("renewal-1"));
-    assert_eq!(renewal.header("authorization"), None, "a proof of the key, and no token that may be over");
-    assert!(renewal.header("dpop").is_some());
+    assert_eq!(renewal.header("authorization"), Some("DPoP token-1"));
     assert_eq!(world.knows.lock().unwrap().token, "token-2");
 }
 
@@ -269,6 +271,7 @@ async fn a_provider_that_is_down_or_refuses_leaves_the_sign_in_until_its_end() {
         client.overview().await.unwrap();
     }
     assert_eq!(world.heard("/v1/sign-in/renew").len(), 1, "not with every request");
+    assert_eq!(world.store.names().len(), 1, "what does not renew any more is forgotten");
     world.knows.lock().unwrap().token = "over".into();
     let refused = client.overview().await.unwrap_err();
     assert_eq!((refused.code, refused.status), (Code::SignInNeeded, 401));
