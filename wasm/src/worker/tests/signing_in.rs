@@ -99,6 +99,19 @@ fn a_sign_in_that_does_not_succeed_says_why_and_can_be_tried_again() {
 }
 
 #[test]
+fn a_program_that_stops_meanwhile_opens_no_second_page_by_itself() {
+    let mut play = Play::signed_out();
+    play.open_popup();
+    play.intend(Intent::SignIn {});
+    play.happen(Input::PortClosed { error: Some("Native host has exited.".into()) });
+    play.wait(2);
+    play.frame(&json!({"id": "hello", "ok": {"protocol": 1, "host_version": "0.1.0", "broker_problem": signed_out()}}));
+    play.refuse_with("overview", &signed_out());
+    assert_eq!(play.count_sent("sign_in"), 1);
+    assert_eq!(play.button(), ("Sign in".into(), Intent::SignIn {}));
+}
+
+#[test]
 fn the_button_in_the_page_says_that_nobody_is_signed_in_and_activates_nothing() {
     let mut play = Play::signed_out();
     play.show_ticket("4711", "ACME");
