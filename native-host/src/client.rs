@@ -32,6 +32,7 @@ use self::connections::Connections;
 use self::events::EventStream;
 use self::identity::{Identity, Renews, SignedIn};
 use self::network::Network;
+use self::over_network::{Over, OverNetwork};
 use self::starting::Starter;
 use crate::handover::PasswordHandOver;
 use crate::places::{Places, Surroundings};
@@ -92,17 +93,44 @@ pub struct Client {
     identity: Option<Arc<Identity>>,
     /// While somebody signs in, renews or signs out: as this, whatever it is by then.
     acting: Option<Arc<SignedIn>>,
+    over: Option<Arc<dyn Over>>,
 }
 
 impl Client {
     /// A client of the broker at `endpoint`. Nothing is connected yet.
     #[must_use]
     pub fn new(endpoint: Endpoint) -> Self {
-        let connections = match &endpoint {
-            Endpoint::Socket(socket) => Connections::new(socket.clone()),
-            Endpoint::Https(team) => Connections::over(Network::new(Arc::clone(team))),
+        let team = match &endpoint {
+            Endpoint::Socket(socket) => return Self::at_socket(socket.clone()),
+            Endpoint::Https(team) => Arc::clone(team),
         };
-        Self { connections, endpoint, limit: LIMIT, starter: None, identity: None, acting: None }
+        let connections = Connections::over(Network::new(team));
+        Self { connections, endpoint, over: Some(Arc::new(OverNetwork)), ..Self::at_socket(PathBuf::new()) }
+    }
+
+    /// A client of a broker of this machine. All that a program needs which does nothing else: what goes over a network is not even
+    /// linked into it.
+    #[must_use]
+    pub fn at_socket(socket: PathBuf) -> Self {
+        Self {
+            connections: Connections::new(socket.clone()),
+            endpoint: Endpoint::Socket(socket),
+            limit: LIMIT,
+            starter: None,
+            identity: None,
+            acting: None,
+            over: None,
+        }
+    }
+
+    /// A client of this machine's own broker, which is started when none answers.
+    #[must_use]
+    pub fn of_this_machine_alone(around: &Surroundings, places: &Places) -> Self {
+        let client = Self::at_socket(places.socket.clone());
+        match Starter::new(around, places.clone()) {
+            Some(starter) => client.starting_with(starter),
+            None => client,
+        }
     }
 
     /// A client of the broker that this process is to use: the team's where one was named, signed in as whoever signed in on this
@@ -115,11 +143,7 @@ impl Client {
             let identity = Identity::of_this_machine(&team, places).renewing(renews);
             return Ok(Self::new(Endpoint::Https(Arc::new(team))).signed_in_by(identity));
         }
-        let client = Self::new(Endpoint::Socket(places.socket.clone()));
-        Ok(match Starter::new(around, places.clone()) {
-            Some(starter) => client.starting_with(starter),
-            None => client,
-        })
+        Ok(Self::of_this_machine_alone(around, places))
     }
 
     /// The same, showing who signed in.
@@ -316,7 +340,7 @@ impl Client {
     /// As [`Client::broker`].
     pub async fn events(&self, last_id: Option<&str>) -> Result<EventStream, Problem> {
         let answer = self.stream("/v1/events", last_id).await?;
-        Ok(EventStream::new(answer, self.connections.network().is_some()))
+        Ok(EventStream::new(answer, self.over.is_some()))
     }
 
     async fn get<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<T, Problem> {

@@ -63,13 +63,30 @@ pub enum Addresses {
 /// Everything that can be looked at from here, worst first. Blocks for some seconds when something hangs.
 #[must_use]
 pub fn examine(around: &Surroundings, places: &Places, addresses: Addresses) -> Vec<Finding> {
-    let mut findings = browser::look(around);
-    findings.extend(policy::look(around));
-    findings.extend(match crate::team::find(around) {
+    let broker = match crate::team::find(around) {
         Ok(None) => broker::look(around, places),
         Ok(Some(team)) => team::look(&team, places, addresses),
         Err(bad) => team::misled(&bad),
-    });
+    };
+    all(around, places, broker)
+}
+
+/// The same for a browser.
+#[must_use]
+pub fn examine_for_browser(around: &Surroundings, places: &Places) -> Vec<Finding> {
+    examine(around, places, Addresses::Unnamed)
+}
+
+/// The same where it is known that no team's broker is named, so that nothing of the way to one is linked into who asks.
+#[must_use]
+pub fn examine_alone(around: &Surroundings, places: &Places) -> Vec<Finding> {
+    all(around, places, broker::look(around, places))
+}
+
+fn all(around: &Surroundings, places: &Places, broker: Vec<Finding>) -> Vec<Finding> {
+    let mut findings = browser::look(around);
+    findings.extend(policy::look(around));
+    findings.extend(broker);
     findings.extend(machine::look(around, places));
     findings.sort_by_key(|f| match f.level.as_str() {
         ERROR => 0,

@@ -1,6 +1,7 @@
 //! One call to a team's broker: which address it goes to, what it shows, and when it is repeated at another one. Nothing is repeated
 //! that could be done twice: only questions, and what carries a key, whose repeat finds the first result.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,7 +35,34 @@ const PROOF: HeaderName = HeaderName::from_static("dpop");
 const NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 /// What a body was read into.
-type Whole = (StatusCode, Zeroizing<Vec<u8>>);
+pub(super) type Whole = (StatusCode, Zeroizing<Vec<u8>>);
+
+/// An answer that is not there yet.
+type Later<'a, T> = Pin<Box<dyn Future<Output = Result<T, Problem>> + Send + 'a>>;
+
+/// The way over a network, as a client knows it: a program that never makes one has none of it, neither TLS nor keys nor key store.
+/// The relay is such a program, which every open port of a browser keeps in memory.
+pub(super) trait Over: Send + Sync + std::fmt::Debug {
+    /// A call whose answer is read to its end.
+    fn whole<'a>(&self, client: &'a Client, ask: &'a Ask) -> Later<'a, Whole>;
+
+    /// A call of whose answer only the head is waited for.
+    fn head<'a>(&self, client: &'a Client, ask: &'a Ask) -> Later<'a, Answer>;
+}
+
+/// See [`Over`].
+#[derive(Debug)]
+pub(super) struct OverNetwork;
+
+impl Over for OverNetwork {
+    fn whole<'a>(&self, client: &'a Client, ask: &'a Ask) -> Later<'a, Whole> {
+        Box::pin(async { client.whole_over(client.connections.network().ok_or_else(unsayable)?, ask).await })
+    }
+
+    fn head<'a>(&self, client: &'a Client, ask: &'a Ask) -> Later<'a, Answer> {
+        Box::pin(async { client.head_over(client.connections.network().ok_or_else(unsayable)?, ask).await })
+    }
+}
 
 /// What came.
 enum Got {
@@ -78,7 +106,7 @@ enum Mended {
 
 impl Client {
     /// A call whose answer is read to its end.
-    pub(super) async fn whole_over(&self, network: &Network, ask: &Ask) -> Result<Whole, Problem> {
+    async fn whole_over(&self, network: &Network, ask: &Ask) -> Result<Whole, Problem> {
         let began = Instant::now();
         let mut pauses = PAUSES.iter();
         let mut pause = Duration::ZERO;
@@ -100,7 +128,7 @@ impl Client {
     }
 
     /// A call of whose answer only the head is waited for.
-    pub(super) async fn head_over(&self, network: &Network, ask: &Ask) -> Result<Answer, Problem> {
+    async fn head_over(&self, network: &Network, ask: &Ask) -> Result<Answer, Problem> {
         match self.round(network, ask, true).await? {
             Got::Head(answer) => Ok(*answer),
             Got::Whole((status, body)) => Err(refused(status.as_u16(), &body)),

@@ -50,8 +50,8 @@ impl Client {
     /// One call with a JSON answer.
     pub(super) async fn call<T: DeserializeOwned>(&self, ask: Ask) -> Result<T, Problem> {
         let work = async {
-            let (status, body) = match self.connections.network() {
-                Some(network) => self.whole_over(network, &ask).await?,
+            let (status, body) = match &self.over {
+                Some(over) => over.whole(self, &ask).await?,
                 None => {
                     let answer = self.send(ask.into_request(NAME)?).await?;
                     (answer.status(), whole(answer).await.map_err(Cut::problem)?)
@@ -83,8 +83,8 @@ impl Client {
     pub(super) async fn stream(&self, path: &str, last_id: Option<&str>) -> Result<Answer, Problem> {
         let ask = Ask::get(path).after(last_id);
         let work = async {
-            let answer = match self.connections.network() {
-                Some(network) => self.head_over(network, &ask).await?,
+            let answer = match &self.over {
+                Some(over) => over.head(self, &ask).await?,
                 None => self.send(ask.into_request(NAME)?).await?,
             };
             let status = answer.status();

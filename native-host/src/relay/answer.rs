@@ -13,7 +13,6 @@ use ticketgate_protocol::native::{
 use ticketgate_protocol::problem::{Code, Problem};
 
 use super::{Desk, hello, sign_in};
-use crate::doctor::{self, Addresses};
 
 /// An activation waits for a directory.
 const ACTIVATE_LIMIT: Duration = Duration::from_secs(30);
@@ -134,7 +133,8 @@ async fn to_clipboard(
 
 async fn diagnose(desk: &Desk) -> Result<Diagnosis, Problem> {
     let (around, places) = (desk.around.clone(), desk.places.clone());
-    let looking = move || doctor::examine(&around, &places, Addresses::Unnamed);
+    let examine = desk.examine;
+    let looking = move || examine(&around, &places);
     let findings = tokio::task::spawn_blocking(looking).await.map_err(|_| {
         Problem::new(Code::Internal, "The diagnosis broke off.").remedy("Run `ticketgate doctor`.")
     })?;
