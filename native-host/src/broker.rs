@@ -70,6 +70,7 @@ use self::accounts::{AccountLocks, Passwords};
 use self::closing::Closing;
 use self::deliveries::Deliveries;
 use self::ends::Ends;
+use self::identity::Identity;
 use self::remembered::Remembered;
 
 /// A broker. All of its state that matters is in the ledger; what is in memory can be lost at any moment.
@@ -104,6 +105,7 @@ pub struct Broker {
     asks: Mutex<BTreeMap<TechnicianId, VecDeque<DateTime<Utc>>>>,
     /// When each technician looked tickets up, in the last hour.
     lookups: Mutex<BTreeMap<TechnicianId, VecDeque<DateTime<Utc>>>>,
+    identity: Identity,
     /// What is to be said while a ledger before this one is not read.
     unread: Mutex<Option<Notice>>,
 }
@@ -134,6 +136,7 @@ impl Broker {
             floods: Mutex::default(),
             asks: Mutex::default(),
             lookups: Mutex::default(),
+            identity: Identity::default(),
             unread: Mutex::default(),
         })
     }
@@ -264,6 +267,7 @@ impl Broker {
         notices.extend(self.unread.lock().unwrap_or_else(PoisonError::into_inner).clone());
         notices.extend(self.deliveries.notices(self.clock.now()));
         notices.extend(self.closing.notices());
+        notices.extend(self.sign_in_notice());
         let behind = self.clock.set_back_by();
         if behind > TimeDelta::zero() {
             notices.push(Notice {

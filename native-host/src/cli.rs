@@ -14,6 +14,7 @@ mod rules;
 mod secret;
 mod sessions;
 mod sign_in;
+mod team;
 mod text;
 
 use std::io::{self, IsTerminal, Write};
@@ -119,6 +120,9 @@ fn run(arguments: Arguments, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         Command::Entra(what) => runtime.block_on(entra::run(&mut terminal, what)),
         Command::SignIn(how) => runtime.block_on(sign_in::sign_in(&mut terminal, how)),
         Command::SignOut => runtime.block_on(sign_in::sign_out(&mut terminal)),
+        Command::SignIns(what) => runtime.block_on(team::sign_ins(&mut terminal, what)),
+        Command::Tokens(what) => runtime.block_on(team::tokens(&mut terminal, what)),
+        Command::Technicians(what) => runtime.block_on(team::technicians(&mut terminal, what)),
         Command::Rules(what) => rules::run(&mut terminal, &what),
         Command::Secret(what) => secret::run(&mut terminal, what),
         Command::Install(how) => runtime.block_on(removal::install(&mut terminal, &how)),

@@ -12,6 +12,7 @@ pub mod proof;
 pub mod signing_in;
 pub mod sse;
 pub mod starting;
+mod team;
 mod tenants;
 mod transport;
 

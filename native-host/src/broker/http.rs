@@ -3,6 +3,7 @@
 
 mod recording;
 pub mod routes;
+mod team;
 mod tenants;
 
 use std::sync::Arc;
@@ -56,6 +57,7 @@ pub fn router(broker: Arc<Broker>, stopping: tokio::sync::watch::Receiver<bool>)
     routes::all()
         .fallback(unknown_route)
         .method_not_allowed_fallback(unknown_route)
+        .layer(middleware::from_fn(identity::admitted))
         .layer(middleware::from_fn_with_state(api.clone(), recording::recorded))
         .layer(middleware::from_fn_with_state(api.clone(), identity::identified))
         .layer(middleware::from_fn(traced))

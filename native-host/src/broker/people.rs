@@ -214,6 +214,7 @@ impl Caller {
         match &self.by {
             By::Token { scopes, reach, .. } if scopes.contains(&scope) => reach.clone(),
             By::Token { .. } => Reach::nowhere(),
+            _ if self.administrator => Reach::Everywhere,
             By::Local | By::SignIn(_) => {
                 roles.iter().fold(Reach::nowhere(), |all, role| all.or(self.roles.reach(*role)))
             }

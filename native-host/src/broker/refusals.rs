@@ -108,7 +108,7 @@ impl Broker {
     }
 
     /// Whether a flood of this actor was recorded within the last minute; if not, it is going to be.
-    fn was_flooding(&self, actor: &str) -> bool {
+    pub(super) fn was_flooding(&self, actor: &str) -> bool {
         let now = self.clock.now();
         let mut floods = self.floods.lock().unwrap_or_else(PoisonError::into_inner);
         floods.retain(|_, at| now - *at < TimeDelta::minutes(1));

@@ -188,6 +188,8 @@ impl Started {
         tasks.spawn(Arc::clone(&self.broker).run_deliveries());
         tasks.spawn(Arc::clone(&self.broker).run_closing());
         tasks.spawn(watch_settings(Arc::clone(&self.broker), self.config.clone(), self.seen));
+        let broker = Arc::clone(&self.broker);
+        tasks.spawn(async move { broker.end_what_leavers_have().await });
         tracing::info!(socket = %socket.display(), due = self.due, "the broker is ready");
         let server = tokio::spawn(listen::serve(listener, Arc::clone(&self.broker), told));
         tokio::select! {
@@ -245,7 +247,12 @@ async fn watch_settings(broker: Arc<Broker>, path: PathBuf, mut seen: Stamp) {
         seen = now;
         match tokio::fs::read_to_string(&path).await {
             // Faults are told to everybody who asks, and are in the log and the audit log.
-            Ok(text) => drop(broker.load_settings(&text).await),
+            Ok(text) => {
+                if broker.load_settings(&text).await.is_ok() {
+                    let broker = Arc::clone(&broker);
+                    tokio::spawn(async move { broker.end_what_leavers_have().await });
+                }
+            }
             Err(error) => {
                 broker.settings_unreadable(&format!("{} cannot be read: {error}", path.display())).await;
             }

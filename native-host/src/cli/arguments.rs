@@ -72,6 +72,15 @@ pub(super) enum Command {
     /// Signs a person in to tenants of Entra ID (`sign_in = "technician"`), and lists a partner's tenants.
     #[command(subcommand)]
     Entra(Entra),
+    /// Lists and ends sign-ins of people at this broker from elsewhere.
+    #[command(subcommand)]
+    SignIns(SignIns),
+    /// Makes, lists and revokes tokens for automation.
+    #[command(subcommand)]
+    Tokens(Tokens),
+    /// Ends everything of somebody who leaves.
+    #[command(subcommand)]
+    Technicians(Technicians),
     /// Checks, lists and tries the rules by which ticket pages are recognised.
     #[command(subcommand)]
     Rules(Rules),
@@ -96,6 +105,59 @@ pub(super) enum Command {
     /// Keeps a copied password in the clipboard until its time is over.
     #[command(hide = true)]
     ClipboardHolder,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum SignIns {
+    /// Lists those that are good.
+    List,
+    /// Ends some, at once.
+    Revoke {
+        /// All of this technician.
+        #[arg(long, conflicts_with = "id", required_unless_present = "id")]
+        technician: Option<TechnicianId>,
+        /// This one.
+        #[arg(long)]
+        id: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Tokens {
+    /// Lists them.
+    List,
+    /// Makes one, and shows it this once.
+    Create {
+        /// What it is for.
+        #[arg(long)]
+        name: String,
+        /// What it may do: sessions:read, sessions:end, audit:read, check. Can be named more than once.
+        #[arg(long, required = true)]
+        scope: Vec<String>,
+        /// At this customer alone. Can be named more than once; at every customer without it.
+        #[arg(long)]
+        customer: Vec<CustomerId>,
+        /// For how long it is good: 90d, 12h, 30m.
+        #[arg(long, value_name = "TIME", value_parser = days)]
+        lasts: i64,
+    },
+    /// Revokes one, at once.
+    Revoke {
+        /// Its id, as `list` shows it.
+        id: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Technicians {
+    /// Ends somebody's sign-ins and sessions everywhere, and says where each account stands. Can be repeated.
+    Remove {
+        /// The technician's id.
+        id: TechnicianId,
+        /// Also deletes the dedicated accounts, at every customer.
+        #[arg(long)]
+        purge: bool,
+    },
 }
 
 #[cfg(any(target_os = "linux", windows))]
@@ -385,6 +447,16 @@ fn seconds(text: &str) -> Result<i64, String> {
     if number.is_empty() && !text.trim().is_empty() { Ok(total) } else { Err(wrong()) }
 }
 
+/// The same with days before it: `30d`, `1d12h`.
+fn days(text: &str) -> Result<i64, String> {
+    let text = text.trim();
+    let Some((days, rest)) = text.split_once('d') else { return seconds(text) };
+    let wrong = || format!("{text:?} is not a time: write 30d, 12h or 1d12h");
+    let days: i64 = days.parse::<u32>().map_err(|_| wrong())?.into();
+    let rest = if rest.is_empty() { 0 } else { seconds(rest).map_err(|_| wrong())? };
+    days.checked_mul(86_400).and_then(|days| days.checked_add(rest)).ok_or_else(wrong)
+}
+
 /// Finds the one id that begins so.
 pub(super) fn by_beginning(ids: &[SessionId], beginning: &str) -> Option<SessionId> {
     let mut matching = ids.iter().filter(|id| id.as_str().starts_with(beginning));
@@ -404,6 +476,16 @@ mod tests {
         assert_eq!(seconds("45s"), Ok(45));
         for wrong in ["", "1", "h", "1d", "-5m", "1h30", "9999999999999999999h"] {
             assert!(seconds(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn days_come_before_hours() {
+        assert_eq!(days("30d"), Ok(30 * 86_400));
+        assert_eq!(days("1d12h"), Ok(36 * 3600));
+        assert_eq!(days("90m"), Ok(5400));
+        for wrong in ["", "d", "-1d", "1d1d", "1d 1", "1h1d"] {
+            assert!(days(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -20,11 +20,14 @@ use ticketgate_protocol::problem::{Code, Problem};
 use tokio::sync::broadcast::error::RecvError;
 use utoipa::OpenApi;
 
-use super::{Api, Body, Key, Refusal, Who, WithApi, tenants};
+use super::{Api, Body, Key, Refusal, Who, WithApi, team, tenants};
 use crate::broker::people::{narrowed, not_reached};
 use crate::broker::service::fault;
 use crate::broker::{Broker, Caller, Delivery, ledger_problem, on_record};
 use crate::handover::PasswordHandOver;
+
+/// How often a stream on which nothing happens looks whether its listener is still who it was.
+const STILL_EVERY: std::time::Duration = std::time::Duration::from_secs(20);
 
 type Answer<T> = Result<Json<T>, Refusal>;
 type Shared = State<Arc<Broker>>;
@@ -51,6 +54,16 @@ pub(super) fn all() -> Router<Api> {
         .route("/v1/directories/{id}/sign-in/go-on", post(tenants::go_on))
         .route("/v1/directories/{id}/sign-out", post(tenants::sign_out))
         .route("/v1/directories/{id}/tenants", get(tenants::tenants))
+        .route("/v1/sign-in", post(team::sign_in))
+        .route("/v1/sign-in/go-on", post(team::go_on))
+        .route("/v1/sign-in/renew", post(team::renew))
+        .route("/v1/sign-in/logout-token", post(team::logout_token))
+        .route("/v1/sign-out", post(team::sign_out))
+        .route("/v1/sign-ins", get(team::sign_ins))
+        .route("/v1/sign-ins/revoke", post(team::revoke))
+        .route("/v1/tokens", get(team::tokens).post(team::make_token))
+        .route("/v1/tokens/{id}/revoke", post(team::revoke_token))
+        .route("/v1/technicians/{id}/remove", post(team::remove_technician))
         .route("/v1/events", get(events))
         .route("/v1/openapi.json", get(openapi))
 }
@@ -84,6 +97,17 @@ pub(super) fn all() -> Router<Api> {
         tenants::go_on,
         tenants::sign_out,
         tenants::tenants,
+        team::sign_in,
+        team::go_on,
+        team::renew,
+        team::logout_token,
+        team::sign_out,
+        team::sign_ins,
+        team::revoke,
+        team::tokens,
+        team::make_token,
+        team::revoke_token,
+        team::remove_technician,
         events
     ),
     components(schemas(Problem, api::Event))
@@ -369,8 +393,7 @@ async fn events(
     // The first event makes the listener fetch what it may have missed before it listened.
     let stream =
         futures_util::stream::unfold((feed, api.stopping, true), move |(mut feed, mut stopping, first)| {
-            let (technician, login, broker) =
-                (technician.clone(), caller.login.clone(), Arc::clone(&api.broker));
+            let (technician, caller, broker) = (technician.clone(), caller.clone(), Arc::clone(&api.broker));
             async move {
                 if first {
                     return Some((Ok(sse(&api::Event::Resync)), (feed, stopping, false)));
@@ -379,6 +402,10 @@ async fn events(
                     let next = tokio::select! {
                         next = feed.recv() => next,
                         _ = stopping.changed() => return None,
+                        // A sign-in that was ended ends its streams, also where nothing happens.
+                        () = tokio::time::sleep(STILL_EVERY) => {
+                            if broker.still_is(&caller).await { continue } else { return None }
+                        }
                     };
                     let event = match next {
                         Ok(Delivery { technician: Some(whom), .. }) if whom != technician => continue,
@@ -387,9 +414,7 @@ async fn events(
                         Err(RecvError::Closed) => return None,
                     };
                     // A new configuration may say that this login is another technician, or none.
-                    let snapshot = broker.settings();
-                    let now = Caller::identify(snapshot.config.as_ref(), &login, false);
-                    if now.technician.as_ref() != Some(&technician) {
+                    if !broker.still_is(&caller).await {
                         return None;
                     }
                     return Some((Ok(sse(&event)), (feed, stopping, false)));
