@@ -24,6 +24,7 @@ pub mod identity;
 mod listen;
 mod lookup;
 mod lost;
+mod monitor;
 mod notes;
 mod on_record;
 mod parts;
@@ -48,6 +49,7 @@ mod view;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Instant;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ticketgate_access::config::Config;
@@ -59,7 +61,7 @@ use ticketgate_protocol::ids::{DirectoryId, SessionId, TechnicianId};
 use ticketgate_protocol::problem::{Code, Problem};
 
 pub use self::clock::Clock;
-pub use self::events::{Delivery, Events};
+pub use self::events::{Events, Hint};
 pub use self::lost::recover;
 pub use self::people::{By, Caller, Scope};
 pub use self::rules::RulesInForce;
@@ -71,6 +73,7 @@ use self::closing::Closing;
 use self::deliveries::Deliveries;
 use self::ends::Ends;
 use self::identity::Identity;
+use self::monitor::Monitor;
 use self::remembered::Remembered;
 
 /// A broker. All of its state that matters is in the ledger; what is in memory can be lost at any moment.
@@ -95,6 +98,7 @@ pub struct Broker {
     events: Events,
     deliveries: Deliveries,
     closing: Closing,
+    monitor: Arc<Monitor>,
     skews: Mutex<BTreeMap<DirectoryId, TimeDelta>>,
     /// What is over though the ledger could not be told, and why.
     abandoned: Mutex<BTreeMap<SessionId, EndCause>>,
@@ -130,6 +134,7 @@ impl Broker {
             events: Events::default(),
             deliveries: Deliveries::default(),
             closing: Closing::default(),
+            monitor: Arc::default(),
             skews: Mutex::default(),
             abandoned: Mutex::default(),
             clock_was: Mutex::default(),
@@ -186,13 +191,17 @@ impl Broker {
     }
 
     /// Writes to the ledger and tells every open browser of the technicians concerned.
-    async fn commit(&self, change: Change) -> Result<(), LedgerError> {
-        let changed: BTreeSet<_> = change.sessions.iter().map(|s| s.of().clone()).collect();
+    async fn commit(&self, mut change: Change) -> Result<(), LedgerError> {
+        on_record::sign(&mut change.audit);
+        let whose: BTreeSet<_> = change.sessions.iter().map(|s| s.technician.clone()).collect();
+        let since = Instant::now();
         let (name, on_record) = (change.name, !change.audit.is_empty());
         let has_note = !change.notes.new.is_empty();
         let is_active = change.sessions.iter().any(|session| session.state == State::Active);
         let rows = Rows { sessions: change.sessions.clone(), accounts: change.accounts.clone() };
-        match self.ledger.commit(change).await {
+        let written = self.ledger.commit(change).await;
+        self.monitor.wrote(written.as_ref().map(|()| ()), since);
+        match written {
             Ok(()) => {}
             Err(LedgerError::Unavailable(why) | LedgerError::Damaged(why))
                 if self.are_written(&rows).await =>
@@ -218,16 +227,9 @@ impl Broker {
         if is_active {
             self.closing.wake();
         }
-        // Who begins to listen now reads everything anew: nobody misses what is not said to nobody.
-        if !self.events.is_heard() {
-            return Ok(());
-        }
-        for id in changed {
-            match self.view_beside(&id, &rows.accounts).await {
-                Ok(Some(view)) => self.events.session(view),
-                Ok(None) => {}
-                Err(_) => self.events.resync(),
-            }
+        self.monitor.committed(name, &rows);
+        for technician in whose {
+            self.events.changed(technician);
         }
         Ok(())
     }
@@ -268,6 +270,7 @@ impl Broker {
         notices.extend(self.deliveries.notices(self.clock.now()));
         notices.extend(self.closing.notices());
         notices.extend(self.sign_in_notice());
+        notices.extend(self.monitor.notices());
         let behind = self.clock.set_back_by();
         if behind > TimeDelta::zero() {
             notices.push(Notice {

@@ -37,7 +37,7 @@ use self::over_network::{Over, OverNetwork};
 use self::starting::Starter;
 use crate::handover::PasswordHandOver;
 use crate::places::{Places, Surroundings};
-use crate::team::{self, Team};
+use crate::team::{self as teams, Team};
 
 /// How long a call may take unless said otherwise. An activation is the longest: a directory that answers slowly.
 const LIMIT: Duration = Duration::from_secs(35);
@@ -140,7 +140,7 @@ impl Client {
     /// # Errors
     /// A [`Problem`]: what names the team's broker cannot be followed.
     pub fn of_this_machine(around: &Surroundings, places: &Places, renews: Renews) -> Result<Self, Problem> {
-        if let Some(team) = team::find(around)? {
+        if let Some(team) = teams::find(around)? {
             let identity = Identity::of_this_machine(&team, places).renewing(renews);
             return Ok(Self::new(Endpoint::Https(Arc::new(team))).signed_in_by(identity));
         }

@@ -11,6 +11,7 @@ pub mod doctor;
 pub mod faults;
 pub mod handover;
 pub mod install;
+pub mod logging;
 pub mod places;
 pub mod platform;
 pub mod random;

@@ -435,6 +435,19 @@ pub fn extension() -> Result<PathBuf> {
     built("TICKETGATE_EXTENSION", "extension-dev")
 }
 
+/// The Debian package of the program under test: `TICKETGATE_PACKAGE`, or the last one made.
+///
+/// # Errors
+/// It was not made.
+pub fn package() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("TICKETGATE_PACKAGE") {
+        return Ok(path.into());
+    }
+    let made = std::fs::read_dir(target().join("package")).into_iter().flatten().flatten();
+    let package = made.map(|entry| entry.path()).find(|path| path.extension().is_some_and(|e| e == "deb"));
+    package.context("there is no package; run `cargo xtask test`, or `cargo xtask package --debug`")
+}
+
 fn built(variable: &str, place: &str) -> Result<PathBuf> {
     let path = std::env::var_os(variable).map_or_else(|| target().join(place), PathBuf::from);
     if !path.exists() {

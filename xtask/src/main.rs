@@ -16,6 +16,7 @@ mod fingerprint;
 mod fuzz;
 mod lint;
 mod manifest;
+mod package;
 mod ports;
 mod setup;
 mod steps;
@@ -51,6 +52,8 @@ enum Chore {
     Build(build::Args),
     /// Make what is shipped: dist/extension/, its zip, the release binary, and the Windows binary where possible
     Dist(dist::Args),
+    /// Make the Debian package of broker, relay and command line
+    Package(package::Args),
     /// Play the technician's minute on a private directory, ticket system and browser
     Demo(demo::Args),
     /// Everything CI runs: setup, build, lint, then all unit, property and end-to-end tests
@@ -86,6 +89,7 @@ fn run(chore: Chore) -> anyhow::Result<ExitCode> {
         Chore::Setup(args) => setup::run(&tree, &mut steps, &args)?,
         Chore::Build(args) => build::run(&tree, &mut steps, &args)?,
         Chore::Dist(args) => dist::run(&tree, &mut steps, &args)?,
+        Chore::Package(args) => package::run(&tree, &mut steps, &args)?,
         Chore::Demo(args) => return demo::run(&tree, &mut steps, &args),
         Chore::Test(args) => return test::run(&tree, &mut steps, &args),
         Chore::Torture(args) => return torture::run(&tree, &mut steps, &args),

@@ -11,14 +11,12 @@ use crate::ports::Ports;
 use crate::steps::{Steps, output};
 use crate::tree::{Tree, program};
 use crate::wasm::Core;
-use crate::{build, fuzz, setup, windows};
+use crate::{build, fuzz, package, setup, windows};
 
 /// Options of `test`.
 #[derive(clap::Args)]
-#[command(
-    after_help = "End-to-end tests find what was built by TICKETGATE_BIN and TICKETGATE_EXTENSION, which this \
-command sets. cargo-nextest is used where it is installed, otherwise cargo test."
-)]
+#[command(after_help = "End-to-end tests find what was built by TICKETGATE_BIN, TICKETGATE_EXTENSION and \
+TICKETGATE_PACKAGE, which this command sets. cargo-nextest is used where it is installed, otherwise cargo test.")]
 pub(crate) struct Args {
     /// Leave out lint
     #[arg(long)]
@@ -51,11 +49,13 @@ pub(crate) fn run(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<ExitCod
     steps.heading("build");
     let extension = build::extension(tree, steps, Core::Small)?;
     let binary = everything(tree, steps)?;
+    let packed = package::assemble(tree, steps, &binary, build::Native::Debug, &tree.made("package"))?;
     if args.build_only {
         steps.note(&format!(
-            "run tests with TICKETGATE_BIN={} TICKETGATE_EXTENSION={}",
+            "run tests with TICKETGATE_BIN={} TICKETGATE_EXTENSION={} TICKETGATE_PACKAGE={}",
             binary.display(),
-            extension.display()
+            extension.display(),
+            packed.display()
         ));
         return Ok(ExitCode::SUCCESS);
     }
@@ -83,6 +83,7 @@ pub(crate) fn run(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<ExitCod
     }
     let mut run = runner.command(tree, args, &ports);
     run.env("TICKETGATE_BIN", binary).env("TICKETGATE_EXTENSION", extension);
+    run.env("TICKETGATE_PACKAGE", packed);
     let status = run.status().with_context(|| format!("cannot start {run:?}"))?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -6,6 +6,7 @@ mod mail;
 mod names;
 mod psa;
 mod read;
+mod service;
 mod sign_in;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +21,8 @@ pub use self::mail::is_anybodys;
 pub use self::names::BURNER_LETTERS;
 pub use self::psa::{Psa, PsaKind, TicketNotes, TicketRule, Verified};
 pub(crate) use self::read::host_of;
-pub use self::read::{Fault, Faults, read};
+pub use self::read::{Fault, Faults, read, service};
+pub use self::service::{Https, Service};
 pub use self::sign_in::{Role, RoleRule, SignInProvider};
 use crate::local::PublicKey;
 use crate::session::Right;
@@ -44,6 +46,8 @@ pub struct Config {
     pub directories: BTreeMap<DirectoryId, Directory>,
     /// Policies by id. Each names directories that exist.
     pub policies: BTreeMap<PolicyId, Policy>,
+    /// What is opened beside the local socket. A broker takes it from the file when it starts.
+    pub service: Service,
     /// Hosts of ticket systems (kept for a later release, so that one file serves both).
     pub hosts: Vec<String>,
     /// What is probably not meant so, though nothing is wrong with it.

@@ -1,14 +1,15 @@
 //! How late many ends are that fall due within a minute.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
-use ticketgate::broker::{Broker, Role, Serving, start_with};
+use ticketgate::broker::{Broker, Hint, Role, Serving, start_with};
 use ticketgate_ledger::{Ledger, SessionFilter, SqliteLedger};
-use ticketgate_protocol::api::{Event, State};
+use ticketgate_protocol::api::State;
 use tokio::task::JoinHandle;
 
 use super::prepare::{self, Prepared};
@@ -109,24 +110,29 @@ async fn run(ends: usize) -> Result<()> {
 /// When each session was told to have ended, by number: the broker says so after the ledger has it.
 type Told = std::result::Result<Vec<Option<DateTime<Utc>>>, String>;
 
-/// Listens from now on, until all have ended.
+/// Listens from now on as a relay's stream does, until all have ended: each hint is looked up in the ledger.
 fn hear(broker: &Broker, ends: usize) -> JoinHandle<Told> {
-    let mut feed = broker.events().listen();
+    let (mut feed, ledger) = (broker.events().listen(), Arc::clone(broker.ledger()));
     tokio::spawn(async move {
         let mut told = vec![None; ends];
-        let mut left = ends;
+        let (mut left, mut heard) = (ends, HashMap::new());
         while left > 0 {
             // An error means that this listener was too slow, and that instants are lost.
-            match feed.recv().await.map_err(|error| format!("not every end was heard: {error}"))?.event {
-                Event::Session(session) if session.state == State::Ended => {
-                    let number = Prepared::number_of(&session.id).ok_or("another session")?;
-                    let at: &mut Option<_> = told.get_mut(number).ok_or("another session")?;
-                    if at.replace(Utc::now()).is_none() {
-                        left -= 1;
-                    }
+            let hint = feed.recv().await.map_err(|error| format!("not every end was heard: {error}"))?;
+            let Hint::Changed(technician) = hint else { continue };
+            let at = heard.entry(technician.clone()).or_insert(0);
+            let rows = ledger.events_since(&technician, *at, u32::MAX).await.map_err(|e| e.to_string())?;
+            for row in rows.ok_or("not every end was told")? {
+                *at = row.number;
+                let session = ledger.session(&row.session).await.map_err(|e| e.to_string())?;
+                if session.is_none_or(|session| session.state != State::Ended) {
+                    continue;
                 }
-                Event::Resync => return Err("not every end was told".to_owned()),
-                _ => {}
+                let number = Prepared::number_of(&row.session).ok_or("another session")?;
+                let told: &mut Option<_> = told.get_mut(number).ok_or("another session")?;
+                if told.replace(Utc::now()).is_none() {
+                    left -= 1;
+                }
             }
         }
         Ok(told)

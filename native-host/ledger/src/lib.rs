@@ -4,10 +4,12 @@
 //! The interface is one that any database with transactions can satisfy; here it is SQLite.
 
 mod chain;
+mod event;
 pub mod export;
 mod failure;
 mod key;
 mod seal;
+mod shared;
 mod sqlite;
 mod tokens;
 mod verify;
@@ -22,6 +24,8 @@ use ticketgate_access::session::{Account, AccountKey, Session};
 use ticketgate_protocol::api::{AuditRecord, AuditVerdict, Mode, State};
 use ticketgate_protocol::ids::{CustomerId, DirectoryId, IdempotencyKey, PsaId, SessionId, TechnicianId};
 
+pub use event::EventRow;
+pub use shared::{BrokerEpoch, Heard, Lease, Shared};
 pub use sqlite::SqliteLedger;
 pub use tokens::{ApiToken, Digest, Issued, SignIn, SignInFilter, TokenChange, Tokens};
 
@@ -34,7 +38,8 @@ pub trait Ledger: Send + Sync {
     /// # Errors
     /// [`LedgerError::Conflict`] when a row changed since it was read (read again and decide again);
     /// [`LedgerError::TooMany`] when a limit of the change's [`Guard`] is reached; [`LedgerError::Seen`] when the
-    /// request's key was answered before; else [`LedgerError::Unavailable`] or, as from every call,
+    /// request's key was answered before; [`LedgerError::LeaseLost`] when another broker took over an account that the change
+    /// was made for; else [`LedgerError::Unavailable`] or, as from every call,
     /// [`LedgerError::Damaged`]. In each case nothing was written.
     async fn commit(&self, change: Change) -> Result<(), LedgerError>;
 
@@ -87,6 +92,25 @@ pub trait Ledger: Send + Sync {
     /// # Errors
     /// [`LedgerError::Unavailable`]
     async fn open_by_directory(&self) -> Result<BTreeMap<DirectoryId, u64>, LedgerError>;
+
+    /// How many sessions that are not over stand where, by directory.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`]
+    async fn open_by_state(&self) -> Result<Vec<(DirectoryId, State, u64)>, LedgerError> {
+        let mut counted: BTreeMap<DirectoryId, Vec<(State, u64)>> = BTreeMap::new();
+        for session in self.sessions(SessionFilter { open: true, ..SessionFilter::default() }).await? {
+            let states = counted.entry(session.directory).or_default();
+            match states.iter_mut().find(|(state, _)| *state == session.state) {
+                Some((_, count)) => *count += 1,
+                None => states.push((session.state, 1)),
+            }
+        }
+        let flat = counted.into_iter().flat_map(|(directory, states)| {
+            states.into_iter().map(move |(state, count)| (directory.clone(), state, count))
+        });
+        Ok(flat.collect())
+    }
 
     /// The answer kept for a request of this technician, if the key was used within the last day.
     ///
@@ -145,6 +169,29 @@ pub trait Ledger: Send + Sync {
     /// # Errors
     /// [`LedgerError::Unavailable`]
     async fn verify(&self, chain: Option<String>) -> Result<AuditVerdict, LedgerError>;
+
+    /// The changes of this technician's sessions after the one of this number, oldest first, at most `most`. `None` where that
+    /// one is older than what is kept (a day), or not one that this ledger ever counted: then everything is to be read anew.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`]
+    async fn events_since(
+        &self,
+        technician: &TechnicianId,
+        number: u64,
+        most: u32,
+    ) -> Result<Option<Vec<EventRow>>, LedgerError>;
+
+    /// The number of the last change of this technician's sessions; 0 before the first.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`]
+    async fn last_event(&self, technician: &TechnicianId) -> Result<u64, LedgerError>;
+
+    /// What there is where several brokers share this ledger. `None`: exactly one broker has it.
+    fn shared(&self) -> Option<&dyn Shared> {
+        None
+    }
 }
 
 /// One write to the ledger.
@@ -168,6 +215,8 @@ pub struct Change {
     pub notes: NoteChange,
     /// What becomes of sign-ins and API tokens.
     pub tokens: TokenChange,
+    /// Under which leases it is made: refused where another broker took one of them over. Empty in a ledger of one broker.
+    pub leases: Vec<Lease>,
     /// Limits checked in the same transaction, before anything is written.
     pub guard: Option<Guard>,
     /// Somebody gets more by it (a session begins, or becomes longer): refused where the audit log cannot be signed, or where the
@@ -398,6 +447,9 @@ pub enum LedgerError {
         /// Seconds until the next request can pass, for the rate limits.
         retry_after_s: u32,
     },
+    /// Another broker works on it now; what this one had still to do is no longer its business.
+    #[error("another broker has taken over {0}")]
+    LeaseLost(String),
     /// The key was used before.
     #[error("the request was answered before")]
     Seen(Answered),

@@ -2,6 +2,7 @@
 //! stands in the modules below.
 
 mod commit;
+mod events;
 mod open;
 mod place;
 mod query;
@@ -20,14 +21,14 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use rusqlite::Connection;
 use ticketgate_access::session::{Account, AccountKey, Session};
-use ticketgate_protocol::api::{AuditRecord, AuditVerdict};
+use ticketgate_protocol::api::{AuditRecord, AuditVerdict, State};
 use ticketgate_protocol::ids::{DirectoryId, IdempotencyKey, PsaId, SessionId, TechnicianId};
 
 use self::place::{InPlace, Place};
 use self::signer::Signer;
 use crate::{
-    Answered, ApiToken, AuditQuery, Change, Digest, Issued, Ledger, LedgerError, Mark, NoteQueue, Salvage,
-    SessionFilter, SignIn, SignInFilter, Standing, Tokens, WaitingNote, verify,
+    Answered, ApiToken, AuditQuery, Change, Digest, EventRow, Issued, Ledger, LedgerError, Mark, NoteQueue,
+    Salvage, SessionFilter, SignIn, SignInFilter, Standing, Tokens, WaitingNote, verify,
 };
 
 /// A ledger in an SQLite file. Several processes can have the same one open; SQLite's locks order their writes.
@@ -231,6 +232,10 @@ impl Ledger for SqliteLedger {
         on_thread(&self.reader, |connection| query::open_by_directory(connection)).await
     }
 
+    async fn open_by_state(&self) -> Result<Vec<(DirectoryId, State, u64)>, LedgerError> {
+        on_thread(&self.reader, |connection| query::open_by_state(connection)).await
+    }
+
     async fn answered(
         &self,
         technician: &TechnicianId,
@@ -274,6 +279,21 @@ impl Ledger for SqliteLedger {
     async fn verify(&self, chain: Option<String>) -> Result<AuditVerdict, LedgerError> {
         let key = self.signer.public();
         on_thread(&self.auditor, move |connection| verify::verify(connection, &key, chain.as_deref())).await
+    }
+
+    async fn events_since(
+        &self,
+        technician: &TechnicianId,
+        number: u64,
+        most: u32,
+    ) -> Result<Option<Vec<EventRow>>, LedgerError> {
+        let technician = technician.clone();
+        on_thread(&self.reader, move |connection| events::since(connection, &technician, number, most)).await
+    }
+
+    async fn last_event(&self, technician: &TechnicianId) -> Result<u64, LedgerError> {
+        let technician = technician.clone();
+        on_thread(&self.reader, move |connection| events::last(connection, &technician)).await
     }
 
     fn trouble(&self) -> Option<String> {

@@ -1,23 +1,25 @@
-//! Tells open browsers what changed. Best effort: whoever missed something is told to fetch everything again.
+//! Wakes whoever passes on to browsers what changed. What happened stands in the ledger, counted for each technician; here is only
+//! said that it is worth looking.
 
-use ticketgate_protocol::api::{Event, Session};
 use ticketgate_protocol::ids::TechnicianId;
 use tokio::sync::broadcast;
 
-/// Events kept for a slow listener before it has to fetch everything again.
+/// Hints kept for a slow listener before it has to look at everything.
 const BACKLOG: usize = 256;
 
-/// One event and whom it is for; `None`: everybody.
-#[derive(Debug, Clone)]
-pub struct Delivery {
-    /// Whom it is for.
-    pub technician: Option<TechnicianId>,
-    /// What happened.
-    pub event: Event,
+/// Something to look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hint {
+    /// Sessions of this technician changed.
+    Changed(TechnicianId),
+    /// What everybody may do changed.
+    Overview,
+    /// Anything may have.
+    Anything,
 }
 
-/// The broker's events.
-pub struct Events(broadcast::Sender<Delivery>);
+/// The broker's hints.
+pub struct Events(broadcast::Sender<Hint>);
 
 impl Default for Events {
     fn default() -> Self {
@@ -26,9 +28,9 @@ impl Default for Events {
 }
 
 impl Events {
-    /// Everything from now on.
+    /// Every hint from now on.
     #[must_use]
-    pub fn listen(&self) -> broadcast::Receiver<Delivery> {
+    pub fn listen(&self) -> broadcast::Receiver<Hint> {
         self.0.subscribe()
     }
 
@@ -37,21 +39,24 @@ impl Events {
         self.0.receiver_count() > 0
     }
 
-    pub(super) fn session(&self, session: Session) {
-        let technician = Some(session.technician.clone());
-        self.send(Delivery { technician, event: Event::Session(Box::new(session)) });
+    /// Sessions of this technician changed, by whatever broker.
+    pub(super) fn changed(&self, technician: TechnicianId) {
+        self.send(Hint::Changed(technician));
     }
 
+    /// What everybody may do changed.
     pub(super) fn overview(&self) {
-        self.send(Delivery { technician: None, event: Event::Overview });
+        self.send(Hint::Overview);
     }
 
-    pub(super) fn resync(&self) {
-        self.send(Delivery { technician: None, event: Event::Resync });
+    /// Hints of others may have been missed.
+    #[allow(dead_code, reason = "several brokers on one ledger hear of each other")]
+    pub(super) fn anything(&self) {
+        self.send(Hint::Anything);
     }
 
-    fn send(&self, delivery: Delivery) {
+    fn send(&self, hint: Hint) {
         // An error means that nobody listens.
-        let _ = self.0.send(delivery);
+        let _ = self.0.send(hint);
     }
 }

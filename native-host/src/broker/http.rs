@@ -1,10 +1,12 @@
-//! The broker's API: HTTP and JSON on a local socket. Translates requests into [`Broker`] calls and problems into
+//! The broker's API: HTTP and JSON, on a local socket or over HTTPS. Translates requests into [`Broker`] calls and problems into
 //! answers; decides nothing. Who calls is found out by [`identity`].
 
+mod events;
 mod recording;
 pub mod routes;
 mod team;
 mod tenants;
+mod tracing;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +16,7 @@ use axum::extract::rejection::JsonRejection;
 use axum::extract::{DefaultBodyLimit, FromRef, FromRequest, FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::middleware::{self, Next};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use ticketgate_protocol::ids::IdempotencyKey;
 use ticketgate_protocol::problem::{Code, Problem};
@@ -25,6 +27,9 @@ use super::{Broker, Caller, records};
 
 /// The largest body: the same as a native frame.
 const BODY_MAX: usize = ticketgate_protocol::native::FRAME_IN_MAX;
+
+/// The longest that a body may take to come in.
+const BODY_WITHIN: Duration = if cfg!(test) { Duration::from_secs(1) } else { Duration::from_secs(10) };
 
 /// The longest that any answer but a stream takes. An activation waits 25 seconds for its directory.
 const ANSWER_WITHIN: Duration = Duration::from_secs(40);
@@ -60,33 +65,13 @@ pub fn router(broker: Arc<Broker>, stopping: tokio::sync::watch::Receiver<bool>)
         .layer(middleware::from_fn(identity::admitted))
         .layer(middleware::from_fn_with_state(api.clone(), recording::recorded))
         .layer(middleware::from_fn_with_state(api.clone(), identity::identified))
-        .layer(middleware::from_fn(traced))
+        .layer(middleware::from_fn_with_state(api.clone(), self::tracing::traced))
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .with_state(api)
 }
 
 async fn unknown_route() -> Refusal {
     Refusal(Problem::new(Code::UnknownMethod, "The broker has no such route.").remedy(OTHER_VERSION))
-}
-
-/// Gives each request an id, a time limit and a line in the log. Bodies are never logged.
-async fn traced(request: Request, next: Next) -> Response {
-    let id = crate::random::letters(12);
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let started = std::time::Instant::now();
-    let mut response = match tokio::time::timeout(ANSWER_WITHIN, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => Refusal(
-            Problem::new(Code::TimedOut, "The broker did not answer in time.")
-                .remedy("Look at your sessions, then try again."),
-        )
-        .into_response(),
-    };
-    if let Ok(value) = HeaderValue::from_str(&id) {
-        response.headers_mut().insert("x-request-id", value);
-    }
-    tracing::debug!(request = %id, %method, path, status = response.status().as_u16(), ms = started.elapsed().as_millis(), "answered");
-    response
 }
 
 /// A problem as an HTTP answer (RFC 9457).
@@ -129,7 +114,12 @@ where
     type Rejection = Refusal;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
-        match axum::Json::<T>::from_request(request, state).await {
+        let read = tokio::time::timeout(BODY_WITHIN, axum::Json::<T>::from_request(request, state));
+        let Ok(read) = read.await else {
+            let detail = format!("The body did not come in within {} s.", BODY_WITHIN.as_secs());
+            return Err(Refusal(Problem::new(Code::TimedOut, detail).remedy("Try again.")));
+        };
+        match read {
             Ok(axum::Json(body)) => Ok(Self(body)),
             Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(Refusal(
                 Problem::new(Code::TooLarge, format!("The body is larger than {BODY_MAX} bytes."))

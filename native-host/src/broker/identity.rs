@@ -127,6 +127,9 @@ pub(super) async fn identified(State(api): State<Api>, request: Request, next: N
         Err(unknown) if for_anybody => Err(unknown.problem),
         Err(unknown) => return unknown.into_response(),
     };
+    if let Some(technician) = found.as_ref().ok().and_then(|caller| caller.technician.as_ref()) {
+        tracing::Span::current().record("technician", tracing::field::display(technician));
+    }
     parts.extensions.insert(Identified(found));
     next.run(Request::from_parts(parts, body)).await
 }

@@ -1,4 +1,10 @@
-//! The broker's socket: a file per platform opens it and tells who is at the other end.
+//! The broker's ways in. The local socket: a file per platform opens it and tells who is at the other end. For a team: HTTPS, and
+//! where monitoring asks.
+
+mod elsewhere;
+mod https;
+pub(super) mod monitoring;
+pub(super) use elsewhere::Elsewhere;
 
 #[cfg(unix)]
 mod seats;

@@ -1,30 +1,59 @@
-//! Whether the request being answered has left an audit record. One that was refused before any part of the broker
-//! recorded it is recorded at the door (`http/recording.rs`), so that no refusal depends on somebody thinking of it.
+//! The request being answered: its id, which its log lines and audit records carry, and whether it has left a record. One that was
+//! refused before any part of the broker recorded it is recorded at the door (`http/recording.rs`), so that no refusal depends on
+//! somebody thinking of it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use serde_json::json;
+use ticketgate_ledger::NewAudit;
+use tracing::Instrument;
+
 tokio::task_local! {
-    static RECORDED: Arc<AtomicBool>;
+    static REQUEST: Arc<Request>;
 }
 
-/// Does a request's work, and says whether it left a record.
-pub(super) async fn watched<T>(work: impl Future<Output = T>) -> (T, bool) {
-    let recorded = Arc::new(AtomicBool::new(false));
-    let answer = RECORDED.scope(Arc::clone(&recorded), work).await;
-    (answer, recorded.load(Ordering::Relaxed))
+#[derive(Debug)]
+struct Request {
+    id: String,
+    recorded: AtomicBool,
+}
+
+/// Does a request's work. Everything that it records and logs carries this id.
+pub(super) fn request<T>(id: String, work: impl Future<Output = T>) -> impl Future<Output = T> {
+    REQUEST.scope(Arc::new(Request { id, recorded: AtomicBool::new(false) }), work)
 }
 
 /// Work that goes on in a task of its own still counts as the request's.
 pub(super) fn carried<T>(work: impl Future<Output = T>) -> impl Future<Output = T> {
-    let recorded = RECORDED.try_with(Arc::clone).unwrap_or_default();
-    RECORDED.scope(recorded, work)
+    let request = REQUEST.try_with(Arc::clone).ok();
+    let work = work.in_current_span();
+    async move {
+        match request {
+            Some(request) => REQUEST.scope(request, work).await,
+            None => work.await,
+        }
+    }
 }
 
 /// A record was written.
 pub(super) fn note() {
     // Outside a request (the clock's own work) nobody asks.
-    let _ = RECORDED.try_with(|recorded| recorded.store(true, Ordering::Relaxed));
+    let _ = REQUEST.try_with(|request| request.recorded.store(true, Ordering::Relaxed));
+}
+
+/// Whether one was.
+pub(super) fn is_noted() -> bool {
+    REQUEST.try_with(|request| request.recorded.load(Ordering::Relaxed)).unwrap_or_default()
+}
+
+/// Says in records which request they come from.
+pub(super) fn sign(records: &mut [NewAudit]) {
+    let _ = REQUEST.try_with(|request| {
+        for record in records {
+            record.details.insert("request", json!(request.id));
+        }
+    });
 }
 
 #[cfg(test)]
@@ -33,10 +62,24 @@ mod tests {
 
     #[tokio::test]
     async fn a_record_counts_for_its_request_also_from_another_task() {
-        assert_eq!(watched(async { 1 }).await, (1, false));
-        assert!(watched(async { note() }).await.1);
-        let (_, recorded) = watched(async { tokio::spawn(carried(async { note() })).await }).await;
-        assert!(recorded);
+        let noted_by = |work: fn()| {
+            request("r-1".into(), async move {
+                tokio::spawn(carried(async move { work() })).await.unwrap();
+                is_noted()
+            })
+        };
+        assert!(!noted_by(|| {}).await);
+        assert!(noted_by(note).await);
         note();
+        assert!(!is_noted(), "outside a request nobody asks");
+    }
+
+    #[tokio::test]
+    async fn records_say_which_request_they_come_from() {
+        let mut records = [super::super::records::record(None, "a", "b", "ok", Default::default())];
+        sign(&mut records);
+        assert!(records[0].details.is_empty());
+        request("r-1".into(), async { sign(&mut records) }).await;
+        assert_eq!(records[0].details["request"], "r-1");
     }
 }

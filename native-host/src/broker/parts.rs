@@ -19,10 +19,11 @@ use ticketgate_protocol::problem::{Code, Problem};
 use tokio::sync::OwnedMutexGuard;
 
 use super::accounts::AccountLocks;
-use super::records;
+
 use super::service::{PATIENCE, fault};
 use super::settle::ending;
 use super::{Broker, ledger_problem};
+use super::{on_record, records};
 
 /// The accounts of a session's parts, in their order.
 pub(super) fn accounts_of(parts: &[(Session, Account)]) -> Vec<AccountKey> {
@@ -127,7 +128,7 @@ impl Broker {
     pub(super) async fn converge_all(self: &Arc<Self>, keys: &[AccountKey]) -> Option<Problem> {
         let work = keys.iter().map(|key| {
             let (broker, key) = (Arc::clone(self), key.clone());
-            tokio::spawn(async move { broker.converge(&key).await })
+            tokio::spawn(on_record::carried(async move { broker.converge(&key).await }))
         });
         let done = join_all(work).await;
         done.into_iter().find_map(|result| result.unwrap_or_else(|_| Err(fault())).err())
@@ -190,7 +191,8 @@ pub(super) async fn in_time(
     work: impl Future<Output = Option<Problem>> + Send + 'static,
     waited: Duration,
 ) -> Option<Problem> {
-    match tokio::time::timeout(PATIENCE.saturating_sub(waited), tokio::spawn(work)).await {
+    match tokio::time::timeout(PATIENCE.saturating_sub(waited), tokio::spawn(on_record::carried(work))).await
+    {
         Ok(Ok(problem)) => problem,
         Ok(Err(_)) => Some(fault()),
         Err(_) => Some(

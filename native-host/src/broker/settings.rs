@@ -12,6 +12,7 @@ use ticketgate_protocol::api::Notice;
 use ticketgate_protocol::ids::{DirectoryId, PsaId};
 use ticketgate_psa::Psa;
 
+use super::monitor::Metered;
 use super::rules::RulesInForce;
 use super::{Broker, records};
 
@@ -141,7 +142,7 @@ impl Broker {
                 .build
                 .directory(directory, granted.chain(in_use).cloned().collect())
                 .map_err(|e| format!("directory {id}: {e}"))?;
-            directories.insert(id.clone(), connector);
+            directories.insert(id.clone(), Metered::wrap(connector, id, &self.monitor));
         }
         let mut notices: Vec<_> = config
             .warnings
@@ -168,6 +169,7 @@ impl Broker {
                 notices.push(error(&format!("{left} They cannot be ended: put it back until they are.")));
             }
         }
+        notices.extend(self.monitor.notice_of(&config.service));
         let psas = self.psas(&config, &old, &mut notices);
         let rules = Arc::new(RulesInForce::read(Some(&config)));
         Ok(Snapshot { config: Some(config), directories, psas, notices, rules })

@@ -64,6 +64,7 @@ pub struct Started {
     /// Accounts that were not settled and are due now.
     pub due: usize,
     config: PathBuf,
+    state: PathBuf,
     /// The file's stamp before it was read: a change right after that is noticed.
     seen: Stamp,
     _lock: File,
@@ -155,7 +156,8 @@ pub(super) async fn bring_up(
         }
     }
     let due = broker.recover().await.map_err(|p| StartError::Ledger(p.to_string()))?;
-    Ok(Started { broker, due, config: places.config.clone(), seen, _lock: lock })
+    let (config, state) = (places.config.clone(), places.state.clone());
+    Ok(Started { broker, due, config, state, seen, _lock: lock })
 }
 
 /// How a broker serves.
@@ -191,14 +193,17 @@ impl Started {
         let broker = Arc::clone(&self.broker);
         tasks.spawn(async move { broker.end_what_leavers_have().await });
         tracing::info!(socket = %socket.display(), due = self.due, "the broker is ready");
+        let mut elsewhere = listen::Elsewhere::open(&self.config, &self.state, &self.broker, &told);
         let server = tokio::spawn(listen::serve(listener, Arc::clone(&self.broker), told));
         tokio::select! {
             () = stop => {}
             () = idle(&self.broker), if on_demand => tracing::info!("nothing to do; stopping"),
         }
         // Requests under way are answered; streams end; then the clock stops. The directory's own ends remain.
+        self.broker.monitor.stop();
         let _ = stopping.send(true);
-        if tokio::time::timeout(Duration::from_secs(30), server).await.is_err() {
+        let finished = async { tokio::join!(server, elsewhere.finished()) };
+        if tokio::time::timeout(Duration::from_secs(30), finished).await.is_err() {
             tracing::warn!("some requests were still under way");
         }
         tasks.shutdown().await;
@@ -220,6 +225,7 @@ impl Started {
         }
         let _ = self.broker.ledger.checkpoint(self.broker.clock.now()).await;
         listen::remove(socket);
+        elsewhere.close().await;
         Ok(())
     }
 }

@@ -8,6 +8,7 @@ mod lookups;
 mod lost;
 mod memberships;
 mod model;
+mod monitoring;
 mod names;
 mod notes;
 mod outages;
@@ -70,8 +71,8 @@ fn configuration() -> String {
     .join("\n")
 }
 
-struct World {
-    broker: Arc<Broker>,
+pub(super) struct World {
+    pub(super) broker: Arc<Broker>,
     directory: Arc<Model>,
     psa: Arc<Scripted>,
     clock: Arc<TestClock>,
@@ -81,7 +82,7 @@ struct World {
 }
 
 impl World {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         Self::with_ledger_refusing("").await
     }
 
@@ -173,7 +174,7 @@ impl World {
         self.broker.activate(&caller, &IdempotencyKey::new(key).unwrap(), &wish).await
     }
 
-    async fn activate(&self, policy: &str, key: &str) -> Session {
+    pub(super) async fn activate(&self, policy: &str, key: &str) -> Session {
         self.try_activate(policy, key, 3600).await.unwrap()
     }
 

@@ -11,15 +11,6 @@ use super::{Broker, Snapshot};
 impl Broker {
     /// One session as people see it.
     pub(super) async fn view(&self, id: &SessionId) -> Result<Option<api::Session>, LedgerError> {
-        self.view_beside(id, &[]).await
-    }
-
-    /// The same, where the rows of some accounts are known already: those that were just written.
-    pub(super) async fn view_beside(
-        &self,
-        id: &SessionId,
-        written: &[Account],
-    ) -> Result<Option<api::Session>, LedgerError> {
         let session = match self.ledger.session(id).await? {
             Some(session) if session.whole.is_none() => session,
             // Also where the row that it is named by was lost: what is left of it is shown.
@@ -28,10 +19,7 @@ impl Broker {
                 return Ok(self.show_whole(&self.settings(), &parts));
             }
         };
-        let account = match written.iter().find(|account| account.key == session.account) {
-            Some(account) => Some(account.clone()),
-            None => self.ledger.account(&session.account).await?.map(|(account, _)| account),
-        };
+        let account = self.ledger.account(&session.account).await?.map(|(account, _)| account);
         Ok(Some(self.show(&self.settings(), &session, account.as_ref())))
     }
 

@@ -4,16 +4,16 @@ use std::process::ExitCode;
 
 use ticketgate_protocol::api::Finding;
 use tokio::runtime::Runtime;
-use tracing_subscriber::EnvFilter;
 
 use super::arguments::{Broker, Check, Recover};
 use super::{Terminal, text};
 use crate::broker::{self, Role, Serving, StartError};
+use crate::logging;
 use crate::rules::Reading;
 
 /// Serves until the operating system says stop.
 pub(super) fn run(runtime: &Runtime, terminal: &Terminal<'_>, how: &Broker) -> anyhow::Result<ExitCode> {
-    log_to_stderr("info");
+    logging::to_stderr("info");
     runtime.block_on(async {
         let started = broker::start(&terminal.places, Role::Serve).await?;
         let serving = Serving {
@@ -88,16 +88,6 @@ pub(super) fn report(terminal: &mut Terminal<'_>, findings: &[Finding]) -> anyho
 
 pub(super) fn finding(level: &str, subject: &str, text: &str) -> Finding {
     Finding { level: level.into(), subject: subject.into(), text: text.into(), remedy: String::new() }
-}
-
-/// The log goes to standard error; `TICKETGATE_LOG` chooses how much (`debug`, `ticketgate=trace`).
-pub(super) fn log_to_stderr(usual: &str) {
-    let filter = EnvFilter::try_from_env("TICKETGATE_LOG").unwrap_or_else(|_| EnvFilter::new(usual));
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .try_init();
 }
 
 /// Completes when the operating system asks the process to stop.

@@ -48,7 +48,7 @@ pub(super) fn run(out: &mut dyn Write, _: &Surroundings, what: &Local) -> anyhow
 
 /// Until the input ends. Standard error is the log.
 fn serve() -> anyhow::Result<ExitCode> {
-    super::broker::log_to_stderr("warn");
+    crate::logging::to_stderr("warn");
     let (input, output) = (io::stdin(), io::stdout());
     // Buffers of our own, which are wiped when they are given back; those of the standard streams never are.
     #[cfg(target_os = "linux")]
@@ -95,7 +95,7 @@ fn sweep(out: &mut dyn Write) -> anyhow::Result<ExitCode> {
 
 /// For machines that have neither systemd nor cron. A sweep that fails does not keep the next.
 fn sweep_for_ever(out: &mut dyn Write, seconds: i64) -> anyhow::Result<ExitCode> {
-    super::broker::log_to_stderr("warn");
+    crate::logging::to_stderr("warn");
     let pause = Duration::from_secs(seconds.unsigned_abs().max(1));
     loop {
         if let Err(error) = sweep(out) {

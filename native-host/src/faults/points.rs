@@ -13,10 +13,10 @@ use ticketgate_access::session::{Account, AccountKey, Right, Session};
 use ticketgate_credentials::Secret;
 use ticketgate_directory::{Directory, DirectoryError, EntraTenant, Listing, Promises, RightUse};
 use ticketgate_ledger::{
-    Answered, AuditQuery, Change, Ledger, LedgerError, Mark, NoteQueue, SessionFilter, Standing, Tokens,
-    WaitingNote,
+    Answered, AuditQuery, Change, EventRow, Ledger, LedgerError, Mark, NoteQueue, SessionFilter, Shared,
+    Standing, Tokens, WaitingNote,
 };
-use ticketgate_protocol::api::{AuditRecord, AuditVerdict, Finding, Mode};
+use ticketgate_protocol::api::{AuditRecord, AuditVerdict, Finding, Mode, State};
 use ticketgate_protocol::ids::{DirectoryId, IdempotencyKey, PsaId, SessionId, TechnicianId};
 
 use super::plan::{Fault, met_at};
@@ -206,6 +206,10 @@ impl Ledger for Pointed<dyn Ledger> {
         self.0.open_by_directory().await
     }
 
+    async fn open_by_state(&self) -> Result<Vec<(DirectoryId, State, u64)>, LedgerError> {
+        self.0.open_by_state().await
+    }
+
     async fn answered(
         &self,
         technician: &TechnicianId,
@@ -244,6 +248,23 @@ impl Ledger for Pointed<dyn Ledger> {
 
     async fn verify(&self, chain: Option<String>) -> Result<AuditVerdict, LedgerError> {
         self.0.verify(chain).await
+    }
+
+    async fn events_since(
+        &self,
+        technician: &TechnicianId,
+        number: u64,
+        most: u32,
+    ) -> Result<Option<Vec<EventRow>>, LedgerError> {
+        self.0.events_since(technician, number, most).await
+    }
+
+    async fn last_event(&self, technician: &TechnicianId) -> Result<u64, LedgerError> {
+        self.0.last_event(technician).await
+    }
+
+    fn shared(&self) -> Option<&dyn Shared> {
+        self.0.shared()
     }
 
     fn trouble(&self) -> Option<String> {

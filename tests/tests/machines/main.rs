@@ -13,6 +13,7 @@ mod account;
 mod faults;
 mod here;
 mod install;
+mod packaged;
 mod several;
 mod ssh;
 mod systemd;

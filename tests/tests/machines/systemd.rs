@@ -5,6 +5,7 @@ use std::fs;
 use std::process::Stdio;
 use std::time::Duration;
 
+use ticketgate_tests::machine::Machine;
 use ticketgate_tests::machine::remote::Remote;
 use ticketgate_tests::patience::wait_for;
 use ticketgate_tests::{Outcome, Result};
@@ -40,8 +41,7 @@ ExecStopPost=/bin/sh -c 'journalctl --no-pager > /var/tmp/journal; echo over >> 
 ";
 
 /// Runs a script under a systemd, and answers what it printed, or fails with that and the journal.
-fn under_systemd(site: &Remote, script: &str) -> Result<String> {
-    let machine = &site.near.machine;
+pub(super) fn under_systemd(machine: &Machine, script: &str) -> Result<String> {
     // What this machine would start is not meant for this one.
     machine.sh("rm -f /etc/systemd/system/*.wants/*")?;
     fs::write(machine.path("/etc/systemd/system/ticketgate-test.service"), UNIT)?;
@@ -134,7 +134,7 @@ eligible = { technicians = [\"tech1\"] }
     let file = site.near.machine.path("/etc/ticketgate/ticketgate.toml");
     let configuration = fs::read_to_string(&file)?;
     fs::write(&file, configuration + office)?;
-    let said = under_systemd(&site, SCRIPT)?;
+    let said = under_systemd(&site.near.machine, SCRIPT)?;
     assert_eq!(said, "ended\n0\nended\nrefused\n0\nrefused\n1\n");
     nothing_is_open(&site.near.machine)?;
     nothing_is_open(&site.far)?;

@@ -82,7 +82,7 @@ const WEB_TOOLCHAIN: [Package; 6] = [
 ];
 
 /// All groups.
-const NEEDS: [Need; 12] = [
+const NEEDS: [Need; 13] = [
     Need {
         name: "WASM toolchain",
         why: "compiles the extension's core; spared by `rustup target add wasm32-unknown-unknown`",
@@ -109,6 +109,13 @@ const NEEDS: [Need; 12] = [
         ],
         unless_target: None,
         purposes: &[Purpose::Demo],
+    },
+    Need {
+        name: "Debian package",
+        why: "packs broker and relay, and names the packages of the libraries that they are linked with",
+        packages: &[program("dpkg-dev", "dpkg-shlibdeps")],
+        unless_target: None,
+        purposes: &[Purpose::Test],
     },
     Need {
         name: "local accounts",

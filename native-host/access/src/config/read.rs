@@ -11,15 +11,18 @@ mod people;
 mod policy;
 mod psa;
 mod rights;
+mod service;
 mod sign_in;
 mod tree;
 
 use std::fmt;
 
+use toml::Spanned;
 use toml::de::DeTable;
 
 use self::links::Drafts;
 pub(crate) use self::psa::host as host_of;
+pub use self::service::service;
 use self::tree::{Notes, Section};
 use super::Config;
 
@@ -68,20 +71,8 @@ const SIZE_MAX: usize = 4 << 20;
 /// [`Faults`]: every fault that was found. Where the text is no TOML, those are the faults of its syntax alone: what
 /// it means can only be said of a text that can be read.
 pub fn read(text: &str) -> Result<Config, Faults> {
-    if text.len() > SIZE_MAX {
-        let text = format!("the file is larger than {} MiB; check that it is the right one", SIZE_MAX >> 20);
-        return Err(Faults(vec![Fault { line: 0, text }]));
-    }
     let mut notes = Notes::new(text);
-    let (tree, errors) = DeTable::parse_recoverable(text);
-    for error in errors {
-        let line = error.span().map_or(0, |span| notes.line_of(span.start));
-        // The message names keys at most, never a value: the source text is not in it.
-        notes.fault(line, format!("this is not TOML: {}", error.message().replace('\n', ", ")));
-    }
-    if !notes.faults.is_empty() {
-        return Err(sorted(notes.faults));
-    }
+    let tree = parsed(text, &mut notes)?;
     let mut drafts = sections(&Section::whole_file(tree.get_ref()), &mut notes);
     links::check(&drafts, &mut notes);
     if !notes.faults.is_empty() {
@@ -91,9 +82,28 @@ pub fn read(text: &str) -> Result<Config, Faults> {
     Ok(assemble(drafts, sorted(notes.warnings).0))
 }
 
+/// The file's tables, unchecked, or the faults of its syntax.
+fn parsed<'a>(text: &'a str, notes: &mut Notes) -> Result<Spanned<DeTable<'a>>, Faults> {
+    if text.len() > SIZE_MAX {
+        let text = format!("the file is larger than {} MiB; check that it is the right one", SIZE_MAX >> 20);
+        return Err(Faults(vec![Fault { line: 0, text }]));
+    }
+    let (tree, errors) = DeTable::parse_recoverable(text);
+    for error in errors {
+        let line = error.span().map_or(0, |span| notes.line_of(span.start));
+        // The message names keys at most, never a value: the source text is not in it.
+        notes.fault(line, format!("this is not TOML: {}", error.message().replace('\n', ", ")));
+    }
+    if notes.faults.is_empty() { Ok(tree) } else { Err(sorted(std::mem::take(&mut notes.faults))) }
+}
+
 fn sections(file: &Section<'_>, notes: &mut Notes) -> Drafts {
-    file.only(&["broker", "sign_in", "role", "psa", "technician", "customer", "directory", "policy"], notes);
+    file.only(
+        &["broker", "sign_in", "role", "psa", "technician", "customer", "directory", "policy", "service"],
+        notes,
+    );
     let drafts = Drafts {
+        service: service::read(file, notes),
         broker: broker::read(file, notes),
         sign_in: sign_in::read(file, notes),
         roles: sign_in::roles(file, notes),
@@ -126,6 +136,7 @@ fn assemble(drafts: Drafts, warnings: Vec<Fault>) -> Config {
         customers: drafts.customers.into_iter().map(|c| (c.item.id.clone(), c.item)).collect(),
         directories: drafts.directories.into_iter().map(|d| (d.item.id.clone(), d.item)).collect(),
         policies: drafts.policies.into_iter().map(|p| (p.item.id.clone(), p.item)).collect(),
+        service: drafts.service,
         hosts: drafts.broker.hosts,
         warnings,
     }

@@ -12,12 +12,12 @@ use ticketgate_protocol::api::State;
 use ticketgate_protocol::ids::{CustomerId, SessionId};
 
 use super::rows::{integer, json, time, time_text, word};
-use super::{query, tokens};
+use super::{events, query, tokens};
 use crate::chain::{self, BEGINNING, Fields, Hash, OWN_CHAIN};
 use crate::seal::Seal;
 use crate::{Change, Guard, LedgerError, Limit, NewAudit, NoteChange, failure};
 
-/// How long answers and counted requests are kept: the longest window of the rate limits.
+/// How long answers, counted requests and events are kept: the longest window of the rate limits.
 const KEPT: TimeDelta = TimeDelta::days(1);
 
 /// Makes one change, whole or not at all.
@@ -41,6 +41,9 @@ pub(super) fn commit(connection: &mut Connection, change: &Change) -> Result<(),
     }
     for session in &change.sessions {
         put_session(&transaction, session)?;
+    }
+    if !change.sessions.is_empty() {
+        events::note(&transaction, &change.sessions, &time_text(change.at)?)?;
     }
     if !change.audit.is_empty() {
         let at = time_text(change.at)?;
@@ -142,6 +145,7 @@ fn forget_old(transaction: &Transaction<'_>, now: DateTime<Utc>) -> Result<(), L
     let before = time_text(now.checked_sub_signed(KEPT).unwrap_or(now))?;
     run(transaction, "DELETE FROM requests WHERE at <= ?1", [&before])?;
     run(transaction, "DELETE FROM attempts WHERE at <= ?1", [&before])?;
+    run(transaction, "DELETE FROM events WHERE at <= ?1", [&before])?;
     Ok(())
 }
 
@@ -412,6 +416,7 @@ fn follow_clock(transaction: &Transaction<'_>, now: DateTime<Utc>) -> Result<(),
     let now = time_text(now)?;
     run(transaction, "UPDATE attempts SET at = ?1 WHERE at > ?1", [&now])?;
     run(transaction, "UPDATE requests SET at = ?1 WHERE at > ?1", [&now])?;
+    run(transaction, "UPDATE events SET at = ?1 WHERE at > ?1", [&now])?;
     run(transaction, "UPDATE notes SET at = ?1 WHERE at > ?1", [&now])?;
     run(transaction, "UPDATE notes SET next_try = ?1 WHERE next_try > ?1", [&now])?;
     run(transaction, "UPDATE facts SET value = ?1 WHERE name = 'high_water' AND value > ?1", [&now])?;

@@ -21,12 +21,13 @@ use crate::{LedgerError, failure, key};
 const APPLICATION_ID: i32 = 0x546b_4774;
 
 /// Each brings the schema from the version of its index to the next. Only ever append.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("schema.sql"),
     include_str!("schema-2.sql"),
     include_str!("schema-3.sql"),
     include_str!("schema-4.sql"),
     include_str!("schema-5.sql"),
+    include_str!("schema-6.sql"),
 ];
 
 /// The version from which on a ledger has a seal.

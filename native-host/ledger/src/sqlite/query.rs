@@ -7,7 +7,7 @@ use rusqlite::types::Value as Parameter;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params_from_iter};
 use serde_json::Value;
 use ticketgate_access::session::{Account, AccountKey, Session};
-use ticketgate_protocol::api::AuditRecord;
+use ticketgate_protocol::api::{AuditRecord, State};
 use ticketgate_protocol::ids::{DirectoryId, IdempotencyKey, PsaId, SessionId, TechnicianId};
 
 use super::rows::{self, ACCOUNT, NOTE, SESSION, integer, time, time_text};
@@ -110,6 +110,12 @@ pub(super) fn standings(connection: &Connection) -> Result<Vec<Standing>, Ledger
 pub(super) fn open_by_directory(connection: &Connection) -> Result<BTreeMap<DirectoryId, u64>, LedgerError> {
     let sql = format!("SELECT directory, count(*) FROM sessions WHERE {OPEN} GROUP BY directory");
     Ok(all(connection, &sql, [], rows::counted)?.into_iter().collect())
+}
+
+pub(super) fn open_by_state(connection: &Connection) -> Result<Vec<(DirectoryId, State, u64)>, LedgerError> {
+    let sql =
+        format!("SELECT directory, state, count(*) FROM sessions WHERE {OPEN} GROUP BY directory, state");
+    all(connection, &sql, [], rows::counted_by_state)
 }
 
 /// The technician's rows that are not over: their ids, and those of the sessions that they are parts of.

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use ticketgate_access::session::{Account, AccountKey, Session};
+use ticketgate_protocol::api::State;
 use ticketgate_protocol::ids::{DirectoryId, SessionId};
 
 use crate::{LedgerError, Mark, NewNote, NoteQueue, Standing, WaitingNote, failure};
@@ -144,6 +145,12 @@ pub(super) fn mark(row: &Row<'_>) -> Result<Mark, LedgerError> {
 pub(super) fn counted(row: &Row<'_>) -> Result<(DirectoryId, u64), LedgerError> {
     let cell = Cell { row };
     Ok((cell.parsed(0)?, cell.number(1)?))
+}
+
+/// A directory, a state and a count.
+pub(super) fn counted_by_state(row: &Row<'_>) -> Result<(DirectoryId, State, u64), LedgerError> {
+    let cell = Cell { row };
+    Ok((cell.parsed(0)?, cell.word(1)?, cell.number(2)?))
 }
 
 /// A note that waits, from a row with the columns [`NOTE`].

@@ -2,6 +2,7 @@
 
 mod commits;
 mod crashes;
+mod events;
 mod interleavings;
 mod notes;
 mod opening;

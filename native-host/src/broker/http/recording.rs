@@ -20,8 +20,10 @@ pub(super) async fn recorded(State(api): State<Api>, request: Request, next: Nex
     let caller = request.extensions().get::<Identified>().and_then(|Identified(found)| found.clone().ok());
     let changes = request.method() == Method::POST && !QUESTIONS.contains(&path.as_str());
     let (true, Some(caller)) = (changes, caller) else { return next.run(request).await };
-    let (response, recorded) = on_record::watched(next.run(request)).await;
-    let Some(problem) = response.extensions().get::<Problem>().filter(|_| !recorded) else { return response };
+    let response = next.run(request).await;
+    let Some(problem) = response.extensions().get::<Problem>().filter(|_| !on_record::is_noted()) else {
+        return response;
+    };
     match api.broker.record_unheard(&caller, &path, problem).await {
         Ok(()) => response,
         Err(other) => Refusal(other).into_response(),

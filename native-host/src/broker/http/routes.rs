@@ -1,29 +1,25 @@
 //! The routes: one small handler each. What they answer stands in the OpenAPI document, made from the same lines.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
-use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use chrono::{DateTime, Utc};
-use futures_util::Stream;
 use serde::Deserialize;
 use ticketgate_access::roles::Reach;
 use ticketgate_ledger::{AuditQuery, SessionFilter};
 use ticketgate_protocol::api;
 use ticketgate_protocol::ids::{CustomerId, SessionId, TechnicianId};
 use ticketgate_protocol::problem::{Code, Problem};
-use tokio::sync::broadcast::error::RecvError;
 use utoipa::OpenApi;
 
-use super::{Api, Body, Key, Refusal, Who, WithApi, team, tenants};
+use super::{Api, Body, Key, Refusal, Who, events, team, tenants};
 use crate::broker::people::{narrowed, not_reached};
 use crate::broker::service::fault;
-use crate::broker::{Broker, Caller, Delivery, ledger_problem, on_record};
+use crate::broker::{Broker, Caller, ledger_problem, on_record};
 use crate::handover::PasswordHandOver;
 
 /// How often a stream on which nothing happens looks whether its listener is still who it was.
@@ -64,7 +60,7 @@ pub(super) fn all() -> Router<Api> {
         .route("/v1/tokens", get(team::tokens).post(team::make_token))
         .route("/v1/tokens/{id}/revoke", post(team::revoke_token))
         .route("/v1/technicians/{id}/remove", post(team::remove_technician))
-        .route("/v1/events", get(events))
+        .route("/v1/events", get(events::events))
         .route("/v1/openapi.json", get(openapi))
 }
 
@@ -108,7 +104,7 @@ pub(super) fn all() -> Router<Api> {
         team::make_token,
         team::revoke_token,
         team::remove_technician,
-        events
+        events::events
     ),
     components(schemas(Problem, api::Event))
 )]
@@ -382,48 +378,6 @@ async fn sweep(State(broker): Shared, Who(caller): Who) -> Answer<Vec<api::Findi
     Ok(Json(broker.sweep().await?))
 }
 
-/// Server-sent events of the caller's sessions.
-#[utoipa::path(get, path = "/v1/events", responses((status = 200, description = "text/event-stream of Event"), (status = 403, body = Problem)))]
-async fn events(
-    State(api): WithApi,
-    Who(caller): Who,
-) -> Result<Sse<impl Stream<Item = Result<SseEvent, Infallible>>>, Refusal> {
-    let technician = caller.technician()?.clone();
-    let feed = api.broker.events().listen();
-    // The first event makes the listener fetch what it may have missed before it listened.
-    let stream =
-        futures_util::stream::unfold((feed, api.stopping, true), move |(mut feed, mut stopping, first)| {
-            let (technician, caller, broker) = (technician.clone(), caller.clone(), Arc::clone(&api.broker));
-            async move {
-                if first {
-                    return Some((Ok(sse(&api::Event::Resync)), (feed, stopping, false)));
-                }
-                loop {
-                    let next = tokio::select! {
-                        next = feed.recv() => next,
-                        _ = stopping.changed() => return None,
-                        // A sign-in that was ended ends its streams, also where nothing happens.
-                        () = tokio::time::sleep(STILL_EVERY) => {
-                            if broker.still_is(&caller).await { continue } else { return None }
-                        }
-                    };
-                    let event = match next {
-                        Ok(Delivery { technician: Some(whom), .. }) if whom != technician => continue,
-                        Ok(delivery) => delivery.event,
-                        Err(RecvError::Lagged(_)) => api::Event::Resync,
-                        Err(RecvError::Closed) => return None,
-                    };
-                    // A new configuration may say that this login is another technician, or none.
-                    if !broker.still_is(&caller).await {
-                        return None;
-                    }
-                    return Some((Ok(sse(&event)), (feed, stopping, false)));
-                }
-            }
-        });
-    Ok(Sse::new(stream).keep_alive(KeepAlive::default()))
-}
-
 /// The API's own description.
 async fn openapi() -> impl IntoResponse {
     Json(Document::openapi())
@@ -434,14 +388,6 @@ pub(super) async fn to_the_end<T: Send + 'static>(
     work: impl Future<Output = Result<T, Problem>> + Send + 'static,
 ) -> Result<T, Problem> {
     tokio::spawn(on_record::carried(work)).await.map_err(|_| fault()).flatten()
-}
-
-fn sse(event: &api::Event) -> SseEvent {
-    let value = serde_json::to_value(event).unwrap_or_default();
-    let name = value.get("event").and_then(|v| v.as_str()).unwrap_or("unknown").to_owned();
-    SseEvent::default()
-        .event(name)
-        .data(value.get("data").map(ToString::to_string).unwrap_or_else(|| "null".into()))
 }
 
 /// The chain that is asked for, where the asker may read some only. What belongs to no customer is for those who may read all.

@@ -501,6 +501,26 @@ impl ticketgate_ledger::Ledger for Refusing {
         self.inner.verify(chain).await
     }
 
+    async fn events_since(
+        &self,
+        technician: &ticketgate_protocol::ids::TechnicianId,
+        number: u64,
+        most: u32,
+    ) -> Result<Option<Vec<ticketgate_ledger::EventRow>>, ticketgate_ledger::LedgerError> {
+        self.inner.events_since(technician, number, most).await
+    }
+
+    async fn last_event(
+        &self,
+        technician: &ticketgate_protocol::ids::TechnicianId,
+    ) -> Result<u64, ticketgate_ledger::LedgerError> {
+        self.inner.last_event(technician).await
+    }
+
+    fn shared(&self) -> Option<&dyn ticketgate_ledger::Shared> {
+        self.inner.shared()
+    }
+
     fn trouble(&self) -> Option<String> {
         self.inner.trouble()
     }

@@ -156,7 +156,7 @@ fn is_variable(name: &str) -> bool {
 }
 
 /// Whether a path does not depend on the folder in which the broker was started, here or on Windows.
-fn is_absolute(path: &str) -> bool {
+pub(super) fn is_absolute(path: &str) -> bool {
     let drive = path.as_bytes().first().is_some_and(u8::is_ascii_alphabetic)
         && path.get(1..3).is_some_and(|rest| rest == ":\\" || rest == ":/");
     path.starts_with('/') || path.starts_with("\\\\") || drive

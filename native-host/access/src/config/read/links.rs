@@ -6,12 +6,13 @@ use std::fmt::Display;
 use super::directory::{active_directory, entra, local};
 use super::tree::{At, Notes, likely};
 use super::{broker, directory, grant, people, policy, psa, rights, sign_in};
-use crate::config::{DirectoryKind, Eligible, Machine, Technician, folded};
+use crate::config::{DirectoryKind, Eligible, Machine, Service, Technician, folded};
 use ticketgate_protocol::api::Mode;
 
 /// Everything that was read, section by section.
 #[derive(Debug)]
 pub(super) struct Drafts {
+    pub(super) service: Service,
     pub(super) broker: broker::Draft,
     pub(super) sign_in: Option<sign_in::Draft>,
     pub(super) roles: Vec<sign_in::RoleDraft>,

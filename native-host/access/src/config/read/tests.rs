@@ -4,6 +4,7 @@ mod arbitrary;
 mod faults;
 mod grants;
 mod machines;
+mod service;
 mod sign_in;
 mod tenants;
 

@@ -106,7 +106,7 @@ fn a_ledger_of_the_release_without_notes_keeps_everything_and_takes_them() {
         ledger.sessions(Default::default()).await.unwrap()
     });
     place.stranger().execute_batch(
-            "ALTER TABLE accounts DROP COLUMN gone; DROP TABLE api_tokens; DROP TABLE sign_in_tokens; DROP TABLE sign_ins; DELETE FROM facts WHERE name = 'shared_key'; DROP INDEX sessions_by_whole; ALTER TABLE sessions DROP COLUMN whole; DROP TABLE notes; PRAGMA user_version = 2",
+            "DROP TABLE events; DROP TABLE technicians; ALTER TABLE accounts DROP COLUMN gone; DROP TABLE api_tokens; DROP TABLE sign_in_tokens; DROP TABLE sign_ins; DELETE FROM facts WHERE name = 'shared_key'; DROP INDEX sessions_by_whole; ALTER TABLE sessions DROP COLUMN whole; DROP TABLE notes; PRAGMA user_version = 2",
         ).unwrap();
     runtime().block_on(async {
         let ledger = place.open();

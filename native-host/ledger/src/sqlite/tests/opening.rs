@@ -81,7 +81,7 @@ fn a_ledger_of_the_release_without_seals_gets_its_first_one_over_the_checkpoints
         ledger.commit(note(None, 1)).await.unwrap();
         ledger.checkpoint(at(2)).await.unwrap();
     });
-    let back = "ALTER TABLE accounts DROP COLUMN gone; DROP TABLE api_tokens; DROP TABLE sign_in_tokens; DROP TABLE sign_ins; DELETE FROM facts WHERE name = 'shared_key'; DROP INDEX sessions_by_whole; ALTER TABLE sessions DROP COLUMN whole; DROP TABLE notes; DROP TABLE seal; ALTER TABLE checkpoints DROP COLUMN seal; PRAGMA user_version = 1";
+    let back = "DROP TABLE events; DROP TABLE technicians; ALTER TABLE accounts DROP COLUMN gone; DROP TABLE api_tokens; DROP TABLE sign_in_tokens; DROP TABLE sign_ins; DELETE FROM facts WHERE name = 'shared_key'; DROP INDEX sessions_by_whole; ALTER TABLE sessions DROP COLUMN whole; DROP TABLE notes; DROP TABLE seal; ALTER TABLE checkpoints DROP COLUMN seal; PRAGMA user_version = 1";
     place.stranger().execute_batch(back).unwrap();
     runtime().block_on(async {
         let ledger = place.open();

@@ -5,7 +5,7 @@ use super::*;
 use crate::{Guard, Ledger, LedgerError, Limit};
 
 /// What brings a ledger back to the schema before parts.
-const WITHOUT_PARTS: &str = "ALTER TABLE accounts DROP COLUMN gone; DROP TABLE api_tokens; DROP TABLE sign_in_tokens; DROP TABLE sign_ins; DELETE FROM facts WHERE name = 'shared_key'; DROP INDEX sessions_by_whole; ALTER TABLE sessions DROP COLUMN whole; PRAGMA user_version = 3";
+const WITHOUT_PARTS: &str = "DROP TABLE events; DROP TABLE technicians; ALTER TABLE accounts DROP COLUMN gone; DROP TABLE api_tokens; DROP TABLE sign_in_tokens; DROP TABLE sign_ins; DELETE FROM facts WHERE name = 'shared_key'; DROP INDEX sessions_by_whole; ALTER TABLE sessions DROP COLUMN whole; PRAGMA user_version = 3";
 
 fn elsewhere() -> Account {
     let key = AccountKey("acme-entra/dedicated/tech1".to_owned());

@@ -1,0 +1,85 @@
+//! What several brokers need of the one ledger that they share: its clock, leases on accounts, and to hear of each other.
+//! The interface only.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use ticketgate_access::session::AccountKey;
+use ticketgate_protocol::ids::TechnicianId;
+use tokio::sync::broadcast;
+
+use crate::LedgerError;
+
+/// Names one run of one broker: a restart is another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BrokerEpoch(pub u64);
+
+/// The right to work on an account. It runs out three seconds after it was taken or renewed last, by the database's clock; until
+/// another broker has taken it, what is committed under it is still accepted.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Lease {
+    /// The account's key; or a name without `/`, for work that belongs to no account and that one broker does at a time.
+    pub key: AccountKey,
+    /// Grows with every new holder.
+    pub fence: u64,
+}
+
+/// What was heard of the ledger's other users. Only a hint: all of it is found by looking, too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heard {
+    /// A session of this technician changed ([`crate::Ledger::events_since`]).
+    Technician(TechnicianId),
+    /// An account may be due sooner than was known.
+    Due,
+    /// Something may have been missed.
+    Gap,
+}
+
+/// A ledger that several brokers have open at once.
+#[async_trait]
+pub trait Shared: Send + Sync {
+    /// The database's clock, which all brokers share.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`]
+    async fn time(&self) -> Result<DateTime<Utc>, LedgerError>;
+
+    /// Makes this handle a broker's: it can have leases from then on. `name` is for people.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`]
+    async fn enlist(&self, name: &str) -> Result<BrokerEpoch, LedgerError>;
+
+    /// Leases on at most `most` accounts that something is to be done for at `now` and that nobody works on, the longest
+    /// due first. Two who ask at once are given different ones.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`]
+    async fn claim(&self, now: DateTime<Utc>, most: u32) -> Result<Vec<Lease>, LedgerError>;
+
+    /// The lease on this account, or on this name; the one that this broker has where it has one. `None`: another broker works on it.
+    ///
+    /// # Errors
+    /// [`LedgerError::Conflict`] when there is no such account; [`LedgerError::Unavailable`]
+    async fn lease(&self, key: &AccountKey) -> Result<Option<Lease>, LedgerError>;
+
+    /// Renews all leases of this broker and answers those that it has no longer.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`]: nothing is known of any of them.
+    async fn renew(&self) -> Result<Vec<Lease>, LedgerError>;
+
+    /// Gives a lease back. One that another broker took is left to it.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`]: it runs out by itself.
+    async fn release(&self, lease: &Lease) -> Result<(), LedgerError>;
+
+    /// When the first of the accounts that nobody works on is due.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`]
+    async fn next_due(&self) -> Result<Option<DateTime<Utc>>, LedgerError>;
+
+    /// What is heard from now on. A receiver that lags has missed something, as with [`Heard::Gap`].
+    fn changes(&self) -> broadcast::Receiver<Heard>;
+}
