@@ -22,9 +22,6 @@ use crate::broker::service::fault;
 use crate::broker::{Broker, Caller, ledger_problem, on_record};
 use crate::handover::PasswordHandOver;
 
-/// How often a stream on which nothing happens looks whether its listener is still who it was.
-const STILL_EVERY: std::time::Duration = std::time::Duration::from_secs(20);
-
 type Answer<T> = Result<Json<T>, Refusal>;
 type Shared = State<Arc<Broker>>;
 
