@@ -101,10 +101,17 @@ function stepList(steps) {
 
 /** @param {Trouble} trouble */
 function troubleCard(trouble) {
+  const works = trouble.tone === "working";
+  // The same elements whatever it says: a button that has the keyboard keeps it.
   return h(
     "section",
     { key: "trouble", class: `card ${trouble.tone}`, "aria-labelledby": "trouble-title" },
-    h("h2", { id: "trouble-title" }, trouble.title),
+    h(
+      "h2",
+      { id: "trouble-title", class: works ? "with-spinner" : null },
+      works && h("span", { class: "spinner" }),
+      trouble.title,
+    ),
     h("p", {}, words(trouble.text)),
     stepList(trouble.steps),
     h("div", { class: "row" }, intentButton(trouble.button, "first")),

@@ -49,7 +49,7 @@ pub(crate) fn run(data: &[u8]) {
             let wish = PasswordWanted { renew: wish.renew, once: false, directory: wish.directory.clone() };
             assert_eq!(sent_on(&wish), Some(wish));
         }
-        Method::Hello(_) | Method::Overview | Method::End(_) | Method::Diagnose => {}
+        Method::Hello(_) | Method::Overview | Method::End(_) | Method::Diagnose | Method::SignIn => {}
     }
 }
 

@@ -4,6 +4,7 @@
 mod arguments;
 mod audit;
 mod broker;
+mod browser;
 mod customers;
 mod entra;
 #[cfg(any(target_os = "linux", windows))]
@@ -14,6 +15,7 @@ mod secret;
 #[cfg(windows)]
 mod service;
 mod sessions;
+mod sign_in;
 mod team;
 mod text;
 
@@ -26,7 +28,8 @@ use serde::Serialize;
 use ticketgate_protocol::problem::Problem;
 
 use self::arguments::{Arguments, Command};
-use crate::client::{Client, Endpoint, starting::Starter};
+use crate::client::Client;
+use crate::client::identity::Renews;
 use crate::places::{Places, Surroundings};
 use crate::platform::{Here, Platform};
 
@@ -39,13 +42,9 @@ struct Terminal<'a> {
 }
 
 impl Terminal<'_> {
-    /// A client of the broker; one is started when none runs.
+    /// A client of the broker: the team's, or this machine's, which is started when none runs.
     fn client(&self) -> Result<Client, Problem> {
-        let client = Client::new(Endpoint::Socket(self.places.socket.clone()));
-        Ok(match Starter::new(&self.around, self.places.clone()) {
-            Some(starter) => client.starting_with(starter),
-            None => client,
-        })
+        Client::of_this_machine(&self.around, &self.places, Renews::Here)
     }
 
     /// JSON for programs, or a text for people.
@@ -129,6 +128,8 @@ fn run(arguments: Arguments, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         Command::Ledger(arguments::Ledger::Copy(how)) => runtime.block_on(broker::copy(&mut terminal, how)),
         Command::Customers(what) => runtime.block_on(customers::run(&mut terminal, what)),
         Command::Entra(what) => runtime.block_on(entra::run(&mut terminal, what)),
+        Command::SignIn(how) => runtime.block_on(sign_in::sign_in(&mut terminal, how)),
+        Command::SignOut => runtime.block_on(sign_in::sign_out(&mut terminal)),
         Command::SignIns(what) => runtime.block_on(team::sign_ins(&mut terminal, what)),
         Command::Tokens(what) => runtime.block_on(team::tokens(&mut terminal, what)),
         Command::Technicians(what) => runtime.block_on(team::technicians(&mut terminal, what)),

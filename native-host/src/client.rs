@@ -1,10 +1,17 @@
 //! The client of the broker's API, used by relay and command line: one typed method per route.
-//! How bytes travel is in [`transport`] and [`connections`], events in [`events`], starting a broker in [`starting`].
+//! How bytes travel is in [`transport`] and [`connections`], over a network in [`over_network`] and [`network`], events in [`events`],
+//! who signs in in [`identity`], starting a broker in [`starting`].
 
+mod ask;
 mod connections;
 pub mod events;
+pub mod identity;
+pub mod network;
+mod over_network;
 #[cfg(windows)]
 mod pipe;
+pub mod proof;
+pub mod signing_in;
 pub mod sse;
 pub mod starting;
 mod team;
@@ -16,7 +23,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use hyper::Method;
 use ticketgate_protocol::api::{
     Activate, AuditRecord, AuditVerdict, BrokerInfo, EndAll, Extend, Finding, Overview, PasswordWanted,
     Preview, Session, TicketQuestion, TicketTold,
@@ -24,10 +30,16 @@ use ticketgate_protocol::api::{
 use ticketgate_protocol::ids::{CustomerId, IdempotencyKey, SessionId, TechnicianId};
 use ticketgate_protocol::problem::Problem;
 
+use self::ask::Ask;
 use self::connections::Connections;
 use self::events::EventStream;
+use self::identity::{Identity, Renews, SignedIn};
+use self::network::Network;
+use self::over_network::{Over, OverNetwork};
 use self::starting::Starter;
 use crate::handover::PasswordHandOver;
+use crate::places::{Places, Surroundings};
+use crate::team::{self as teams, Team};
 
 /// How long a call may take unless said otherwise. An activation is the longest: a directory that answers slowly.
 const LIMIT: Duration = Duration::from_secs(35);
@@ -37,6 +49,8 @@ const LIMIT: Duration = Duration::from_secs(35);
 pub enum Endpoint {
     /// A Unix socket, or a named pipe on Windows.
     Socket(PathBuf),
+    /// The team's, over HTTPS.
+    Https(Arc<Team>),
 }
 
 /// Which sessions are asked for.
@@ -79,14 +93,78 @@ pub struct Client {
     endpoint: Endpoint,
     limit: Duration,
     starter: Option<Arc<Starter>>,
+    identity: Option<Arc<Identity>>,
+    /// While somebody signs in, renews or signs out: as this, whatever it is by then.
+    acting: Option<Arc<SignedIn>>,
+    over: Option<Arc<dyn Over>>,
 }
 
 impl Client {
     /// A client of the broker at `endpoint`. Nothing is connected yet.
     #[must_use]
     pub fn new(endpoint: Endpoint) -> Self {
-        let Endpoint::Socket(socket) = &endpoint;
-        Self { connections: Connections::new(socket.clone()), endpoint, limit: LIMIT, starter: None }
+        let team = match &endpoint {
+            Endpoint::Socket(socket) => return Self::at_socket(socket.clone()),
+            Endpoint::Https(team) => Arc::clone(team),
+        };
+        let connections = Connections::over(Network::new(team));
+        Self { connections, endpoint, over: Some(Arc::new(OverNetwork)), ..Self::at_socket(PathBuf::new()) }
+    }
+
+    /// A client of a broker of this machine. All that a program needs which does nothing else: what goes over a network is not even
+    /// linked into it.
+    #[must_use]
+    pub fn at_socket(socket: PathBuf) -> Self {
+        Self {
+            connections: Connections::new(socket.clone()),
+            endpoint: Endpoint::Socket(socket),
+            limit: LIMIT,
+            starter: None,
+            identity: None,
+            acting: None,
+            over: None,
+        }
+    }
+
+    /// A client of this machine's own broker, which is started when none answers.
+    #[must_use]
+    pub fn of_this_machine_alone(around: &Surroundings, places: &Places) -> Self {
+        let client = Self::at_socket(places.socket.clone());
+        match Starter::new(around, places.clone()) {
+            Some(starter) => client.starting_with(starter),
+            None => client,
+        }
+    }
+
+    /// A client of the broker that this process is to use: the team's where one was named, signed in as whoever signed in on this
+    /// machine; else this machine's own, which is started when none answers.
+    ///
+    /// # Errors
+    /// A [`Problem`]: what names the team's broker cannot be followed.
+    pub fn of_this_machine(around: &Surroundings, places: &Places, renews: Renews) -> Result<Self, Problem> {
+        if let Some(team) = teams::find(around)? {
+            let identity = Identity::of_this_machine(&team, places).renewing(renews);
+            return Ok(Self::new(Endpoint::Https(Arc::new(team))).signed_in_by(identity));
+        }
+        Ok(Self::of_this_machine_alone(around, places))
+    }
+
+    /// The same, showing who signed in.
+    #[must_use]
+    pub fn signed_in_by(mut self, identity: Identity) -> Self {
+        self.identity = Some(Arc::new(identity));
+        self
+    }
+
+    /// The same, showing this alone.
+    fn acting_as(&self, whom: Arc<SignedIn>) -> Self {
+        Self { acting: Some(whom), ..self.clone() }
+    }
+
+    /// Who signed in, where the broker asks for it.
+    #[must_use]
+    pub fn identity(&self) -> Option<&Arc<Identity>> {
+        self.identity.as_ref()
     }
 
     /// The same with another time limit per call.
@@ -130,7 +208,7 @@ impl Client {
     /// # Errors
     /// As [`Client::broker`].
     pub async fn ticket(&self, question: &TicketQuestion) -> Result<TicketTold, Problem> {
-        self.post("/v1/ticket", Some(question), None).await
+        self.question("/v1/ticket", question).await
     }
 
     /// `POST /v1/preview`.
@@ -138,7 +216,7 @@ impl Client {
     /// # Errors
     /// As [`Client::broker`].
     pub async fn preview(&self, wish: &Activate) -> Result<Preview, Problem> {
-        self.post("/v1/preview", Some(wish), None).await
+        self.question("/v1/preview", wish).await
     }
 
     /// `POST /v1/sessions`. A repeat with the same key finds the first result.
@@ -191,7 +269,9 @@ impl Client {
     /// # Errors
     /// As [`Client::broker`].
     pub async fn password(&self, id: &SessionId, wish: PasswordWanted) -> Result<PasswordHandOver, Problem> {
-        self.post(&format!("/v1/sessions/{id}/password"), Some(&wish), None).await
+        let path = format!("/v1/sessions/{id}/password");
+        // One that is forgotten with its answer cannot be asked for again.
+        if wish.once { self.post(&path, Some(&wish), None).await } else { self.question(&path, &wish).await }
     }
 
     /// `POST /v1/end-all`: answers the sessions that it ended or is ending.
@@ -262,11 +342,21 @@ impl Client {
     /// # Errors
     /// As [`Client::broker`].
     pub async fn events(&self, last_id: Option<&str>) -> Result<EventStream, Problem> {
-        self.stream("/v1/events", last_id).await.map(EventStream::new)
+        let answer = self.stream("/v1/events", last_id).await?;
+        Ok(EventStream::new(answer, self.over.is_some()))
     }
 
     async fn get<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<T, Problem> {
-        self.call(Method::GET, path, None::<&()>, None).await
+        self.call(Ask::get(path)).await
+    }
+
+    /// A `POST` that may be repeated without a key.
+    async fn question<T: serde::de::DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl serde::Serialize,
+    ) -> Result<T, Problem> {
+        self.call(Ask::post(path, Some(body), None)?.repeatable()).await
     }
 
     async fn post<T: serde::de::DeserializeOwned>(
@@ -275,7 +365,7 @@ impl Client {
         body: Option<&impl serde::Serialize>,
         key: Option<&IdempotencyKey>,
     ) -> Result<T, Problem> {
-        self.call(Method::POST, path, body, key).await
+        self.call(Ask::post(path, body, key)?).await
     }
 }
 
@@ -299,3 +389,6 @@ impl Query {
         }
     }
 }
+
+#[cfg(all(test, unix))]
+pub(crate) mod tests;

@@ -5,6 +5,7 @@ mod broker;
 mod browser;
 mod machine;
 mod policy;
+mod team;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -32,7 +33,7 @@ pub fn command(
     how: &Options,
     json: bool,
 ) -> anyhow::Result<ExitCode> {
-    let findings = examine(around, places);
+    let findings = examine(around, places, Addresses::Named);
     if json {
         serde_json::to_writer_pretty(&mut *out, &findings)?;
         writeln!(out)?;
@@ -50,12 +51,42 @@ pub fn command(
     Ok(if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
+/// Whether the addresses of a team's broker are said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Addresses {
+    /// On a terminal.
+    Named,
+    /// To a browser, which is to know no server.
+    Unnamed,
+}
+
 /// Everything that can be looked at from here, worst first. Blocks for some seconds when something hangs.
 #[must_use]
-pub fn examine(around: &Surroundings, places: &Places) -> Vec<Finding> {
+pub fn examine(around: &Surroundings, places: &Places, addresses: Addresses) -> Vec<Finding> {
+    let broker = match crate::team::find(around) {
+        Ok(None) => broker::look(around, places),
+        Ok(Some(team)) => team::look(&team, places, addresses),
+        Err(bad) => team::misled(&bad),
+    };
+    all(around, places, broker)
+}
+
+/// The same for a browser.
+#[must_use]
+pub fn examine_for_browser(around: &Surroundings, places: &Places) -> Vec<Finding> {
+    examine(around, places, Addresses::Unnamed)
+}
+
+/// The same where it is known that no team's broker is named, so that nothing of the way to one is linked into who asks.
+#[must_use]
+pub fn examine_alone(around: &Surroundings, places: &Places) -> Vec<Finding> {
+    all(around, places, broker::look(around, places))
+}
+
+fn all(around: &Surroundings, places: &Places, broker: Vec<Finding>) -> Vec<Finding> {
     let mut findings = browser::look(around);
     findings.extend(policy::look(around));
-    findings.extend(broker::look(around, places));
+    findings.extend(broker);
     findings.extend(machine::look(around, places));
     findings.sort_by_key(|f| match f.level.as_str() {
         ERROR => 0,

@@ -19,3 +19,4 @@ pub mod relay;
 pub mod rules;
 pub mod saved_page;
 pub mod sign_in;
+pub mod team;

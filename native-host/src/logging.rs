@@ -21,7 +21,12 @@ where
     let _ = if std::env::var("TICKETGATE_LOG_FORMAT").is_ok_and(|form| form == "json") {
         json(filter, writer).try_init()
     } else {
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(false).finish().try_init()
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(writer)
+            .with_ansi(false)
+            .finish()
+            .try_init()
     };
 }
 

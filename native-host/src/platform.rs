@@ -38,6 +38,9 @@ pub trait Platform {
     /// Gives this process a session of its own, so that it outlives the terminal or browser that started it.
     fn leave_session();
 
+    /// Runs a program in this process's place, with its pipes. Comes back only where that fails, and says why.
+    fn take_our_place(command: &mut Command) -> std::io::Error;
+
     /// Makes a child that signals for our process group do not reach.
     fn set_apart(command: &mut Command);
 

@@ -27,6 +27,14 @@ pub fn session_id(now: DateTime<Utc>) -> SessionId {
     SessionId::new(text).unwrap_or_else(|_| unreachable!("letters and digits make an id"))
 }
 
+/// A number up to `most`, with it; any will do where there is no randomness.
+#[must_use]
+pub fn up_to(most: u64) -> u64 {
+    let mut bytes = [0; 8];
+    let _ = getrandom::fill(&mut bytes);
+    u64::from_ne_bytes(bytes) % most.saturating_add(1)
+}
+
 fn letter(bits: usize) -> char {
     LETTERS.get(bits & 31).copied().map_or('0', char::from)
 }

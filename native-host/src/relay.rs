@@ -10,6 +10,7 @@ mod golden;
 mod hello;
 pub mod origin;
 mod pump;
+mod sign_in;
 mod stdio;
 mod writer;
 
@@ -19,6 +20,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use ticketgate_protocol::api::Finding;
 use ticketgate_protocol::native::{Frame, Method, Request};
 use ticketgate_protocol::problem::{Code, Problem};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -27,11 +29,12 @@ use tokio::task::JoinSet;
 
 use self::frames::{Frames, Inbound};
 use self::writer::Outbox;
-use crate::client::starting::Starter;
-use crate::client::{Client, Endpoint};
+use crate::client::Client;
+use crate::client::identity::Renews;
 use crate::clipboard::Clipboard;
 use crate::places::{Places, Surroundings};
 use crate::platform::{Here, Platform};
+use crate::{doctor, team};
 
 /// Requests under way at once on one port. A person makes one or two; more is a fault or a flood.
 const AT_ONCE: usize = 32;
@@ -53,6 +56,8 @@ pub struct Desk {
     pub around: Surroundings,
     /// The same.
     pub places: Places,
+    /// Answers `diagnose`.
+    pub examine: fn(&Surroundings, &Places) -> Vec<Finding>,
 }
 
 /// Serves the browser on this process's stdin and stdout until it closes the port.
@@ -60,13 +65,35 @@ pub struct Desk {
 /// One thread does everything: a frame goes from the browser to the broker and back without waking another.
 #[must_use]
 pub fn main(origin: &str) -> ExitCode {
+    run(origin, Desk::new(Surroundings::here()))
+}
+
+/// The same in a binary that knows the broker of this machine alone (`ticketgate-relay`): where a team's is named, the whole binary
+/// takes this process's place. Every open port keeps a relay, and most of what reaches a team's broker would lie in its memory unused.
+#[must_use]
+pub fn main_alone(origin: &str) -> ExitCode {
+    let around = Surroundings::here();
+    if matches!(team::find(&around), Ok(None)) {
+        return run(origin, Desk::alone(around));
+    }
+    let mut whole = std::process::Command::new(&around.exe);
+    let error = Here::take_our_place(whole.arg(origin));
+    let problem = Problem::new(
+        Code::BrokerUnreachable,
+        format!("The program for the team's broker does not start: {error}."),
+    )
+    .remedy(format!("Put `ticketgate` beside `ticketgate-relay` ({}).", around.exe.display()));
+    run(origin, Err(problem))
+}
+
+fn run(origin: &str, desk: Result<Desk, Problem>) -> ExitCode {
     Here::guard_memory();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(_) => return without_runtime(),
     };
     let code = runtime.block_on(async {
-        match Desk::new(Surroundings::here()) {
+        match desk {
             Ok(desk) => serve(origin, stdio::input(), stdio::output(), desk).await,
             Err(problem) => turn_away(problem, stdio::input(), &Outbox::new(stdio::output())).await,
         }
@@ -80,19 +107,38 @@ impl Desk {
     /// The desk of a process with these surroundings.
     ///
     /// # Errors
-    /// A [`Problem`] when there is no place for a broker.
+    /// A [`Problem`] when there is no place for a broker, or it is not clear which one is meant.
     pub fn new(around: Surroundings) -> Result<Self, Problem> {
-        let places = Places::find(&around).map_err(|e| {
-            Problem::new(Code::BrokerUnreachable, format!("The broker's place is not known: {e}."))
-                .remedy("Set HOME for the browser, or run `ticketgate doctor`.")
-        })?;
-        let client = Client::new(Endpoint::Socket(places.socket.clone()));
-        let client = match Starter::new(&around, places.clone()) {
-            Some(starter) => client.starting_with(starter),
-            None => client,
-        };
-        Ok(Self { client, clipboard: Clipboard::of_this_process(&around), around, places })
+        let places = places(&around)?;
+        let client = Client::of_this_machine(&around, &places, Renews::With(around.exe.clone()))?;
+        Ok(Self::with(client, around, places, doctor::examine_for_browser))
     }
+
+    /// The same where the broker is this machine's own.
+    ///
+    /// # Errors
+    /// A [`Problem`] when there is no place for a broker.
+    pub fn alone(around: Surroundings) -> Result<Self, Problem> {
+        let places = places(&around)?;
+        let client = Client::of_this_machine_alone(&around, &places);
+        Ok(Self::with(client, around, places, doctor::examine_alone))
+    }
+
+    fn with(
+        client: Client,
+        around: Surroundings,
+        places: Places,
+        examine: fn(&Surroundings, &Places) -> Vec<Finding>,
+    ) -> Self {
+        Self { client, clipboard: Clipboard::of_this_process(&around), around, places, examine }
+    }
+}
+
+fn places(around: &Surroundings) -> Result<Places, Problem> {
+    Places::find(around).map_err(|e| {
+        Problem::new(Code::BrokerUnreachable, format!("The broker's place is not known: {e}."))
+            .remedy("Set HOME for the browser, or run `ticketgate doctor`.")
+    })
 }
 
 /// Says so and ends: nothing else can be done.

@@ -16,5 +16,5 @@ fn main() -> ExitCode {
         let said = writeln!(std::io::stdout(), "ticketgate {}", env!("CARGO_PKG_VERSION"));
         return if said.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
-    ticketgate::relay::main(&argument)
+    ticketgate::relay::main_alone(&argument)
 }

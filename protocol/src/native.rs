@@ -52,6 +52,8 @@ pub enum Method {
     CopyPassword(CopyPassword),
     /// Answer: [`Diagnosis`].
     Diagnose,
+    /// Has a person sign in to the team's broker, in the system's browser. Answer, when that is done: [`SignedIn`].
+    SignIn,
 }
 
 impl Method {
@@ -74,12 +76,23 @@ impl Method {
             Self::End(_) => "end",
             Self::CopyPassword(_) => "copy_password",
             Self::Diagnose => "diagnose",
+            Self::SignIn => "sign_in",
         }
     }
 
     /// Every method's name, for telling an unknown method from a malformed one.
-    pub const NAMES: &'static [&'static str] =
-        &["hello", "overview", "ticket", "preview", "activate", "extend", "end", "copy_password", "diagnose"];
+    pub const NAMES: &'static [&'static str] = &[
+        "hello",
+        "overview",
+        "ticket",
+        "preview",
+        "activate",
+        "extend",
+        "end",
+        "copy_password",
+        "diagnose",
+        "sign_in",
+    ];
 }
 
 /// Parameters of `hello`.
@@ -183,6 +196,13 @@ pub struct Diagnosis {
     pub host_version: String,
     /// Findings, worst first.
     pub findings: Vec<api::Finding>,
+}
+
+/// Answer to `sign_in`: the sign-in itself stays with the relay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromJson, ToTree)]
+pub struct SignedIn {
+    /// Who that is, as the broker knows them.
+    pub technician: String,
 }
 
 /// A frame from the relay.

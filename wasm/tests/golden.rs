@@ -9,7 +9,9 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 use ticketgate_protocol::api::{Event, Overview, Preview, Session, TicketTold};
-use ticketgate_protocol::native::{Activated, Clipboard, Diagnosis, Frame, Method, Request, Welcome};
+use ticketgate_protocol::native::{
+    Activated, Clipboard, Diagnosis, Frame, Method, Request, SignedIn, Welcome,
+};
 use ticketgate_protocol::tree::{FromJson, ToTree};
 
 fn golden() -> Vec<(String, Value)> {
@@ -55,6 +57,7 @@ fn answer(method: &str, name: &str, ok: &Value) -> Value {
         "extend" | "end" => again::<Session>(name, ok),
         "copy_password" => again::<Clipboard>(name, ok),
         "diagnose" => by_serde::<Diagnosis>(name, ok),
+        "sign_in" => again::<SignedIn>(name, ok),
         other => panic!("{name}: no such method {other}"),
     }
 }

@@ -10,7 +10,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 pub use keep::KeepSecret;
 pub use read::{MachineSecrets, NoSecret, ReadSecret};
-pub use trust::{NoTrust, trust};
+pub use trust::{NoTrust, trust, trust_as};
 
 /// A text that nobody sees by accident: it prints as `[redacted]` and is wiped when dropped.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]

@@ -78,7 +78,7 @@ pub(super) async fn put_aside(places: &Places) -> Result<(), StartError> {
 pub(super) async fn put_copied(places: &Places) -> Result<PathBuf, StartError> {
     let folder = free(&places.state, &format!("ledger-copied-{}", stamp()));
     let moved = async {
-        private_folder(&folder)?;
+        Here::make_private_folder(&folder)?;
         // The file last: as long as it is there, the copy is taken up again.
         for file in SqliteLedger::files(&ledger_places(places).0).iter().rev() {
             if let Some(name) = file.file_name().filter(|_| file.exists()) {

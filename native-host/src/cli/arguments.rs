@@ -68,6 +68,10 @@ pub(super) enum Command {
     /// Keeps the directories' passwords in the operating system's key store, for `password = { keyring = "NAME" }`.
     #[command(subcommand)]
     Secret(Secret),
+    /// Signs you in to your team's broker.
+    SignIn(SignIn),
+    /// Signs you out of your team's broker, in every browser of this machine.
+    SignOut,
     /// Signs a person in to tenants of Entra ID (`sign_in = "technician"`), and lists a partner's tenants.
     #[command(subcommand)]
     Entra(Entra),
@@ -216,6 +220,19 @@ pub(super) struct Activate {
     /// Only says whether it would be granted.
     #[arg(long)]
     pub(super) preview: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SignIn {
+    /// On another device, with a code: for machines without a browser.
+    #[arg(long)]
+    pub(super) device: bool,
+    /// Asked for by a browser's relay: says nothing meanwhile, and needs a browser that opens.
+    #[arg(long, hide = true, conflicts_with = "device")]
+    pub(super) from_a_browser: bool,
+    /// Renews the sign-in that began then (milliseconds since 1970), without a person; for relays.
+    #[arg(long, hide = true, value_name = "BEGAN", conflicts_with_all = ["device", "from_a_browser"])]
+    pub(super) renew: Option<i64>,
 }
 
 #[derive(Debug, Args)]

@@ -1,7 +1,6 @@
 //! `entra sign-in|sign-out|tenants`: the sign-in of a person by which a broker acts in tenants, and the tenants of a partner.
 //! Tokens are the broker's; here are the browser's way back and what is printed.
 
-mod browser;
 mod offer;
 
 use std::io::{self, Write};
@@ -12,8 +11,8 @@ use serde_json::json;
 use ticketgate_protocol::ids::DirectoryId;
 use ticketgate_protocol::problem::{Code, Problem};
 
-use self::browser::{Came, WayBack};
 use super::arguments::Entra;
+use super::browser::{self, Came, WayBack};
 use super::{Terminal, customers};
 use crate::client::Client;
 use crate::sign_in::{self, SignInGoesOn, SignInWanted};
@@ -62,7 +61,7 @@ async fn in_the_browser(client: &Client, directory: &DirectoryId) -> anyhow::Res
     ))?;
     let state = asked.state.unwrap_or_default();
     let code = match way.answer(&state, Duration::from_secs(asked.lasts_s.into())).await {
-        Some(Came::Code(code)) => code,
+        Some(Came::Code { code, .. }) => code,
         Some(Came::Refusal(why)) => {
             return Err(unsigned(directory, &format!("Entra ID did not sign you in: {why}.")));
         }

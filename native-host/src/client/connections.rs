@@ -1,34 +1,70 @@
-//! The connections to a broker's socket: one for each call under way, kept for the calls after it. HTTP/1 by `hyper`, without the
-//! layers of a client for the network: there is one server here, and neither redirect, proxy, cookie nor TLS.
+//! The connections to a broker: one for each call under way, kept for the calls after it. HTTP/1 by `hyper`, without the layers of a
+//! client for any server: there is one broker here, and neither redirect, proxy nor cookie. Over a network they go by [`Network`].
 
 use std::future::poll_fn;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::header::HeaderName;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::network::{Network, Unreached, turns_away};
 
 /// Connections kept for the next calls. A relay has one or two calls under way.
 const KEPT: usize = 4;
+/// A connection over a network that nobody used for so long is not used again: what stands in between may have forgotten it.
+const KEPT_FOR: Duration = Duration::from_secs(50);
 
 /// A connection broke off before the answer was whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Broken;
+pub(super) struct Broken {
+    /// The broker does not take this machine's certificate.
+    pub(super) turned_away: bool,
+}
+
+/// How a request ended that went over a connection that was there.
+#[derive(Debug)]
+pub(super) enum Sent {
+    /// There is an answer.
+    Answered(Answer),
+    /// It may have been seen.
+    Broken(Broken),
+    /// A broker that ended, or closed the connection while nobody used it, has not seen it.
+    Unsent(Box<Request<String>>),
+}
+
+/// Where connections go to.
+#[derive(Debug)]
+enum Way {
+    Socket(PathBuf),
+    Network(Box<Network>),
+}
 
 /// The connections of one client.
 #[derive(Debug)]
 pub(super) struct Connections {
-    socket: PathBuf,
-    kept: Mutex<Vec<SendRequest<String>>>,
+    way: Way,
+    kept: Mutex<Vec<Kept>>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    sender: SendRequest<String>,
+    at: usize,
+    since: Instant,
 }
 
 /// One connection, on which one request at a time is under way.
 pub(super) struct Connection {
     sender: SendRequest<String>,
+    at: usize,
     home: Arc<Connections>,
 }
 
@@ -40,76 +76,152 @@ pub(super) struct Answer {
 }
 
 impl Connections {
-    /// Nothing is connected yet.
+    /// To a socket of this machine. Nothing is connected yet.
     pub(super) fn new(socket: PathBuf) -> Arc<Self> {
-        Arc::new(Self { socket, kept: Mutex::default() })
+        Arc::new(Self { way: Way::Socket(socket), kept: Mutex::default() })
     }
 
-    /// Where they go to.
+    /// To a team's broker. Nothing is connected yet.
+    pub(super) fn over(network: Network) -> Arc<Self> {
+        Arc::new(Self { way: Way::Network(Box::new(network)), kept: Mutex::default() })
+    }
+
+    /// The way over the network, where they go that way.
+    pub(super) fn network(&self) -> Option<&Network> {
+        match &self.way {
+            Way::Network(network) => Some(network),
+            Way::Socket(_) => None,
+        }
+    }
+
+    /// The socket; of a way over the network there is none.
     pub(super) fn socket(&self) -> &Path {
-        &self.socket
+        match &self.way {
+            Way::Socket(socket) => socket,
+            Way::Network(_) => Path::new(""),
+        }
     }
 
-    /// Sends over a connection that was kept. The request comes back unsent where there is none: a broker that ended, or closed the
-    /// connection while nobody used it, has not seen the request.
+    /// A connection that was kept and can be used, to none of the addresses to `skip`.
+    pub(super) async fn ready(self: &Arc<Self>, skip: &[usize]) -> Option<Connection> {
+        while let Some(Kept { mut sender, at, .. }) = self.take(skip) {
+            if sender.ready().await.is_ok() {
+                return Some(Connection { sender, at, home: Arc::clone(self) });
+            }
+        }
+        None
+    }
+
+    /// Sends over a connection that was kept. The request comes back unsent where there is none.
     pub(super) async fn send(
         self: &Arc<Self>,
         mut request: Request<String>,
     ) -> Result<Result<Answer, Broken>, Request<String>> {
-        while let Some(mut sender) = self.take() {
-            if sender.ready().await.is_err() {
-                continue;
-            }
-            match sender.try_send_request(request).await {
-                Ok(response) => {
-                    let connection = Some(Connection { sender, home: Arc::clone(self) });
-                    return Ok(Ok(Answer { response, connection }));
-                }
-                Err(mut why) => match why.take_message() {
-                    Some(unsent) => request = unsent,
-                    None => return Ok(Err(Broken)),
-                },
+        while let Some(connection) = self.ready(&[]).await {
+            match connection.try_send(request).await {
+                Sent::Answered(answer) => return Ok(Ok(answer)),
+                Sent::Broken(broken) => return Ok(Err(broken)),
+                Sent::Unsent(unsent) => request = *unsent,
             }
         }
         Err(request)
     }
 
-    /// Makes a connection. On a socket of this machine that succeeds or fails at once, whatever the broker does; a pipe of somebody
-    /// else is refused.
+    /// Makes a connection to the socket. On one of this machine that succeeds or fails at once, whatever the broker does; a pipe of
+    /// somebody else is refused.
     pub(super) async fn connect(self: &Arc<Self>) -> io::Result<Connection> {
+        let socket = self.socket();
         #[cfg(unix)]
-        let stream = tokio::net::UnixStream::connect(&self.socket).await?;
+        let stream = tokio::net::UnixStream::connect(socket).await?;
         #[cfg(windows)]
-        let stream = super::pipe::connect(&self.socket).await?;
+        let stream = super::pipe::connect(socket).await?;
+        self.begin(0, stream).await
+    }
+
+    /// Makes a connection over the network, to none of the addresses to `skip`.
+    pub(super) async fn reach(
+        self: &Arc<Self>,
+        network: &Network,
+        skip: &[usize],
+    ) -> Result<Connection, Unreached> {
+        let (at, stream) = network.connect(skip).await?;
+        self.begin(at, stream).await.map_err(|_| Unreached::Refused)
+    }
+
+    pub(super) async fn begin<S>(self: &Arc<Self>, at: usize, stream: S) -> io::Result<Connection>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
         // Ends when the broker closes it, or nobody has a use for it any more; what broke is told to whoever waits for an answer.
         tokio::spawn(async move { drop(connection.await) });
-        Ok(Connection { sender, home: Arc::clone(self) })
+        Ok(Connection { sender, at, home: Arc::clone(self) })
     }
 
-    fn take(&self) -> Option<SendRequest<String>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    fn take(&self, skip: &[usize]) -> Option<Kept> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let Way::Network(_) = &self.way else { return kept.pop() };
+        kept.retain(|kept| kept.since.elapsed() < KEPT_FOR);
+        let at = kept.iter().rposition(|kept| !skip.contains(&kept.at))?;
+        Some(kept.swap_remove(at))
     }
 
-    fn keep(&self, sender: SendRequest<String>) {
+    fn keep(&self, sender: SendRequest<String>, at: usize) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() < KEPT && !sender.is_closed() {
-            kept.push(sender);
+            kept.push(Kept { sender, at, since: Instant::now() });
         }
+    }
+
+    /// Forgets what was kept to an address that proved dead.
+    pub(super) fn give_up(&self, at: usize) {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).retain(|kept| kept.at != at);
     }
 }
 
 impl Connection {
+    /// The number of the address that it leads to.
+    pub(super) const fn at(&self) -> usize {
+        self.at
+    }
+
     /// Sends the first request on a new connection.
     pub(super) async fn send(mut self, request: Request<String>) -> Result<Answer, Broken> {
-        let response = self.sender.send_request(request).await.map_err(|_| Broken)?;
+        let response = self.sender.send_request(request).await.map_err(|why| Broken::of(&why))?;
         Ok(Answer { response, connection: Some(self) })
+    }
+
+    /// Sends over a connection that the broker may have closed meanwhile.
+    pub(super) async fn try_send(mut self, request: Request<String>) -> Sent {
+        match self.sender.try_send_request(request).await {
+            Ok(response) => Sent::Answered(Answer { response, connection: Some(self) }),
+            Err(mut why) => match why.take_message() {
+                Some(unsent) => Sent::Unsent(Box::new(unsent)),
+                None => Sent::Broken(Broken::of(why.error())),
+            },
+        }
+    }
+}
+
+impl Broken {
+    /// What the certificate of this side is not taken for comes with TLS 1.3 only after the handshake, in an answer's place.
+    fn of(why: &(dyn std::error::Error + 'static)) -> Self {
+        let mut next = Some(why);
+        while let Some(error) = next {
+            let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+            let tls = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
+            if let Some(rustls::Error::AlertReceived(alert)) = tls.or_else(|| error.downcast_ref()) {
+                return Self { turned_away: turns_away(*alert) };
+            }
+            next = error.source();
+        }
+        Self { turned_away: false }
     }
 }
 
 impl std::fmt::Debug for Connection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Connection").finish_non_exhaustive()
+        f.debug_struct("Connection").field("at", &self.at).finish_non_exhaustive()
     }
 }
 
@@ -117,6 +229,11 @@ impl Answer {
     /// Whether the broker did what was asked, and how else it ended.
     pub(super) fn status(&self) -> StatusCode {
         self.response.status()
+    }
+
+    /// A header's text.
+    pub(super) fn header(&self, name: &HeaderName) -> Option<&str> {
+        self.response.headers().get(name)?.to_str().ok()
     }
 
     /// The next piece of the body; `None` at its end. With that the connection is kept for the next call; where an answer is dropped
@@ -130,10 +247,10 @@ impl Answer {
                         return Ok(Some(piece));
                     }
                 }
-                Some(Err(_)) => return Err(Broken),
+                Some(Err(why)) => return Err(Broken::of(&why)),
                 None => {
-                    if let Some(Connection { sender, home }) = self.connection.take() {
-                        home.keep(sender);
+                    if let Some(Connection { sender, at, home }) = self.connection.take() {
+                        home.keep(sender, at);
                     }
                     return Ok(None);
                 }

@@ -1,17 +1,16 @@
-//! One call over the socket: trust it, send, read the answer within bounds, turn every failure into a problem.
+//! One call: over the socket (trust it, send, read the answer within bounds), or handed on to the way over the network; every failure
+//! turned into a problem.
 
 use std::io::{self, ErrorKind, Write};
 
-use hyper::header::{CONTENT_TYPE, HOST};
-use hyper::{Method, Request};
-use serde::Serialize;
+use hyper::Request;
 use serde::de::DeserializeOwned;
-use ticketgate_protocol::ids::IdempotencyKey;
 use ticketgate_protocol::problem::{Code, Problem};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::Client;
-use super::connections::{Answer, Broken, Connection};
+use super::ask::Ask;
+use super::connections::{Answer, Connection};
 use crate::platform::{Distrust, Here, Platform};
 
 /// The largest answer read into memory. An overview is some ten kilobytes; a page of audit records some hundred.
@@ -26,7 +25,7 @@ impl Client {
             Ok(answer) => answer,
             Err(request) => self.connect().await?.send(request).await,
         };
-        answer.map_err(|Broken| gone())
+        answer.map_err(|_| gone())
     }
 
     /// Connects to a socket that may be trusted; starts a broker when told to and none answers.
@@ -47,26 +46,15 @@ impl Client {
     }
 
     /// One call with a JSON answer.
-    pub(super) async fn call<T: DeserializeOwned>(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<&impl Serialize>,
-        key: Option<&IdempotencyKey>,
-    ) -> Result<T, Problem> {
+    pub(super) async fn call<T: DeserializeOwned>(&self, ask: Ask) -> Result<T, Problem> {
         let work = async {
-            let mut request = Request::builder().method(method).uri(path).header(HOST, NAME);
-            let mut text = String::new();
-            if let Some(body) = body {
-                request = request.header(CONTENT_TYPE, "application/json");
-                text = serde_json::to_string(body).map_err(|_| unsayable())?;
-            }
-            if let Some(key) = key {
-                request = request.header("Idempotency-Key", key.as_str());
-            }
-            let answer = self.send(request.body(text).map_err(|_| unsayable())?).await?;
-            let status = answer.status();
-            let body = whole(answer).await?;
+            let (status, body) = match &self.over {
+                Some(over) => over.whole(self, &ask).await?,
+                None => {
+                    let answer = self.send(ask.into_request(NAME)?).await?;
+                    (answer.status(), whole(answer).await.map_err(Cut::problem)?)
+                }
+            };
             if !status.is_success() {
                 return Err(refused(status.as_u16(), &body));
             }
@@ -79,7 +67,7 @@ impl Client {
     pub(super) async fn download<W: Write>(&self, path: &str, to: &mut W) -> Result<u64, Problem> {
         let mut answer = self.stream(path, None).await?;
         let mut written = 0;
-        while let Some(piece) = answer.chunk().await.map_err(|Broken| gone())? {
+        while let Some(piece) = answer.chunk().await.map_err(|_| gone())? {
             to.write_all(&piece).map_err(|e| {
                 Problem::new(Code::Internal, format!("The export cannot be written: {e}."))
                     .remedy("Check the disk and the file's permissions.")
@@ -91,30 +79,48 @@ impl Client {
 
     /// Opens a stream; the time limit holds until its head is there.
     pub(super) async fn stream(&self, path: &str, last_id: Option<&str>) -> Result<Answer, Problem> {
+        let ask = Ask::get(path).after(last_id);
         let work = async {
-            let mut request = Request::builder().method(Method::GET).uri(path).header(HOST, NAME);
-            if let Some(id) = last_id {
-                request = request.header("Last-Event-ID", id);
-            }
-            let answer = self.send(request.body(String::new()).map_err(|_| unsayable())?).await?;
+            let answer = match &self.over {
+                Some(over) => over.head(self, &ask).await?,
+                None => self.send(ask.into_request(NAME)?).await?,
+            };
             let status = answer.status();
             if status.is_success() {
                 return Ok(answer);
             }
-            Err(refused(status.as_u16(), &whole(answer).await?))
+            Err(refused(status.as_u16(), &whole(answer).await.map_err(Cut::problem)?))
         };
         tokio::time::timeout(self.limit, work).await.unwrap_or_else(|_| Err(late()))
     }
 }
 
+/// Why a body was not read whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// The connection broke off.
+    Off,
+    /// It is larger than any answer.
+    TooLarge,
+}
+
+impl Cut {
+    pub(super) fn problem(self) -> Problem {
+        match self {
+            Self::Off => gone(),
+            Self::TooLarge => Problem::new(Code::TooLarge, "The broker's answer is too large.")
+                .remedy("Ask for less, for example with a limit."),
+        }
+    }
+}
+
 /// Reads a body whole, into a buffer that is wiped: it may hold a password.
-async fn whole(mut body: Answer) -> Result<Zeroizing<Vec<u8>>, Problem> {
+pub(super) async fn whole(mut body: Answer) -> Result<Zeroizing<Vec<u8>>, Cut> {
     // Room for every answer with a password at once, so that growing leaves no copy of it behind.
     let mut answer = Zeroizing::new(Vec::with_capacity(8 * 1024));
-    while let Some(piece) = body.chunk().await.map_err(|Broken| gone())? {
+    while let Some(piece) = body.chunk().await.map_err(|_| Cut::Off)? {
         if answer.len() + piece.len() > ANSWER_MAX {
-            return Err(Problem::new(Code::TooLarge, "The broker's answer is too large.")
-                .remedy("Ask for less, for example with a limit."));
+            return Err(Cut::TooLarge);
         }
         answer.extend_from_slice(&piece);
         // Sole owner of the piece: wipe it. A shared one is left to the runtime, whose memory is never dumped.
@@ -126,7 +132,7 @@ async fn whole(mut body: Answer) -> Result<Zeroizing<Vec<u8>>, Problem> {
 }
 
 /// The problem that the broker sent, or one that says that it sent something else.
-fn refused(status: u16, answer: &[u8]) -> Problem {
+pub(super) fn refused(status: u16, answer: &[u8]) -> Problem {
     serde_json::from_slice(answer).unwrap_or_else(|_| {
         let mut problem = match status {
             404 => Problem::new(Code::UnknownMethod, "The broker does not know this request.")
@@ -143,7 +149,7 @@ fn strange() -> Problem {
         .remedy("Update and restart the broker so that both have the same version.")
 }
 
-fn unsayable() -> Problem {
+pub(super) fn unsayable() -> Problem {
     Problem::new(Code::Internal, "The request cannot be written.")
         .remedy("Update this program; if it happens again, report it.")
 }

@@ -13,8 +13,8 @@ use ticketgate_protocol::problem::{Code, Problem};
 use super::{error, ok, warning};
 use crate::broker::aside::{self, UNREAD_REMEDY, UNREAD_TEXT};
 use crate::broker::ledgers;
+use crate::client::Client;
 use crate::client::starting::START_VARIABLE;
-use crate::client::{Client, Endpoint};
 use crate::places::{Places, Surroundings};
 use crate::platform::{Distrust, Here, Platform};
 
@@ -180,7 +180,7 @@ fn answer(socket: &Path) -> Vec<Finding> {
 /// On a thread of its own, because who asks the doctor may be inside a runtime already.
 fn ask(socket: &Path) -> Result<BrokerInfo, Problem> {
     let broken = || Problem::new(Code::Internal, "The broker cannot be asked from here.");
-    let client = Client::new(Endpoint::Socket(socket.to_owned())).with_limit(PATIENCE);
+    let client = Client::at_socket(socket.to_owned()).with_limit(PATIENCE);
     let asking = move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.map_err(|_| broken())?.block_on(client.broker())

@@ -73,7 +73,7 @@ impl Patient {
     }
 
     fn findings(&self) -> Vec<Finding> {
-        examine(&self.around, &self.places)
+        examine(&self.around, &self.places, Addresses::Named)
     }
 
     /// The one finding on `subject` that is not in order.
@@ -347,7 +347,11 @@ fn a_ledger_without_its_key_is_told_while_no_broker_runs() {
     let patient = Patient::healthy();
     let (ledger, key) = (patient.places.state.join("ledger.sqlite"), patient.places.state.join("audit.key"));
     drop(ticketgate_ledger::SqliteLedger::open(&ledger, &key).unwrap());
-    assert!(examine(&patient.around, &patient.places).iter().any(|f| f.subject == "ledger" && f.level == OK));
+    assert!(
+        examine(&patient.around, &patient.places, Addresses::Named)
+            .iter()
+            .any(|f| f.subject == "ledger" && f.level == OK)
+    );
     std::fs::remove_file(key).unwrap();
     let found = patient.trouble("ledger");
     assert!(found.text.contains("audit.key") && found.remedy.contains("ticketgate recover"), "{found:?}");

@@ -27,6 +27,10 @@ impl Platform for MacOs {
         unix::leave_session();
     }
 
+    fn take_our_place(command: &mut Command) -> std::io::Error {
+        unix::take_our_place(command)
+    }
+
     fn set_apart(command: &mut Command) {
         unix::set_apart(command);
     }

@@ -60,6 +60,11 @@ pub(super) fn leave_session() {
     let _ = rustix::process::setsid();
 }
 
+/// See [`super::Platform::take_our_place`].
+pub(super) fn take_our_place(command: &mut Command) -> std::io::Error {
+    command.exec()
+}
+
 /// See [`super::Platform::set_apart`].
 pub(super) fn set_apart(command: &mut Command) {
     command.process_group(0);

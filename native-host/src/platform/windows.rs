@@ -32,6 +32,14 @@ impl Platform for Windows {
 
     fn leave_session() {}
 
+    /// There is no such call: the program runs beside this process, with its pipes, and this one ends when it does.
+    fn take_our_place(command: &mut Command) -> std::io::Error {
+        match command.status() {
+            Ok(status) => std::process::exit(status.code().unwrap_or(1)),
+            Err(error) => error,
+        }
+    }
+
     fn set_apart(command: &mut Command) {
         ticketgate_windows::keep_standard_streams();
         command.creation_flags(APART);

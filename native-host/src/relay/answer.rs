@@ -12,7 +12,7 @@ use ticketgate_protocol::native::{
 };
 use ticketgate_protocol::problem::{Code, Problem};
 
-use super::{Desk, hello};
+use super::{Desk, hello, sign_in};
 
 /// An activation waits for a directory.
 const ACTIVATE_LIMIT: Duration = Duration::from_secs(30);
@@ -27,7 +27,7 @@ const PASSWORD_LIMIT: Duration = Duration::from_secs(8);
 /// The version of this host.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// What this host can do beyond the protocol's number.
-const CAPABILITIES: &[&str] = &["clipboard", "diagnose", "events"];
+const CAPABILITIES: &[&str] = &["clipboard", "diagnose", "events", "sign_in"];
 
 /// Carries a request out. What the broker alone answers is limited by the client, once: each timer is a system call.
 pub(super) async fn answer(desk: &Desk, request: Request) -> Result<Value, Problem> {
@@ -42,6 +42,7 @@ pub(super) async fn answer(desk: &Desk, request: Request) -> Result<Value, Probl
         Method::Extend(wish) => json(&client.extend(&wish.session, wish.by_s, &keyed(key)?).await?),
         Method::End(wish) => json(&client.end(&wish.session, &keyed(key)?).await?),
         Method::CopyPassword(wish) => json(&within(LIMIT, copy(desk, &wish)).await?),
+        Method::SignIn => json(&sign_in::sign_in(desk).await?),
         Method::Diagnose => json(&within(LIMIT, diagnose(desk)).await?),
     }
 }
@@ -132,9 +133,10 @@ async fn to_clipboard(
 
 async fn diagnose(desk: &Desk) -> Result<Diagnosis, Problem> {
     let (around, places) = (desk.around.clone(), desk.places.clone());
-    let findings =
-        tokio::task::spawn_blocking(move || crate::doctor::examine(&around, &places)).await.map_err(
-            |_| Problem::new(Code::Internal, "The diagnosis broke off.").remedy("Run `ticketgate doctor`."),
-        )?;
+    let examine = desk.examine;
+    let looking = move || examine(&around, &places);
+    let findings = tokio::task::spawn_blocking(looking).await.map_err(|_| {
+        Problem::new(Code::Internal, "The diagnosis broke off.").remedy("Run `ticketgate doctor`.")
+    })?;
     Ok(Diagnosis { host_version: VERSION.into(), findings })
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use ticketgate_protocol::api::{Overview, Preview, Session, TicketTold};
-use ticketgate_protocol::native::{Activated, Clipboard, Diagnosis, Frame, Welcome};
+use ticketgate_protocol::native::{Activated, Clipboard, Diagnosis, Frame, SignedIn, Welcome};
 
 use super::frames::{self, Inbound};
 
@@ -52,6 +52,7 @@ fn every_golden_reply_is_written_alike() {
             "extend" | "end" => round::<Session>(&name, ok),
             "copy_password" => round::<Clipboard>(&name, ok),
             "diagnose" => round::<Diagnosis>(&name, ok),
+            "sign_in" => round::<SignedIn>(&name, ok),
             other => panic!("{name}: no method {other}"),
         }
     }

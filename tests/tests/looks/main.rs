@@ -4,6 +4,7 @@
 //! The host is scripted: most of these states last a moment with the real one, or need another version.
 #![allow(clippy::indexing_slicing, reason = "a test may panic: that is how it fails")]
 
+mod signing_in;
 mod stage;
 mod tickets;
 

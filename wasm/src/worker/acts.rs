@@ -132,6 +132,7 @@ impl Worker {
                 self.prepare_form(now);
             }
             Intent::Reconnect {} => self.reconnect(now),
+            Intent::SignIn {} => self.sign_in(now, out),
             Intent::RetryJob {} => self.retry_job(now, out),
             Intent::Dismiss {} => {
                 if self.last.job.as_ref().is_some_and(|job| !job.is_working()) {

@@ -235,9 +235,13 @@ impl Worker {
 
     /// What activating this ticket with one click would mean now; none while nothing is known of the technician's rights.
     pub(super) fn meaning(&self, found: &Found) -> Option<Meaning> {
-        let overview = self.last.overview.as_ref()?;
         let filled = self.filled(found);
         let ticket = filled.ticket.clone();
+        let Some(overview) = self.last.overview.as_ref().filter(|_| !self.last.signed_out) else {
+            // The button then stands for signing in.
+            let nothing = Meaning { ticket, customer: None, policy: None, duration_s: 0, one_click: false };
+            return self.last.signed_out.then_some(nothing);
+        };
         let gives_pause = filled.answer.as_ref().is_some_and(Answer::gives_pause);
         let form = Form::new(0, Some(filled), None, "-".into(), Some(overview), &self.memory);
         let policy = form.policy_in(overview);

@@ -52,7 +52,7 @@ impl Worker {
         };
         let job = job.map(|job| if is_aside { job_aside(job) } else { job_view(job) });
         let report = form.as_ref().and_then(|_| self.offer_report());
-        let loading = trouble.is_none() && overview.is_none() && job.is_none();
+        let loading = trouble.is_none() && job.is_none() && (overview.is_none() || self.last.signed_out);
         View {
             announce: self.announce(trouble.as_ref(), &sessions, job.as_ref()),
             trouble,
@@ -80,6 +80,7 @@ impl Worker {
     /// Whether what was known before is no longer ours to offer.
     fn is_shut_out(&self) -> bool {
         matches!(self.link.state(), link::State::Stopped(_))
+            || self.last.signed_out
             || self.overview_problem.as_ref().is_some_and(|p| p.code == Code::NotATechnician)
     }
 
@@ -92,7 +93,13 @@ impl Worker {
             link::State::Greeting { .. } if self.link.lost().is_some() => {
                 self.link.lost().map(|why| trouble::of_loss(why, 0))
             }
-            _ => self.overview_problem.as_ref().map(trouble::of_problem),
+            _ => self.overview_problem.as_ref().map(|problem| {
+                if trouble::is_signed_out(problem) {
+                    self.signing_in(problem)
+                } else {
+                    trouble::of_problem(problem)
+                }
+            }),
         }
     }
 

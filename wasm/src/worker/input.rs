@@ -244,6 +244,8 @@ pub enum Intent {
     UsePageTicket {},
     /// Connect and ask the broker again.
     Reconnect {},
+    /// Sign in to the broker.
+    SignIn {},
     /// Repeat the activation that failed.
     RetryJob {},
     /// Put a failed activation aside and show the form again.

@@ -352,11 +352,22 @@ impl Link {
         self.attempts += 1;
         self.state = State::Waiting { until: now + TimeDelta::seconds(pause), why: why.clone() };
         self.lost = Some(why);
-        // Sent again with the same keys, so that nothing is done twice.
-        for p in &mut self.pending {
-            p.sent = false;
+        let problem = self.lost.as_ref().map(Lost::problem);
+        let mut outcomes = Vec::new();
+        for mut pending in std::mem::take(&mut self.pending) {
+            match &problem {
+                // A page to sign in on does not open by itself a second time.
+                Some(problem) if pending.sent && matches!(pending.method, Method::SignIn) => {
+                    outcomes.push(pending.answered(Err(problem.clone())));
+                }
+                // Sent again with the same keys, so that nothing is done twice.
+                _ => {
+                    pending.sent = false;
+                    self.pending.push(pending);
+                }
+            }
         }
-        Vec::new()
+        outcomes
     }
 
     fn has_port(&self) -> bool {

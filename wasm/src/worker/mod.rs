@@ -29,6 +29,7 @@ mod rules;
 mod sessions;
 mod shelf;
 mod show;
+mod signing_in;
 mod sites;
 mod times;
 mod trouble;
@@ -37,7 +38,7 @@ mod warnings;
 
 use chrono::{DateTime, Utc};
 use ticketgate_protocol::api::{Activate, Event, Overview, Session};
-use ticketgate_protocol::native::{Activated, Method};
+use ticketgate_protocol::native::{Activated, Method, SignedIn};
 use ticketgate_protocol::page::Facts;
 use ticketgate_protocol::problem::Problem;
 use ticketgate_protocol::ticket::Ticket;
@@ -99,6 +100,9 @@ struct Lasting {
     /// See [`attempts`].
     #[serde(default)]
     unsure: Vec<Saved>,
+    /// The broker last said that nobody is signed in.
+    #[serde(default)]
+    signed_out: bool,
 }
 
 /// A question put to a document, and what its answer is for.
@@ -158,6 +162,8 @@ pub struct Worker {
     overview_failures: usize,
     overview_due: Option<DateTime<Utc>>,
     overview_asked: Option<DateTime<Utc>>,
+    /// Why the last attempt to sign in did not succeed.
+    unsigned: Option<Problem>,
     asked: Shelf<u32, Asked>,
     next_ask: u32,
     next_serial: u32,
@@ -188,6 +194,7 @@ impl Worker {
             overview_failures: 0,
             overview_due: None,
             overview_asked: None,
+            unsigned: None,
             asked: Shelf::default(),
             next_ask: 1,
             next_serial: 1,
@@ -425,6 +432,9 @@ impl Worker {
         now: DateTime<Utc>,
         out: &mut Vec<Effect>,
     ) {
+        if !matches!(method, Method::Overview) && result.as_ref().is_err_and(trouble::is_signed_out) {
+            self.overview_due = Some(now);
+        }
         match method {
             Method::Overview => match read::<Overview>(result) {
                 Ok(overview) => self.heard_overview(overview, asked_at, now, out),
@@ -452,6 +462,10 @@ impl Worker {
             Method::Ticket(question) => {
                 let result = read(result);
                 self.looked_up(question, result, now);
+            }
+            Method::SignIn => {
+                let result = read::<SignedIn>(result);
+                self.tried_to_sign_in(result, now);
             }
             Method::Hello(_) | Method::Preview(_) | Method::Diagnose => {}
         }

@@ -5,7 +5,7 @@ use ticketgate_protocol::api::Overview;
 use ticketgate_protocol::native::Method;
 use ticketgate_protocol::problem::Problem;
 
-use super::{Effect, Worker, link};
+use super::{Effect, Worker, link, trouble};
 
 /// Pauses before the overview is asked for again after a refusal, in seconds.
 const AGAIN_S: [i64; 5] = [1, 2, 5, 15, 30];
@@ -23,6 +23,8 @@ impl Worker {
         self.last.clock.hear(overview.now, asked_at, now);
         self.overview_problem = None;
         self.overview_failures = 0;
+        self.last.signed_out = false;
+        self.unsigned = None;
         self.curious = false;
         let broker_now = self.broker_now(now);
         for over in self.last.sessions.hear_all(overview.sessions.clone(), asked_at, now, broker_now) {
@@ -90,6 +92,8 @@ impl Worker {
     pub(super) fn overview_failed(&mut self, problem: Problem, now: DateTime<Utc>) {
         let pause = AGAIN_S.get(self.overview_failures).copied().unwrap_or(link::LATER_S);
         self.overview_failures += 1;
+        // That a broker does not answer says nothing of who is signed in.
+        self.last.signed_out |= trouble::is_signed_out(&problem);
         self.overview_problem = Some(problem);
         self.overview_due = Some(now + TimeDelta::seconds(pause));
     }

@@ -9,7 +9,7 @@ use super::job::Job;
 use super::pages::{Chip, Found, Meaning, Page};
 use super::remaining::{self, color};
 use super::sessions::is_stuck;
-use super::{Effect, Worker, link};
+use super::{Effect, Worker, link, trouble};
 
 const NAME: &str = "Ticketgate";
 /// The browser's number for a tab's outermost document.
@@ -105,6 +105,9 @@ impl Worker {
                     ("…".into(), color::WORKING, format!("{} · ending", name(s)))
                 }
                 Some(s) => ("…".into(), color::WORKING, format!("{} · activating", name(s))),
+                None if self.last.signed_out => {
+                    ("!".into(), color::AMBER, format!("{NAME}: sign in to activate rights"))
+                }
                 None => (String::new(), color::CALM, NAME.into()),
             };
         };
@@ -122,6 +125,10 @@ impl Worker {
             && !matches!(self.link.state(), link::State::Greeting { .. } | link::State::Idle)
         {
             title.push_str(" · the Ticketgate program does not answer");
+        } else if self.last.signed_out {
+            title.push_str(" · sign in to extend or end it");
+        } else if self.overview_problem.as_ref().is_some_and(trouble::is_silence) {
+            title.push_str(" · the broker does not answer");
         }
         // The time that runs is worth more than a failure that holds no rights.
         if let Some(failed) = failed {
@@ -194,7 +201,6 @@ impl Worker {
     }
 
     fn chip_texts(&self, meaning: &Meaning, now: DateTime<Utc>) -> Option<(ChipState, String, String, bool)> {
-        let overview = self.last.overview.as_ref()?;
         let ticket = &meaning.ticket;
         if let Some(job) = self.last.job.as_ref().filter(|job| job.is_for(ticket)) {
             let what = format!("{} · {}", job.customer, job.policy);
@@ -213,6 +219,11 @@ impl Worker {
         if let Some(session) = self.session_for(ticket) {
             return Some(self.chip_of_session(session, now));
         }
+        if self.last.signed_out {
+            let detail = "Opens Ticketgate, where you sign in. Nothing is activated by that.";
+            return Some((ChipState::Attention, "Sign in to activate …".into(), detail.into(), false));
+        }
+        let overview = self.last.overview.as_ref()?;
         let customer =
             meaning.customer.as_ref().and_then(|id| overview.customers.iter().find(|c| c.id == *id));
         let policy = meaning.policy.as_ref().and_then(|id| overview.policies.iter().find(|p| p.id == *id));

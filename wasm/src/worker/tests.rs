@@ -12,6 +12,7 @@ mod parts;
 mod popup;
 mod restarts;
 mod rules;
+mod signing_in;
 mod warnings;
 
 use chrono::{DateTime, TimeDelta, Utc};

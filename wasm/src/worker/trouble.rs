@@ -102,7 +102,7 @@ fn remedy_then(problem: &Problem, more: (&str, &str)) -> Vec<Step> {
 /// The relay answers, but the broker refused or failed.
 pub(super) fn of_problem(problem: &Problem) -> Trouble {
     let (tone, title, more) = match problem.code {
-        Code::BrokerUnreachable | Code::TimedOut | Code::Stopping => {
+        _ if is_silence(problem) => {
             (Tone::Red, "The broker does not answer", ("Find out what is wrong:", "ticketgate doctor"))
         }
         Code::Unsupported => {
@@ -122,6 +122,21 @@ pub(super) fn of_problem(problem: &Problem) -> Trouble {
     };
     let steps = remedy_then(problem, more);
     Trouble { tone, title: title.into(), text: problem.detail.clone(), steps, button: retry() }
+}
+
+/// Whether the broker is not there, or says nothing.
+pub(super) fn is_silence(problem: &Problem) -> bool {
+    matches!(problem.code, Code::BrokerUnreachable | Code::TimedOut | Code::Stopping)
+}
+
+/// Whether the person has to sign in to the broker. That a tenant of a customer needs somebody's sign-in has the same code.
+pub(super) fn is_signed_out(problem: &Problem) -> bool {
+    problem.code == Code::SignInNeeded && problem.status == 401
+}
+
+/// What to do after a sign-in that did not succeed.
+pub(super) fn steps_to_sign_in(problem: &Problem) -> Vec<Step> {
+    remedy_then(problem, ("If no page opens, sign in from a terminal:", "ticketgate sign-in --device"))
 }
 
 /// Whether the same wish meets the same answer, as far as can be told: what is wrong is the wish, not the moment.

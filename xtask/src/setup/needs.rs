@@ -82,7 +82,7 @@ const WEB_TOOLCHAIN: [Package; 6] = [
 ];
 
 /// All groups.
-const NEEDS: [Need; 14] = [
+const NEEDS: [Need; 15] = [
     Need {
         name: "WASM toolchain",
         why: "compiles the extension's core; spared by `rustup target add wasm32-unknown-unknown`",
@@ -134,10 +134,9 @@ const NEEDS: [Need; 14] = [
         purposes: &[Purpose::Demo],
     },
     Need {
-        name: "team's servers",
-        why: "a private PostgreSQL with a standby for the ledger of several brokers, and a wire between them that can be cut",
+        name: "team's wire",
+        why: "servers of a team on hosts of their own, and a wire between them that can be cut",
         packages: &[
-            package("postgresql"),
             program("nftables", "nft"),
             program("iproute2", "ip"),
             program("util-linux", "unshare"),
@@ -154,7 +153,7 @@ const NEEDS: [Need; 14] = [
     },
     Need {
         name: "database",
-        why: "private PostgreSQL servers, for the ledger of several brokers, and pgbench to measure it against",
+        why: "private PostgreSQL servers, one with a standby, for the ledger of several brokers; and pgbench to measure it against",
         packages: &[package("postgresql")],
         unless_target: None,
         purposes: &[Purpose::Test],

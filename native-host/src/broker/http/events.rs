@@ -116,10 +116,9 @@ impl Feed {
                 _ = self.beat.tick() => self.broker.ledger().shared().is_some(),
                 _ = self.stopping.wait_for(|stopping| *stopping) => return None,
             };
-            // A new configuration may say that this login is another technician, or none.
-            let snapshot = self.broker.settings();
-            let now = Caller::identify(snapshot.config.as_ref(), &self.caller.login, false);
-            if now.technician.as_ref() != Some(&self.technician) {
+            // A new configuration may say that this login is another technician, or none; and a sign-in that was ended ends its
+            // streams, also where nothing happens.
+            if !self.broker.still_is(&self.caller).await {
                 return None;
             }
             if looks {

@@ -18,6 +18,8 @@ pub(super) fn limit_s(method: &Method) -> i64 {
         Method::Extend(_) => 15,
         // The broker gives a ticket system eight seconds.
         Method::CopyPassword(_) | Method::Ticket(_) => 12,
+        // A person finds a telephone for the second factor; the relay gives up before.
+        Method::SignIn => 960,
         _ => 5,
     }
 }

@@ -60,7 +60,12 @@ pub(super) fn show(address: &str) -> bool {
 /// What a browser came back with.
 pub(super) enum Came {
     /// The code.
-    Code(Zeroizing<String>),
+    Code {
+        /// Itself.
+        code: Zeroizing<String>,
+        /// Who gave it (RFC 9207), where the provider says so.
+        iss: Option<String>,
+    },
     /// Why there is none.
     Refusal(String),
 }
@@ -119,10 +124,10 @@ async fn page(State(awaited): State<Awaited>, Query(mut query): Query<BTreeMap<S
         return shown(StatusCode::BAD_REQUEST, NOT_AWAITED);
     }
     let came = match query.remove("code") {
-        Some(code) => Came::Code(Zeroizing::new(code)),
+        Some(code) => Came::Code { code: Zeroizing::new(code), iss: query.remove("iss") },
         None => Came::Refusal(refusal(&query)),
     };
-    let page = if matches!(came, Came::Code(_)) { DONE } else { REFUSED };
+    let page = if matches!(came, Came::Code { .. }) { DONE } else { REFUSED };
     // The second answer is nobody's.
     match awaited.found.try_send(came) {
         Ok(()) => shown(StatusCode::OK, page),
@@ -151,9 +156,9 @@ fn shown(status: StatusCode, text: &'static str) -> Page {
     (status, headers, Html(text))
 }
 
-const DONE: &str = include_str!("done.html");
-const REFUSED: &str = include_str!("refused.html");
-const NOT_AWAITED: &str = include_str!("not_awaited.html");
+const DONE: &str = include_str!("browser/done.html");
+const REFUSED: &str = include_str!("browser/refused.html");
+const NOT_AWAITED: &str = include_str!("browser/not_awaited.html");
 
 #[cfg(test)]
 mod tests {
@@ -190,11 +195,14 @@ mod tests {
             assert!(answer.starts_with("HTTP/1.1 40"), "{wrong}: {answer}");
             assert!(!waiting.is_finished(), "{wrong}");
         }
-        let answer = ask(port, "/?code=the%2Fcode&state=right&session_state=z").await;
+        let answer =
+            ask(port, "/?code=the%2Fcode&state=right&session_state=z&iss=https%3A%2F%2Fid.example").await;
         assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("You can close this page"), "{answer}");
         assert!(answer.to_lowercase().contains("referrer-policy: no-referrer"), "{answer}");
         match waiting.await.unwrap() {
-            Some(Came::Code(code)) => assert_eq!(*code, "the/code"),
+            Some(Came::Code { code, iss }) => {
+                assert_eq!((code.as_str(), iss.as_deref()), ("the/code", Some("https://id.example")));
+            }
             _ => panic!("no code"),
         }
         assert!(TcpStream::connect(("127.0.0.1", port)).await.is_err());
