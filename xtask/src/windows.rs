@@ -128,15 +128,13 @@ impl Wine {
     }
 
     /// Has its server and its services run, and go on while nothing else does. Else the first program of a test would start them, and they
-    /// would hold its output open; services get the environment that they are started in.
+    /// would hold its output open; services get the environment that they are started in. The server makes all files: for their owner alone, as
+    /// folders of a person's profile have it on Windows.
     fn begin(&self) {
-        for words in [["wineserver", "-p600"].as_slice(), &["wine", "cmd", "/c", "exit"]] {
-            let Some((program, rest)) = words.split_first() else { continue };
-            let mut command = Command::new(program);
-            self.tell(&mut command, &instead());
-            command.args(rest).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-            let _ = command.status();
-        }
+        let mut command = Command::new("sh");
+        self.tell(&mut command, &instead());
+        command.args(["-c", "umask 077; wineserver -p600; wine cmd /c exit"]);
+        let _ = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
     }
 
     /// Ends what of it still runs.
