@@ -185,7 +185,7 @@ impl Places {
     /// - State: `TICKETGATE_STATE`, else `~/.local/state/ticketgate`.
     /// - Socket: `TICKETGATE_SOCKET`, else the machine's broker (`/run/ticketgate/broker.sock`) where there is one,
     ///   else `$XDG_RUNTIME_DIR/ticketgate/broker.sock`, else `broker.sock` in the state folder. On Windows a pipe: the
-    ///   machine's (`\\\\.\\pipe\\ticketgate`) where it is served, else one with the user's name.
+    ///   machine's (`\\.\pipe\ticketgate`) where it is served, else one with the user's name.
     ///
     /// # Errors
     /// [`NoHome`] when a place would be in the home folder and none is known.

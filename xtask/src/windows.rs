@@ -45,16 +45,20 @@ pub(crate) fn test(tree: &Tree, steps: &mut Steps) -> Result<ExitCode> {
     steps.heading("test");
     let mut passed = true;
     for package in ["ticketgate-directory", "ticketgate"] {
+        wine.begin();
         let mut cargo = native(tree);
         cargo.args(["test", "--package", package, "--test", "windows", "--locked", "--", "--ignored"]);
         cargo.args(["--test-threads", "2"]).env("TICKETGATE_WINDOWS_BIN", &binary);
-        // The libraries beside the binary before Wine's own, which Wine's own programs go on using.
-        wine.tell(&mut cargo, &format!("{}=n,b;", STAND_INS.join(",")));
+        wine.tell(&mut cargo, &instead());
         passed &= cargo.status().with_context(|| format!("cannot start {cargo:?}"))?.success();
-        // Services are started with what the environment was when Wine's first process was.
         wine.stop();
     }
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The libraries beside the binary before Wine's own, which Wine's own programs go on using.
+fn instead() -> String {
+    format!("{}=n,b;", STAND_INS.join(","))
 }
 
 /// The binary as it is shipped, but for speed: nothing in it knows of a test.
@@ -121,6 +125,16 @@ impl Wine {
             .env("HOME", &self.home)
             .env("LC_ALL", "C.UTF-8")
             .env_remove("DISPLAY");
+    }
+
+    /// Has its server and its services run, and go on while nothing else does. Else the first program of a test would start them, and they
+    /// would hold its output open; services get the environment that they are started in. The server makes all files: for their owner alone, as
+    /// folders of a person's profile have it on Windows.
+    fn begin(&self) {
+        let mut command = Command::new("sh");
+        self.tell(&mut command, &instead());
+        command.args(["-c", "umask 077; wineserver -p600; wine cmd /c exit"]);
+        let _ = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
     }
 
     /// Ends what of it still runs.

@@ -296,13 +296,6 @@ fn every_fault_of_the_socket_is_found() {
 }
 
 #[test]
-fn a_system_without_a_broker_is_said() {
-    let mut patient = Patient::healthy();
-    patient.around.system = System::Windows;
-    assert!(patient.trouble("broker").text.contains("does not run on this operating system"));
-}
-
-#[test]
 fn open_folders_and_missing_ones_are_found() {
     let mut patient = Patient::healthy();
     fs::set_permissions(&patient.places.state, fs::Permissions::from_mode(0o755)).unwrap();

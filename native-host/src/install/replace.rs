@@ -5,6 +5,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use crate::platform::{Here, Platform};
+
 /// For whom a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Readers {
@@ -46,17 +48,24 @@ fn make_folders(folder: &Path, readers: Readers) -> io::Result<Vec<PathBuf>> {
         folder.ancestors().take_while(|f| !f.exists()).map(Path::to_owned).collect();
     missing.reverse();
     for folder in &missing {
-        let builder = fs::DirBuilder::new();
-        #[cfg(unix)]
-        let builder = {
-            let mut closed = builder;
-            std::os::unix::fs::DirBuilderExt::mode(&mut closed, 0o700);
-            closed
-        };
-        builder.create(folder)?;
+        match readers {
+            Readers::Owner => Here::make_private_folder(folder)?,
+            Readers::Everyone => make_closed_folder(folder)?,
+        }
         open_to(folder, readers, true)?;
     }
     Ok(missing)
+}
+
+fn make_closed_folder(folder: &Path) -> io::Result<()> {
+    let builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    let builder = {
+        let mut closed = builder;
+        std::os::unix::fs::DirBuilderExt::mode(&mut closed, 0o700);
+        closed
+    };
+    builder.create(folder)
 }
 
 /// What is made is closed first and then opened, so that an umask takes nothing from it.

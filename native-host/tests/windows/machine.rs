@@ -163,10 +163,10 @@ pub(crate) fn program() -> PathBuf {
     std::env::var_os("TICKETGATE_WINDOWS_BIN").expect("run by `cargo xtask test --windows`").into()
 }
 
-/// A program under Wine that makes files for its owner alone, as folders of a person's profile have it on Windows.
+/// A program under Wine.
 pub(crate) fn wine(program: &Path) -> Command {
-    let mut command = Command::new("sh");
-    command.args(["-c", "umask 077; exec wine \"$@\"", "sh"]).arg(program);
+    let mut command = Command::new("wine");
+    command.arg(program);
     command
 }
 

@@ -78,6 +78,8 @@ fn the_service_manager_starts_and_stops_the_broker() {
         seen(&machine.path("state")),
         machine.pipe()
     );
+    // What a run that was broken off left.
+    let _ = of_wine(&["sc", "delete", "ticketgate"]);
     let made = of_wine(&["sc", "create", "ticketgate", "binPath=", &command, "start=", "demand"]);
     assert!(made.0, "{made:?}");
     let started = of_wine(&["net", "start", "ticketgate"]);

@@ -21,7 +21,8 @@ impl<S: Sam> Windows<S> {
             Ok(false) => add(
                 "error",
                 "its own side does not act as an administrator, and may change no account".into(),
-                "Let the broker's key log on as a member of the local group Administrators.",
+                "Let the broker's key log on as a member of the local group Administrators; a broker of this machine itself has to be a service of \
+                 the system.",
             ),
             Err(error) => add("error", FarError::from(error).to_string(), ""),
         }
