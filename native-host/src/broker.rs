@@ -197,7 +197,7 @@ impl Broker {
         let is_active = change.sessions.iter().any(|session| session.state == State::Active);
         let rows = Rows { sessions: change.sessions.clone(), accounts: change.accounts.clone() };
         let written = self.ledger.commit(change).await;
-        self.monitor.wrote(written.as_ref().map(|()| ()), since);
+        self.monitor.wrote(&written, since);
         match written {
             Ok(()) => {}
             Err(LedgerError::Unavailable(why) | LedgerError::Damaged(why))
