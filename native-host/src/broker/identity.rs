@@ -2,6 +2,7 @@
 //! token of automation. Found once for each request, before any handler, and held against what the route needs ([`needs`]).
 
 pub(super) mod automation;
+mod form;
 mod id_token;
 pub(super) mod jwt;
 pub(super) mod leavers;
