@@ -16,8 +16,9 @@ use ticketgate_protocol::problem::{Code, Problem};
 use zeroize::Zeroizing;
 
 use super::super::{Broker, ledger_problem, records};
+use super::form::encoded;
 use super::id_token::{self, Person};
-use super::provider::{Granted, Provider, Trouble, encoded};
+use super::provider::{Granted, Provider, Trouble};
 use super::sealed::{self, How, UnderWay};
 use super::{RelayKey, ShownToken, hashed, sign_in_again};
 use crate::sign_in::team::{Refresh, RenewalWanted, SignedIn, TeamCame, TeamSignInGoesOn, TeamSignInStands};
@@ -218,9 +219,8 @@ impl Broker {
             return Err(sign_in_again("Your sign-in is over."));
         };
         let provider = self.provider().await?;
-        let scope = provider.scope(&*provider.discovered().await.map_err(|trouble| unusable(&trouble))?);
-        let form =
-            [("grant_type", "refresh_token"), ("refresh_token", refresh.as_str()), ("scope", scope.as_str())];
+        // Without a scope: what was granted then is what is granted again (RFC 6749 §6), and asking for more is refused.
+        let form = [("grant_type", "refresh_token"), ("refresh_token", refresh.as_str())];
         let renewed = match provider.token(&form).await {
             Ok(granted) => self.person(&provider, &granted, None).await.map(|person| (granted, person)),
             Err(trouble) => Err(trouble),

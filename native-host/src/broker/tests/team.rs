@@ -106,7 +106,8 @@ impl Relay {
         body: &Value,
     ) -> Response {
         let token = self.token.as_ref().map(|token| format!("DPoP {token}"));
-        let mut headers = vec![("DPoP", proof), ("Idempotency-Key", "k")];
+        let key = crate::random::letters(16);
+        let mut headers = vec![("DPoP", proof), ("Idempotency-Key", key.as_str())];
         headers.extend(token.as_deref().map(|token| ("Authorization", token)));
         let body = if body.is_null() { String::new() } else { body.to_string() };
         team.ask(method, path, &headers, &body).await
