@@ -100,7 +100,8 @@ impl Feed {
             }
             let looks = tokio::select! {
                 hint = self.hints.recv() => match hint {
-                    Ok(Hint::Changed(whom)) => whom == self.technician,
+                    Ok(Hint::Changed(whom)) if whom != self.technician => continue,
+                    Ok(Hint::Changed(_)) => true,
                     Ok(Hint::Overview) => {
                         self.ready.push_back(sse(&api::Event::Overview));
                         false

@@ -14,7 +14,6 @@ use ticketgate_credentials::{MachineSecrets, ReadSecret, Secret};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-use super::form::encoded;
 use super::jwt::{self, BadToken, OF_PROVIDERS};
 
 /// How long the provider is waited for.
