@@ -106,6 +106,15 @@ pub(super) struct Many {
 impl Many {
     pub(super) async fn new(configuration: String) -> Self {
         let clock = TestClock::new();
+        // Time passes, too: next tries come.
+        let ticking = Arc::downgrade(&clock);
+        tokio::spawn(async move {
+            while let Some(clock) = ticking.upgrade() {
+                clock.pass(1);
+                drop(clock);
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        });
         let database = Database::new().await;
         Self {
             directory: Model::new(Arc::clone(&clock)),
