@@ -111,7 +111,11 @@ impl Broker {
                 match broker.make_due(&key, &sent).await {
                     Ok(()) => return broker.look_at(key).await,
                     // Its holder is at work: soon enough there is a moment between two of its commits.
-                    Err(LedgerError::Conflict(_)) => continue,
+                    Err(LedgerError::Conflict(_)) => {
+                        drop(broker);
+                        tokio::time::sleep(AGAIN / 100).await;
+                        continue;
+                    }
                     Err(error) => {
                         tracing::error!(account = %key.0, %error, "an account that has to be looked at again could not be marked so yet");
                     }
