@@ -138,24 +138,22 @@ async fn refuse_if_lost(
     Ok(())
 }
 
-/// Only what belongs to those who are locked anyway; the rest goes with the checkpoints.
+/// Only what belongs to those who are locked anyway, and where something is looked for or joins it; the rest goes with the checkpoints.
 async fn forget_old(transaction: &Transaction<'_>, change: &Change) -> Result<(), Trouble> {
     let before = time_text(limits::kept_since(change.at))?;
-    let mut technicians: BTreeSet<&str> = change.sessions.iter().map(|s| s.technician.as_str()).collect();
-    technicians.extend(change.guard.iter().map(|guard| guard.technician.as_str()));
-    technicians.extend(change.answers.iter().map(|answer| answer.technician.as_str()));
-    if technicians.is_empty() {
-        return Ok(());
-    }
-    let technicians: Vec<_> = technicians.into_iter().collect();
-    let parameters: [&(dyn ToSql + Sync); 2] = [&technicians, &before];
+    let changed: BTreeSet<&str> = change.sessions.iter().map(|session| session.technician.as_str()).collect();
+    let mut counted: BTreeSet<&str> = change.guard.iter().map(|guard| guard.technician.as_str()).collect();
+    counted.extend(change.answers.iter().map(|answer| answer.technician.as_str()));
+    let (changed, counted) = (Vec::from_iter(changed), Vec::from_iter(counted));
     let of = |table| format!("DELETE FROM {table} WHERE technician = ANY($1) AND at <= $2");
-    let (requests, attempts, events) = (of("requests"), of("attempts"), of("events"));
-    tokio::try_join!(
-        run(transaction, &requests, &parameters),
-        run(transaction, &attempts, &parameters),
-        run(transaction, &events, &parameters),
-    )?;
+    if !counted.is_empty() {
+        let parameters: [&(dyn ToSql + Sync); 2] = [&counted, &before];
+        let (requests, attempts) = (of("requests"), of("attempts"));
+        tokio::try_join!(run(transaction, &requests, &parameters), run(transaction, &attempts, &parameters))?;
+    }
+    if !changed.is_empty() {
+        run(transaction, &of("events"), &[&changed, &before]).await?;
+    }
     Ok(())
 }
 

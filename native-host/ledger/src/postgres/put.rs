@@ -45,15 +45,19 @@ pub(super) async fn put_account(
     let sql = if version == 0 {
         "INSERT INTO accounts (key, directory, mode, technician, name, identity, display_name, token,
              password_generation, standing, settled, attempts, next_try, version, gone,
-             lease_holder, lease_until, fence)
+             lease_holder, lease_until, fence, due)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::bigint + 1, $15,
              $16::bigint, CASE WHEN $16::bigint IS NOT NULL THEN statement_timestamp() + interval '3 seconds' END,
-             CASE WHEN $16::bigint IS NULL THEN 0 ELSE 1 END)
+             CASE WHEN $16::bigint IS NULL THEN 0 ELSE 1 END,
+             CASE WHEN $11 THEN (SELECT min(until) FROM sessions WHERE account = $1 AND state IN ('activating', 'active'))
+                 ELSE coalesce($13, $17) END)
          ON CONFLICT (key) DO NOTHING"
     } else {
         "UPDATE accounts SET directory = $2, mode = $3, technician = $4, name = $5, identity = $6, display_name = $7,
              token = $8, password_generation = $9, standing = $10, settled = $11, attempts = $12, next_try = $13,
              version = $14::bigint + 1, gone = $15,
+             due = CASE WHEN $11 THEN (SELECT min(until) FROM sessions WHERE account = $1 AND state IN ('activating', 'active'))
+                 ELSE coalesce($13, $17) END,
              lease_holder = CASE WHEN $16::bigint IS NOT NULL AND coalesce(lease_until < statement_timestamp(), true)
                  THEN $16::bigint ELSE lease_holder END,
              lease_until = CASE WHEN $16::bigint IS NOT NULL AND coalesce(lease_until < statement_timestamp(), true)
@@ -82,6 +86,7 @@ pub(super) async fn put_account(
             &version,
             &account.gone,
             &taker,
+            &time_text(now)?,
         ],
     )
     .await?;
@@ -93,9 +98,12 @@ pub(super) async fn put_account(
     }
 }
 
+/// Of accounts that the change does not put: their sessions alone changed.
 pub(super) async fn set_due(transaction: &Transaction<'_>, change: &Change) -> Result<(), Trouble> {
-    let mut keys: BTreeSet<&str> = change.accounts.iter().map(|account| account.key.0.as_str()).collect();
-    keys.extend(change.sessions.iter().map(|session| session.account.0.as_str()));
+    let mut keys: BTreeSet<&str> = change.sessions.iter().map(|session| session.account.0.as_str()).collect();
+    for account in &change.accounts {
+        keys.remove(account.key.0.as_str());
+    }
     if keys.is_empty() {
         return Ok(());
     }
