@@ -9,6 +9,7 @@ mod hear;
 mod leases;
 mod link;
 mod open;
+mod put;
 mod query;
 mod rows;
 #[cfg(test)]

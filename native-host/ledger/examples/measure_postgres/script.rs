@@ -6,20 +6,24 @@ pub(super) fn text(round: usize) -> String {
     let number = format!(
         "\\set number random(1, 1000000000) + {round} * 1000000000\n\\set technician :number % 2000\n"
     );
-    let begin =
-        [technician(1), account_lock(), forget(), ANSWERED.into(), OPEN.into(), attempts(), session_new()];
-    let more = [ACCOUNT_NEW.into(), due(), event(), REQUEST.into(), audit()];
+    let begin = [
+        technician(1),
+        account_lock(),
+        forget(&["requests", "attempts", "events"]),
+        ANSWERED.into(),
+        OPEN.into(),
+    ];
+    let more = [attempts(), session_new(), ACCOUNT_NEW.into(), event(), REQUEST.into(), audit()];
     let active = [
         technician(1),
         account_lock(),
-        forget(),
+        forget(&["events"]),
         session(2, "active"),
         ACCOUNT.into(),
-        due(),
         event(),
         audit(),
     ];
-    let over = [technician(1), account_lock(), forget(), session(3, "ended"), due(), event()];
+    let over = [technician(1), account_lock(), forget(&["events"]), session(3, "ended"), due(), event()];
     let commit = |statements: &[String]| format!("BEGIN;\n{}COMMIT;\n", statements.concat());
     [number, commit(&[&begin[..], &more[..]].concat()), commit(&active), commit(&over)].concat()
 }
@@ -41,14 +45,18 @@ const REQUEST: &str = "INSERT INTO requests (technician, key, request, session, 
     concat('k-', :number::bigint), decode(repeat('07', 32), 'hex'), concat('s-', :number::bigint), '2026-01-02T03:04:05.000000000Z');\n";
 
 const ACCOUNT_NEW: &str = "INSERT INTO accounts (key, directory, mode, technician, name, identity, display_name, token,
-    password_generation, standing, settled, attempts, next_try, version, gone, lease_holder, lease_until, fence)
+    password_generation, standing, settled, attempts, next_try, version, gone, lease_holder, lease_until, fence, due)
     VALUES (concat('acme-ad/burner/s-', :number::bigint), 'acme-ad', 'burner', concat('tech', :technician::bigint),
     concat('jit-', :number::bigint), NULL, NULL, 'b3f1', 1, '[]', false, 0, NULL, 1, false, 1,
-    statement_timestamp() + interval '3 seconds', 1) ON CONFLICT (key) DO NOTHING;\n";
+    statement_timestamp() + interval '3 seconds', 1,
+    CASE WHEN false THEN (SELECT min(until) FROM sessions WHERE account = concat('acme-ad/burner/s-', :number::bigint)
+    AND state IN ('activating', 'active')) ELSE '2026-01-02T03:04:05.000000000Z' END) ON CONFLICT (key) DO NOTHING;\n";
 
 const ACCOUNT: &str = "UPDATE accounts SET directory = 'acme-ad', mode = 'burner', technician = concat('tech', :technician::bigint),
     name = concat('jit-', :number::bigint), identity = NULL, display_name = NULL, token = 'b3f1', password_generation = 1,
     standing = '[]', settled = true, attempts = 0, next_try = NULL, version = 2, gone = false,
+    due = CASE WHEN true THEN (SELECT min(until) FROM sessions WHERE account = concat('acme-ad/burner/s-', :number::bigint)
+    AND state IN ('activating', 'active')) ELSE NULL END,
     lease_holder = CASE WHEN coalesce(lease_until < statement_timestamp(), true) THEN NULL ELSE lease_holder END
     WHERE key = concat('acme-ad/burner/s-', :number::bigint) AND version = 1;\n";
 
@@ -64,12 +72,12 @@ fn account_lock() -> String {
     format!("SELECT key, fence FROM accounts WHERE key = ANY(ARRAY[{KEY}]) ORDER BY key FOR UPDATE;\n")
 }
 
-fn forget() -> String {
+fn forget(tables: &[&str]) -> String {
     let before = "'2026-01-01T03:04:05.000000000Z'";
     let of = |table: &str| {
         format!("DELETE FROM {table} WHERE technician = ANY(ARRAY[{WHO}]) AND at <= {before};\n")
     };
-    [of("requests"), of("attempts"), of("events")].concat()
+    tables.iter().map(|table| of(table)).collect()
 }
 
 fn attempts() -> String {

@@ -1,14 +1,20 @@
 //! A ledger from one machine's SQLite file into PostgreSQL: exactly, in steps that can be broken off, and compared before it
 //! counts. Until then no broker opens the database.
 
+mod tables;
+
 use std::path::Path;
+use std::pin::pin;
 
 use deadpool_postgres::{Client, GenericClient, Transaction};
+use futures_util::TryStreamExt;
 use rusqlite::types::ValueRef;
 use sha2::{Digest, Sha256};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
+use self::tables::Kind::{Bytes, Number, Text, Truth};
+use self::tables::{AUDIT, REST, Table};
 use super::failure::{self, Trouble};
 use super::link::Link;
 use super::query::{all, fact, query, run};
@@ -35,233 +41,6 @@ pub struct Copied {
     /// The number of the seal.
     pub seal: u64,
 }
-
-/// What a column holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Text,
-    Number,
-    Truth,
-    Bytes,
-}
-
-/// A table as both databases have it.
-struct Table {
-    name: &'static str,
-    /// PostgreSQL's columns, each with SQLite's where that has another name.
-    columns: &'static [(&'static str, &'static str, Kind)],
-    order: &'static str,
-    /// The column that counts by itself.
-    counts: Option<&'static str>,
-}
-
-use Kind::{Bytes, Number, Text, Truth};
-
-/// Written once and never changed: goes on where it was broken off.
-const AUDIT: Table = Table {
-    name: "audit",
-    columns: &[
-        ("id", "position", Number),
-        ("chain", "chain", Text),
-        ("seq", "seq", Number),
-        ("at", "at", Text),
-        ("action", "action", Text),
-        ("actor", "actor", Text),
-        ("outcome", "outcome", Text),
-        ("details", "details", Text),
-        ("hash", "hash", Bytes),
-        ("about", "details ->> '$.technician'", Text),
-    ],
-    order: "id",
-    counts: Some("id"),
-};
-
-/// Changed all the time: taken whole, after what is written once.
-const REST: [Table; 13] = [
-    Table {
-        name: "accounts",
-        columns: &[
-            ("key", "key", Text),
-            ("directory", "directory", Text),
-            ("mode", "mode", Text),
-            ("technician", "technician", Text),
-            ("name", "name", Text),
-            ("identity", "identity", Text),
-            ("display_name", "display_name", Text),
-            ("token", "token", Text),
-            ("password_generation", "password_generation", Number),
-            ("standing", "standing", Text),
-            ("settled", "settled", Truth),
-            ("attempts", "attempts", Number),
-            ("next_try", "next_try", Text),
-            ("version", "version", Number),
-            ("gone", "gone", Truth),
-        ],
-        order: "key",
-        counts: None,
-    },
-    Table {
-        name: "sessions",
-        columns: &[
-            ("number", "rowid", Number),
-            ("id", "id", Text),
-            ("state", "state", Text),
-            ("technician", "technician", Text),
-            ("customer", "customer", Text),
-            ("directory", "directory", Text),
-            ("policy", "policy", Text),
-            ("policy_name", "policy_name", Text),
-            ("mode", "mode", Text),
-            ("account", "account", Text),
-            ("rights", "rights", Text),
-            ("reason", "reason", Text),
-            ("ticket", "ticket", Text),
-            ("requested_at", "requested_at", Text),
-            ("\"from\"", "\"from\"", Text),
-            ("until", "until", Text),
-            ("latest_end", "latest_end", Text),
-            ("active_at", "active_at", Text),
-            ("end_cause", "end_cause", Text),
-            ("ended_at", "ended_at", Text),
-            ("trouble", "trouble", Text),
-            ("version", "version", Number),
-            ("whole", "whole", Text),
-        ],
-        order: "id",
-        counts: Some("number"),
-    },
-    Table {
-        name: "requests",
-        columns: &[
-            ("technician", "technician", Text),
-            ("key", "key", Text),
-            ("request", "request", Bytes),
-            ("session", "session", Text),
-            ("at", "at", Text),
-        ],
-        order: "technician, key",
-        counts: None,
-    },
-    Table {
-        name: "attempts",
-        columns: &[("number", "number", Number), ("technician", "technician", Text), ("at", "at", Text)],
-        order: "number",
-        counts: Some("number"),
-    },
-    Table {
-        name: "events",
-        columns: &[
-            ("technician", "technician", Text),
-            ("number", "number", Number),
-            ("session", "session", Text),
-            ("at", "at", Text),
-        ],
-        order: "technician, number",
-        counts: None,
-    },
-    Table {
-        name: "chains",
-        columns: &[("chain", "chain", Text), ("seq", "seq", Number), ("hash", "hash", Bytes)],
-        order: "chain",
-        counts: None,
-    },
-    Table {
-        name: "checkpoints",
-        columns: &[
-            ("chain", "chain", Text),
-            ("seq", "seq", Number),
-            ("hash", "hash", Bytes),
-            ("at", "at", Text),
-            ("signature", "signature", Bytes),
-            ("seal", "seal", Number),
-        ],
-        order: "chain, seq",
-        counts: None,
-    },
-    Table {
-        name: "seal",
-        columns: &[
-            ("number", "number", Number),
-            ("at", "at", Text),
-            ("digest", "digest", Bytes),
-            ("signature", "signature", Bytes),
-        ],
-        order: "number",
-        counts: None,
-    },
-    Table {
-        name: "notes",
-        columns: &[
-            ("position", "position", Number),
-            ("mark", "mark", Text),
-            ("session", "session", Text),
-            ("psa", "psa", Text),
-            ("ticket", "ticket", Text),
-            ("text", "text", Text),
-            ("at", "at", Text),
-            ("next_try", "next_try", Text),
-            ("attempts", "attempts", Number),
-            ("sending", "sending", Truth),
-        ],
-        order: "position",
-        counts: Some("position"),
-    },
-    Table {
-        name: "sign_ins",
-        columns: &[
-            ("id", "id", Text),
-            ("technician", "technician", Text),
-            ("issuer", "issuer", Text),
-            ("claim", "claim", Text),
-            ("value", "value", Text),
-            ("subject", "subject", Text),
-            ("session", "session", Text),
-            ("name", "name", Text),
-            ("groups", "groups", Text),
-            ("key", "key", Text),
-            ("\"from\"", "\"from\"", Text),
-            ("renewed", "renewed", Text),
-            ("until", "until", Text),
-            ("ended", "ended", Text),
-            ("ended_by", "ended_by", Text),
-        ],
-        order: "id",
-        counts: None,
-    },
-    Table {
-        name: "sign_in_tokens",
-        columns: &[
-            ("token", "token", Bytes),
-            ("sign_in", "sign_in", Text),
-            ("\"from\"", "\"from\"", Text),
-            ("until", "until", Text),
-        ],
-        order: "token",
-        counts: None,
-    },
-    Table {
-        name: "api_tokens",
-        columns: &[
-            ("id", "id", Text),
-            ("name", "name", Text),
-            ("token", "token", Bytes),
-            ("scopes", "scopes", Text),
-            ("customers", "customers", Text),
-            ("made_by", "made_by", Text),
-            ("\"from\"", "\"from\"", Text),
-            ("until", "until", Text),
-            ("ended", "ended", Text),
-        ],
-        order: "id",
-        counts: None,
-    },
-    Table {
-        name: "technicians",
-        columns: &[("technician", "technician", Text), ("last_event", "last_event", Number)],
-        order: "technician",
-        counts: None,
-    },
-];
 
 /// Facts that are the ledger's and not the database's.
 const FACTS: [&str; 3] = ["high_water", "notes_sent", "shared_key"];
@@ -295,6 +74,8 @@ impl PostgresLedger {
         let link = Link::new(to)?;
         let mut tries = link.tries();
         let mut client = tries.client().await?;
+        // A long log takes as long as it takes.
+        client.batch_execute("SET statement_timeout = 0").await.map_err(|error| said(error.into()))?;
         let copied = async {
             open::open_to_copy(&mut client, &to.key).await?;
             if may_write(&client, &source).await? {
@@ -411,15 +192,19 @@ async fn copy_rest(client: &mut Client, source: &rusqlite::Connection) -> Result
     ] {
         run(&transaction, sql, &[]).await?;
     }
-    run(&transaction, &format!("UPDATE accounts SET due = {}", super::commit::due("$1")), &[&now]).await?;
+    run(&transaction, &format!("UPDATE accounts SET due = {}", super::put::due("$1")), &[&now]).await?;
     transaction.commit().await.map_err(|error| failure::at_commit(&error))
 }
 
 /// Every row of every table, in the same order, has to be the same.
 async fn compare<C: GenericClient>(client: &C, source: &rusqlite::Connection) -> Result<(), Trouble> {
     for table in REST.iter().chain([&AUDIT]) {
-        let ours = digest(&sqlite_rows(source, table, &format!("ORDER BY {}", table.order_in_sqlite()))?);
-        let theirs = digest(&postgres_rows(client, table).await?);
+        let mut ours = RowsDigest::default();
+        each_sqlite_row(source, table, &format!("ORDER BY {}", table.order_in_sqlite()), |row| {
+            ours.take(&row)
+        })?;
+        let theirs = postgres_digest(client, table).await?;
+        let (ours, theirs) = (ours.end(), theirs.end());
         if ours != theirs {
             return Err(LedgerError::Damaged(format!(
                 "{} of the file has {} rows, the database {}, or their content differs",
@@ -437,29 +222,35 @@ async fn compare<C: GenericClient>(client: &C, source: &rusqlite::Connection) ->
     Ok(())
 }
 
-fn digest(rows: &[Vec<Cell>]) -> (Hash, usize) {
-    let mut hash = Sha256::new();
-    for cell in rows.iter().flatten() {
-        let (kind, bytes) = match cell {
-            Cell::Nothing => (0u8, Vec::new()),
-            Cell::Text(text) => (1, text.as_bytes().to_vec()),
-            Cell::Number(number) => (2, number.to_be_bytes().to_vec()),
-            Cell::Bytes(bytes) => (3, bytes.clone()),
-        };
-        hash.update([kind]);
-        hash.update((bytes.len() as u64).to_be_bytes());
-        hash.update(bytes);
-    }
-    (hash.finalize().into(), rows.len())
+/// All rows of a table as one number, without holding them: a log can be larger than the memory.
+#[derive(Default)]
+struct RowsDigest {
+    hash: Sha256,
+    rows: u64,
 }
 
-impl Table {
-    fn order_in_sqlite(&self) -> String {
-        let of = |name: &str| {
-            let column = self.columns.iter().find(|(ours, ..)| *ours == name);
-            column.map_or(name.to_owned(), |(_, theirs, _)| (*theirs).to_owned())
-        };
-        self.order.split(", ").map(of).collect::<Vec<_>>().join(", ")
+impl RowsDigest {
+    fn take(&mut self, row: &[Cell]) {
+        self.rows += 1;
+        for cell in row {
+            let number;
+            let (kind, bytes): (u8, &[u8]) = match cell {
+                Cell::Nothing => (0, &[]),
+                Cell::Text(text) => (1, text.as_bytes()),
+                Cell::Number(value) => {
+                    number = value.to_be_bytes();
+                    (2, &number)
+                }
+                Cell::Bytes(bytes) => (3, bytes),
+            };
+            self.hash.update([kind]);
+            self.hash.update((bytes.len() as u64).to_be_bytes());
+            self.hash.update(bytes);
+        }
+    }
+
+    fn end(self) -> (Hash, u64) {
+        (self.hash.finalize().into(), self.rows)
     }
 }
 
@@ -468,11 +259,21 @@ fn sqlite_rows(
     table: &Table,
     which: &str,
 ) -> Result<Vec<Vec<Cell>>, LedgerError> {
+    let mut found = Vec::new();
+    each_sqlite_row(source, table, which, |row| found.push(row))?;
+    Ok(found)
+}
+
+fn each_sqlite_row(
+    source: &rusqlite::Connection,
+    table: &Table,
+    which: &str,
+    mut take: impl FnMut(Vec<Cell>),
+) -> Result<(), LedgerError> {
     let columns: Vec<_> = table.columns.iter().map(|(_, theirs, _)| *theirs).collect();
     let sql = format!("SELECT {} FROM {} {which}", columns.join(", "), table.name);
     let mut statement = source.prepare(&sql).map_err(crate::failure::database)?;
     let mut rows = statement.query([]).map_err(crate::failure::database)?;
-    let mut found = Vec::new();
     while let Some(row) = rows.next().map_err(crate::failure::database)? {
         let mut cells = Vec::with_capacity(columns.len());
         for column in 0..columns.len() {
@@ -484,9 +285,9 @@ fn sqlite_rows(
                 ValueRef::Real(_) => return Err(crate::failure::unreadable("a number", "it is a fraction")),
             });
         }
-        found.push(cells);
+        take(cells);
     }
-    Ok(found)
+    Ok(())
 }
 
 fn sqlite_fact(source: &rusqlite::Connection, name: &str) -> Result<Option<String>, LedgerError> {
@@ -497,11 +298,15 @@ fn sqlite_fact(source: &rusqlite::Connection, name: &str) -> Result<Option<Strin
         .map_err(crate::failure::database)
 }
 
-async fn postgres_rows<C: GenericClient>(client: &C, table: &Table) -> Result<Vec<Vec<Cell>>, Trouble> {
+async fn postgres_digest<C: GenericClient>(client: &C, table: &Table) -> Result<RowsDigest, Trouble> {
     let columns: Vec<_> = table.columns.iter().map(|(ours, ..)| *ours).collect();
     let sql = format!("SELECT {} FROM {} ORDER BY {}", columns.join(", "), table.name, table.order);
-    let read = |row: &Row| {
-        let cells = Cells { row, first: 0 };
+    let statement = client.prepare_cached(&sql).await?;
+    let none: [&(dyn ToSql + Sync); 0] = [];
+    let mut rows = pin!(client.query_raw(&statement, none).await?);
+    let mut digest = RowsDigest::default();
+    while let Some(row) = rows.try_next().await? {
+        let cells = Cells { row: &row, first: 0 };
         let mut read = Vec::with_capacity(table.columns.len());
         for (column, (.., kind)) in table.columns.iter().enumerate() {
             let cell = match kind {
@@ -512,9 +317,9 @@ async fn postgres_rows<C: GenericClient>(client: &C, table: &Table) -> Result<Ve
             };
             read.push(cell.unwrap_or(Cell::Nothing));
         }
-        Ok(read)
-    };
-    all(client, &sql, &[], read).await
+        digest.take(&read);
+    }
+    Ok(digest)
 }
 
 /// One statement, with an array for each column.

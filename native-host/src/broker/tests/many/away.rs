@@ -12,7 +12,10 @@ async fn what_is_over_is_taken_away_while_the_database_is_away_and_ended_when_it
     a.process.cut_off(true);
     many.clock.pass(3601);
     let person = || many.directory.account("tech1").unwrap().rights.is_empty();
-    let taken = async || !many.directory.account("jit-tech1").unwrap().enabled && person();
+    let taken = async || {
+        many.clock.pass(1);
+        !many.directory.account("jit-tech1").unwrap().enabled && person()
+    };
     many.until("what is over to be taken away", taken).await;
     let told = a.broker.notices(&a.broker.settings());
     assert!(told.iter().any(|notice| notice.text.contains("database")), "{told:?}");
@@ -42,4 +45,29 @@ async fn a_broker_without_the_database_leaves_alone_what_another_made_longer() {
     many.clock.pass(3601);
     b.run();
     many.becomes(&b, &session, State::Ended).await;
+}
+
+#[tokio::test]
+async fn an_activation_that_its_broker_could_not_record_is_taken_back_once_whoever_does_it() {
+    let many = Many::new(configuration()).await;
+    let (a, b) = (many.broker().await, many.broker().await);
+    a.run();
+    b.run();
+    a.refusing.refuses.store(true, Ordering::SeqCst);
+    assert_eq!(a.wish("domain", "k1", 3600).await.unwrap_err().code, Code::LedgerDown);
+    assert!(many.is_closed());
+    let all = async || b.broker.list(Default::default()).await.unwrap();
+    many.until("it to be given up", async || all().await[0].state == State::Failed).await;
+    a.refusing.refuses.store(false, Ordering::SeqCst);
+    many.settles().await;
+    assert!(many.is_closed());
+    assert_eq!(many.count("activation.failed").await, 1);
+    // Alone, it does so itself once it can.
+    b.die();
+    a.refusing.refuses.store(true, Ordering::SeqCst);
+    assert_eq!(a.wish("servers", "k2", 3600).await.unwrap_err().code, Code::LedgerDown);
+    a.refusing.refuses.store(false, Ordering::SeqCst);
+    many.until("the other to be given up", async || many.count("activation.failed").await == 2).await;
+    many.settles().await;
+    assert!(many.is_closed());
 }
