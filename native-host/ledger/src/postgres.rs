@@ -24,7 +24,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use ed25519_dalek::SigningKey;
 use ticketgate_access::session::{Account, AccountKey, Session};
-use ticketgate_protocol::api::{AuditRecord, AuditVerdict};
+use ticketgate_protocol::api::{AuditRecord, AuditVerdict, State};
 use ticketgate_protocol::ids::{DirectoryId, IdempotencyKey, PsaId, SessionId, TechnicianId};
 use tokio::sync::broadcast;
 
@@ -213,6 +213,10 @@ impl Ledger for PostgresLedger {
 
     async fn open_by_directory(&self) -> Result<BTreeMap<DirectoryId, u64>, LedgerError> {
         tried!(self.open, client => query::open_by_directory(&client))
+    }
+
+    async fn open_by_state(&self) -> Result<Vec<(DirectoryId, State, u64)>, LedgerError> {
+        tried!(self.open, client => query::open_by_state(&client))
     }
 
     async fn answered(

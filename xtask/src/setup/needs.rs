@@ -136,11 +136,7 @@ const NEEDS: [Need; 15] = [
     Need {
         name: "team's wire",
         why: "servers of a team on hosts of their own, and a wire between them that can be cut",
-        packages: &[
-            program("nftables", "nft"),
-            program("iproute2", "ip"),
-            program("util-linux", "unshare"),
-        ],
+        packages: &[program("nftables", "nft"), program("iproute2", "ip"), program("util-linux", "unshare")],
         unless_target: None,
         purposes: &[Purpose::Test],
     },

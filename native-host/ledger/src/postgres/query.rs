@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use deadpool_postgres::GenericClient;
 use ticketgate_access::session::{Account, AccountKey, Session};
+use ticketgate_protocol::api::State;
 use ticketgate_protocol::ids::{DirectoryId, IdempotencyKey, SessionId, TechnicianId};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -117,6 +118,14 @@ pub(super) async fn open_by_directory<C: GenericClient>(
 ) -> Result<BTreeMap<DirectoryId, u64>, Trouble> {
     let sql = format!("SELECT directory, count(*) FROM sessions WHERE {OPEN} GROUP BY directory");
     Ok(all(client, &sql, &[], rows::counted).await?.into_iter().collect())
+}
+
+pub(super) async fn open_by_state<C: GenericClient>(
+    client: &C,
+) -> Result<Vec<(DirectoryId, State, u64)>, Trouble> {
+    let sql =
+        format!("SELECT directory, state, count(*) FROM sessions WHERE {OPEN} GROUP BY directory, state");
+    all(client, &sql, &[], rows::counted_by_state).await
 }
 
 /// The technician's rows that are not over: their ids, and those of the sessions that they are parts of.

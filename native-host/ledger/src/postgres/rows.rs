@@ -5,6 +5,7 @@ use std::fmt::Display;
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use ticketgate_access::session::{Account, AccountKey, Session};
+use ticketgate_protocol::api::State;
 use ticketgate_protocol::ids::{DirectoryId, SessionId};
 use tokio_postgres::Row;
 use tokio_postgres::types::FromSql;
@@ -100,6 +101,12 @@ pub(super) fn mark(row: &Row) -> Result<Mark, LedgerError> {
 pub(super) fn counted(row: &Row) -> Result<(DirectoryId, u64), LedgerError> {
     let cell = Cells { row, first: 0 };
     Ok((cell.parsed(0)?, cell.number(1)?))
+}
+
+/// A directory, a state and a count.
+pub(super) fn counted_by_state(row: &Row) -> Result<(DirectoryId, State, u64), LedgerError> {
+    let cell = Cells { row, first: 0 };
+    Ok((cell.parsed(0)?, cell.word(1)?, cell.number(2)?))
 }
 
 /// A note that waits.
