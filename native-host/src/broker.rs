@@ -24,6 +24,7 @@ mod heard;
 pub mod http;
 pub mod identity;
 mod leases;
+pub(crate) mod ledgers;
 mod listen;
 mod lookup;
 mod lost;
@@ -66,6 +67,7 @@ use ticketgate_protocol::problem::{Code, Problem};
 
 pub use self::clock::Clock;
 pub use self::events::{Events, Hint};
+pub use self::ledgers::copy_ledger;
 pub use self::lost::recover;
 pub use self::people::{By, Caller, Scope};
 pub use self::rules::RulesInForce;

@@ -117,6 +117,7 @@ fn run(arguments: Arguments, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         Command::Sessions(which) => runtime.block_on(sessions::list(&mut terminal, which)),
         Command::Password(which) => runtime.block_on(sessions::password(&mut terminal, which)),
         Command::Audit(what) => runtime.block_on(audit::run(&mut terminal, what)),
+        Command::Ledger(arguments::Ledger::Copy(how)) => runtime.block_on(broker::copy(&mut terminal, how)),
         Command::Customers(what) => runtime.block_on(customers::run(&mut terminal, what)),
         Command::Entra(what) => runtime.block_on(entra::run(&mut terminal, what)),
         Command::SignIns(what) => runtime.block_on(team::sign_ins(&mut terminal, what)),

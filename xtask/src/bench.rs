@@ -71,7 +71,7 @@ const MEASURED: [&str; 4] = ["ticketgate", "ticketgate-ledger", "ticketgate-test
 /// What the WASM core may weigh at most, in KB, with the rules of all systems in it.
 const CORE_KB: f64 = 400.0;
 
-const BENCHES: [Bench; 12] = [
+const BENCHES: [Bench; 13] = [
     Bench {
         name: "size",
         what: "what the browser loads: the WASM core beside the extension's JavaScript",
@@ -121,6 +121,11 @@ const BENCHES: [Bench; 12] = [
         name: "audit",
         what: "verifying a million audit records beside sha256sum",
         how: How::Example { example: "measure_audit", needs: Needs::Nothing },
+    },
+    Bench {
+        name: "ledger-postgres",
+        what: "activations written to PostgreSQL beside pgbench sending the same statements",
+        how: How::Example { example: "measure_postgres", needs: Needs::Nothing },
     },
     Bench {
         name: "browser",

@@ -21,7 +21,7 @@ pub use self::mail::is_anybodys;
 pub use self::names::BURNER_LETTERS;
 pub use self::psa::{Psa, PsaKind, TicketNotes, TicketRule, Verified};
 pub(crate) use self::read::host_of;
-pub use self::read::{Fault, Faults, read, service};
+pub use self::read::{Fault, Faults, ledger, read, service};
 pub use self::service::{Https, Service};
 pub use self::sign_in::{Role, RoleRule, SignInProvider};
 use crate::local::PublicKey;
@@ -48,6 +48,8 @@ pub struct Config {
     pub policies: BTreeMap<PolicyId, Policy>,
     /// What is opened beside the local socket. A broker takes it from the file when it starts.
     pub service: Service,
+    /// Where the ledger is, if not in a file of the state folder. A broker takes it from the file when it starts.
+    pub ledger: Option<LedgerPlace>,
     /// Hosts of ticket systems (kept for a later release, so that one file serves both).
     pub hosts: Vec<String>,
     /// What is probably not meant so, though nothing is wrong with it.
@@ -163,6 +165,17 @@ pub struct ActiveDirectory {
     pub account_name: String,
     /// Seconds until an operation counts as failed.
     pub timeout_s: u32,
+}
+
+/// The database that holds the ledger (`[ledger]`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerPlace {
+    /// Where it is, in the words of `libpq`; no password.
+    pub postgres: String,
+    /// The password of its user, where it asks for one.
+    pub password: Option<SecretRef>,
+    /// A file of certificates (PEM) that vouch for its server; the system's own where there is none.
+    pub ca_file: Option<String>,
 }
 
 /// Where a secret is kept. A secret itself never stands in the configuration.

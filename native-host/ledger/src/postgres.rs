@@ -3,11 +3,13 @@
 
 mod audit;
 mod commit;
+mod copy;
 mod failure;
 mod hear;
 mod leases;
 mod link;
 mod open;
+mod put;
 mod query;
 mod rows;
 #[cfg(test)]
@@ -26,6 +28,7 @@ use ticketgate_protocol::api::{AuditRecord, AuditVerdict};
 use ticketgate_protocol::ids::{DirectoryId, IdempotencyKey, PsaId, SessionId, TechnicianId};
 use tokio::sync::broadcast;
 
+pub use self::copy::Copied;
 use self::hear::Hearing;
 use self::link::Link;
 pub use self::link::PostgresPlace;
@@ -103,6 +106,15 @@ impl PostgresLedger {
         let listens = tokio::spawn(hear::run(Arc::clone(&link), Arc::clone(&hearing))).abort_handle();
         let open = Arc::new(Open { link, hearing, key, own: Mutex::default() });
         Ok(Self { open, listens })
+    }
+
+    /// Whether a broker could open the ledger in this database. Only looks: nothing is made or changed.
+    ///
+    /// # Errors
+    /// As [`PostgresLedger::open`].
+    pub async fn check(place: &PostgresPlace) -> Result<(), LedgerError> {
+        let opening = Opening { link: Arc::new(Link::new(place)?) };
+        tried!(opening, client => open::check(&mut client, &place.key))
     }
 
     /// The public half of the key that signs checkpoints, as 64 hexadecimal digits. Kept elsewhere, it tells whether

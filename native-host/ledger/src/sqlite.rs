@@ -107,6 +107,11 @@ impl SqliteLedger {
         hex::encode(self.signer.public().as_bytes())
     }
 
+    /// The key that verifies checkpoints.
+    pub(crate) fn public_key(&self) -> ed25519_dalek::VerifyingKey {
+        self.signer.public()
+    }
+
     /// [`Open::keep_in_place`], on a thread that may block; one look at the file where all is well.
     async fn keep_in_place(&self) -> Result<(), LedgerError> {
         if self.place.lock().unwrap_or_else(PoisonError::into_inner).standing() == InPlace::Right {
@@ -140,6 +145,11 @@ impl SqliteLedger {
         }
         self.signer.key().map(drop)
     }
+}
+
+/// A connection of its own that only reads.
+pub(crate) fn reader(path: &Path) -> Result<Connection, LedgerError> {
+    open::reader(path)
 }
 
 /// Everything that is open.

@@ -73,6 +73,28 @@ pub(super) async fn put_aside(places: &Places) -> Result<(), StartError> {
     moved.await.map_err(|error| StartError::Place { what: "the folder of a ledger put aside", path, error })
 }
 
+/// Moves the files of a ledger away that is in a database now. Answers where they are.
+pub(super) async fn put_copied(places: &Places) -> Result<PathBuf, StartError> {
+    let folder = free(&places.state, &format!("ledger-copied-{}", stamp()));
+    let moved = async {
+        private_folder(&folder)?;
+        // The file last: as long as it is there, the copy is taken up again.
+        for file in SqliteLedger::files(&ledger_places(places).0).iter().rev() {
+            if let Some(name) = file.file_name().filter(|_| file.exists()) {
+                rename("ledger.put_aside", file, &folder.join(name)).await?;
+            }
+        }
+        Ok(())
+    };
+    let path = folder.clone();
+    moved.await.map_err(|error| StartError::Place {
+        what: "the folder of a ledger put aside",
+        path,
+        error,
+    })?;
+    Ok(folder)
+}
+
 /// A new ledger in the place of one that cannot be used. A key that signs goes on signing.
 pub(super) async fn begin_anew(places: &Places) -> Result<SqliteLedger, StartError> {
     let (path, key) = ledger_places(places);

@@ -10,14 +10,14 @@ use ticketgate_access::config::Config;
 use ticketgate_access::desired::Marker;
 use ticketgate_access::session::{Account, AccountKey};
 use ticketgate_directory::ListedAccount;
-use ticketgate_ledger::{Change, SqliteLedger};
+use ticketgate_ledger::{Change, Ledger, SqliteLedger};
 use ticketgate_protocol::api::{Finding, Mode};
 use ticketgate_protocol::ids::{DirectoryId, TechnicianId};
 
 use super::connectors::Connectors;
 use super::start::{Role, StartError, bring_up, ledger_places, lock_state};
 use super::upkeep::finding;
-use super::{Broker, Snapshot, aside, listen, records};
+use super::{Broker, Snapshot, aside, ledgers, listen, records};
 use crate::places::Places;
 
 /// Takes in and ends what the ledger does not know. No broker may run meanwhile.
@@ -45,13 +45,23 @@ pub async fn recover(places: &Places, new_ledger: bool) -> Result<Vec<Finding>, 
 }
 
 /// The ledger as it stands, or a new one in its place.
-async fn fit(places: &Places, new_ledger: bool) -> Result<(SqliteLedger, Vec<Finding>), StartError> {
+async fn fit(places: &Places, new_ledger: bool) -> Result<(Arc<dyn Ledger>, Vec<Finding>), StartError> {
+    if let Some(place) = ledgers::place(places)? {
+        if new_ledger {
+            return Err(StartError::Ledger(
+                "the ledger is in a database, which is not put aside from here: restore it from a backup, or name an empty database \
+                 in [ledger] and run `ticketgate recover`"
+                    .to_owned(),
+            ));
+        }
+        return Ok((Arc::new(ledgers::open_shared(places, &place).await?), Vec::new()));
+    }
     if !SqliteLedger::is_begun(&ledger_places(places).0) && aside::unread(&places.state).is_empty() {
         aside::put_aside(places).await?;
     }
     let opened = match aside::open(places).await {
         Ok(ledger) => match ledger.check().await {
-            Ok(()) => return Ok((ledger, Vec::new())),
+            Ok(()) => return Ok((Arc::new(ledger), Vec::new())),
             Err(error) => error.into(),
         },
         Err(error) => error,
@@ -65,7 +75,7 @@ async fn fit(places: &Places, new_ledger: bool) -> Result<(SqliteLedger, Vec<Fin
     }
     let ledger = aside::begin_anew(places).await?;
     let findings = vec![finding("warning", "ledger", &format!("{why}. A new one was begun in its place."))];
-    Ok((ledger, findings))
+    Ok((Arc::new(ledger), findings))
 }
 
 impl Broker {

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use ticketgate_ledger::{Ledger, LedgerError, SqliteLedger};
+use ticketgate_ledger::{Ledger, LedgerError};
 use tokio::sync::watch;
 
 use super::clock::{AnchoredClock, BrokerClock, System};
 use super::connectors::Connectors;
-use super::{Broker, BuildConnectors, Clock, aside, listen};
+use super::{Broker, BuildConnectors, Clock, aside, ledgers, listen};
 use crate::places::Places;
 
 /// How often the configuration file is looked at. A look is one `stat`.
@@ -100,7 +100,7 @@ pub async fn start_with(
     connectors: Arc<dyn BuildConnectors>,
 ) -> Result<Started, StartError> {
     let lock = lock_state(places)?;
-    let ledger = aside::open(places).await?;
+    let ledger = ledgers::open(places).await?;
     bring_up(places, role, ledger, lock, connectors).await
 }
 
@@ -129,11 +129,11 @@ pub(super) fn lock_state(places: &Places) -> Result<File, StartError> {
 pub(super) async fn bring_up(
     places: &Places,
     role: Role,
-    ledger: SqliteLedger,
+    ledger: Arc<dyn Ledger>,
     lock: File,
     connectors: Arc<dyn BuildConnectors>,
 ) -> Result<Started, StartError> {
-    let ledger = crate::faults::ledger(Arc::new(ledger));
+    let ledger = crate::faults::ledger(ledger);
     let clock = clock_for(&ledger).await?;
     let broker = Broker::new(ledger, clock, connectors);
     broker.note_unread(&aside::unread(&places.state)).await;

@@ -59,6 +59,9 @@ pub(super) enum Command {
     /// Reads, checks and exports the audit log.
     #[command(subcommand)]
     Audit(Audit),
+    /// Moves this machine's ledger into a database that several brokers share.
+    #[command(subcommand)]
+    Ledger(Ledger),
     /// Says what to write into the configuration so that tickets find their customers; changes nothing.
     #[command(subcommand)]
     Customers(Customers),
@@ -170,6 +173,25 @@ pub(super) enum Local {
     },
     /// Answers a broker's requests on standard input and output; for a socket of systemd, and as the one command of an SSH key.
     Serve,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Ledger {
+    /// Copies the ledger of the state folder into PostgreSQL, and compares all of it. Stop the broker first; broken off, run it again.
+    Copy(LedgerCopy),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct LedgerCopy {
+    /// Where to, as libpq has it: "host=db.example dbname=ticketgate user=ticketgate"; without it what [ledger] says.
+    #[arg(long, value_name = "DATABASE")]
+    pub(super) to: Option<String>,
+    /// The file with the password of the database's user.
+    #[arg(long, value_name = "FILE", requires = "to")]
+    pub(super) password_file: Option<std::path::PathBuf>,
+    /// The file with the authorities (PEM) that vouch for the database's server.
+    #[arg(long, value_name = "FILE", requires = "to")]
+    pub(super) ca_file: Option<std::path::PathBuf>,
 }
 
 #[derive(Debug, Args)]

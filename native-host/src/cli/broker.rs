@@ -1,11 +1,13 @@
 //! `broker`, `sweep`, `check`: the commands that run a broker's work in this process.
 
+use std::io::Write;
 use std::process::ExitCode;
 
+use ticketgate_access::config::{LedgerPlace, SecretRef};
 use ticketgate_protocol::api::Finding;
 use tokio::runtime::Runtime;
 
-use super::arguments::{Broker, Check, Recover};
+use super::arguments::{Broker, Check, LedgerCopy, Recover};
 use super::{Terminal, text};
 use crate::broker::{self, Role, Serving, StartError};
 use crate::logging;
@@ -40,6 +42,52 @@ pub(super) async fn sweep(terminal: &mut Terminal<'_>) -> anyhow::Result<ExitCod
 pub(super) async fn recover(terminal: &mut Terminal<'_>, how: &Recover) -> anyhow::Result<ExitCode> {
     let findings = broker::recover(&terminal.places, how.new_ledger).await?;
     report(terminal, &findings)
+}
+
+/// Does the work in this process: a broker would have the ledger.
+pub(super) async fn copy(terminal: &mut Terminal<'_>, how: LedgerCopy) -> anyhow::Result<ExitCode> {
+    let to = how.to.map(|postgres| LedgerPlace {
+        postgres,
+        password: how.password_file.map(|file| SecretRef::File(absolute(&file))),
+        ca_file: how.ca_file.map(|file| absolute(&file)),
+    });
+    let mut told = 0;
+    let tells = |records: u64| {
+        // Also for a log of hours: a line now and then, on standard error.
+        if records >= told + 100_000 {
+            told = records;
+            let _ = writeln!(std::io::stderr(), "{records} audit records are copied …");
+        }
+    };
+    let done = broker::copy_ledger(&terminal.places, to, tells).await?;
+    let value = serde_json::json!({
+        "records": done.copied.records,
+        "accounts": done.copied.accounts,
+        "sessions": done.copied.sessions,
+        "seal": done.copied.seal,
+        "put_aside": done.put_aside,
+    });
+    let config = terminal.places.config.display().to_string();
+    terminal.answer(&value, || {
+        let mut text = format!(
+            "{} audit records, {} accounts and {} sessions are in the database, the same to the byte, sealed with number {}.\nThe \
+             file was put aside as {}.",
+            done.copied.records,
+            done.copied.accounts,
+            done.copied.sessions,
+            done.copied.seal,
+            done.put_aside.display()
+        );
+        if let Some(lines) = &done.to_write {
+            text.push_str(&format!("\nNow write into {config}:\n\n{lines}"));
+        }
+        text
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn absolute(path: &std::path::Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
 }
 
 /// Reads the configuration file as it is now, and asks the broker about the directories.

@@ -5,12 +5,14 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
-use ticketgate_ledger::{LedgerError, SqliteLedger};
+use ticketgate_access::config::LedgerPlace;
+use ticketgate_ledger::{LedgerError, PostgresLedger, SqliteLedger};
 use ticketgate_protocol::api::{BrokerInfo, Finding};
 use ticketgate_protocol::problem::{Code, Problem};
 
 use super::{error, ok, warning};
 use crate::broker::aside::{self, UNREAD_REMEDY, UNREAD_TEXT};
+use crate::broker::ledgers;
 use crate::client::starting::START_VARIABLE;
 use crate::client::{Client, Endpoint};
 use crate::places::{Places, Surroundings};
@@ -51,6 +53,13 @@ fn ledger(places: &Places) -> Vec<Finding> {
     {
         return Vec::new();
     }
+    match ledgers::place(places) {
+        Ok(None) => {}
+        Ok(Some(place)) => return vec![database(places, &place)],
+        Err(why) => {
+            return vec![error("ledger", format!("{why}."), "Mend that, then run: ticketgate doctor")];
+        }
+    }
     let unread = aside::unread(&places.state);
     let mut findings: Vec<_> = unread
         .iter()
@@ -70,6 +79,38 @@ fn ledger(places: &Places) -> Vec<Finding> {
         error("ledger", format!("{what}."), remedy)
     }));
     findings
+}
+
+/// The ledger that brokers share, as the next broker of this machine would find it.
+fn database(places: &Places, place: &LedgerPlace) -> Finding {
+    let file = places.state.join("ledger.sqlite");
+    if SqliteLedger::is_begun(&file) {
+        return error(
+            "ledger",
+            format!("[ledger] names a database, and {} is still here; no broker starts.", file.display()),
+            "Run: ticketgate ledger copy",
+        );
+    }
+    let looked = ledgers::postgres(place, places.state.join("audit.key")).and_then(|place| {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.map_err(|error| LedgerError::Unavailable(error.to_string()))?;
+        // A thread of its own: this may be a runtime's.
+        std::thread::scope(|scope| {
+            let looking = scope.spawn(|| runtime.block_on(PostgresLedger::check(&place)));
+            looking
+                .join()
+                .unwrap_or_else(|_| Err(LedgerError::Unavailable("it could not be looked at".into())))
+        })
+    });
+    match looked {
+        Ok(()) => ok("ledger", "The database of [ledger] answers, and this broker may use it."),
+        Err(why @ LedgerError::Damaged(_)) => error(
+            "ledger",
+            format!("{why}."),
+            "Give this broker the key of the others, name the right database in [ledger], or restore it from a backup",
+        ),
+        Err(why) => error("ledger", format!("{why}."), "Mend that, then run: ticketgate doctor"),
+    }
 }
 
 fn silence(around: &Surroundings, places: &Places) -> Finding {

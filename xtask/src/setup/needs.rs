@@ -153,6 +153,13 @@ const NEEDS: [Need; 13] = [
         purposes: &[Purpose::Demo],
     },
     Need {
+        name: "database",
+        why: "private PostgreSQL servers, for the ledger of several brokers, and pgbench to measure it against",
+        packages: &[package("postgresql")],
+        unless_target: None,
+        purposes: &[Purpose::Test],
+    },
+    Need {
         name: "key store",
         why: "a desktop's key store, as a place of directories' passwords",
         packages: &[package("gnome-keyring")],

@@ -6,6 +6,7 @@ mod directory;
 mod dn;
 mod duration;
 mod grant;
+mod ledger;
 mod links;
 mod people;
 mod policy;
@@ -20,6 +21,7 @@ use std::fmt;
 use toml::Spanned;
 use toml::de::DeTable;
 
+pub use self::ledger::ledger;
 use self::links::Drafts;
 pub(crate) use self::psa::host as host_of;
 pub use self::service::service;
@@ -123,6 +125,7 @@ fn sections(file: &Section<'_>, notes: &mut Notes) -> Drafts {
         customers: people::customers(file, notes),
         directories: directory::read(file, notes),
         policies: policy::read(file, notes),
+        ledger: ledger::read(file, notes),
     };
     for (key, remedy) in [
         ("technician", "nobody can use it"),
@@ -148,6 +151,7 @@ fn assemble(drafts: Drafts, warnings: Vec<Fault>) -> Config {
         directories: drafts.directories.into_iter().map(|d| (d.item.id.clone(), d.item)).collect(),
         policies: drafts.policies.into_iter().map(|p| (p.item.id.clone(), p.item)).collect(),
         service: drafts.service,
+        ledger: drafts.ledger,
         hosts: drafts.broker.hosts,
         warnings,
     }

@@ -8,16 +8,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use deadpool_postgres::{Client, Transaction};
-use ticketgate_access::session::{Account, Session};
 use ticketgate_protocol::ids::{SessionId, TechnicianId};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::failure::{self, Trouble};
+use super::put::{by_key, put_account, put_session, set_due};
 use super::query::{self, all, run};
 use super::rows::Cells;
 use super::{audit, leases, tokens};
-use crate::columns::{integer, json, time_text, word};
+use crate::columns::{integer, time_text};
 use crate::limits;
 use crate::{BrokerEpoch, Change, Guard, Lease, LedgerError, NoteChange};
 
@@ -138,24 +138,22 @@ async fn refuse_if_lost(
     Ok(())
 }
 
-/// Only what belongs to those who are locked anyway; the rest goes with the checkpoints.
+/// Only what belongs to those who are locked anyway, and where something is looked for or joins it; the rest goes with the checkpoints.
 async fn forget_old(transaction: &Transaction<'_>, change: &Change) -> Result<(), Trouble> {
     let before = time_text(limits::kept_since(change.at))?;
-    let mut technicians: BTreeSet<&str> = change.sessions.iter().map(|s| s.technician.as_str()).collect();
-    technicians.extend(change.guard.iter().map(|guard| guard.technician.as_str()));
-    technicians.extend(change.answers.iter().map(|answer| answer.technician.as_str()));
-    if technicians.is_empty() {
-        return Ok(());
-    }
-    let technicians: Vec<_> = technicians.into_iter().collect();
-    let parameters: [&(dyn ToSql + Sync); 2] = [&technicians, &before];
+    let changed: BTreeSet<&str> = change.sessions.iter().map(|session| session.technician.as_str()).collect();
+    let mut counted: BTreeSet<&str> = change.guard.iter().map(|guard| guard.technician.as_str()).collect();
+    counted.extend(change.answers.iter().map(|answer| answer.technician.as_str()));
+    let (changed, counted) = (Vec::from_iter(changed), Vec::from_iter(counted));
     let of = |table| format!("DELETE FROM {table} WHERE technician = ANY($1) AND at <= $2");
-    let (requests, attempts, events) = (of("requests"), of("attempts"), of("events"));
-    tokio::try_join!(
-        run(transaction, &requests, &parameters),
-        run(transaction, &attempts, &parameters),
-        run(transaction, &events, &parameters),
-    )?;
+    if !counted.is_empty() {
+        let parameters: [&(dyn ToSql + Sync); 2] = [&counted, &before];
+        let (requests, attempts) = (of("requests"), of("attempts"));
+        tokio::try_join!(run(transaction, &requests, &parameters), run(transaction, &attempts, &parameters))?;
+    }
+    if !changed.is_empty() {
+        run(transaction, &of("events"), &[&changed, &before]).await?;
+    }
     Ok(())
 }
 
@@ -201,157 +199,6 @@ async fn count_request(
     let sql = "INSERT INTO attempts (technician, at) VALUES ($1, $2)";
     run(transaction, sql, &[&technician, &time_text(now)?]).await?;
     Ok(())
-}
-
-fn by_key(accounts: &[Account]) -> Vec<&Account> {
-    let mut accounts: Vec<_> = accounts.iter().collect();
-    accounts.sort_by(|a, b| a.key.cmp(&b.key));
-    accounts
-}
-
-/// When something is to be done for an account: now or at its next try while it is not settled, else at the first end.
-const DUE: &str = "CASE WHEN accounts.settled
-         THEN (SELECT min(until) FROM sessions WHERE account = accounts.key AND state IN ('activating', 'active'))
-         ELSE coalesce(accounts.next_try, $2) END";
-
-/// One that is not settled any more and that nobody works on gets a lease of this broker's at once: whoever writes down what is to
-/// be done is the first who may do it.
-async fn put_account(
-    transaction: &Transaction<'_>,
-    account: &Account,
-    now: DateTime<Utc>,
-    epoch: Option<BrokerEpoch>,
-) -> Result<(), Trouble> {
-    let version = integer(account.version)?;
-    let next_try = account.next_try.map(time_text).transpose()?;
-    let taker = epoch.filter(|_| !account.settled && account.next_try.is_none_or(|at| at <= now));
-    let taker = taker.map(|epoch| integer(epoch.0)).transpose()?;
-    let (mode, standing) = (word(&account.mode)?, json(&account.standing)?);
-    let (generation, attempts) = (integer(account.password_generation)?, i64::from(account.attempts));
-    let (directory, technician) = (account.directory.as_str(), account.technician.as_str());
-    let sql = if version == 0 {
-        "INSERT INTO accounts (key, directory, mode, technician, name, identity, display_name, token,
-             password_generation, standing, settled, attempts, next_try, version, gone,
-             lease_holder, lease_until, fence)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::bigint + 1, $15,
-             $16::bigint, CASE WHEN $16::bigint IS NOT NULL THEN statement_timestamp() + interval '3 seconds' END,
-             CASE WHEN $16::bigint IS NULL THEN 0 ELSE 1 END)
-         ON CONFLICT (key) DO NOTHING"
-    } else {
-        "UPDATE accounts SET directory = $2, mode = $3, technician = $4, name = $5, identity = $6, display_name = $7,
-             token = $8, password_generation = $9, standing = $10, settled = $11, attempts = $12, next_try = $13,
-             version = $14::bigint + 1, gone = $15,
-             lease_holder = CASE WHEN $16::bigint IS NOT NULL AND coalesce(lease_until < statement_timestamp(), true)
-                 THEN $16::bigint ELSE lease_holder END,
-             lease_until = CASE WHEN $16::bigint IS NOT NULL AND coalesce(lease_until < statement_timestamp(), true)
-                 THEN statement_timestamp() + interval '3 seconds' ELSE lease_until END,
-             fence = CASE WHEN $16::bigint IS NOT NULL AND coalesce(lease_until < statement_timestamp(), true)
-                 AND lease_holder IS DISTINCT FROM $16::bigint THEN fence + 1 ELSE fence END
-         WHERE key = $1 AND version = $14::bigint"
-    };
-    let put = run(
-        transaction,
-        sql,
-        &[
-            &account.key.0,
-            &directory,
-            &mode,
-            &technician,
-            &account.name,
-            &account.identity,
-            &account.display_name,
-            &account.token,
-            &generation,
-            &standing,
-            &account.settled,
-            &attempts,
-            &next_try,
-            &version,
-            &account.gone,
-            &taker,
-        ],
-    )
-    .await?;
-    if put == 1 {
-        Ok(())
-    } else {
-        let text = format!("account {} is no longer at version {version}", account.key.0);
-        Err(LedgerError::Conflict(text).into())
-    }
-}
-
-async fn set_due(transaction: &Transaction<'_>, change: &Change) -> Result<(), Trouble> {
-    let mut keys: BTreeSet<&str> = change.accounts.iter().map(|account| account.key.0.as_str()).collect();
-    keys.extend(change.sessions.iter().map(|session| session.account.0.as_str()));
-    if keys.is_empty() {
-        return Ok(());
-    }
-    let keys: Vec<_> = keys.into_iter().collect();
-    let sql = format!("UPDATE accounts SET due = {DUE} WHERE key = ANY($1)");
-    run(transaction, &sql, &[&keys, &time_text(change.at)?]).await?;
-    Ok(())
-}
-
-async fn put_session(transaction: &Transaction<'_>, session: &Session) -> Result<(), Trouble> {
-    let version = integer(session.version)?;
-    let (state, mode, rights) = (word(&session.state)?, word(&session.mode)?, json(&session.rights)?);
-    let ticket = session.ticket.as_ref().map(json).transpose()?;
-    let times = [session.requested_at, session.from, session.until, session.latest_end];
-    let times: Vec<_> = times.into_iter().map(time_text).collect::<Result<_, _>>()?;
-    let [requested_at, from, until, latest_end] = times.as_slice() else { return Ok(()) };
-    let active_at = session.active_at.map(time_text).transpose()?;
-    let end_cause = session.end_cause.as_ref().map(word).transpose()?;
-    let ended_at = session.ended_at.map(time_text).transpose()?;
-    let trouble = session.trouble.as_ref().map(json).transpose()?;
-    let whole = session.whole.as_ref().map(SessionId::as_str);
-    let sql = if version == 0 {
-        r#"INSERT INTO sessions (id, state, technician, customer, directory, policy, policy_name, mode, account, rights,
-             reason, ticket, requested_at, "from", until, latest_end, active_at, end_cause, ended_at, trouble, version, whole)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
-             $21::bigint + 1, $22)
-         ON CONFLICT (id) DO NOTHING"#
-    } else {
-        r#"UPDATE sessions SET state = $2, technician = $3, customer = $4, directory = $5, policy = $6, policy_name = $7,
-             mode = $8, account = $9, rights = $10, reason = $11, ticket = $12, requested_at = $13, "from" = $14,
-             until = $15, latest_end = $16, active_at = $17, end_cause = $18, ended_at = $19, trouble = $20,
-             version = $21::bigint + 1, whole = $22
-         WHERE id = $1 AND version = $21::bigint"#
-    };
-    let put = run(
-        transaction,
-        sql,
-        &[
-            &session.id.as_str(),
-            &state,
-            &session.technician.as_str(),
-            &session.customer.as_str(),
-            &session.directory.as_str(),
-            &session.policy.as_str(),
-            &session.policy_name,
-            &mode,
-            &session.account.0,
-            &rights,
-            &session.reason,
-            &ticket,
-            requested_at,
-            from,
-            until,
-            latest_end,
-            &active_at,
-            &end_cause,
-            &ended_at,
-            &trouble,
-            &version,
-            &whole,
-        ],
-    )
-    .await?;
-    if put == 1 {
-        Ok(())
-    } else {
-        let text = format!("session {} is no longer at version {version}", session.id);
-        Err(LedgerError::Conflict(text).into())
-    }
 }
 
 async fn put_events(

@@ -23,8 +23,8 @@ const BACKLOG: usize = 1_024;
 /// How often it is looked, and how long it takes at most that a new connection is tried.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// What is told together.
-const GATHERED: Duration = Duration::from_millis(2);
+/// What is told together: each time costs the server a transaction, and a look at it in every listener.
+const GATHERED: Duration = Duration::from_millis(10);
 
 /// Changes of technicians' sessions in the last so many seconds are looked at: no transaction takes longer.
 const CHANGED: &str = "SELECT technician, last_event FROM technicians

@@ -9,6 +9,7 @@ use ed25519_dalek::{SigningKey, VerifyingKey};
 use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
 
+use super::copy::COPYING;
 use super::failure::{self, Trouble};
 use super::query::{all, fact, run};
 use super::rows::Cells;
@@ -53,6 +54,19 @@ enum Found {
 
 /// What a ledger that is open has to sign with.
 pub(super) async fn open(client: &mut Client, key_path: &Path) -> Result<SigningKey, Trouble> {
+    let key = open_to_copy(client, key_path).await?;
+    if fact(client, COPYING).await?.is_some() {
+        return Err(LedgerError::Damaged(
+            "not all of the ledger was copied into this database; run `ticketgate ledger copy` once more"
+                .to_owned(),
+        )
+        .into());
+    }
+    Ok(key)
+}
+
+/// The same of one that is not all there yet.
+pub(super) async fn open_to_copy(client: &mut Client, key_path: &Path) -> Result<SigningKey, Trouble> {
     refuse_if_read_only(client).await?;
     let found = look(client).await?;
     // Read first: a bad key leaves no new ledger behind.
@@ -60,6 +74,10 @@ pub(super) async fn open(client: &mut Client, key_path: &Path) -> Result<Signing
     if found != Found::Ledger(VERSION) {
         let may_begin = found == Found::Empty;
         key = migrate(client, key_path, key, may_begin).await?;
+    }
+    if key.is_none() {
+        // Another process of this machine may have begun the ledger meanwhile.
+        key = key::read(key_path)?;
     }
     refuse_if_not_whole(client).await?;
     let public = fact(client, "public_key").await?;
@@ -78,6 +96,16 @@ pub(super) async fn open(client: &mut Client, key_path: &Path) -> Result<Signing
             key_path.display()
         ))
         .into()),
+    }
+}
+
+/// The same look, changing nothing.
+pub(super) async fn check(client: &mut Client, key_path: &Path) -> Result<(), Trouble> {
+    refuse_if_read_only(client).await?;
+    match look(client).await? {
+        Found::Ledger(VERSION) => open(client, key_path).await.map(drop),
+        // The next broker makes it, or brings it up to its release.
+        Found::Ledger(_) | Found::Empty => key::read(key_path).map(drop).map_err(Trouble::from),
     }
 }
 
@@ -164,12 +192,12 @@ async fn migrate(
             None => key::read(key_path)?,
         };
     }
-    transaction.batch_execute(OURS).await.map_err(|error| may_not(error))?;
+    transaction.batch_execute(OURS).await.map_err(may_not)?;
     for (migration, version) in MIGRATIONS.iter().zip(1..) {
         if version <= from {
             continue;
         }
-        transaction.batch_execute(migration.sql).await.map_err(|error| may_not(error))?;
+        transaction.batch_execute(migration.sql).await.map_err(may_not)?;
         let sql = "INSERT INTO ticketgate_schema (version, oldest, release, at) VALUES ($1, $2, $3, clock_timestamp())";
         run(&transaction, sql, &[&version, &migration.oldest, &env!("CARGO_PKG_VERSION")]).await?;
     }

@@ -6,7 +6,7 @@ use std::fmt::Display;
 use super::directory::{active_directory, entra, local};
 use super::tree::{At, Notes, likely};
 use super::{broker, directory, grant, people, policy, psa, rights, sign_in};
-use crate::config::{DirectoryKind, Eligible, Machine, Service, Technician, folded};
+use crate::config::{DirectoryKind, Eligible, LedgerPlace, Machine, Service, Technician, folded};
 use ticketgate_protocol::api::Mode;
 
 /// Everything that was read, section by section.
@@ -21,6 +21,7 @@ pub(super) struct Drafts {
     pub(super) customers: Vec<people::CustomerDraft>,
     pub(super) directories: Vec<directory::Draft>,
     pub(super) policies: Vec<policy::Draft>,
+    pub(super) ledger: Option<LedgerPlace>,
 }
 
 /// Notes every fault between sections.

@@ -11,7 +11,9 @@ mod tenants;
 use ticketgate_protocol::api::Mode;
 
 use super::*;
-use crate::config::{ActiveDirectory, DirectoryKind, PsaKind, SecretRef, TicketNotes, TicketRule, Verified};
+use crate::config::{
+    ActiveDirectory, DirectoryKind, LedgerPlace, PsaKind, SecretRef, TicketNotes, TicketRule, Verified,
+};
 
 const EXAMPLE: &str = include_str!("../../../../example.toml");
 
@@ -366,4 +368,30 @@ fn a_secret_is_found_by_file_variable_key_store_or_credential() {
 fn a_file_that_is_far_too_large_is_not_read_at_all() {
     let found = faults(&"#".repeat(SIZE_MAX + 1));
     assert!(found[0].text.contains("larger than 4 MiB"), "{found:?}");
+}
+
+#[test]
+fn the_ledgers_database_is_read_with_the_file_and_alone_whatever_else_is_wrong() {
+    let table = "[ledger]\npostgres = \"host=db user=tg dbname=tg\"\npassword = { file = \"/etc/p\" }\nca_file = \"/etc/ca\"\n";
+    let meant = LedgerPlace {
+        postgres: "host=db user=tg dbname=tg".to_owned(),
+        password: Some(SecretRef::File("/etc/p".to_owned())),
+        ca_file: Some("/etc/ca".to_owned()),
+    };
+    let whole = read(&format!("{table}\n{}", with("", ""))).unwrap_or_else(|faults| panic!("{faults}"));
+    assert_eq!(whole.ledger, Some(meant.clone()));
+    assert_eq!(ledger(&format!("{table}\n[broker]\nnonsense = 1\n")).unwrap(), Some(meant));
+    assert_eq!(ledger("[broker]\nnonsense = 1\n").unwrap(), None);
+    for (text, what) in [
+        ("[ledger]", "has no `postgres`"),
+        ("[ledger]\npostgres = \"host=db password=hunter2\"", "holds a password"),
+        ("[ledger]\npostgres = \"postgresql://tg:hunter2@db/tg\"", "holds a password"),
+        ("[ledger]\npostgres = \"host=db\"\npassword = \"hunter2\"", "is written out"),
+        ("[ledger]\npostgres = \"host=db\"\nca_file = \"ca.crt\"", "whole path"),
+        ("[ledger]\npostgres = \"host=db\"\nsqlite = 1", "sqlite"),
+        ("[ledger", "TOML"),
+    ] {
+        let said = ledger(text).unwrap_err().to_string();
+        assert!(said.contains(what) && !said.contains("hunter2"), "{text}: {said}");
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::server::{Place, Server};
 use crate::tests::*;
-use crate::{Ledger, PostgresLedger, PostgresPlace, SessionFilter};
+use crate::{Ledger, PostgresLedger, PostgresPlace};
 
 #[tokio::test]
 async fn an_empty_database_becomes_a_ledger_and_opens_again_for_whoever_has_its_key() {
@@ -55,7 +55,7 @@ async fn a_newer_schema_is_refused_unless_it_says_that_this_release_may_go_on() 
     assert!(said.contains("schema 99") && said.contains("9.9") && said.contains("update"), "{said}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_part_of_a_ledger_is_refused_whatever_part_it_is() {
     let whole = Place::new();
     whole.open().await.commit(note(None, 0)).await.unwrap();
@@ -148,11 +148,10 @@ async fn order_and_comparisons_do_not_hang_on_the_databases_own_collation() {
     made.unwrap();
     let place = Place { name: other, ..place };
     let ledger = place.open().await;
-    let ids = ["a-1", "B-1", "a_2", "Z"];
-    let sessions = ids.iter().map(|id| session(id, "tech1")).collect();
-    let change = Change { accounts: vec![account("tech1")], sessions, ..note(Some("acme"), 0) };
-    ledger.commit(change).await.unwrap();
-    let found = ledger.sessions(SessionFilter::default()).await.unwrap();
-    let found: Vec<_> = found.iter().map(|session| session.id.as_str()).collect();
-    assert_eq!(found, ["B-1", "Z", "a-1", "a_2"], "as SQLite has it");
+    let keys = ["a/b/1", "B/b/1", "a-/b/1", "A/b/1"];
+    let accounts = keys.iter().map(|key| Account { key: AccountKey((*key).to_owned()), ..account("tech1") });
+    ledger.commit(Change { accounts: accounts.collect(), ..note(Some("acme"), 0) }).await.unwrap();
+    let found = ledger.accounts().await.unwrap();
+    let found: Vec<_> = found.iter().map(|account| account.key.0.as_str()).collect();
+    assert_eq!(found, ["A/b/1", "B/b/1", "a-/b/1", "a/b/1"], "as SQLite has it");
 }

@@ -107,7 +107,7 @@ impl Server {
         let name = format!("t{}", self.databases.fetch_add(1, Ordering::Relaxed));
         self.sql("postgres", &format!("CREATE DATABASE {name}"));
         let keys = Arc::new(tempfile::tempdir().unwrap());
-        Place { server: Arc::clone(self), name, key: keys.path().join("audit.key"), keys }
+        Place { server: Arc::clone(self), name, key: keys.path().join("audit.key"), _keys: keys }
     }
 
     /// What a statement answers, one text a row.
@@ -155,7 +155,7 @@ pub(crate) struct Place {
     pub(crate) name: String,
     pub(crate) key: PathBuf,
     /// Gone with the last who names the place.
-    pub(crate) keys: Arc<TempDir>,
+    pub(crate) _keys: Arc<TempDir>,
 }
 
 impl Place {

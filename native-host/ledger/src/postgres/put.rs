@@ -1,0 +1,176 @@
+//! Accounts and sessions as rows, by compare-and-set on their versions, and when accounts are due.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use deadpool_postgres::Transaction;
+use ticketgate_access::session::{Account, Session};
+use ticketgate_protocol::ids::SessionId;
+
+use super::failure::Trouble;
+use super::query::run;
+use crate::columns::{integer, json, time_text, word};
+use crate::{BrokerEpoch, Change, LedgerError};
+
+pub(super) fn by_key(accounts: &[Account]) -> Vec<&Account> {
+    let mut accounts: Vec<_> = accounts.iter().collect();
+    accounts.sort_by(|a, b| a.key.cmp(&b.key));
+    accounts
+}
+
+/// When something is to be done for an account: at its next try or `now` while it is not settled, else at the first end.
+pub(super) fn due(now: &str) -> String {
+    format!(
+        "CASE WHEN accounts.settled
+         THEN (SELECT min(until) FROM sessions WHERE account = accounts.key AND state IN ('activating', 'active'))
+         ELSE coalesce(accounts.next_try, {now}) END"
+    )
+}
+
+/// One that is not settled any more and that nobody works on gets a lease of this broker's at once: whoever writes down what is to
+/// be done is the first who may do it.
+pub(super) async fn put_account(
+    transaction: &Transaction<'_>,
+    account: &Account,
+    now: DateTime<Utc>,
+    epoch: Option<BrokerEpoch>,
+) -> Result<(), Trouble> {
+    let version = integer(account.version)?;
+    let next_try = account.next_try.map(time_text).transpose()?;
+    let taker = epoch.filter(|_| !account.settled && account.next_try.is_none_or(|at| at <= now));
+    let taker = taker.map(|epoch| integer(epoch.0)).transpose()?;
+    let (mode, standing) = (word(&account.mode)?, json(&account.standing)?);
+    let (generation, attempts) = (integer(account.password_generation)?, i64::from(account.attempts));
+    let (directory, technician) = (account.directory.as_str(), account.technician.as_str());
+    let sql = if version == 0 {
+        "INSERT INTO accounts (key, directory, mode, technician, name, identity, display_name, token,
+             password_generation, standing, settled, attempts, next_try, version, gone,
+             lease_holder, lease_until, fence, due)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::bigint + 1, $15,
+             $16::bigint, CASE WHEN $16::bigint IS NOT NULL THEN statement_timestamp() + interval '3 seconds' END,
+             CASE WHEN $16::bigint IS NULL THEN 0 ELSE 1 END,
+             CASE WHEN $11 THEN (SELECT min(until) FROM sessions WHERE account = $1 AND state IN ('activating', 'active'))
+                 ELSE coalesce($13, $17) END)
+         ON CONFLICT (key) DO NOTHING"
+    } else {
+        "UPDATE accounts SET directory = $2, mode = $3, technician = $4, name = $5, identity = $6, display_name = $7,
+             token = $8, password_generation = $9, standing = $10, settled = $11, attempts = $12, next_try = $13,
+             version = $14::bigint + 1, gone = $15,
+             due = CASE WHEN $11 THEN (SELECT min(until) FROM sessions WHERE account = $1 AND state IN ('activating', 'active'))
+                 ELSE coalesce($13, $17) END,
+             lease_holder = CASE WHEN $16::bigint IS NOT NULL AND coalesce(lease_until < statement_timestamp(), true)
+                 THEN $16::bigint ELSE lease_holder END,
+             lease_until = CASE WHEN $16::bigint IS NOT NULL AND coalesce(lease_until < statement_timestamp(), true)
+                 THEN statement_timestamp() + interval '3 seconds' ELSE lease_until END,
+             fence = CASE WHEN $16::bigint IS NOT NULL AND coalesce(lease_until < statement_timestamp(), true)
+                 AND lease_holder IS DISTINCT FROM $16::bigint THEN fence + 1 ELSE fence END
+         WHERE key = $1 AND version = $14::bigint"
+    };
+    let put = run(
+        transaction,
+        sql,
+        &[
+            &account.key.0,
+            &directory,
+            &mode,
+            &technician,
+            &account.name,
+            &account.identity,
+            &account.display_name,
+            &account.token,
+            &generation,
+            &standing,
+            &account.settled,
+            &attempts,
+            &next_try,
+            &version,
+            &account.gone,
+            &taker,
+            &time_text(now)?,
+        ],
+    )
+    .await?;
+    if put == 1 {
+        Ok(())
+    } else {
+        let text = format!("account {} is no longer at version {version}", account.key.0);
+        Err(LedgerError::Conflict(text).into())
+    }
+}
+
+/// Of accounts that the change does not put: their sessions alone changed.
+pub(super) async fn set_due(transaction: &Transaction<'_>, change: &Change) -> Result<(), Trouble> {
+    let mut keys: BTreeSet<&str> = change.sessions.iter().map(|session| session.account.0.as_str()).collect();
+    for account in &change.accounts {
+        keys.remove(account.key.0.as_str());
+    }
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let keys: Vec<_> = keys.into_iter().collect();
+    let sql = format!("UPDATE accounts SET due = {} WHERE key = ANY($1)", due("$2"));
+    run(transaction, &sql, &[&keys, &time_text(change.at)?]).await?;
+    Ok(())
+}
+
+pub(super) async fn put_session(transaction: &Transaction<'_>, session: &Session) -> Result<(), Trouble> {
+    let version = integer(session.version)?;
+    let (state, mode, rights) = (word(&session.state)?, word(&session.mode)?, json(&session.rights)?);
+    let ticket = session.ticket.as_ref().map(json).transpose()?;
+    let times = [session.requested_at, session.from, session.until, session.latest_end];
+    let times: Vec<_> = times.into_iter().map(time_text).collect::<Result<_, _>>()?;
+    let [requested_at, from, until, latest_end] = times.as_slice() else { return Ok(()) };
+    let active_at = session.active_at.map(time_text).transpose()?;
+    let end_cause = session.end_cause.as_ref().map(word).transpose()?;
+    let ended_at = session.ended_at.map(time_text).transpose()?;
+    let trouble = session.trouble.as_ref().map(json).transpose()?;
+    let whole = session.whole.as_ref().map(SessionId::as_str);
+    let sql = if version == 0 {
+        r#"INSERT INTO sessions (id, state, technician, customer, directory, policy, policy_name, mode, account, rights,
+             reason, ticket, requested_at, "from", until, latest_end, active_at, end_cause, ended_at, trouble, version, whole)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
+             $21::bigint + 1, $22)
+         ON CONFLICT (id) DO NOTHING"#
+    } else {
+        r#"UPDATE sessions SET state = $2, technician = $3, customer = $4, directory = $5, policy = $6, policy_name = $7,
+             mode = $8, account = $9, rights = $10, reason = $11, ticket = $12, requested_at = $13, "from" = $14,
+             until = $15, latest_end = $16, active_at = $17, end_cause = $18, ended_at = $19, trouble = $20,
+             version = $21::bigint + 1, whole = $22
+         WHERE id = $1 AND version = $21::bigint"#
+    };
+    let put = run(
+        transaction,
+        sql,
+        &[
+            &session.id.as_str(),
+            &state,
+            &session.technician.as_str(),
+            &session.customer.as_str(),
+            &session.directory.as_str(),
+            &session.policy.as_str(),
+            &session.policy_name,
+            &mode,
+            &session.account.0,
+            &rights,
+            &session.reason,
+            &ticket,
+            requested_at,
+            from,
+            until,
+            latest_end,
+            &active_at,
+            &end_cause,
+            &ended_at,
+            &trouble,
+            &version,
+            &whole,
+        ],
+    )
+    .await?;
+    if put == 1 {
+        Ok(())
+    } else {
+        let text = format!("session {} is no longer at version {version}", session.id);
+        Err(LedgerError::Conflict(text).into())
+    }
+}
