@@ -79,8 +79,11 @@ impl Broker {
         self.ends.at_latest(key, self.clock.now() + WATCHED_AFTER);
         // An account that the ledger did not know before could have no lease yet.
         let held = self.leases.with_lease(held).await.map_err(|error| ledger_problem(&error))?;
+        if self.shows_late(&held) {
+            held.expects_late_writes();
+        }
         let brought = self.bring(&held).await;
-        if held.has_late_writes() {
+        if held.needs_second_look() {
             self.look_again_later(key);
         }
         match brought {
@@ -307,7 +310,8 @@ impl Broker {
             let mut cause = EndCause::Expired;
             if due.is_empty() {
                 let mut abandoned = self.abandoned_among(&sessions);
-                let orphans = self.orphans(&sessions);
+                let mut orphans = self.orphans(&sessions);
+                orphans.retain(|(orphan, _)| abandoned.iter().all(|(known, _)| known.id != orphan.id));
                 if !orphans.is_empty() {
                     held.expects_late_writes();
                 }

@@ -35,6 +35,9 @@ const ASK_AGAIN: [Duration; 5] = [
 /// Between two looks whether what one broker does at a time is still this one's.
 const LOST_WITHIN: Duration = Duration::from_millis(500);
 
+/// Accounts of which it is known whether another broker had them since. With more it is forgotten, which costs looks.
+const HAD: usize = 20_000;
+
 /// The leases of this broker.
 pub(super) struct Leases {
     ledger: Arc<dyn Ledger>,
@@ -42,6 +45,8 @@ pub(super) struct Leases {
     /// Claimed for accounts whose lock somebody in this process may have: whoever gets to work on the account first takes them along.
     offered: Mutex<HashMap<AccountKey, Arc<Stand>>>,
     renews: AtomicBool,
+    /// The number of the last lease on each account that this broker had lately.
+    had: Mutex<HashMap<AccountKey, u64>>,
     /// One renewal at a time.
     renewal: tokio::sync::Mutex<()>,
     /// Something was given back, or heard of.
@@ -54,8 +59,10 @@ pub(super) struct Held {
     right: Right,
     /// What was sent to a directory under it that no commit has confirmed yet.
     sent: Mutex<Vec<String>>,
-    /// A broker that is no more may have sent something that arrives late.
+    /// Another broker may have sent something that shows late.
     late: AtomicBool,
+    /// This is the look that was made because of that.
+    second_look: AtomicBool,
 }
 
 enum Right {
@@ -73,6 +80,7 @@ impl Leases {
             held: Mutex::default(),
             offered: Mutex::default(),
             renews: AtomicBool::new(false),
+            had: Mutex::default(),
             renewal: tokio::sync::Mutex::default(),
             freed: Notify::new(),
         })
@@ -185,11 +193,22 @@ impl Leases {
         // One of this broker's own that ran out before: whoever works under it has lost it.
         let ran_out = held.iter().filter(|(known, _)| known.key == lease.key);
         ran_out.filter_map(|(_, stand)| stand.upgrade()).for_each(|stand| stand.lose());
-        let stand = Arc::new(Stand::new(lease.clone(), asked, self));
+        let was_elsewhere = self.was_elsewhere(&lease);
+        let stand = Arc::new(Stand::new(lease.clone(), asked, was_elsewhere, self));
         held.insert(lease, Arc::downgrade(&stand));
         drop(held);
         self.keep_renewed();
         stand
+    }
+
+    /// Each new holder adds one, this broker as well.
+    fn was_elsewhere(&self, lease: &Lease) -> bool {
+        let mut had = self.had.lock().unwrap_or_else(PoisonError::into_inner);
+        if had.len() >= HAD {
+            had.clear();
+        }
+        let before = had.insert(lease.key.clone(), lease.fence);
+        before.is_none_or(|before| before + 1 < lease.fence)
     }
 
     /// Leases on what is due at other times than somebody asked for it: at most so many, to be worked on with [`Leases::take`].
@@ -251,7 +270,8 @@ impl Leases {
 
 impl Held {
     fn new(key: AccountKey, right: Right) -> Self {
-        Self { key, right, sent: Mutex::default(), late: AtomicBool::new(false) }
+        let (late, second_look) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { key, right, sent: Mutex::default(), late, second_look }
     }
 
     /// What is held.
@@ -312,14 +332,24 @@ impl Held {
         self.sent.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// A broker died while it changed this account.
+    /// What another broker sent may show only later.
     pub(super) fn expects_late_writes(&self) {
         self.late.store(true, Ordering::SeqCst);
     }
 
-    /// Whether one did.
-    pub(super) fn has_late_writes(&self) -> bool {
-        self.late.load(Ordering::SeqCst)
+    /// The account is looked at because of that, and not once more.
+    pub(super) fn is_second_look(&self) {
+        self.second_look.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the account is to be looked at again when everything has arrived.
+    pub(super) fn needs_second_look(&self) -> bool {
+        self.late.load(Ordering::SeqCst) && !self.second_look.load(Ordering::SeqCst)
+    }
+
+    /// Whether another broker may have had it since this one had.
+    pub(super) fn was_elsewhere(&self) -> bool {
+        matches!(&self.right, Right::Lease(stand) if stand.was_elsewhere)
     }
 
     /// What was sent without a commit since.

@@ -13,6 +13,7 @@ use ticketgate_access::desired::{Observed, is_ours};
 use ticketgate_access::session::{Account, AccountKey, Session};
 use ticketgate_ledger::{Change, LedgerError};
 use ticketgate_protocol::api::{EndCause, Mode, State};
+use ticketgate_protocol::ids::DirectoryId;
 use ticketgate_protocol::problem::{Code, Problem};
 
 use super::Broker;
@@ -21,9 +22,9 @@ use super::leases::{Held, Unheld};
 /// Between two attempts to have an account looked at again.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// When an account whose broker died over an activation is looked at once more: what that broker sent last has arrived by then, or
-/// never will.
-const LATEST_ARRIVAL: Duration = Duration::from_secs(60);
+/// When an account is looked at once more to which another broker may have written shortly before: what that one sent last has arrived
+/// and shows by then, or never will.
+const LATEST_ARRIVAL: Duration = Duration::from_secs(120);
 
 impl Broker {
     /// This broker grants these.
@@ -58,13 +59,34 @@ impl Broker {
         sessions.iter().filter(is_orphan).map(|s| (s.clone(), EndCause::GrantFailed)).collect()
     }
 
-    /// Looks at an account once more after its broker died over an activation: that one's last write may still be on its way.
+    /// Whether the directory shows only after a while what another broker wrote to it: what a connector remembers of its own writes
+    /// (Entra ID) it does not know of others'.
+    pub(super) fn shows_late(&self, held: &Held) -> bool {
+        if !held.was_elsewhere() {
+            return false;
+        }
+        let id = held.key().0.split('/').next().and_then(|id| DirectoryId::new(id).ok());
+        let snapshot = self.settings();
+        let directory = id.and_then(|id| snapshot.directories.get(&id));
+        directory.is_some_and(|directory| directory.entra().is_some())
+    }
+
+    /// Looks at an account once more: another broker's last write may still be on its way, or not show yet.
     pub(super) fn look_again_later(self: &Arc<Self>, key: &AccountKey) {
         let (broker, key) = (Arc::downgrade(self), key.clone());
         tokio::spawn(async move {
             tokio::time::sleep(LATEST_ARRIVAL).await;
             let Some(broker) = broker.upgrade() else { return };
-            broker.look_at(key).await;
+            let looked = match broker.leases.hold(broker.locks.of(&key), &key).await {
+                Ok(held) => {
+                    held.is_second_look();
+                    broker.converge_under(held).await
+                }
+                Err(error) => Err(super::ledger_problem(&error)),
+            };
+            if let Err(problem) = looked {
+                tracing::warn!(account = %key.0, %problem, "an account is not settled yet");
+            }
         });
     }
 

@@ -27,6 +27,8 @@ pub(super) struct Stand {
     /// When the renewal that the ledger confirmed last was asked for, since boot.
     asked: Mutex<Duration>,
     lost: AtomicBool,
+    /// Another broker may have had it since this one had.
+    pub(super) was_elsewhere: bool,
     lock: Mutex<Option<OwnedMutexGuard<()>>>,
     leases: Arc<Leases>,
 }
@@ -41,9 +43,9 @@ pub(in crate::broker) enum Unheld {
 }
 
 impl Stand {
-    pub(super) fn new(lease: Lease, asked: Duration, leases: &Arc<Leases>) -> Self {
+    pub(super) fn new(lease: Lease, asked: Duration, was_elsewhere: bool, leases: &Arc<Leases>) -> Self {
         let (lost, lock) = (AtomicBool::new(false), Mutex::default());
-        Self { lease, asked: Mutex::new(asked), lost, lock, leases: Arc::clone(leases) }
+        Self { lease, asked: Mutex::new(asked), lost, was_elsewhere, lock, leases: Arc::clone(leases) }
     }
 
     pub(super) fn with(self: Arc<Self>, lock: OwnedMutexGuard<()>) -> Arc<Self> {

@@ -6,12 +6,13 @@ mod clocks;
 mod database;
 mod notes;
 mod paused;
+mod process;
 mod random;
 mod shared_out;
 mod together;
 mod world;
 
 use self::database::Database;
-pub(super) use self::world::Through;
+pub(super) use self::process::Through;
 use self::world::{Many, Member};
 use super::*;

@@ -43,3 +43,33 @@ async fn a_broker_without_the_database_leaves_alone_what_another_made_longer() {
     b.run();
     many.becomes(&b, &session, State::Ended).await;
 }
+
+#[tokio::test]
+async fn an_activation_that_its_broker_could_not_record_is_taken_back_once_whoever_does_it() {
+    let many = Many::new(configuration()).await;
+    let (a, b) = (many.broker().await, many.broker().await);
+    a.run();
+    b.run();
+    a.refusing.refuses.store(true, Ordering::SeqCst);
+    assert_eq!(a.wish("domain", "k1", 3600).await.unwrap_err().code, Code::LedgerDown);
+    assert!(many.is_closed());
+    let all = async || b.broker.list(Default::default()).await.unwrap();
+    many.until("it to be given up", async || all().await[0].state == State::Failed).await;
+    a.refusing.refuses.store(false, Ordering::SeqCst);
+    many.settles().await;
+    assert!(many.is_closed());
+    assert_eq!(many.count("activation.failed").await, 1);
+    // Alone, it does so itself once it can.
+    b.die();
+    a.refusing.refuses.store(true, Ordering::SeqCst);
+    assert_eq!(a.wish("servers", "k2", 3600).await.unwrap_err().code, Code::LedgerDown);
+    a.refusing.refuses.store(false, Ordering::SeqCst);
+    let failed = async || many.count("activation.failed").await == 2;
+    many.until("the other to be given up", async || {
+        many.clock.pass(1);
+        failed().await
+    })
+    .await;
+    many.settles().await;
+    assert!(many.is_closed());
+}

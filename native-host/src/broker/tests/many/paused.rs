@@ -5,12 +5,13 @@ use super::*;
 /// Stops a broker in the opening write of an activation, after all checks, and waits until another one has taken it back.
 async fn stopped_in_opening(
     many: &Many,
+    policy: &'static str,
 ) -> (Member, Member, tokio::task::JoinHandle<Result<Session, Problem>>) {
     let (a, b) = (many.broker().await, many.broker().await);
     a.run();
     b.run();
     a.process.stop_in("directory.open");
-    let activating = a.activating("domain", "k1");
+    let activating = a.activating(policy, "k1");
     many.until("the broker to stop", async || a.process.is_stopped()).await;
     let begun = std::time::Instant::now();
     let all = async || b.broker.list(Default::default()).await.unwrap();
@@ -23,7 +24,7 @@ async fn stopped_in_opening(
 #[tokio::test]
 async fn an_activation_whose_broker_dies_is_taken_back_by_another_within_seconds() {
     let many = Many::new(configuration()).await;
-    let (a, b, _) = stopped_in_opening(&many).await;
+    let (a, b, _) = stopped_in_opening(&many, "domain").await;
     a.die();
     // Its person clicks again, and is served.
     let session = b.activate("domain", "k2").await;
@@ -34,7 +35,7 @@ async fn an_activation_whose_broker_dies_is_taken_back_by_another_within_seconds
 #[tokio::test]
 async fn a_broker_that_was_stopped_before_a_write_and_sends_it_late_has_it_undone() {
     let many = Many::new(configuration()).await;
-    let (a, b, activating) = stopped_in_opening(&many).await;
+    let (a, b, activating) = stopped_in_opening(&many, "domain").await;
     let sent = a.steps.load(Ordering::SeqCst);
     a.process.wake();
     activating.await.unwrap().unwrap_err();
@@ -50,7 +51,7 @@ async fn a_broker_that_was_stopped_before_a_write_and_sends_it_late_has_it_undon
 #[tokio::test]
 async fn a_late_write_takes_nothing_from_a_session_that_began_meanwhile() {
     let many = Many::new(configuration()).await;
-    let (a, b, activating) = stopped_in_opening(&many).await;
+    let (a, b, activating) = stopped_in_opening(&many, "domain").await;
     let session = b.wish("servers", "k2", 7200).await.unwrap();
     a.process.wake();
     activating.await.unwrap().unwrap_err();
@@ -126,4 +127,17 @@ async fn a_broker_stopped_before_it_writes_an_activation_down_writes_it_no_more(
     b.end(&session, "k4").await;
     a.end(&second, "k5").await;
     assert!(many.directory.only().rights.is_empty(), "{:?}", many.directory.only());
+}
+
+#[tokio::test]
+async fn a_session_in_two_directories_whose_broker_stops_is_taken_back_in_both_and_stays_so() {
+    let many = Many::new(crate::broker::tests::parts::second(&configuration())).await;
+    let (a, b, activating) = stopped_in_opening(&many, "both").await;
+    a.process.wake();
+    activating.await.unwrap().unwrap_err();
+    many.settles().await;
+    many.until("late openings to be undone", async || many.is_closed()).await;
+    let all = b.broker.list(Default::default()).await.unwrap();
+    assert_eq!((all.len(), all[0].state), (1, State::Failed));
+    assert_eq!((many.count("activation.failed").await, many.count("activation.granted").await), (1, 0));
 }

@@ -19,10 +19,10 @@ const STEPS: [&str; 6] = [
 const POLICIES: [&str; 4] = ["domain", "servers", "burner", "own"];
 
 /// How many things happen.
-const HAPPENINGS: u32 = 150;
+const HAPPENINGS: u32 = 200;
 
 fn unlimited() -> String {
-    let rate = "rate = { per_minute = 100000, per_hour = 100000, per_day = 100000 }\nsessions_at_once = 1000";
+    let rate = "rate = { per_minute = 600, per_hour = 1000, per_day = 1000 }\nsessions_at_once = 100";
     configuration().replace("rate = { per_minute = 20 }", rate)
 }
 
@@ -53,7 +53,8 @@ struct Play {
     many: Many,
     members: Vec<Member>,
     later: Vec<(Instant, usize, Later)>,
-    work: Vec<tokio::task::JoinHandle<()>>,
+    /// What was asked of each.
+    work: Vec<(usize, tokio::task::JoinHandle<()>)>,
     number: u32,
 }
 
@@ -85,17 +86,19 @@ impl Play {
     async fn happen(&mut self, dice: &mut Dice) {
         self.number += 1;
         let at = dice.next(self.members.len());
-        let soon = |dice: &mut Dice| Instant::now() + Duration::from_millis(dice.next(5_000) as u64);
+        let soon =
+            |dice: &mut Dice| Instant::now() + Duration::from_millis((1_000 + dice.next(9_000)) as u64);
         let (broker, caller) = (Arc::clone(&self.members[at].broker), self.members[at].caller("tech1"));
         let key = IdempotencyKey::new(format!("key-{}", self.number)).unwrap();
         match dice.next(20) {
-            0..=7 => {
+            0..=6 => {
                 let (policy, seconds) = (dice.of(&POLICIES), dice.of(&[600, 3600, 14_000]));
                 let member = Member::of(&self.members[at]);
                 let key = key.as_str().to_owned();
-                self.work.push(tokio::spawn(async move { drop(member.wish(policy, &key, seconds).await) }));
+                let work = async move { drop(member.wish(policy, &key, seconds).await) };
+                self.work.push((at, tokio::spawn(work)));
             }
-            8..=11 => {
+            7..=10 => {
                 let open = ticketgate_ledger::SessionFilter { open: true, ..Default::default() };
                 let open = self.many.ledger.sessions(open).await.unwrap();
                 if open.is_empty() {
@@ -103,15 +106,16 @@ impl Play {
                 }
                 let id = open[dice.next(open.len())].of().clone();
                 let extends = dice.next(3) == 0;
-                self.work.push(tokio::spawn(async move {
+                let work = async move {
                     if extends {
                         drop(broker.extend(&caller, &key, &id, 600).await);
                     } else {
                         drop(broker.end(&caller, &key, &id).await);
                     }
-                }));
+                };
+                self.work.push((at, tokio::spawn(work)));
             }
-            12..=14 => {
+            11..=14 => {
                 self.members[at].process.stop_in(dice.of(&STEPS));
                 self.later.push((soon(dice), at, Later::Wake));
             }
@@ -126,6 +130,7 @@ impl Play {
             17 if self.number % 4 == 0 => {
                 self.members[at].die();
                 self.later.retain(|(_, who, _)| *who != at);
+                self.work.retain(|(who, _)| *who != at);
                 let next = self.many.broker().await;
                 next.run();
                 self.members[at] = next;
@@ -141,9 +146,8 @@ impl Play {
         for member in &self.members {
             member.process.stops_nowhere();
         }
-        for work in self.work.drain(..) {
-            // Of a broker that died nobody hears any more.
-            let _ = tokio::time::timeout(Duration::from_secs(30), work).await;
+        for (_, work) in self.work.drain(..) {
+            tokio::time::timeout(Duration::from_secs(60), work).await.expect("an answer").unwrap();
         }
         let many = &self.many;
         many.clock.pass(5 * 3600);
@@ -161,6 +165,7 @@ impl Play {
         assert_eq!(person.rights, [Right("CN=Backup,DC=acme,DC=example".into())].into());
         assert!(person.enabled);
         self.check_records().await;
+        println!("overtaken: {}", many.count("account.overtaken").await);
     }
 
     async fn check_records(&self) {
@@ -205,10 +210,13 @@ fn seed() -> u64 {
 async fn whatever_happens_to_three_brokers_nothing_is_left_and_nothing_is_forgotten() {
     let seed = seed();
     println!("TICKETGATE_SEED={seed}");
+    let begun = Instant::now();
     let mut dice = Dice(seed);
     let mut play = Play::new().await;
     for _ in 0..HAPPENINGS {
         play.happen(&mut dice).await;
     }
+    println!("happened in {:?}", begun.elapsed());
     play.end().await;
+    println!("over in {:?}", begun.elapsed());
 }

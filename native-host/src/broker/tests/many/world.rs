@@ -1,215 +1,12 @@
-//! The brokers of a test, each with a handle of its own on the one ledger and a way of its own to the one directory, by which a test
-//! stops it in the middle of a call, as SIGSTOP does.
+//! The brokers of a test, each with a handle of its own on the one ledger and a way of its own to the one directory.
 
-use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicI64;
 
-use async_trait::async_trait;
-use chrono::{DateTime, Utc};
-use ticketgate_access::config;
-use ticketgate_access::desired::{Observed, Step};
-use ticketgate_access::session::{Account, AccountKey};
-use ticketgate_credentials::Secret;
-use ticketgate_directory::{Directory, DirectoryError, Listing, Promises, RightUse};
-use ticketgate_ledger::{BrokerEpoch, Heard, Lease, LedgerError, Shared};
-use ticketgate_protocol::api::{Finding, Mode};
-use ticketgate_psa::Psa;
-use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 
+use super::process::{Process, Through, Ways};
 use super::*;
-use crate::broker::BuildConnectors;
-
-/// A process that a test stops and wakes.
-#[derive(Default)]
-pub(super) struct Process {
-    stopped: AtomicBool,
-    /// It stops in the middle of the next step of this name: everything was checked, and nothing sent.
-    stops_in: Mutex<Option<&'static str>>,
-    /// The database cannot be reached from it.
-    cut_off: AtomicBool,
-    /// By how much the database's clock is set, in seconds.
-    pub(super) clock_set: Arc<AtomicI64>,
-}
-
-impl Process {
-    /// Goes on when the process does.
-    async fn runs(&self) {
-        while self.stopped.load(Ordering::SeqCst) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    }
-
-    async fn reaches(&self) -> Result<(), LedgerError> {
-        self.runs().await;
-        match self.cut_off.load(Ordering::SeqCst) {
-            true => Err(LedgerError::Unavailable("cut off".into())),
-            false => Ok(()),
-        }
-    }
-
-    pub(super) fn stop_in(&self, step: &'static str) {
-        *self.stops_in.lock().unwrap() = Some(step);
-    }
-
-    pub(super) fn stops_nowhere(&self) {
-        *self.stops_in.lock().unwrap() = None;
-    }
-
-    pub(super) fn stop(&self) {
-        self.stopped.store(true, Ordering::SeqCst);
-    }
-
-    pub(super) fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::SeqCst)
-    }
-
-    pub(super) fn wake(&self) {
-        self.stopped.store(false, Ordering::SeqCst);
-    }
-
-    pub(super) fn cut_off(&self, is: bool) {
-        self.cut_off.store(is, Ordering::SeqCst);
-    }
-}
-
-/// What a process has of the shared ledger.
-pub(in crate::broker::tests) struct Through {
-    inner: Arc<dyn Ledger>,
-    process: Arc<Process>,
-}
-
-impl Through {
-    fn shared(&self) -> &dyn Shared {
-        self.inner.shared().unwrap()
-    }
-
-    pub(in crate::broker::tests) async fn pass(&self) -> Result<(), LedgerError> {
-        self.process.reaches().await
-    }
-}
-
-#[async_trait]
-impl Shared for Through {
-    async fn time(&self) -> Result<DateTime<Utc>, LedgerError> {
-        self.pass().await?;
-        let set = TimeDelta::seconds(self.process.clock_set.load(Ordering::SeqCst));
-        Ok(self.shared().time().await? + set)
-    }
-
-    async fn enlist(&self, name: &str) -> Result<BrokerEpoch, LedgerError> {
-        self.shared().enlist(name).await
-    }
-
-    async fn claim(&self, now: DateTime<Utc>, most: u32) -> Result<Vec<Lease>, LedgerError> {
-        self.pass().await?;
-        self.shared().claim(now, most).await
-    }
-
-    async fn lease(&self, key: &AccountKey) -> Result<Option<Lease>, LedgerError> {
-        self.pass().await?;
-        self.shared().lease(key).await
-    }
-
-    async fn renew(&self) -> Result<Vec<Lease>, LedgerError> {
-        self.pass().await?;
-        self.shared().renew().await
-    }
-
-    async fn release(&self, lease: &Lease) -> Result<(), LedgerError> {
-        self.pass().await?;
-        self.shared().release(lease).await
-    }
-
-    async fn next_due(&self) -> Result<Option<DateTime<Utc>>, LedgerError> {
-        self.pass().await?;
-        self.shared().next_due().await
-    }
-
-    fn changes(&self) -> broadcast::Receiver<Heard> {
-        self.shared().changes()
-    }
-}
-
-/// A process's way to the directory.
-struct Way {
-    to: Arc<Model>,
-    process: Arc<Process>,
-    steps: Arc<AtomicU32>,
-}
-
-#[async_trait]
-impl Directory for Way {
-    async fn observe(&self, account: &Account) -> Result<Observed, DirectoryError> {
-        self.process.runs().await;
-        self.to.observe(account).await
-    }
-
-    async fn apply(
-        &self,
-        account: &Account,
-        seen: &Observed,
-        step: &Step,
-        password: Option<&Secret>,
-    ) -> Result<(), DirectoryError> {
-        self.process.runs().await;
-        if self.process.stops_in.lock().unwrap().take_if(|name| *name == step.name()).is_some() {
-            self.process.stop();
-        }
-        self.process.runs().await;
-        self.steps.fetch_add(1, Ordering::SeqCst);
-        self.to.apply(account, seen, step, password).await
-    }
-
-    async fn list(&self) -> Result<Listing, DirectoryError> {
-        self.process.runs().await;
-        self.to.list().await
-    }
-
-    async fn check(&self, rights: &[RightUse]) -> Vec<Finding> {
-        self.to.check(rights).await
-    }
-
-    async fn rehearse(&self) -> Vec<Finding> {
-        self.to.rehearse().await
-    }
-
-    fn promises(&self, mode: Mode) -> Promises {
-        self.to.promises(mode)
-    }
-
-    fn right_name(&self, right: &Right) -> String {
-        self.to.right_name(right)
-    }
-
-    fn right_key(&self, right: &Right) -> String {
-        self.to.right_key(right)
-    }
-}
-
-struct Ways {
-    to: Arc<Model>,
-    second: Arc<Model>,
-    process: Arc<Process>,
-    steps: Arc<AtomicU32>,
-    psa: Arc<Scripted>,
-}
-
-impl BuildConnectors for Ways {
-    fn directory(&self, of: &config::Directory, _: BTreeSet<Right>) -> Result<Arc<dyn Directory>, String> {
-        let to = if of.id.as_str() == "acme-two" { &self.second } else { &self.to };
-        Ok(Arc::new(Way {
-            to: Arc::clone(to),
-            process: Arc::clone(&self.process),
-            steps: Arc::clone(&self.steps),
-        }))
-    }
-
-    fn psa(&self, psa: &config::Psa) -> Result<Arc<dyn Psa>, String> {
-        self.psa.connected(&psa.id)
-    }
-}
 
 /// One of the brokers.
 pub(super) struct Member {
@@ -217,6 +14,8 @@ pub(super) struct Member {
     pub(super) process: Arc<Process>,
     /// How many steps it sent to a directory.
     pub(super) steps: Arc<AtomicU32>,
+    /// By which its outcomes cannot be recorded.
+    pub(super) refusing: Arc<Refusing>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -227,6 +26,7 @@ impl Member {
             broker: Arc::clone(&member.broker),
             process: Arc::clone(&member.process),
             steps: Arc::clone(&member.steps),
+            refusing: Arc::clone(&member.refusing),
             tasks: Mutex::default(),
         }
     }
@@ -331,12 +131,12 @@ impl Many {
     ) -> Member {
         let inner = self.database.open().await;
         inner.shared().unwrap().enlist("test").await.unwrap();
-        let process = Arc::new(Process { clock_set: Arc::clone(&self.clock_set), ..Process::default() });
+        let process = Process::new(Arc::clone(&self.clock_set));
         let steps = Arc::<AtomicU32>::default();
         let through = Through { inner: Arc::clone(&inner), process: Arc::clone(&process) };
         let refusing = Arc::new(Refusing {
             inner,
-            name: "",
+            name: "ledger.session_active ledger.activation_given_up",
             refuses: AtomicBool::new(false),
             refused: AtomicU32::new(0),
             writes: AtomicBool::new(false),
@@ -355,10 +155,10 @@ impl Many {
             psa: Arc::clone(&self.psa),
         };
         let clock = clock(refusing.clone()).await;
-        let broker = Broker::new(refusing, clock, Arc::new(ways));
+        let broker = Broker::new(refusing.clone(), clock, Arc::new(ways));
         broker.load_settings(&self.configuration).await.unwrap();
         broker.recover().await.unwrap();
-        Member { broker, process, steps, tasks: Mutex::default() }
+        Member { broker, process, steps, refusing, tasks: Mutex::default() }
     }
 
     pub(super) async fn becomes(&self, by: &Member, session: &Session, state: State) -> Session {
