@@ -219,7 +219,7 @@ impl Broker {
         let rows = Rows { sessions: change.sessions.clone(), accounts: change.accounts.clone() };
         let leases = change.leases.clone();
         let written = self.ledger.commit(change).await;
-        self.monitor.wrote(written.as_ref().map(|()| ()), since);
+        self.monitor.wrote(&written, since);
         match written {
             Ok(()) => {}
             Err(LedgerError::Unavailable(why) | LedgerError::Damaged(why))

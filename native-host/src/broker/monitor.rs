@@ -99,7 +99,7 @@ impl Monitor {
     }
 
     /// A write to the ledger went through, or did not. `since`: when it was begun.
-    pub(super) fn wrote(&self, outcome: Result<(), &LedgerError>, since: Instant) {
+    pub(super) fn wrote(&self, outcome: &Result<(), LedgerError>, since: Instant) {
         let outcome = match outcome {
             Ok(()) => "ok",
             Err(LedgerError::Conflict(_)) => "conflict",

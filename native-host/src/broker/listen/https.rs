@@ -62,7 +62,7 @@ async fn open(at: SocketAddr, broker: &Broker) -> TcpListener {
                 return listener;
             }
             Err(error) => {
-                broker.monitor.broken(Part::Listener, &format!("{at} cannot be listened on: {error}"))
+                broker.monitor.broken(Part::Listener, &format!("{at} cannot be listened on: {error}"));
             }
         }
         sleep(LOOK_EVERY).await;

@@ -64,7 +64,7 @@ async fn open(at: SocketAddr, broker: &Broker) -> TcpListener {
                 return listener;
             }
             Err(error) => {
-                broker.monitor.broken(Part::Monitor, &format!("monitoring cannot ask at {at}: {error}"))
+                broker.monitor.broken(Part::Monitor, &format!("monitoring cannot ask at {at}: {error}"));
             }
         }
         sleep(LOOK_EVERY).await;
