@@ -3,17 +3,15 @@
 
 pub(super) mod automation;
 mod id_token;
-mod jwt;
+pub(super) mod jwt;
 pub(super) mod leavers;
-mod needs;
+pub(super) mod needs;
 mod proof;
 mod provider;
 mod rates;
 mod revoking;
 mod sealed;
 pub(super) mod signing_in;
-#[cfg(test)]
-mod tests;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

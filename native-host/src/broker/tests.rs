@@ -3,6 +3,7 @@
 mod closing;
 mod hanging;
 mod lagging;
+mod leavers;
 mod lookups;
 mod lost;
 mod many;
@@ -17,9 +18,12 @@ mod parts;
 mod people;
 mod refusals;
 mod restarts;
+mod roles;
 mod rules;
+mod signing_in;
 mod spellings;
 mod strays;
+mod team;
 mod tickets;
 mod together;
 

@@ -258,7 +258,7 @@ mod tests {
             json!({ "groups": "8d1f" }),
             json!({ "preferred_username": null }),
         ] {
-            assert!(read(good.clone()).is_ok(), "{good}: {:?}", read(good));
+            assert!(read(good.clone()).is_ok(), "{good}: {:?}", read(good.clone()));
         }
     }
 

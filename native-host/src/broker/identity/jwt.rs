@@ -122,7 +122,7 @@ pub(super) fn fits(key: &Jwk, algorithm: Algorithm) -> bool {
 }
 
 /// The thumbprint of a relay's key (RFC 7638), base64url. Nothing for a key that is not on P-256.
-pub(super) fn thumbprint(key: &Jwk) -> Option<String> {
+pub(in crate::broker) fn thumbprint(key: &Jwk) -> Option<String> {
     let AlgorithmParameters::EllipticCurve(curve) = &key.algorithm else { return None };
     if curve.curve != EllipticCurve::P256 {
         return None;
@@ -203,7 +203,7 @@ impl JwtVerifier for Verifier {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::broker) mod tests {
     use ring::rand::SystemRandom;
     use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
     use serde_json::json;
@@ -212,6 +212,7 @@ pub(super) mod tests {
 
     /// A key of a relay, or of a provider, made for a test.
     pub(crate) struct TestKey {
+        der: Vec<u8>,
         pair: EcdsaKeyPair,
         pub(crate) jwk: Value,
     }
@@ -220,13 +221,22 @@ pub(super) mod tests {
         pub(crate) fn new() -> Self {
             let random = SystemRandom::new();
             let der = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
-            let pair =
-                EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der.as_ref(), &random).unwrap();
+            Self::of(der.as_ref())
+        }
+
+        /// The same key once more.
+        pub(crate) fn again(&self) -> Self {
+            Self::of(&self.der)
+        }
+
+        fn of(der: &[u8]) -> Self {
+            let random = SystemRandom::new();
+            let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der, &random).unwrap();
             let point = pair.public_key().as_ref();
             let text = |part: &[u8]| URL_SAFE_NO_PAD.encode(part);
             let jwk =
                 json!({ "kty": "EC", "crv": "P-256", "x": text(&point[1..33]), "y": text(&point[33..]) });
-            Self { pair, jwk }
+            Self { der: der.to_vec(), pair, jwk }
         }
 
         pub(crate) fn sign(&self, header: &Value, claims: &Value) -> String {

@@ -9,7 +9,7 @@ use super::super::people::{By, Caller, Scope};
 
 /// What a route needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Need {
+pub(in crate::broker) enum Need {
     /// Nothing: it says or begins a sign-in.
     Anybody,
     /// To be known at all.
@@ -25,7 +25,7 @@ pub(super) enum Need {
 const READS: &[Role] = &[Administrator, Auditor, Approver];
 
 /// Every route.
-pub(super) const TABLE: &[(Method, &str, Need)] = &[
+pub(in crate::broker) const TABLE: &[(Method, &str, Need)] = &[
     (Method::GET, "/v1/broker", Need::Known),
     (Method::GET, "/v1/overview", Need::Has(&[Technician], None)),
     (Method::POST, "/v1/ticket", Need::Has(&[Technician], None)),

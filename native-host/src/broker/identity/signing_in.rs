@@ -11,6 +11,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use ticketgate_access::config::Technician;
 use ticketgate_ledger::{Change, Issued, LedgerError, SignIn, TokenChange};
+use ticketgate_protocol::api::Finding;
 use ticketgate_protocol::problem::{Code, Problem};
 use zeroize::Zeroizing;
 
@@ -44,6 +45,31 @@ impl Broker {
         let provider = Arc::new(Provider::new(settings).map_err(|trouble| unusable(&trouble))?);
         *known = Some(Arc::clone(&provider));
         Ok(provider)
+    }
+
+    /// Whether the provider can be used, for an administrator.
+    pub(in crate::broker) async fn check_sign_in(&self) -> Finding {
+        let (level, text, remedy) = match self.provider().await {
+            Err(problem) => ("error", problem.detail, problem.remedy),
+            Ok(provider) => match provider.discovered().await {
+                Ok(discovered) => {
+                    let device = if discovered.device_authorization_endpoint.is_some() {
+                        "in the browser and by a code on another device"
+                    } else {
+                        "in the browser only"
+                    };
+                    let text = format!("People can sign in at {} {device}.", provider.settings.issuer);
+                    ("ok", text, String::new())
+                }
+                Err(trouble) => (
+                    "error",
+                    format!("Nobody can sign in: {trouble}."),
+                    "Whoever is signed in goes on until then; docs/sign-in.md says what the provider needs."
+                        .into(),
+                ),
+            },
+        };
+        Finding { level: level.into(), subject: "sign_in".into(), text, remedy }
     }
 
     /// Begins a sign-in, which is bound to this key.
