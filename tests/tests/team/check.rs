@@ -39,7 +39,7 @@ pub(crate) fn lateness(rows: &BTreeMap<String, Row>) -> Vec<Duration> {
 pub(crate) fn is_settled(db: &Pair) -> Result<bool> {
     let found = db.sql(
         "SELECT (SELECT count(*) FROM sessions WHERE state IN ('activating', 'active', 'ending'))
-              + (SELECT count(*) FROM accounts WHERE settled IN (0)) AS open",
+              + (SELECT count(*) FROM accounts WHERE NOT settled) AS open",
     )?;
     Ok(found.first().and_then(|row| row.get("open")?.as_i64()) == Some(0))
 }
