@@ -296,6 +296,9 @@ impl Broker {
         notices.extend(self.deliveries.notices(self.clock.now()));
         notices.extend(self.closing.notices());
         notices.extend(self.away.notice());
+        if self.ledger.shared().is_some() {
+            notices.extend(heard::not_for_several(snapshot));
+        }
         notices.extend(self.clock.notice().map(|text| Notice { level: "warning".into(), text }));
         notices.extend(self.monitor.notices());
         notices.extend(self.sign_in_notice());

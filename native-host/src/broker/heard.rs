@@ -4,12 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ticketgate_access::config::{DirectoryKind, Machine};
 use ticketgate_access::session::AccountKey;
 use ticketgate_ledger::Heard;
+use ticketgate_protocol::api::Notice;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::Broker;
 use super::leases::Held;
+use super::{Broker, Snapshot};
 
 /// Between two attempts to be the one who does what one broker does at a time.
 const LEAD_AGAIN: Duration = Duration::from_secs(5);
@@ -42,4 +44,20 @@ impl Broker {
             tokio::time::sleep(LEAD_AGAIN).await;
         }
     }
+}
+
+/// Directories that are another one for each broker.
+pub(super) fn not_for_several(snapshot: &Snapshot) -> Vec<Notice> {
+    let directories = snapshot.config.iter().flat_map(|config| config.directories.values());
+    let own = directories.filter(|directory| {
+        matches!(&directory.kind, DirectoryKind::Local(machine) if machine.machine == Machine::Here)
+    });
+    let told = own.map(|directory| Notice {
+        level: "warning".into(),
+        text: format!(
+            "The directory {} is the accounts of the broker's own machine, and this broker shares its ledger with brokers on other machines: each would work on its own. Name the machine and reach it by ssh.",
+            directory.id
+        ),
+    });
+    told.collect()
 }

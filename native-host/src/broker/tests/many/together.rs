@@ -127,3 +127,12 @@ async fn what_one_broker_does_at_a_time_another_goes_on_with() {
     a.process.wake();
     tokio::time::timeout(Duration::from_secs(5), leading.until_lost()).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_directory_that_is_another_one_for_each_broker_is_told() {
+    let here = "[[directory]]\nid = \"here\"\ncustomer = \"acme\"\nkind = \"local\"\nmachine = \"here\"\n";
+    let many = Many::new([configuration(), here.to_owned()].join("\n")).await;
+    let a = many.broker().await;
+    let told = a.broker.notices(&a.broker.settings());
+    assert!(told.iter().any(|notice| notice.text.contains("directory here")), "{told:?}");
+}
