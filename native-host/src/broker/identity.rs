@@ -2,6 +2,7 @@
 //! token of automation. Found once for each request, before any handler, and held against what the route needs ([`needs`]).
 
 pub(super) mod automation;
+mod form;
 mod id_token;
 pub(super) mod jwt;
 pub(super) mod leavers;
@@ -78,7 +79,7 @@ pub(super) struct Identified(pub(super) Result<Caller, Problem>);
 /// Nobody is known by a request: what to answer.
 #[derive(Debug, Clone)]
 pub(super) struct Unknown {
-    pub(super) problem: Problem,
+    pub(super) problem: Box<Problem>,
     /// The word of RFC 9449 or RFC 6750; none where nothing was shown at all.
     error: Option<&'static str>,
     nonce: Option<String>,
@@ -86,14 +87,14 @@ pub(super) struct Unknown {
 
 impl From<Problem> for Unknown {
     fn from(problem: Problem) -> Self {
-        Self { problem, error: None, nonce: None }
+        Self { problem: Box::new(problem), error: None, nonce: None }
     }
 }
 
 impl IntoResponse for Unknown {
     fn into_response(self) -> Response {
         let unauthorized = self.problem.status == 401;
-        let mut response = Refusal(self.problem).into_response();
+        let mut response = Refusal(*self.problem).into_response();
         if !unauthorized {
             return response;
         }
@@ -124,7 +125,7 @@ pub(super) async fn identified(State(api): State<Api>, request: Request, next: N
     };
     let found = match found {
         Ok(caller) => Ok(caller),
-        Err(unknown) if for_anybody => Err(unknown.problem),
+        Err(unknown) if for_anybody => Err(*unknown.problem),
         Err(unknown) => return unknown.into_response(),
     };
     if let Some(technician) = found.as_ref().ok().and_then(|caller| caller.technician.as_ref()) {
@@ -220,7 +221,8 @@ fn hashed(token: &str) -> Digest {
 /// Nobody is known by this request. 401, where a tenant's `sign_in_needed` is 503: the one is the caller's to mend, the
 /// other an administrator's.
 fn nobody(error: Option<&'static str>) -> Unknown {
-    Unknown { problem: sign_in_again("You are not signed in to the broker."), error, nonce: None }
+    let problem = Box::new(sign_in_again("You are not signed in to the broker."));
+    Unknown { problem, error, nonce: None }
 }
 
 /// Sign in (again), since.

@@ -234,6 +234,9 @@ impl Broker {
             })
             .collect();
         let Some(config) = &snapshot.config else { return Ok(findings) };
+        if config.sign_in.is_some() {
+            findings.push(self.check_sign_in().await);
+        }
         for (id, directory) in &snapshot.directories {
             let rights = used_rights(config, id);
             let mut found = directory.check(&rights).await;

@@ -268,9 +268,10 @@ impl RecordsQuery {
     /// What the caller may read: what is at their customers for administrators and auditors, else what concerns oneself.
     fn for_caller(self, caller: &Caller) -> Result<AuditQuery, Problem> {
         let reach = caller.reads_audit();
-        let (technician, chain) = match reach.is_somewhere() {
-            true => (None, chain(&reach, self.customer)?),
-            false => (Some(caller.technician()?.clone()), self.customer),
+        let (technician, chain) = if reach.is_somewhere() {
+            (None, chain(&reach, self.customer)?)
+        } else {
+            (Some(caller.technician()?.clone()), self.customer)
         };
         Ok(AuditQuery {
             chain,

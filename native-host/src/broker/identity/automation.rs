@@ -30,11 +30,11 @@ impl Broker {
     /// The caller behind a token of automation.
     pub(super) async fn automation(&self, token: &str, address: SocketAddr) -> Result<Caller, Unknown> {
         let wrong = || Unknown {
-            problem: Problem {
+            problem: Box::new(Problem {
                 status: 401,
                 ..Problem::new(Code::SignInNeeded, "That is no token of this broker's, or it is over.")
                     .remedy("Ask an administrator for a new one (`ticketgate tokens create`).")
-            },
+            }),
             error: Some("invalid_token"),
             nonce: None,
         };

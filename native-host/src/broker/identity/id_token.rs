@@ -220,6 +220,7 @@ mod tests {
         DateTime::from_timestamp(1_800_000_000, 0).unwrap()
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "each is made on the spot")]
     fn claims(other: Value) -> Value {
         let at = now().timestamp();
         let mut claims = json!({ "iss": "https://login.example", "aud": "ticketgate", "sub": "s-1", "oid": "o-1", "nonce": "n",
@@ -258,7 +259,7 @@ mod tests {
             json!({ "groups": "8d1f" }),
             json!({ "preferred_username": null }),
         ] {
-            assert!(read(good.clone()).is_ok(), "{good}: {:?}", read(good));
+            assert!(read(good.clone()).is_ok(), "{good}: {:?}", read(good.clone()));
         }
     }
 

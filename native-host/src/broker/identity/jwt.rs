@@ -122,7 +122,7 @@ pub(super) fn fits(key: &Jwk, algorithm: Algorithm) -> bool {
 }
 
 /// The thumbprint of a relay's key (RFC 7638), base64url. Nothing for a key that is not on P-256.
-pub(super) fn thumbprint(key: &Jwk) -> Option<String> {
+pub(in crate::broker) fn thumbprint(key: &Jwk) -> Option<String> {
     let AlgorithmParameters::EllipticCurve(curve) = &key.algorithm else { return None };
     if curve.curve != EllipticCurve::P256 {
         return None;

@@ -162,10 +162,7 @@ impl Broker {
                 (Mode::Dedicated | Mode::Burner, true) => "deleted",
                 (Mode::Membership, true) => "left",
             };
-            let trouble = match done {
-                true => None,
-                false => Some(self.why_it_waits(&account, left)),
-            };
+            let trouble = (!done).then(|| self.why_it_waits(&account, left));
             let customer = customers.and_then(|all| all.get(&account.directory)).map(|d| d.customer.clone());
             found.push(AccountLeft {
                 customer: customer.or_else(|| left.first().map(|session| session.customer.clone())),

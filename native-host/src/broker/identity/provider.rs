@@ -1,7 +1,6 @@
 //! The provider by which people sign in (OpenID Connect): what it says of itself, its keys, and its token endpoint. What it says of a
 //! person is looked at in `id_token.rs`.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use ticketgate_credentials::{MachineSecrets, ReadSecret, Secret};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
+use super::form::encoded;
 use super::jwt::{self, BadToken, OF_PROVIDERS};
 
 /// How long the provider is waited for.
@@ -385,46 +385,4 @@ impl Discovered {
         let has = |method: &str| methods.iter().any(|known| known == method);
         has("client_secret_post") && !has("client_secret_basic")
     }
-}
-
-/// Names and values as a form or a query has them. Wiped when dropped: codes and tokens are among them.
-pub(super) fn encoded(form: &[(&str, &str)]) -> Zeroizing<String> {
-    let mut text = Zeroizing::new(String::new());
-    for (at, (name, value)) in form.iter().enumerate() {
-        if at > 0 {
-            text.push('&');
-        }
-        text.push_str(name);
-        text.push('=');
-        text.push_str(&ticketgate_https::segment(value));
-    }
-    text
-}
-
-/// The pairs of a form that somebody sent.
-pub(super) fn decoded(form: &[u8]) -> BTreeMap<String, String> {
-    let plain = |text: &[u8]| {
-        let mut out = Vec::new();
-        let mut rest = text;
-        while let Some((first, tail)) = rest.split_first() {
-            let hex = tail.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
-            match (first, hex.and_then(|hex| u8::from_str_radix(hex, 16).ok())) {
-                (b'%', Some(byte)) => {
-                    out.push(byte);
-                    rest = tail.get(2..).unwrap_or_default();
-                    continue;
-                }
-                (b'+', _) => out.push(b' '),
-                (byte, _) => out.push(*byte),
-            }
-            rest = tail;
-        }
-        String::from_utf8_lossy(&out).into_owned()
-    };
-    form.split(|byte| *byte == b'&')
-        .map(|pair| {
-            let mut parts = pair.splitn(2, |byte| *byte == b'=');
-            (plain(parts.next().unwrap_or_default()), plain(parts.next().unwrap_or_default()))
-        })
-        .collect()
 }

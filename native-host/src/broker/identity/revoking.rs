@@ -7,7 +7,8 @@ use ticketgate_ledger::{Change, SignIn, SignInFilter, TokenChange};
 use ticketgate_protocol::problem::{Code, Problem};
 
 use super::super::{Broker, Caller, ledger_problem, records};
-use super::provider::{Trouble, decoded};
+use super::form::decoded;
+use super::provider::Trouble;
 use super::signing_in::unusable;
 use super::{ShownToken, id_token};
 use crate::sign_in::team::{RenewalWanted, RevokeSignIns, SignInShown};

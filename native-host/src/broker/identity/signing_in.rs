@@ -11,12 +11,14 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use ticketgate_access::config::Technician;
 use ticketgate_ledger::{Change, Issued, LedgerError, SignIn, TokenChange};
+use ticketgate_protocol::api::Finding;
 use ticketgate_protocol::problem::{Code, Problem};
 use zeroize::Zeroizing;
 
 use super::super::{Broker, ledger_problem, records};
+use super::form::encoded;
 use super::id_token::{self, Person};
-use super::provider::{Granted, Provider, Trouble, encoded};
+use super::provider::{Granted, Provider, Trouble};
 use super::sealed::{self, How, UnderWay};
 use super::{RelayKey, ShownToken, hashed, sign_in_again};
 use crate::sign_in::team::{Refresh, RenewalWanted, SignedIn, TeamCame, TeamSignInGoesOn, TeamSignInStands};
@@ -44,6 +46,31 @@ impl Broker {
         let provider = Arc::new(Provider::new(settings).map_err(|trouble| unusable(&trouble))?);
         *known = Some(Arc::clone(&provider));
         Ok(provider)
+    }
+
+    /// Whether the provider can be used, for an administrator.
+    pub(in crate::broker) async fn check_sign_in(&self) -> Finding {
+        let (level, text, remedy) = match self.provider().await {
+            Err(problem) => ("error", problem.detail, problem.remedy),
+            Ok(provider) => match provider.discovered().await {
+                Ok(discovered) => {
+                    let device = if discovered.device_authorization_endpoint.is_some() {
+                        "in the browser and by a code on another device"
+                    } else {
+                        "in the browser only"
+                    };
+                    let text = format!("People can sign in at {} {device}.", provider.settings.issuer);
+                    ("ok", text, String::new())
+                }
+                Err(trouble) => (
+                    "error",
+                    format!("Nobody can sign in: {trouble}."),
+                    "Whoever is signed in goes on until then; docs/sign-in.md says what the provider needs."
+                        .into(),
+                ),
+            },
+        };
+        Finding { level: level.into(), subject: "sign_in".into(), text, remedy }
     }
 
     /// Begins a sign-in, which is bound to this key.
@@ -192,9 +219,8 @@ impl Broker {
             return Err(sign_in_again("Your sign-in is over."));
         };
         let provider = self.provider().await?;
-        let scope = provider.scope(&*provider.discovered().await.map_err(|trouble| unusable(&trouble))?);
-        let form =
-            [("grant_type", "refresh_token"), ("refresh_token", refresh.as_str()), ("scope", scope.as_str())];
+        // Without a scope: what was granted then is what is granted again (RFC 6749 §6), and asking for more is refused.
+        let form = [("grant_type", "refresh_token"), ("refresh_token", refresh.as_str())];
         let renewed = match provider.token(&form).await {
             Ok(granted) => self.person(&provider, &granted, None).await.map(|person| (granted, person)),
             Err(trouble) => Err(trouble),

@@ -2,7 +2,6 @@
 //! provider by others.
 
 use std::net::SocketAddr;
-use std::sync::atomic::AtomicU64;
 
 use axum::extract::ConnectInfo;
 use base64::Engine as _;
@@ -31,7 +30,6 @@ pub(super) struct Relay {
     pub(super) refresh: Option<String>,
     /// What is put into proofs instead of what belongs there.
     pub(super) claims: Value,
-    count: AtomicU64,
 }
 
 impl Team {
@@ -79,15 +77,16 @@ impl Team {
 
 impl Relay {
     pub(super) fn new() -> Self {
-        Self { key: TestKey::new(), token: None, refresh: None, claims: json!({}), count: AtomicU64::new(0) }
+        Self { key: TestKey::new(), token: None, refresh: None, claims: json!({}) }
     }
 
     /// The proof for a request.
     pub(super) fn proof(&self, team: &Team, method: &str, path: &str, nonce: Option<&str>) -> String {
-        let number = self.count.fetch_add(1, Ordering::SeqCst);
+        let number = crate::random::letters(16);
         let path = path.split('?').next().unwrap();
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-        let mut claims = json!({ "htm": method, "htu": format!("https://{}{path}", team.at), "iat": now, "jti": format!("{number}") });
+        let mut claims =
+            json!({ "htm": method, "htu": format!("https://{}{path}", team.at), "iat": now, "jti": number });
         if let Some(token) = &self.token {
             claims["ath"] = json!(URL_SAFE_NO_PAD.encode(Sha256::digest(token)));
         }
@@ -107,7 +106,8 @@ impl Relay {
         body: &Value,
     ) -> Response {
         let token = self.token.as_ref().map(|token| format!("DPoP {token}"));
-        let mut headers = vec![("DPoP", proof), ("Idempotency-Key", "k")];
+        let key = crate::random::letters(16);
+        let mut headers = vec![("DPoP", proof), ("Idempotency-Key", key.as_str())];
         headers.extend(token.as_deref().map(|token| ("Authorization", token)));
         let body = if body.is_null() { String::new() } else { body.to_string() };
         team.ask(method, path, &headers, &body).await
