@@ -285,7 +285,7 @@ impl Worker {
 
     fn foot(&self) -> String {
         let mut parts: Vec<String> = Vec::new();
-        if let Some(overview) = &self.last.overview {
+        if let Some(overview) = self.last.overview.as_ref().filter(|_| !self.last.signed_out) {
             parts.push(format!("Signed in as {}", overview.technician));
         }
         parts.push(match self.link.welcome() {

@@ -147,6 +147,7 @@ fn the_time_that_runs_is_shown_also_to_who_was_signed_out() {
     play.refuse_with("overview", &signed_out());
     assert_eq!(play.view().sessions.len(), 1);
     assert!(play.view().form.is_none());
+    assert!(!play.view().foot.contains("Signed in"), "{}", play.view().foot);
     let (text, _, title) = play.badge();
     assert!(text.contains('m') && title.contains("sign in to extend"), "{text} {title}");
     // A worker that is started anew knows it before it has asked again.
