@@ -21,6 +21,12 @@ use super::ends::Rooms;
 /// Accounts taken at once: few, so that brokers who all wake at one time share out what is due then.
 const AT_ONCE: u32 = 16;
 
+/// With so many in hand a broker lets others have their turn before it takes more.
+const BUSY: usize = 32;
+
+/// For how long.
+const OTHERS_TURN: Duration = Duration::from_millis(5);
+
 /// Accounts that may wait for a place to be worked in. They hang in a directory that does not answer.
 const WAITING: usize = 1_000;
 
@@ -103,6 +109,9 @@ impl Broker {
                 Ok(keys) => {
                     for key in keys {
                         waiting.push(tokio::spawn(Arc::clone(&self).work_on(key, &mut rooms)));
+                    }
+                    if waiting.len() >= BUSY {
+                        tokio::time::sleep(OTHERS_TURN).await;
                     }
                     continue;
                 }

@@ -2,7 +2,7 @@
 //! tested end to end; here it is the order of things when something breaks.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use async_trait::async_trait;
@@ -55,6 +55,8 @@ pub(super) struct Model {
     pub(super) known: Mutex<BTreeSet<Right>>,
     /// Which steps are under way at one time.
     pub(super) together: Together,
+    /// Milliseconds that each step takes.
+    pub(super) takes_ms: AtomicU64,
     /// The directory `acme-two`, where a test has a second one.
     pub(super) second: OnceLock<Arc<Model>>,
     clock: Arc<TestClock>,
@@ -72,6 +74,7 @@ impl Model {
             skew: Mutex::new(TimeDelta::zero()),
             known: Mutex::default(),
             together: Together::default(),
+            takes_ms: AtomicU64::default(),
             second: OnceLock::new(),
             clock,
         })
@@ -221,6 +224,8 @@ impl Directory for Model {
         password: Option<&Secret>,
     ) -> Result<(), DirectoryError> {
         self.together.on_the_way(step.name()).await;
+        let takes = self.takes_ms.load(Ordering::SeqCst);
+        tokio::time::sleep(std::time::Duration::from_millis(takes)).await;
         let mood = *self.mood.lock().unwrap();
         match mood {
             Mood::Down => return Err(DirectoryError::Unreachable("down".into())),

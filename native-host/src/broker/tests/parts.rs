@@ -55,8 +55,10 @@ impl World {
 
     async fn both_become_closed(&self) {
         for _ in 0..200 {
-            let models = [&self.directory, &self.second()].map(|model| model.accounts.lock().unwrap().clone());
-            if models.iter().flat_map(|accounts| accounts.values()).all(|a| !a.enabled && a.rights.is_empty()) {
+            let models =
+                [&self.directory, &self.second()].map(|model| model.accounts.lock().unwrap().clone());
+            if models.iter().flat_map(|accounts| accounts.values()).all(|a| !a.enabled && a.rights.is_empty())
+            {
                 break;
             }
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
