@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use ticketgate_access::desired::{Observed, Step, is_ours};
 use ticketgate_access::session::{Account, Session};
 use ticketgate_directory::Directory;
@@ -30,9 +29,9 @@ impl Broker {
         account: &Account,
         sessions: &[Session],
         observed: &Observed,
-        now: DateTime<Utc>,
         sent: &mut Vec<String>,
     ) {
+        let now = self.clock.now();
         let over = account.mode != Mode::Membership && !sessions.iter().any(|s| s.is_live(now));
         let open = observed.account.as_ref().is_some_and(|seen| seen.enabled && is_ours(account, seen));
         if !(over && open) || held.may_send().await.is_err() {

@@ -139,8 +139,7 @@ impl Broker {
                 if since.elapsed() > BEHIND_MAX {
                     return Err(trouble(behind_problem()));
                 }
-                self.close_if_over(held, directory.as_ref(), &account, &sessions, &observed, now, &mut sent)
-                    .await;
+                self.close_if_over(held, directory.as_ref(), &account, &sessions, &observed, &mut sent).await;
                 continue;
             }
             behind_since = None;
@@ -168,7 +167,9 @@ impl Broker {
                 }
             }
             if steps.is_empty() {
-                return match self.settle(held, &account, is_news, &sessions, &observed, &corrected, now).await
+                return match self
+                    .settle(held, (&account, is_news), &sessions, &observed, &corrected, now)
+                    .await
                 {
                     // As the ledger has it now: what is live is active, and nothing is left to be tried again.
                     Ok(()) => {

@@ -92,8 +92,7 @@ impl Broker {
     pub(super) async fn settle(
         &self,
         held: &Held,
-        account: &Account,
-        taught: bool,
+        (account, taught): (&Account, bool),
         sessions: &[Session],
         observed: &Observed,
         corrected: &[String],

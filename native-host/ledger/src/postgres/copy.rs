@@ -201,7 +201,7 @@ async fn compare<C: GenericClient>(client: &C, source: &rusqlite::Connection) ->
     for table in REST.iter().chain([&AUDIT]) {
         let mut ours = RowsDigest::default();
         each_sqlite_row(source, table, &format!("ORDER BY {}", table.order_in_sqlite()), |row| {
-            ours.take(&row)
+            ours.take(&row);
         })?;
         let theirs = postgres_digest(client, table).await?;
         let (ours, theirs) = (ours.end(), theirs.end());

@@ -43,7 +43,7 @@ fn unprivileged() -> Option<(u32, u32)> {
 }
 
 impl Database {
-    pub(super) async fn new() -> Self {
+    pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         std::fs::create_dir(&data).unwrap();

@@ -127,7 +127,7 @@ impl Play {
                 self.members[at].process.cut_off(true);
                 self.later.push((soon(dice), at, Later::Connect));
             }
-            17 if self.number % 4 == 0 => {
+            17 if self.number.is_multiple_of(4) => {
                 self.members[at].die();
                 self.later.retain(|(_, who, _)| *who != at);
                 self.work.retain(|(who, _)| *who != at);

@@ -115,7 +115,7 @@ impl Many {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         });
-        let database = Database::new().await;
+        let database = Database::new();
         Self {
             directory: Model::new(Arc::clone(&clock)),
             second: Model::new(Arc::clone(&clock)),
