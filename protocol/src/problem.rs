@@ -164,6 +164,8 @@ codes! {
     RoleNeeded = "role_needed", 403;
     /// The provider by which people sign in gave no answer that could be used. Whoever is signed in goes on.
     ProviderDown = "provider_down", 503;
+    /// The broker that began this activation did not finish it, so another took it back. Nothing was left granted.
+    TakenBack = "taken_back", 503;
 }
 
 /// A refusal or failure. `detail` says what is the matter, `remedy` what the person can do.

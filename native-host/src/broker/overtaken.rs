@@ -159,7 +159,7 @@ pub(super) fn is_newer(
 
 pub(super) fn unheld_problem(why: Unheld) -> Problem {
     match why {
-        Unheld::Lost => Problem::new(Code::Internal, "Another broker has taken this over.")
+        Unheld::Lost => Problem::new(Code::TimedOut, "Another broker has taken this over.")
             .remedy("Look at your sessions in a moment, and try again where it is not there."),
         Unheld::Unknown => super::ledger_problem(&LedgerError::Unavailable("no lease".into())),
     }

@@ -163,8 +163,12 @@ impl Broker {
         let failed = session.state == State::Failed || session.end_cause == Some(EndCause::GrantFailed);
         match session.trouble.clone() {
             Some(trouble) if failed => Err(trouble.problem),
-            _ if failed => Err(Problem::new(Code::DirectoryRefused, "The session could not be granted.")
-                .remedy("Try again.")),
+            // The directory refused nothing: whoever took the work over found nobody who still waited.
+            _ if failed => Err(Problem::new(
+                Code::TakenBack,
+                "The broker that began this did not finish it in time, so it was taken back.",
+            )
+            .remedy("Try again.")),
             _ => Ok(session),
         }
     }

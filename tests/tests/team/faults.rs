@@ -128,7 +128,10 @@ impl<'a> Field<'a> {
                 wait();
                 self.cut(one, other, false)
             }
-            Fault::Restart(how) => locked(&self.db).restart(how).and_then(|()| self.standby_is_there()),
+            Fault::Restart(how) => {
+                locked(&self.db).restart(how)?;
+                self.standby_is_there()
+            }
             Fault::FailOver => {
                 locked(&self.db).fail_over()?;
                 wait();

@@ -71,7 +71,7 @@ pub(crate) fn time(text: &str) -> Result<SystemTime> {
 /// When a session's end was begun, by the audit log.
 pub(crate) fn ending_since(db: &Pair, session: &str) -> Result<Option<SystemTime>> {
     let found = db.sql(&format!(
-        "SELECT at FROM audit WHERE action = 'session.ending' AND details::json ->> 'session' = '{session}' ORDER BY position"
+        "SELECT at FROM audit WHERE action = 'session.ending' AND details::json ->> 'session' = '{session}' ORDER BY at"
     ))?;
     let at = found.first().and_then(|row| row.get("at")?.as_str().map(time));
     at.transpose()

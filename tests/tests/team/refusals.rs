@@ -93,12 +93,18 @@ fn has_reason(
         // The work of another, who was hit, has to be waited for.
         "timed_out" => ensure!(!near.is_empty(), "{code}, without a fault"),
         "ledger_down" => ensure!(database() || broker(), "{code}, without a fault"),
+        // It was begun by this broker, which could not finish it.
+        "taken_back" => ensure!(broker() || database() || directory(), "{code}, without a fault"),
         "stopping" => ensure!(broker(), "{code}, without a fault"),
         "too_many_sessions" => ensure!(
             open_of(told, attempt, rows) >= AT_ONCE,
             "{code}, with {} open",
             open_of(told, attempt, rows)
         ),
+        // The end came while the new password was on its way.
+        "password_gone" | "directory_refused" if matches!(told.ask, Ask::Password { .. }) => {
+            ensure!(was_over(told, turn, attempt, all, rows), "{code}, and it was active");
+        }
         "wrong_state" => ensure!(was_over(told, turn, attempt, all, rows), "{code}, and it was active"),
         other => bail!("{other:?} is no answer to this"),
     }
