@@ -164,7 +164,7 @@ codes! {
     RoleNeeded = "role_needed", 403;
     /// The provider by which people sign in gave no answer that could be used. Whoever is signed in goes on.
     ProviderDown = "provider_down", 503;
-    /// The broker that began this activation did not finish it, so another took it back. Nothing was left granted.
+    /// The broker that began this activation did not finish it, or something it needs was away, and it was taken back. Nothing was left granted.
     TakenBack = "taken_back", 503;
 }
 

@@ -1,6 +1,6 @@
 //! `cargo xtask torture`: random histories against the real directory and broker, for as long as wanted. The playing is
 //! `tests/tests/torture`, and with `--team` that of several brokers on one database, `tests/tests/team`; `cargo xtask test` plays two
-//! minutes of each.
+//! minutes of the former and a quiet day of the latter.
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -70,7 +70,7 @@ pub(crate) fn run(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<ExitCod
         steps.note(note);
     }
     let mut run = native_on(tree, &ports);
-    run.args(the_test).args(["--quiet", "--", "--exact", name, "--nocapture"]);
+    run.args(the_test).args(["--quiet", "--", "--exact", name, "--nocapture", "--include-ignored"]);
     run.env("TICKETGATE_BIN", tree.target().join("debug").join("ticketgate"));
     // Without one, other histories each time; the test prints it.
     let of_now =

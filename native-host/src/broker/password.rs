@@ -11,7 +11,7 @@ use ticketgate_protocol::problem::{Code, Problem};
 
 use super::leases::Held;
 use super::parts::{in_time, rows_of, too_late};
-use super::service::{PATIENCE, wrong_state};
+use super::service::{PATIENCE, TRIES, wrong_state};
 use super::{Broker, Caller, Snapshot, ledger_problem, records};
 use crate::handover::PasswordHandOver;
 
@@ -101,7 +101,7 @@ impl Broker {
         self: &Arc<Self>,
         caller: &Caller,
         session: &Session,
-        mut account: Account,
+        account: Account,
     ) -> Result<Account, Problem> {
         let keys = [account.key.clone()];
         // Else another broker on the same ledger could set the password, and have it.
@@ -112,36 +112,51 @@ impl Broker {
                 holding.map_err(|_| too_late())?.map_err(|e| ledger_problem(&e))?
             }
         };
-        account.password_generation += 1;
-        account.settled = false;
-        let change = Change {
-            name: "ledger.password_renewed",
-            at: self.clock.now(),
-            audit: vec![records::about(
-                session,
-                Some(&account),
-                "password.renewed",
-                &caller.actor(),
-                "ok",
-                records::Details::new(),
-            )],
-            accounts: vec![account.clone()],
-            guard: self.counted(&session.technician),
-            leases: held.iter().flat_map(Held::leases).collect(),
-            ..Change::default()
-        };
-        match self.commit(change).await {
-            Ok(()) => {}
-            Err(LedgerError::TooMany { limit, retry_after_s }) => {
-                return Err(self.flooded(&session.technician, limit, retry_after_s).await);
+        let mut account = account;
+        for left in (0..TRIES).rev() {
+            account.password_generation += 1;
+            account.settled = false;
+            let change = Change {
+                name: "ledger.password_renewed",
+                at: self.clock.now(),
+                audit: vec![records::about(
+                    session,
+                    Some(&account),
+                    "password.renewed",
+                    &caller.actor(),
+                    "ok",
+                    records::Details::new(),
+                )],
+                accounts: vec![account.clone()],
+                guard: self.counted(&session.technician),
+                leases: held.iter().flat_map(Held::leases).collect(),
+                ..Change::default()
+            };
+            match self.commit(change).await {
+                Ok(()) => break,
+                Err(LedgerError::TooMany { limit, retry_after_s }) => {
+                    return Err(self.flooded(&session.technician, limit, retry_after_s).await);
+                }
+                // Something else about the account was written meanwhile; what was asked for still stands while the session does.
+                Err(LedgerError::Conflict(_)) if left > 0 => account = self.still_open(session).await?,
+                Err(error) => return Err(ledger_problem(&error)),
             }
-            Err(error) => return Err(ledger_problem(&error)),
         }
         let broker = Arc::clone(self);
         let work = async move { broker.converge_held(&keys, held).await };
         match in_time(work, Duration::ZERO).await {
             Some(problem) => Err(problem),
             None => Ok(account),
+        }
+    }
+
+    /// The account as it is now, if the session still is.
+    async fn still_open(&self, session: &Session) -> Result<Account, Problem> {
+        let known = self.ledger.account(&session.account).await.map_err(|e| ledger_problem(&e))?;
+        let (account, sessions) = known.ok_or_else(|| wrong_state(State::Ended))?;
+        match sessions.iter().find(|open| open.id == session.id).map_or(State::Ended, |open| open.state) {
+            State::Active => Ok(account),
+            state => Err(wrong_state(state)),
         }
     }
 }

@@ -190,7 +190,7 @@ impl Broker {
         if state_of(&rows_of(&parts)) == State::Activating {
             self.converge_patiently(&accounts_of(&parts)).await;
         }
-        self.outcome(session.of()).await
+        self.outcome(session.of()).await.map_err(settled)
     }
 
     pub(super) async fn repeated(
@@ -272,6 +272,18 @@ impl Broker {
             }
         }
         self.record_clock_set_back().await;
+    }
+}
+
+/// A failed activation as a repeat of its request finds it. What passed by then (a ledger or a directory that was away) would ask the
+/// caller to repeat it once more, for ever.
+fn settled(problem: Problem) -> Problem {
+    match problem.code {
+        Code::LedgerDown | Code::TimedOut | Code::Internal => {
+            Problem::new(Code::TakenBack, "What this needed was away at the time, so it was taken back.")
+                .remedy("Try again.")
+        }
+        _ => problem,
     }
 }
 

@@ -192,8 +192,14 @@ fn waiting(of: &Scene) -> Result<()> {
     assert_eq!(made["status"], "PendingProvisioning");
     assert_eq!(of.tenant.held_by(&of.user).len(), 1);
     of.tenant.move_clock(Duration::from_secs(61));
-    let path = format!("{REQUESTS}/{}", made["id"].as_str().unwrap_or_default());
-    assert_eq!(of.app.expect(200, "GET", &path, &Value::Null)?["status"], "Provisioned");
+    let all = of.app.expect(
+        200,
+        "GET",
+        &format!("{REQUESTS}?$filter=principalId eq '{}'", of.user),
+        &Value::Null,
+    )?;
+    let one = all["value"].as_array().into_iter().flatten().find(|one| one["id"] == made["id"]);
+    assert_eq!(one.map(|one| &one["status"]), Some(&json!("Provisioned")), "{all}");
     assert_eq!(of.tenant.held_by(&of.user).len(), 2);
     Ok(())
 }

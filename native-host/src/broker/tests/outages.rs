@@ -12,6 +12,36 @@ async fn a_right_given_to_a_persons_own_account_is_taken_back_when_it_cannot_be_
 }
 
 #[tokio::test]
+async fn a_repeat_of_what_failed_while_the_ledger_was_away_is_not_told_to_try_the_same_once_more() {
+    let world = World::with_ledger_refusing("ledger.session_active ledger.activation_given_up").await;
+    world.refusing.refuses.store(true, Ordering::SeqCst);
+    assert_eq!(world.try_activate("domain", "k1", 3600).await, Err(Code::LedgerDown));
+    world.refusing.refuses.store(false, Ordering::SeqCst);
+    world.clock.pass(60);
+    world.broker.sweep().await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(world.try_activate("domain", "k1", 3600).await, Err(Code::TakenBack));
+    }
+    assert_eq!(world.activate("domain", "k2").await.state, State::Active);
+}
+
+#[tokio::test]
+async fn a_new_password_is_set_also_where_others_write_the_account_meanwhile() {
+    let world = World::with_ledger_refusing("ledger.password_renewed").await;
+    let session = world.activate("domain", "k1").await;
+    world.refusing.conflicts.store(true, Ordering::SeqCst);
+    world.refusing.refuses.store(true, Ordering::SeqCst);
+    world.refusing.times.store(2, Ordering::SeqCst);
+    let renew = PasswordWanted { renew: true, ..PasswordWanted::default() };
+    let caller = world.caller("tech1");
+    let over = world.broker.password(&caller, &session.id, renew.clone()).await.unwrap();
+    assert_eq!(world.directory.passwords.lock().unwrap().get("jit-tech1"), Some(&*over.password));
+    world.refusing.times.store(u32::MAX, Ordering::SeqCst);
+    let refused = world.broker.password(&caller, &session.id, renew).await.unwrap_err();
+    assert_eq!(refused.code, Code::Internal, "others who write without an end are said");
+}
+
+#[tokio::test]
 async fn an_end_is_written_however_often_others_change_its_rows_meanwhile() {
     let world = World::with_ledger_refusing("ledger.session_ending").await;
     let (first, second) = (world.activate("domain", "k1").await, world.activate("burner", "k2").await);
