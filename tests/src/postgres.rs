@@ -1,5 +1,5 @@
 //! PostgreSQL from the installed binaries: a primary and a standby that has everything acknowledged ([`Pair`]), each on a
-//! [`Host`](crate::hosts::Host) of its own with a small disk of its own. Clients come by TLS and password; a test looks by the server's
+//! [`Host`] of its own with a small disk of its own. Clients come by TLS and password; a test looks by the server's
 //! socket, which no cut reaches, with `psql`.
 
 mod pair;

@@ -112,7 +112,9 @@ mod tests {
             (TEAM, include_str!("../../tests/tests/team/main.rs")),
         ];
         for (name, file) in played {
-            assert!(file.contains(&format!("#[test]\nfn {name}()")), "there is no test {name}");
+            let at = file.find(&format!("\nfn {name}()"));
+            let before = at.and_then(|at| file.get(..at)).and_then(|before| before.rsplit("\n\n").next());
+            assert!(before.is_some_and(|before| before.contains("#[test]")), "there is no test {name}");
         }
     }
 }

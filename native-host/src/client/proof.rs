@@ -98,18 +98,20 @@ impl ProofKey {
     /// [`NoProof`]
     pub fn prove(&self, what: Proved<'_>, now: DateTime<Utc>) -> Result<String, NoProof> {
         let head = json!({ "typ": "dpop+jwt", "alg": "ES256", "jwk": self.public });
-        let mut claims = json!({
-            "jti": uuid::Uuid::new_v4().to_string(),
-            "htm": what.method,
-            "htu": what.url,
-            "iat": now.timestamp(),
-        });
+        let mut claims = serde_json::Map::from_iter([
+            ("jti".to_owned(), uuid::Uuid::new_v4().to_string().into()),
+            ("htm".to_owned(), json!(what.method)),
+            ("htu".to_owned(), json!(what.url)),
+            ("iat".to_owned(), now.timestamp().into()),
+        ]);
         if let Some(token) = what.token {
-            claims["ath"] = URL_SAFE_NO_PAD.encode(digest(&SHA256, token.as_bytes())).into();
+            let hash = URL_SAFE_NO_PAD.encode(digest(&SHA256, token.as_bytes()));
+            claims.insert("ath".to_owned(), hash.into());
         }
         if let Some(nonce) = what.nonce {
-            claims["nonce"] = nonce.into();
+            claims.insert("nonce".to_owned(), nonce.into());
         }
+        let claims = serde_json::Value::Object(claims);
         let part = |value: &serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let mut text = format!("{}.{}", part(&head), part(&claims));
         let signature = self.pair.sign(&self.random, text.as_bytes()).map_err(|_| NoProof)?;
