@@ -42,8 +42,10 @@ fn names_in(file: &Path, names: &mut BTreeSet<String>) -> Result<()> {
     let quoted = text.split('"').skip(1).step_by(2);
     let is_point = |word: &&str| {
         let name = word.strip_prefix("ledger.").or(word.strip_prefix("directory."));
-        // `ledger.sqlite` is the file.
-        name.is_some_and(|name| name != "sqlite" && name.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
+        // `ledger.sqlite` and `ledger.toml` are files.
+        name.is_some_and(|name| {
+            !["sqlite", "toml"].contains(&name) && name.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+        })
     };
     names.extend(quoted.filter(is_point).map(str::to_owned));
     Ok(())
@@ -59,6 +61,6 @@ mod tests {
         for point in ["ledger.session_begin", "ledger.checkpoint", "directory.observe", "directory.open"] {
             assert!(all.contains(point), "{point} is not in {all:?}");
         }
-        assert!(!all.contains("ledger.sqlite"));
+        assert!(!all.contains("ledger.sqlite") && !all.contains("ledger.toml"));
     }
 }

@@ -318,9 +318,6 @@ impl Broker {
     async fn refuse_token(&self, sign_in: &SignIn, address: SocketAddr, why: &'static str) -> Unknown {
         let unknown = nobody(Some("invalid_dpop_proof"));
         tracing::warn!(sign_in = sign_in.id, technician = %sign_in.technician, %address, why, "a token was refused");
-        if self.was_flooding(&format!("sign-in {}", sign_in.id)) {
-            return unknown;
-        }
         let details = records::details([
             ("sign_in", json!(sign_in.id)),
             ("technician", json!(sign_in.technician)),
@@ -328,7 +325,8 @@ impl Broker {
             ("why", json!(why)),
         ]);
         let record = records::record(None, "sign_in.refused", "nobody", "refused", details);
-        match self.record_alone("ledger.sign_in_refused", record).await {
+        let kind = format!("sign-in {}", sign_in.id);
+        match self.record_once_a_minute(&kind, "ledger.sign_in_refused", record).await {
             Ok(()) => unknown,
             Err(problem) => problem.into(),
         }

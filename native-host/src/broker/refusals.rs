@@ -98,17 +98,32 @@ impl Broker {
         match &caller.person {
             Some(technician) => self.audit_refusal(record, technician).await,
             // Strangers have no budget of requests: one record a minute of each.
-            None if self.was_flooding(&caller.actor()) => Ok(()),
-            None => {
-                let at = self.clock.now();
-                let change = Change { name: "ledger.refusal", at, audit: vec![record], ..Change::default() };
-                self.commit(change).await.map_err(|error| ledger_problem(&error))
-            }
+            None => self.record_once_a_minute(&caller.actor(), "ledger.refusal", record).await,
         }
     }
 
+    /// One record a minute of each kind. One that could not be written does not count, so that the next is on record.
+    ///
+    /// # Errors
+    /// The ledger cannot be written.
+    pub(super) async fn record_once_a_minute(
+        &self,
+        kind: &str,
+        name: &'static str,
+        record: NewAudit,
+    ) -> Result<(), Problem> {
+        if self.was_flooding(kind) {
+            return Ok(());
+        }
+        let recorded = self.record_alone(name, record).await;
+        if recorded.is_err() {
+            self.floods.lock().unwrap_or_else(PoisonError::into_inner).remove(kind);
+        }
+        recorded
+    }
+
     /// Whether a flood of this actor was recorded within the last minute; if not, it is going to be.
-    pub(super) fn was_flooding(&self, actor: &str) -> bool {
+    fn was_flooding(&self, actor: &str) -> bool {
         let now = self.clock.now();
         let mut floods = self.floods.lock().unwrap_or_else(PoisonError::into_inner);
         floods.retain(|_, at| now - *at < TimeDelta::minutes(1));
@@ -130,20 +145,10 @@ impl Broker {
 
     /// The same for a flood that is told so.
     pub(super) async fn flooded_as(&self, technician: &TechnicianId, problem: Problem) -> Problem {
-        if self.was_flooding(technician.as_str()) {
-            return problem;
-        }
         let details = records::details([("technician", json!(technician)), ("code", json!(problem.code))]);
-        let change = Change {
-            name: "ledger.flood",
-            at: self.clock.now(),
-            audit: vec![records::record(None, "requests.refused", technician.as_str(), "refused", details)],
-            ..Change::default()
-        };
-        match self.commit(change).await {
-            Ok(()) => problem,
-            Err(error) => ledger_problem(&error),
-        }
+        let record = records::record(None, "requests.refused", technician.as_str(), "refused", details);
+        let recorded = self.record_once_a_minute(technician.as_str(), "ledger.flood", record).await;
+        recorded.err().unwrap_or(problem)
     }
 }
 

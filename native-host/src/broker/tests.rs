@@ -27,6 +27,7 @@ mod strays;
 mod team;
 mod tickets;
 mod together;
+mod unrecorded;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};

@@ -45,16 +45,15 @@ impl Broker {
         let Some(found) = found else { return Err(wrong()) };
         let now = self.clock.now();
         if found.ended.is_some() || now >= found.until || found.from > now + super::AHEAD {
-            if !self.was_flooding(&format!("token {}", found.id)) {
-                let details = records::details([
-                    ("token", json!(found.id)),
-                    ("address", json!(address.ip())),
-                    ("why", json!(if found.ended.is_some() { "revoked" } else { "its time is over" })),
-                ]);
-                let actor = format!("token:{}", found.id);
-                let record = records::record(None, "token.refused", &actor, "refused", details);
-                self.record_alone("ledger.token_refused", record).await?;
-            }
+            let details = records::details([
+                ("token", json!(found.id)),
+                ("address", json!(address.ip())),
+                ("why", json!(if found.ended.is_some() { "revoked" } else { "its time is over" })),
+            ]);
+            let actor = format!("token:{}", found.id);
+            let record = records::record(None, "token.refused", &actor, "refused", details);
+            let kind = format!("token {}", found.id);
+            self.record_once_a_minute(&kind, "ledger.token_refused", record).await?;
             return Err(wrong());
         }
         self.identity.rates.of_token(&found.id, now)?;

@@ -345,11 +345,9 @@ impl Broker {
 
     /// One record a minute of each kind: whoever refuses to be known is not to fill the log.
     async fn record_refusal(&self, kind: &str, details: records::Details) -> Result<(), Problem> {
-        if self.was_flooding(&format!("sign-in refused {kind}")) {
-            return Ok(());
-        }
         let record = records::record(None, "sign_in.refused", "nobody", "refused", details);
-        self.record_alone("ledger.sign_in_refused", record).await
+        let kind = format!("sign-in refused {kind}");
+        self.record_once_a_minute(&kind, "ledger.sign_in_refused", record).await
     }
 
     /// Writes a sign-in with a new token, and tells the token.

@@ -12,6 +12,11 @@ async fn removed(world: &World, purge: bool) -> TechnicianRemoved {
     world.broker.remove_technician(&boss, &id, RemoveTechnician { purge }).await.unwrap()
 }
 
+async fn not_removed(world: &World) -> Code {
+    let (boss, id) = (world.caller("boss"), "tech1".parse().unwrap());
+    world.broker.remove_technician(&boss, &id, RemoveTechnician { purge: true }).await.unwrap_err().code
+}
+
 fn account<'r>(report: &'r TechnicianRemoved, mode: &str) -> &'r AccountLeft {
     report.accounts.iter().find(|account| account.mode == mode).unwrap_or_else(|| panic!("{report:?}"))
 }
@@ -103,4 +108,36 @@ async fn who_is_taken_out_of_the_configuration_loses_the_sessions_and_others_do_
     assert_eq!(world.session(&session).await.state, State::Ended);
     let open = SessionFilter { open: true, ..SessionFilter::default() };
     assert!(world.ledger.sessions(open).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_removal_that_cannot_be_recorded_ends_and_deletes_nothing_and_can_be_asked_again() {
+    let world = World::with_ledger_refusing("ledger.technician_removed").await;
+    let session = world.activate("domain", "k1").await;
+    world.refusing.refuses.store(true, Ordering::SeqCst);
+    assert_eq!(not_removed(&world).await, Code::LedgerDown);
+    assert_eq!(world.session(&session).await.state, State::Active);
+    assert!(world.directory.only().enabled);
+    assert!(!world.actions().await.iter().any(|action| action == "technician.removed"));
+    world.refusing.refuses.store(false, Ordering::SeqCst);
+    assert_eq!(account(&removed(&world, true).await, "dedicated").standing, "deleted");
+    assert!(world.directory.account("jit-tech1").is_none());
+}
+
+#[tokio::test]
+async fn an_account_whose_deletion_cannot_be_recorded_is_closed_and_stays_until_it_can() {
+    let world = World::with_ledger_refusing("ledger.account_gone").await;
+    let session = world.activate("domain", "k1").await;
+    world.refusing.refuses.store(true, Ordering::SeqCst);
+    assert_eq!(not_removed(&world).await, Code::LedgerDown, "nobody is told that it is gone");
+    // What was on record is done: the removal, and the end of the session.
+    assert_eq!(world.session(&session).await.state, State::Ended);
+    world.closed("jit-tech1");
+    assert!(!world.actions().await.iter().any(|action| action == "account.purge"));
+    world.broker.sweep().await.unwrap();
+    assert!(world.directory.account("jit-tech1").is_some(), "nothing deletes it off the record");
+    world.refusing.refuses.store(false, Ordering::SeqCst);
+    assert_eq!(account(&removed(&world, true).await, "dedicated").standing, "deleted");
+    assert!(world.directory.account("jit-tech1").is_none());
+    assert_eq!(world.actions().await.iter().filter(|action| *action == "account.purge").count(), 1);
 }

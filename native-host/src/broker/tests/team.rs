@@ -35,7 +35,12 @@ pub(super) struct Relay {
 impl Team {
     /// On this configuration, with the clock at the machine's own time: that is the provider's.
     pub(super) async fn new(configuration: &str) -> Self {
-        let world = World::new().await;
+        Self::with_ledger_refusing("", configuration).await
+    }
+
+    /// The same on a ledger that refuses writes of these names once told to.
+    pub(super) async fn with_ledger_refusing(names: &'static str, configuration: &str) -> Self {
+        let world = World::with_ledger_refusing(names).await;
         let now = chrono::DateTime::<chrono::Utc>::from(std::time::SystemTime::now());
         world.clock.pass((now - world.clock.now()).num_seconds());
         world.broker.load_settings(configuration).await.unwrap();

@@ -7,7 +7,17 @@ async fn stopped_in_opening(
     many: &Many,
     policy: &'static str,
 ) -> (Member, Member, tokio::task::JoinHandle<Result<Session, Problem>>) {
-    let (a, b) = (many.broker().await, many.broker().await);
+    let a = many.broker().await;
+    stopped_in_opening_as(a, many, policy).await
+}
+
+/// The same of this broker.
+async fn stopped_in_opening_as(
+    a: Member,
+    many: &Many,
+    policy: &'static str,
+) -> (Member, Member, tokio::task::JoinHandle<Result<Session, Problem>>) {
+    let b = many.broker().await;
     a.run();
     b.run();
     a.process.stop_in("directory.open");
@@ -41,6 +51,25 @@ async fn a_broker_that_was_stopped_before_a_write_and_sends_it_late_has_it_undon
     activating.await.unwrap().unwrap_err();
     assert_eq!(a.steps.load(Ordering::SeqCst), sent + 1, "the late write went out, and no other");
     assert_eq!(many.directory.steps.lock().unwrap().iter().filter(|s| **s == "directory.open").count(), 1);
+    many.until("the late opening to be undone", async || many.is_closed()).await;
+    many.settles().await;
+    assert_eq!(many.count("account.overtaken").await, 1);
+    let all = b.broker.list(Default::default()).await.unwrap();
+    assert_eq!(all.iter().map(|s| s.state).collect::<Vec<_>>(), [State::Failed]);
+}
+
+#[tokio::test]
+async fn a_late_write_whose_record_fails_at_first_is_undone_once_it_is_on_record() {
+    let many = Many::new(configuration()).await;
+    let a = many.broker_refusing("ledger.account_overtaken").await;
+    a.refusing.refuses.store(true, Ordering::SeqCst);
+    let (a, b, activating) = stopped_in_opening_as(a, &many, "domain").await;
+    a.process.wake();
+    activating.await.unwrap().unwrap_err();
+    many.until("the record to be refused", async || a.refusing.refused.load(Ordering::SeqCst) > 0).await;
+    assert_eq!(many.count("account.overtaken").await, 0);
+    assert!(!many.is_closed(), "only the record tells the others of the late opening");
+    a.refusing.refuses.store(false, Ordering::SeqCst);
     many.until("the late opening to be undone", async || many.is_closed()).await;
     many.settles().await;
     assert_eq!(many.count("account.overtaken").await, 1);

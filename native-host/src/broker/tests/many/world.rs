@@ -133,9 +133,22 @@ impl Many {
         self.broker_by(|_| std::future::ready(self.clock.clone() as Arc<dyn Clock>)).await
     }
 
+    /// One more, whose ledger refuses writes of these names once told to.
+    pub(super) async fn broker_refusing(&self, names: &'static str) -> Member {
+        self.broker_of(names, |_| std::future::ready(self.clock.clone() as Arc<dyn Clock>)).await
+    }
+
     /// One more, by a clock that is made for its ledger.
     pub(super) async fn broker_by<C: Future<Output = Arc<dyn Clock>>>(
         &self,
+        clock: impl FnOnce(Arc<dyn Ledger>) -> C,
+    ) -> Member {
+        self.broker_of("ledger.session_active ledger.activation_given_up", clock).await
+    }
+
+    async fn broker_of<C: Future<Output = Arc<dyn Clock>>>(
+        &self,
+        names: &'static str,
         clock: impl FnOnce(Arc<dyn Ledger>) -> C,
     ) -> Member {
         let inner = self.database.open().await;
@@ -145,7 +158,7 @@ impl Many {
         let through = Through { inner: Arc::clone(&inner), process: Arc::clone(&process) };
         let refusing = Arc::new(Refusing {
             inner,
-            name: "ledger.session_active ledger.activation_given_up",
+            name: names,
             refuses: AtomicBool::new(false),
             refused: AtomicU32::new(0),
             writes: AtomicBool::new(false),
