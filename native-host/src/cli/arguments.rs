@@ -187,7 +187,7 @@ pub(super) enum Ledger {
 
 #[derive(Debug, Args)]
 pub(super) struct LedgerCopy {
-    /// Where to, as libpq has it: "host=db.example dbname=ticketgate user=ticketgate"; without it what [ledger] says.
+    /// Where to, as libpq has it: "host=db.example dbname=ticketgate user=ticketgate"; without it what `[ledger]` says.
     #[arg(long, value_name = "DATABASE")]
     pub(super) to: Option<String>,
     /// The file with the password of the database's user.

@@ -82,21 +82,25 @@ impl Pair {
 
     /// The one that takes writes.
     pub fn primary(&self) -> &Server {
-        &self.servers[self.primary & 1]
+        let [first, second] = &self.servers;
+        if self.primary & 1 == 0 { first } else { second }
     }
 
     /// The one that takes writes.
     pub fn primary_mut(&mut self) -> &mut Server {
-        &mut self.servers[self.primary & 1]
+        let [first, second] = &mut self.servers;
+        if self.primary & 1 == 0 { first } else { second }
     }
 
     /// The other.
     pub fn standby(&self) -> &Server {
-        &self.servers[(self.primary + 1) & 1]
+        let [first, second] = &self.servers;
+        if self.primary & 1 == 0 { second } else { first }
     }
 
     fn standby_mut(&mut self) -> &mut Server {
-        &mut self.servers[(self.primary + 1) & 1]
+        let [first, second] = &mut self.servers;
+        if self.primary & 1 == 0 { second } else { first }
     }
 
     /// What a query at the primary finds.

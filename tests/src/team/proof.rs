@@ -61,15 +61,15 @@ impl Key {
     /// There is no randomness.
     pub fn proof(&self, of: &Claim<'_>) -> Result<String> {
         let at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
-        let mut said = json!({
-            "jti": crate::tenant::random_id(), "htm": of.method, "htu": of.address, "iat": at,
-        });
-        if let Some(token) = of.token {
-            said["ath"] = json!(encoded(&Sha256::digest(token)));
-        }
-        if let Some(nonce) = of.nonce {
-            said["nonce"] = json!(nonce);
-        }
+        let mut said = serde_json::Map::from_iter([
+            ("jti".to_owned(), json!(crate::tenant::random_id())),
+            ("htm".to_owned(), json!(of.method)),
+            ("htu".to_owned(), json!(of.address)),
+            ("iat".to_owned(), json!(at)),
+        ]);
+        said.extend(of.token.map(|token| ("ath".to_owned(), json!(encoded(Sha256::digest(token))))));
+        said.extend(of.nonce.map(|nonce| ("nonce".to_owned(), json!(nonce))));
+        let said = Value::Object(said);
         let head = json!({"typ": "dpop+jwt", "alg": "ES256", "jwk": self.public()?});
         let text = format!("{}.{}", encoded(head.to_string()), encoded(said.to_string()));
         let signature = self.pair.sign(&self.random, text.as_bytes()).map_err(|_| anyhow!("not signed"))?;

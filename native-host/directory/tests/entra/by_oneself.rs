@@ -376,7 +376,7 @@ async fn a_check_says_which_way_a_role_would_be_given_and_what_that_needs() {
     let of = terrys(&world, "check", &[EXCHANGE]).await;
     let found = texts(&of.directory).await;
     let says = |found: &[String], part: &str| {
-        assert!(found.iter().any(|text| text.contains(part)), "{part}: {found:#?}")
+        assert!(found.iter().any(|text| text.contains(part)), "{part}: {found:#?}");
     };
     says(&found, "ok terry@check.onmicrosoft.com may activate the role Exchange Administrator");
     says(&found, "RoleAssignmentSchedule.ReadWrite.Directory");

@@ -153,7 +153,7 @@ async fn rows_named_in_opposite_orders_never_get_stuck_in_each_other() {
             while done < 8 {
                 let mut accounts = ledger.accounts().await.unwrap();
                 let mut sessions = ledger.sessions(crate::SessionFilter::default()).await.unwrap();
-                if n % 2 == 0 {
+                if n.is_multiple_of(2) {
                     accounts.reverse();
                     sessions.reverse();
                 }
