@@ -192,7 +192,8 @@ async fn copy_rest(client: &mut Client, source: &rusqlite::Connection) -> Result
     ] {
         run(&transaction, sql, &[]).await?;
     }
-    run(&transaction, &format!("UPDATE accounts SET due = {}", super::put::due("$1")), &[&now]).await?;
+    let sql = format!("UPDATE accounts SET due = {}", super::put::due("$1", "$1"));
+    run(&transaction, &sql, &[&now]).await?;
     transaction.commit().await.map_err(|error| failure::at_commit(&error))
 }
 

@@ -8,6 +8,7 @@ use ticketgate_protocol::ids::PsaId;
 use tokio_postgres::Row;
 
 use super::failure::Trouble;
+use super::put;
 use super::query::{all, run};
 use super::rows::{self, Cells};
 use crate::columns::{NOTE, integer, time_text};
@@ -56,12 +57,20 @@ pub(super) async fn claim<C: GenericClient>(
     now: DateTime<Utc>,
     most: u32,
 ) -> Result<Vec<Lease>, Trouble> {
-    let sql = "UPDATE accounts SET lease_holder = $1, lease_until = clock_timestamp() + interval '3 seconds', fence = fence + 1
+    // A look at what is settled counts, and the next one is due after it.
+    let sql = format!(
+        "UPDATE accounts SET lease_holder = $1, lease_until = clock_timestamp() + interval '3 seconds', fence = fence + 1,
+             due = CASE WHEN settled AND looks > 0 THEN {due} ELSE due END,
+             looks = CASE WHEN settled AND looks > 0 THEN looks - 1 ELSE {looks} END
          WHERE key = ANY (ARRAY(
              SELECT key FROM accounts WHERE due <= $2 AND (lease_until IS NULL OR lease_until < clock_timestamp())
              ORDER BY due LIMIT $3 FOR UPDATE SKIP LOCKED))
-         RETURNING key, fence";
-    all(client, sql, &[&integer(epoch.0)?, &time_text(now)?, &i64::from(most)], lease).await
+         RETURNING key, fence",
+        due = put::due("$2", "$4"),
+        looks = put::looks("$1"),
+    );
+    let (holder, look) = (integer(epoch.0)?, put::next_look(now)?);
+    all(client, &sql, &[&holder, &time_text(now)?, &i64::from(most), &look], lease).await
 }
 
 /// `None`: another has it.
@@ -71,12 +80,13 @@ pub(super) async fn take<C: GenericClient>(
     key: &AccountKey,
 ) -> Result<Option<Lease>, Trouble> {
     let (table, column) = if is_name(key) { ("names", "name") } else { ("accounts", "key") };
+    let looks = if is_name(key) { String::new() } else { format!(", looks = {}", put::looks("$1")) };
     if is_name(key) {
         run(client, "INSERT INTO names (name) VALUES ($1) ON CONFLICT (name) DO NOTHING", &[&key.0]).await?;
     }
     let sql = format!(
         "UPDATE {table} SET lease_holder = $1::bigint, lease_until = clock_timestamp() + interval '3 seconds',
-             fence = CASE WHEN lease_holder = $1 THEN fence ELSE fence + 1 END
+             fence = CASE WHEN lease_holder = $1 THEN fence ELSE fence + 1 END{looks}
          WHERE {column} = $2 AND (lease_holder = $1 OR lease_until IS NULL OR lease_until < clock_timestamp())
          RETURNING {column}, fence"
     );

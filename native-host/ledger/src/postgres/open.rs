@@ -27,7 +27,11 @@ struct Migration {
 
 /// Each brings the schema from the version of its index to the next. Only ever append; what a release of the version before
 /// does not survive raises `oldest`.
-const MIGRATIONS: [Migration; 1] = [Migration { sql: include_str!("schema.sql"), oldest: 1 }];
+const MIGRATIONS: [Migration; 2] = [
+    Migration { sql: include_str!("schema.sql"), oldest: 1 },
+    // A broker of schema 1 beside it looks at what it takes over once, and leaves the rest to the others.
+    Migration { sql: include_str!("schema2.sql"), oldest: 1 },
+];
 
 /// The version of this release.
 pub(super) const VERSION: i32 = MIGRATIONS.len() as i32;
@@ -269,7 +273,7 @@ const NEEDED: [(&str, &str); 18] = [
     ("brokers", "epoch name since seen"),
     ("names", "name lease_holder lease_until fence"),
     ("technicians", "technician last_event moved"),
-    ("accounts", "key version gone due lease_holder lease_until fence"),
+    ("accounts", "key version gone due lease_holder lease_until fence looks"),
     ("sessions", "number id state account until version whole"),
     ("requests", "technician key request session at"),
     ("attempts", "number technician at"),

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use deadpool_postgres::Transaction;
 use ticketgate_access::session::{Account, Session};
 use ticketgate_protocol::ids::SessionId;
+use tokio_postgres::types::ToSql;
 
 use super::failure::Trouble;
 use super::query::run;
@@ -18,13 +19,39 @@ pub(super) fn by_key(accounts: &[Account]) -> Vec<&Account> {
     accounts
 }
 
-/// When something is to be done for an account: at its next try or `now` while it is not settled, else at the first end.
-pub(super) fn due(now: &str) -> String {
+/// Between two looks at an account that is watched.
+const LOOK_AFTER: TimeDelta = TimeDelta::seconds(5);
+
+/// How often an account is looked at, [`LOOK_AFTER`] each other, once it was taken from a broker that had not finished: what that one
+/// sent last can arrive for as long as connections keep it, which is two minutes.
+const LOOKS: u32 = 24;
+
+/// When something is to be done for an account: at its next try or `now` while it is not settled, else at the first end, or at the
+/// next look where it is watched.
+fn due_of(settled: &str, next_try: &str, now: &str, look: &str) -> String {
     format!(
-        "CASE WHEN accounts.settled
-         THEN (SELECT min(until) FROM sessions WHERE account = accounts.key AND state IN ('activating', 'active'))
-         ELSE coalesce(accounts.next_try, {now}) END"
+        "CASE WHEN {settled}
+         THEN least(
+             (SELECT min(until) FROM sessions WHERE account = accounts.key AND state IN ('activating', 'active')),
+             CASE WHEN accounts.looks > 0 THEN {look}::text END)
+         ELSE coalesce({next_try}, {now}) END"
     )
+}
+
+/// The same of an account as it is. Parameters: `now`, and when it is looked at next.
+pub(super) fn due(now: &str, look: &str) -> String {
+    due_of("accounts.settled", "accounts.next_try", now, look)
+}
+
+/// How often an account is still to be looked at, once this broker (a parameter) has its lease: from the start where another one, or an
+/// earlier run of this one, had it and has not finished.
+pub(super) fn looks(taker: &str) -> String {
+    format!("CASE WHEN NOT settled AND lease_holder <> {taker}::bigint THEN {LOOKS} ELSE looks END")
+}
+
+/// When an account that is watched is looked at again.
+pub(super) fn next_look(now: DateTime<Utc>) -> Result<String, LedgerError> {
+    time_text(now + LOOK_AFTER)
 }
 
 /// One that is not settled any more and that nobody works on gets a lease of this broker's at once: whoever writes down what is to
@@ -52,44 +79,46 @@ pub(super) async fn put_account(
              CASE WHEN $11 THEN (SELECT min(until) FROM sessions WHERE account = $1 AND state IN ('activating', 'active'))
                  ELSE coalesce($13, $17) END)
          ON CONFLICT (key) DO NOTHING"
+            .to_owned()
     } else {
-        "UPDATE accounts SET directory = $2, mode = $3, technician = $4, name = $5, identity = $6, display_name = $7,
-             token = $8, password_generation = $9, standing = $10, settled = $11, attempts = $12, next_try = $13,
-             version = $14::bigint + 1, gone = $15,
-             due = CASE WHEN $11 THEN (SELECT min(until) FROM sessions WHERE account = $1 AND state IN ('activating', 'active'))
-                 ELSE coalesce($13, $17) END,
-             lease_holder = CASE WHEN $16::bigint IS NOT NULL AND coalesce(lease_until < statement_timestamp(), true)
-                 THEN $16::bigint ELSE lease_holder END,
-             lease_until = CASE WHEN $16::bigint IS NOT NULL AND coalesce(lease_until < statement_timestamp(), true)
-                 THEN statement_timestamp() + interval '3 seconds' ELSE lease_until END,
-             fence = CASE WHEN $16::bigint IS NOT NULL AND coalesce(lease_until < statement_timestamp(), true)
-                 AND lease_holder IS DISTINCT FROM $16::bigint THEN fence + 1 ELSE fence END
-         WHERE key = $1 AND version = $14::bigint"
+        let due = due_of("$11", "$13", "$17", "$18");
+        let takes = "$16::bigint IS NOT NULL AND coalesce(lease_until < statement_timestamp(), true)";
+        format!(
+            "UPDATE accounts SET directory = $2, mode = $3, technician = $4, name = $5, identity = $6, display_name = $7,
+                 token = $8, password_generation = $9, standing = $10, settled = $11, attempts = $12, next_try = $13,
+                 version = $14::bigint + 1, gone = $15, due = {due},
+                 lease_holder = CASE WHEN {takes} THEN $16::bigint ELSE lease_holder END,
+                 lease_until = CASE WHEN {takes} THEN statement_timestamp() + interval '3 seconds' ELSE lease_until END,
+                 fence = CASE WHEN {takes} AND lease_holder IS DISTINCT FROM $16::bigint THEN fence + 1 ELSE fence END,
+                 looks = CASE WHEN {takes} THEN {looks} ELSE looks END
+             WHERE key = $1 AND version = $14::bigint",
+            looks = looks("$16")
+        )
     };
-    let put = run(
-        transaction,
-        sql,
-        &[
-            &account.key.0,
-            &directory,
-            &mode,
-            &technician,
-            &account.name,
-            &account.identity,
-            &account.display_name,
-            &account.token,
-            &generation,
-            &standing,
-            &account.settled,
-            &attempts,
-            &next_try,
-            &version,
-            &account.gone,
-            &taker,
-            &time_text(now)?,
-        ],
-    )
-    .await?;
+    let (now, look) = (time_text(now)?, next_look(now)?);
+    let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![
+        &account.key.0,
+        &directory,
+        &mode,
+        &technician,
+        &account.name,
+        &account.identity,
+        &account.display_name,
+        &account.token,
+        &generation,
+        &standing,
+        &account.settled,
+        &attempts,
+        &next_try,
+        &version,
+        &account.gone,
+        &taker,
+        &now,
+    ];
+    if version > 0 {
+        parameters.push(&look);
+    }
+    let put = run(transaction, &sql, &parameters).await?;
     if put == 1 {
         Ok(())
     } else {
@@ -108,8 +137,8 @@ pub(super) async fn set_due(transaction: &Transaction<'_>, change: &Change) -> R
         return Ok(());
     }
     let keys: Vec<_> = keys.into_iter().collect();
-    let sql = format!("UPDATE accounts SET due = {} WHERE key = ANY($1)", due("$2"));
-    run(transaction, &sql, &[&keys, &time_text(change.at)?]).await?;
+    let sql = format!("UPDATE accounts SET due = {} WHERE key = ANY($1)", due("$2", "$3"));
+    run(transaction, &sql, &[&keys, &time_text(change.at)?, &next_look(change.at)?]).await?;
     Ok(())
 }
 

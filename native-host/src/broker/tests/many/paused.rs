@@ -46,11 +46,13 @@ async fn an_activation_whose_broker_dies_is_taken_back_by_another_within_seconds
 async fn a_broker_that_was_stopped_before_a_write_and_sends_it_late_has_it_undone() {
     let many = Many::new(configuration()).await;
     let (a, b, activating) = stopped_in_opening(&many, "domain").await;
-    let sent = a.steps.load(Ordering::SeqCst);
     a.process.wake();
     activating.await.unwrap().unwrap_err();
-    assert_eq!(a.steps.load(Ordering::SeqCst), sent + 1, "the late write went out, and no other");
-    assert_eq!(many.directory.steps.lock().unwrap().iter().filter(|s| **s == "directory.open").count(), 1);
+    let steps = many.directory.steps.lock().unwrap().clone();
+    let late = steps.iter().position(|step| *step == "directory.open").expect("the late write went out");
+    // Whoever has the account now may be at work already, the same broker as well: it only takes away.
+    let gives = ["directory.create", "directory.grant", "directory.open", "directory.set_end"];
+    assert!(!steps[late + 1..].iter().any(|step| gives.contains(step)), "{steps:?}");
     many.until("the late opening to be undone", async || many.is_closed()).await;
     many.settles().await;
     assert_eq!(many.count("account.overtaken").await, 1);
