@@ -41,7 +41,11 @@ pub enum HttpError {
 /// [`HttpError::Certificate`] where nobody could vouch for a server.
 pub fn client(ca_file: Option<&str>, limit: Duration) -> Result<reqwest::Client, HttpError> {
     let trusted = trust(ca_file).map_err(|NoTrust(why)| HttpError::Certificate(why))?;
-    reqwest::Client::builder()
+    let builder = reqwest::Client::builder();
+    // What is sent arrives within a minute or never, also after this process is gone: another broker may look for it.
+    #[cfg(target_os = "linux")]
+    let builder = builder.tcp_user_timeout(Duration::from_secs(60));
+    builder
         .tls_backend_preconfigured((*trusted).clone())
         .redirect(redirect::Policy::none())
         .user_agent(concat!("Ticketgate/", env!("CARGO_PKG_VERSION")))

@@ -320,9 +320,6 @@ impl Broker {
                 let mut abandoned = self.abandoned_among(&sessions);
                 let mut orphans = self.orphans(&sessions);
                 orphans.retain(|(orphan, _)| abandoned.iter().all(|(known, _)| known.id != orphan.id));
-                if !orphans.is_empty() {
-                    held.expects_late_writes();
-                }
                 abandoned.extend(orphans);
                 cause = abandoned.first().map_or(cause, |(_, cause)| *cause);
                 due = abandoned.into_iter().filter(|(_, why)| *why == cause).map(|(s, _)| s).collect();

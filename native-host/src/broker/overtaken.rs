@@ -3,7 +3,8 @@
 //!
 //! A write can always be on its way while its broker's lease runs out: the process is stopped, or the network slow. No directory can
 //! tell that it is late. So whoever sent it makes the account due again as soon as it notices, and the account's holder, whose next
-//! commit then fails, looks once more and undoes what came late.
+//! commit then fails, looks once more and undoes what came late. Of one that died nobody is told; so the ledger makes an account that
+//! was taken from a broker before it had finished due every five seconds for two minutes, whoever looks then.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -22,9 +23,8 @@ use super::leases::{Held, Unheld};
 /// Between two attempts to have an account looked at again.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// When an account is looked at once more to which another broker may have written shortly before: what that one sent last has arrived
-/// and shows by then, or never will.
-const LATEST_ARRIVAL: Duration = Duration::from_secs(120);
+/// When an account is looked at once more whose directory shows only after a while what another broker wrote shortly before.
+const SHOWN_AFTER: Duration = Duration::from_secs(120);
 
 impl Broker {
     /// This broker grants these.
@@ -71,11 +71,11 @@ impl Broker {
         directory.is_some_and(|directory| directory.entra().is_some())
     }
 
-    /// Looks at an account once more: another broker's last write may still be on its way, or not show yet.
+    /// Looks at an account once more: another broker's last write may not show yet.
     pub(super) fn look_again_later(self: &Arc<Self>, key: &AccountKey) {
         let (broker, key) = (Arc::downgrade(self), key.clone());
         tokio::spawn(async move {
-            tokio::time::sleep(LATEST_ARRIVAL).await;
+            tokio::time::sleep(SHOWN_AFTER).await;
             let Some(broker) = broker.upgrade() else { return };
             let looked = match broker.leases.hold(broker.locks.of(&key), &key).await {
                 Ok(held) => {

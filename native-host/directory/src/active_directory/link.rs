@@ -60,6 +60,15 @@ pub(crate) enum Health {
     Lost,
 }
 
+/// What is sent arrives within a minute or never, also after this process is gone: whoever takes over looks for two minutes.
+fn let_go_of_what_is_not_taken(stream: &tokio::net::TcpStream) {
+    // A kernel that does not know this keeps it for as long as it always did.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::net::sockopt::set_tcp_user_timeout(stream, 60_000);
+    #[cfg(not(target_os = "linux"))]
+    let _ = stream;
+}
+
 /// One changed attribute.
 pub(crate) enum Change<'a> {
     /// Exactly this value.
@@ -89,6 +98,7 @@ impl Link {
         };
         // The LDAP crate leaves Nagle's algorithm on, and the first bind then waits 40 ms for an acknowledgement.
         stream.set_nodelay(true).map_err(|error| unreachable(error.to_string()))?;
+        let_go_of_what_is_not_taken(&stream);
         let stream = stream.into_std().map_err(|error| unreachable(error.to_string()))?;
         let settings = LdapConnSettings::new()
             .set_config(trust)

@@ -108,6 +108,39 @@ async fn a_lease_is_its_holders_until_it_runs_out_and_its_number_tells_who_came_
 }
 
 #[tokio::test]
+async fn what_was_taken_from_a_broker_that_had_not_finished_is_looked_at_for_two_minutes() {
+    let place = Place::new();
+    let (one, two) = (broker(&place, "one").await, broker(&place, "two").await);
+    ending(&place.open().await, &[("a", 1_000), ("b", 1_000)]).await;
+    // Of one account it wrote down that something is to be done for it, of the other it had only the lease.
+    let (unfinished, _) = one.account(&key("a")).await.unwrap().unwrap();
+    let unfinished = Account { settled: false, next_try: None, ..unfinished };
+    one.commit(Change { accounts: vec![unfinished.clone()], ..note(None, 0) }).await.unwrap();
+    one.lease(&key("b")).await.unwrap().unwrap();
+    tokio::time::sleep(Duration::from_millis(3_300)).await;
+    let mut taken = two.claim(at(1), 10).await.unwrap();
+    taken.extend(two.lease(&key("b")).await.unwrap());
+    assert_eq!(taken.iter().map(|lease| &lease.key).collect::<Vec<_>>(), [&key("a"), &key("b")]);
+    let finished = Account { settled: true, version: unfinished.version + 1, ..unfinished };
+    let done = Change { accounts: vec![finished], leases: vec![taken[0].clone()], ..note(None, 2) };
+    two.commit(done).await.unwrap();
+    for lease in &taken {
+        two.release(lease).await.unwrap();
+    }
+    let mut looks = Vec::new();
+    while let Some(due) = two.next_due().await.unwrap().filter(|due| *due < at(1_000)) {
+        // Whoever looks, and writes nothing.
+        let by = if looks.len() % 2 == 0 { &one } else { &two };
+        let leases = by.claim(due, 10).await.unwrap();
+        assert_eq!(leases.iter().map(|lease| &lease.key).collect::<Vec<_>>(), [&key("a")]);
+        by.release(&leases[0]).await.unwrap();
+        looks.push(due);
+    }
+    assert_eq!(looks, (0..24).map(|n| at(7 + 5 * n)).collect::<Vec<_>>());
+    assert_eq!(two.next_due().await.unwrap(), Some(at(1_000)), "its session's end");
+}
+
+#[tokio::test]
 async fn three_share_out_what_is_due_and_nothing_is_done_twice_or_left() {
     let place = Place::new();
     let names: Vec<_> = (0..60).map(|n| format!("t{n:02}")).collect();

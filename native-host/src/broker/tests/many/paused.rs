@@ -61,6 +61,29 @@ async fn a_broker_that_was_stopped_before_a_write_and_sends_it_late_has_it_undon
 }
 
 #[tokio::test]
+async fn what_arrives_a_minute_after_its_broker_died_is_taken_away_whoever_is_left() {
+    let many = Many::new(configuration()).await;
+    let (a, b, _) = stopped_in_opening(&many, "domain").await;
+    a.die();
+    many.settles().await;
+    let c = many.broker().await;
+    c.run();
+    b.die();
+    many.clock.pass(60);
+    // The network kept what the first one sent until now.
+    many.directory.by_hand("jit-tech1", |account| {
+        account.enabled = true;
+        account.rights.insert(Right(SERVERS.into()));
+    });
+    let begun = std::time::Instant::now();
+    many.until("the late writes to be undone", async || many.is_closed()).await;
+    assert!(begun.elapsed() < Duration::from_secs(9), "undone after {:?}", begun.elapsed());
+    many.settles().await;
+    let all = c.broker.list(Default::default()).await.unwrap();
+    assert_eq!(all.iter().map(|s| s.state).collect::<Vec<_>>(), [State::Failed]);
+}
+
+#[tokio::test]
 async fn a_late_write_whose_record_fails_at_first_is_undone_once_it_is_on_record() {
     let many = Many::new(configuration()).await;
     let a = many.broker_refusing("ledger.account_overtaken").await;
