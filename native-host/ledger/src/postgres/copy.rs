@@ -192,7 +192,7 @@ async fn copy_rest(client: &mut Client, source: &rusqlite::Connection) -> Result
     ] {
         run(&transaction, sql, &[]).await?;
     }
-    let sql = format!("UPDATE accounts SET due = {}", super::put::due("$1", "$1"));
+    let sql = format!("UPDATE accounts SET due = {}", super::put::due("$1", "$1", 0));
     run(&transaction, &sql, &[&now]).await?;
     transaction.commit().await.map_err(|error| failure::at_commit(&error))
 }

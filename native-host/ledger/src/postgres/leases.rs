@@ -60,13 +60,13 @@ pub(super) async fn claim<C: GenericClient>(
     // A look at what is settled counts, and the next one is due after it.
     let sql = format!(
         "UPDATE accounts SET lease_holder = $1, lease_until = clock_timestamp() + interval '3 seconds', fence = fence + 1,
-             due = CASE WHEN settled AND looks > 0 THEN {due} ELSE due END,
-             looks = CASE WHEN settled AND looks > 0 THEN looks - 1 ELSE {looks} END
+             due = CASE WHEN settled THEN {due} ELSE due END,
+             looks = CASE WHEN settled THEN greatest(looks - 1, 0) ELSE {looks} END
          WHERE key = ANY (ARRAY(
              SELECT key FROM accounts WHERE due <= $2 AND (lease_until IS NULL OR lease_until < clock_timestamp())
              ORDER BY due LIMIT $3 FOR UPDATE SKIP LOCKED))
          RETURNING key, fence",
-        due = put::due("$2", "$4"),
+        due = put::due("$2", "$4", 1),
         looks = put::looks("$1"),
     );
     let (holder, look) = (integer(epoch.0)?, put::next_look(now)?);

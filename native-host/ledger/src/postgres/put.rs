@@ -28,19 +28,20 @@ const LOOKS: u32 = 24;
 
 /// When something is to be done for an account: at its next try or `now` while it is not settled, else at the first end, or at the
 /// next look where it is watched.
-fn due_of(settled: &str, next_try: &str, now: &str, look: &str) -> String {
+fn due_of(settled: &str, next_try: &str, now: &str, look: (&str, u32)) -> String {
+    let (look, done) = look;
     format!(
         "CASE WHEN {settled}
          THEN least(
              (SELECT min(until) FROM sessions WHERE account = accounts.key AND state IN ('activating', 'active')),
-             CASE WHEN accounts.looks > 0 THEN {look}::text END)
+             CASE WHEN accounts.looks > {done} THEN {look}::text END)
          ELSE coalesce({next_try}, {now}) END"
     )
 }
 
-/// The same of an account as it is. Parameters: `now`, and when it is looked at next.
-pub(super) fn due(now: &str, look: &str) -> String {
-    due_of("accounts.settled", "accounts.next_try", now, look)
+/// The same of an account as it is, once so many looks more are done. Parameters: `now`, and when it is looked at next.
+pub(super) fn due(now: &str, look: &str, done: u32) -> String {
+    due_of("accounts.settled", "accounts.next_try", now, (look, done))
 }
 
 /// How often an account is still to be looked at, once this broker (a parameter) has its lease: from the start where another one, or an
@@ -81,7 +82,7 @@ pub(super) async fn put_account(
          ON CONFLICT (key) DO NOTHING"
             .to_owned()
     } else {
-        let due = due_of("$11", "$13", "$17", "$18");
+        let due = due_of("$11", "$13", "$17", ("$18", 0));
         let takes = "$16::bigint IS NOT NULL AND coalesce(lease_until < statement_timestamp(), true)";
         format!(
             "UPDATE accounts SET directory = $2, mode = $3, technician = $4, name = $5, identity = $6, display_name = $7,
@@ -137,7 +138,7 @@ pub(super) async fn set_due(transaction: &Transaction<'_>, change: &Change) -> R
         return Ok(());
     }
     let keys: Vec<_> = keys.into_iter().collect();
-    let sql = format!("UPDATE accounts SET due = {} WHERE key = ANY($1)", due("$2", "$3"));
+    let sql = format!("UPDATE accounts SET due = {} WHERE key = ANY($1)", due("$2", "$3", 0));
     run(transaction, &sql, &[&keys, &time_text(change.at)?, &next_look(change.at)?]).await?;
     Ok(())
 }

@@ -130,6 +130,7 @@ async fn what_was_taken_from_a_broker_that_had_not_finished_is_looked_at_for_two
     let mut looks = Vec::new();
     while let Some(due) = two.next_due().await.unwrap().filter(|due| *due < at(1_000)) {
         // Whoever looks, and writes nothing.
+        assert!(looks.len() < 100, "{looks:?}");
         let by = if looks.len() % 2 == 0 { &one } else { &two };
         let leases = by.claim(due, 10).await.unwrap();
         assert_eq!(leases.iter().map(|lease| &lease.key).collect::<Vec<_>>(), [&key("a")]);
