@@ -36,6 +36,11 @@ pub(super) fn carried<T>(work: impl Future<Output = T>) -> impl Future<Output = 
     }
 }
 
+/// The id of the request that is being answered.
+pub(super) fn id() -> Option<String> {
+    REQUEST.try_with(|request| request.id.clone()).ok()
+}
+
 /// A record was written.
 pub(super) fn note() {
     // Outside a request (the clock's own work) nobody asks.
