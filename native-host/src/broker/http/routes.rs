@@ -17,6 +17,7 @@ use ticketgate_protocol::problem::{Code, Problem};
 use utoipa::OpenApi;
 
 use super::{Api, Body, Key, Refusal, Who, events, team, tenants};
+use crate::broker::listen::monitoring;
 use crate::broker::people::{narrowed, not_reached};
 use crate::broker::service::fault;
 use crate::broker::{Broker, Caller, ledger_problem, on_record};
@@ -42,6 +43,7 @@ pub(super) fn all() -> Router<Api> {
         .route("/v1/audit/export", get(audit_export))
         .route("/v1/audit/verify", get(audit_verify))
         .route("/v1/check", get(check).post(rehearse))
+        .route("/v1/metrics", get(metrics))
         .route("/v1/sweep", post(sweep))
         .route("/v1/directories/{id}/sign-in", post(tenants::sign_in))
         .route("/v1/directories/{id}/sign-in/go-on", post(tenants::go_on))
@@ -85,6 +87,7 @@ pub(super) fn all() -> Router<Api> {
         audit_verify,
         check,
         rehearse,
+        metrics,
         sweep,
         tenants::sign_in,
         tenants::go_on,
@@ -368,6 +371,13 @@ async fn check(State(broker): Shared, Who(caller): Who) -> Answer<Vec<api::Findi
 #[utoipa::path(post, path = "/v1/check", responses((status = 200, body = Vec<api::Finding>), (status = 403, body = Problem)))]
 async fn rehearse(State(broker): Shared, Who(caller): Who) -> Answer<Vec<api::Finding>> {
     Ok(Json(broker.check(&caller, true).await?))
+}
+
+/// The broker's numbers as Prometheus reads them, of all customers.
+#[utoipa::path(get, path = "/v1/metrics", responses((status = 200, description = "OpenMetrics"), (status = 403, body = Problem)))]
+async fn metrics(State(broker): Shared, Who(caller): Who) -> Result<Response, Refusal> {
+    caller.require_metrics()?;
+    Ok(monitoring::metrics(State(broker)).await)
 }
 
 /// Converges every account now.
