@@ -20,7 +20,7 @@ use super::{Api, Body, Key, Refusal, Who, events, team, tenants};
 use crate::broker::listen::monitoring;
 use crate::broker::people::{narrowed, not_reached};
 use crate::broker::service::fault;
-use crate::broker::{Broker, Caller, ledger_problem, on_record};
+use crate::broker::{Broker, Caller, ledger_problem, on_record, traces};
 use crate::handover::PasswordHandOver;
 
 type Answer<T> = Result<Json<T>, Refusal>;
@@ -410,10 +410,12 @@ fn chain(reach: &Reach, asked: Option<String>) -> Result<Option<String>, Problem
 }
 
 fn session_id(text: String) -> Result<SessionId, Refusal> {
-    SessionId::new(text).map_err(|bad| {
+    let id = SessionId::new(text).map_err(|bad| {
         let problem = Problem::new(Code::UnknownSession, format!("That is {bad}."));
         Refusal(problem.remedy("`ticketgate sessions` lists yours."))
-    })
+    })?;
+    traces::note("ticketgate.session", &id);
+    Ok(id)
 }
 
 fn bad_query() -> Refusal {
