@@ -50,6 +50,7 @@ mod strays;
 #[cfg(test)]
 mod tests;
 mod tickets;
+mod traces;
 mod upkeep;
 mod view;
 
@@ -222,7 +223,9 @@ impl Broker {
         let is_active = change.sessions.iter().any(|session| session.state == State::Active);
         let rows = Rows { sessions: change.sessions.clone(), accounts: change.accounts.clone() };
         let leases = change.leases.clone();
-        let written = self.ledger.commit(change).await;
+        traces::note_sessions(&rows.sessions);
+        let span = self.monitor.traces.call(name);
+        let written = traces::spanned(span, monitor::refusal, self.ledger.commit(change)).await;
         self.monitor.wrote(&written, since);
         match written {
             Ok(()) => {}

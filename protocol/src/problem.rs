@@ -210,6 +210,12 @@ impl Problem {
         self
     }
 
+    /// The request's id where people can do something with it: what is not their own fault somebody looks up in the broker's log.
+    #[must_use]
+    pub fn request_to_name(&self) -> Option<&str> {
+        self.request_id.as_deref().filter(|_| self.status >= 500)
+    }
+
     /// The same with the seconds after which a repeat makes sense.
     #[must_use]
     pub fn retry_after(mut self, seconds: u32) -> Self {

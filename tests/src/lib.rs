@@ -11,7 +11,7 @@
 //! - [`points`]: where a broker can meet a fault; [`disk`]: a disk that is full or takes no writes.
 //! - [`rt`]: Request Tracker with tickets of three customers; [`site`]: pages of our own; [`http`]: asking either.
 //! - [`chromium`]: the browser, driven over its DevTools protocol; [`xvfb`]: a display with a clipboard.
-//! - [`keyring`]: a desktop's key store.
+//! - [`keyring`]: a desktop's key store. [`collector`]: a collector of traces.
 //! - [`prism`]: a proxy that holds a client, and the server that a test plays, to a vendor's API description; [`description`]: such a one, cut to size.
 //! - [`tenant`]: a stand-in for Entra ID behind Microsoft's description; [`oidc`]: an OpenID provider with Entra ID's addresses.
 //! - [`person`]: somebody who signs in at either.
@@ -25,6 +25,7 @@
 
 pub mod authority;
 pub mod chromium;
+pub mod collector;
 pub mod description;
 pub mod disk;
 pub mod figures;

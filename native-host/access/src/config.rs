@@ -22,7 +22,7 @@ pub use self::names::BURNER_LETTERS;
 pub use self::psa::{Psa, PsaKind, TicketNotes, TicketRule, Verified};
 pub(crate) use self::read::host_of;
 pub use self::read::{Fault, Faults, ledger, read, service};
-pub use self::service::{Https, Service};
+pub use self::service::{Https, Service, Traces};
 pub use self::sign_in::{Role, RoleRule, SignInProvider};
 use crate::local::PublicKey;
 use crate::session::Right;

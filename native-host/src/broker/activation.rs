@@ -17,7 +17,7 @@ use super::leases::Held;
 use super::problems::directory_problem;
 use super::service::{TRIES, fingerprint};
 use super::tickets::Asked;
-use super::{Broker, Caller, Snapshot, ledger_problem, records};
+use super::{Broker, Caller, Snapshot, ledger_problem, records, traces};
 
 /// The result of one try.
 enum Try {
@@ -42,6 +42,7 @@ impl Broker {
     ) -> Result<api::Session, Problem> {
         let technician = caller.technician()?.clone();
         let fingerprint = fingerprint("activate", request);
+        traces::note("ticketgate.policy", &request.policy);
         let begun = Instant::now();
         self.follow_clock_when_idle().await;
         for _ in 0..TRIES {

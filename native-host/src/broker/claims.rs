@@ -14,9 +14,10 @@ use ticketgate_protocol::api::Notice;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinHandle;
 
-use super::Broker;
 use super::clock::since_boot;
+use super::converge::code_of;
 use super::ends::Rooms;
+use super::{Broker, traces};
 
 /// Accounts taken at once: few, so that brokers who all wake at one time share out what is due then.
 const AT_ONCE: u32 = 16;
@@ -150,7 +151,8 @@ impl Broker {
         async move {
             let _place = room.acquire_owned().await;
             let Some(held) = self.leases.take(self.locks.of(&key), &key).await else { return };
-            if let Err(problem) = self.converge_under(held).await {
+            let span = self.monitor.traces.due(&key);
+            if let Err(problem) = traces::spanned(span, code_of, self.converge_under(held)).await {
                 tracing::warn!(account = %key.0, %problem, "an account is not settled yet");
             }
         }
@@ -180,7 +182,7 @@ impl Broker {
     }
 
     pub(super) async fn look_at(self: Arc<Self>, key: AccountKey) {
-        if let Err(problem) = self.converge(&key).await {
+        if let Err(problem) = self.converge_due(&key).await {
             tracing::warn!(account = %key.0, %problem, "an account is not settled yet");
         }
     }

@@ -23,7 +23,7 @@ use super::leases::{Held, Unheld};
 use super::overtaken::unheld_problem;
 use super::problems::{directory_problem, plan_problem, skew_problem};
 use super::settle::taught;
-use super::{Broker, ledger_problem};
+use super::{Broker, ledger_problem, traces};
 
 /// Looks at the directory at most this often in one call. Three suffice when nobody interferes: look, change, verify;
 /// the rest is for lost answers and for a hidden right that shows only after the primary group is put back.
@@ -53,6 +53,11 @@ pub(super) struct Trouble {
     pub(super) sent: Vec<String>,
 }
 
+/// The word for how an attempt went.
+pub(super) fn code_of(outcome: &Result<(), Problem>) -> Option<&'static str> {
+    outcome.as_ref().err().map(|problem| problem.code.as_str())
+}
+
 fn trouble(problem: Problem, sent: &[String]) -> Trouble {
     Trouble { problem, attempted: !sent.is_empty(), sent: sent.to_vec() }
 }
@@ -80,6 +85,11 @@ impl Broker {
     /// # Errors
     /// As [`Broker::converge`].
     pub(super) async fn converge_under(self: &Arc<Self>, held: Held) -> Result<(), Problem> {
+        let span = self.monitor.traces.converge(held.key());
+        traces::spanned(span, code_of, self.brought(held)).await
+    }
+
+    async fn brought(self: &Arc<Self>, held: Held) -> Result<(), Problem> {
         let key = &held.key().clone();
         self.ends.at_latest(key, self.clock.now() + WATCHED_AFTER);
         // An account that the ledger did not know before could have no lease yet.

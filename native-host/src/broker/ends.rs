@@ -5,9 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 use ticketgate_access::session::AccountKey;
+use ticketgate_protocol::problem::Problem;
 use tokio::sync::{Notify, Semaphore};
 
-use super::Broker;
+use super::converge::code_of;
+use super::{Broker, traces};
 
 /// Accounts of one directory worked on at once. More would only queue in the directory; and one that does not answer must
 /// not keep the ends in the others.
@@ -107,6 +109,11 @@ impl Ends {
 }
 
 impl Broker {
+    /// [`Broker::converge`] at a time of the broker's own.
+    pub(super) async fn converge_due(self: &Arc<Self>, key: &AccountKey) -> Result<(), Problem> {
+        traces::spanned(self.monitor.traces.due(key), code_of, self.converge(key)).await
+    }
+
     /// Does what is due, when it is due, for as long as the broker runs.
     pub(super) async fn run_ends(self: Arc<Self>) {
         if self.ledger.shared().is_some() {
@@ -120,7 +127,7 @@ impl Broker {
                         let (broker, room) = (Arc::clone(&self), rooms.of(&key));
                         tokio::spawn(async move {
                             let _place = room.acquire_owned().await;
-                            if let Err(problem) = broker.converge(&key).await {
+                            if let Err(problem) = broker.converge_due(&key).await {
                                 tracing::warn!(account = %key.0, %problem, "an account is not settled yet");
                             }
                         });

@@ -23,7 +23,7 @@ use ticketgate_protocol::problem::{Code, Problem};
 
 use super::identity::{self, Identified};
 use super::service::fault;
-use super::{Broker, Caller, records};
+use super::{Broker, Caller, on_record, records};
 
 /// The largest body: the same as a native frame.
 const BODY_MAX: usize = ticketgate_protocol::native::FRAME_IN_MAX;
@@ -74,7 +74,7 @@ async fn unknown_route() -> Refusal {
     Refusal(Problem::new(Code::UnknownMethod, "The broker has no such route.").remedy(OTHER_VERSION))
 }
 
-/// A problem as an HTTP answer (RFC 9457).
+/// A problem as an HTTP answer (RFC 9457), with the id of the request that it answers.
 pub struct Refusal(pub Problem);
 
 impl From<Problem> for Refusal {
@@ -85,18 +85,20 @@ impl From<Problem> for Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut body = serde_json::to_value(&self.0).unwrap_or_default();
+        let problem = Problem { request_id: self.0.request_id.or_else(on_record::id), ..self.0 };
+        let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut body = serde_json::to_value(&problem).unwrap_or_default();
         if let Some(members) = body.as_object_mut() {
-            members.insert("type".into(), format!("urn:ticketgate:problem:{}", self.0.code.as_str()).into());
-            members.insert("title".into(), self.0.code.as_str().replace('_', " ").into());
+            members.insert("type".into(), format!("urn:ticketgate:problem:{}", problem.code.as_str()).into());
+            members.insert("title".into(), problem.code.as_str().replace('_', " ").into());
         }
+        let retry_after_s = problem.retry_after_s;
         let mut response = (status, axum::Json(body)).into_response();
-        response.extensions_mut().insert(self.0.clone());
+        response.extensions_mut().insert(problem);
         response
             .headers_mut()
             .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if let Some(seconds) = self.0.retry_after_s {
+        if let Some(seconds) = retry_after_s {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response

@@ -20,6 +20,7 @@ pub(super) use self::metered::Metered;
 pub(super) use self::metrics::Counted;
 use self::metrics::Metrics;
 use super::Rows;
+use super::traces::Traces;
 
 /// What can break of the service beside ledger and directories.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,6 +39,7 @@ pub(super) enum Part {
 #[derive(Debug, Default)]
 pub(super) struct Monitor {
     pub(super) metrics: Metrics,
+    pub(super) traces: Traces,
     broken: Mutex<BTreeMap<Part, String>>,
     reached: Mutex<BTreeMap<DirectoryId, Reached>>,
     opened: Mutex<Option<Service>>,
@@ -100,16 +102,7 @@ impl Monitor {
 
     /// A write to the ledger went through, or did not. `since`: when it was begun.
     pub(super) fn wrote(&self, outcome: &Result<(), LedgerError>, since: Instant) {
-        let outcome = match outcome {
-            Ok(()) => "ok",
-            Err(LedgerError::Conflict(_)) => "conflict",
-            Err(LedgerError::TooMany { .. }) => "too_many",
-            Err(LedgerError::Seen(_)) => "seen",
-            Err(LedgerError::LeaseLost(_)) => "lease_lost",
-            Err(LedgerError::Unavailable(_)) => "unavailable",
-            Err(LedgerError::Damaged(_)) => "damaged",
-        };
-        self.metrics.ledger_write(outcome, since.elapsed());
+        self.metrics.ledger_write(refusal(outcome).unwrap_or("ok"), since.elapsed());
     }
 
     /// What a write that went through tells of sessions.
@@ -139,4 +132,17 @@ impl Monitor {
         let heard = Reached { at: Instant::now(), failure };
         self.reached.lock().unwrap_or_else(PoisonError::into_inner).insert(directory.clone(), heard);
     }
+}
+
+/// The kind of answer that a write got which did not go through.
+pub(super) const fn refusal(outcome: &Result<(), LedgerError>) -> Option<&'static str> {
+    Some(match outcome {
+        Ok(()) => return None,
+        Err(LedgerError::Conflict(_)) => "conflict",
+        Err(LedgerError::TooMany { .. }) => "too_many",
+        Err(LedgerError::Seen(_)) => "seen",
+        Err(LedgerError::LeaseLost(_)) => "lease_lost",
+        Err(LedgerError::Unavailable(_)) => "unavailable",
+        Err(LedgerError::Damaged(_)) => "damaged",
+    })
 }

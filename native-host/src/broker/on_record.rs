@@ -9,6 +9,8 @@ use serde_json::json;
 use ticketgate_ledger::NewAudit;
 use tracing::Instrument;
 
+use super::traces;
+
 tokio::task_local! {
     static REQUEST: Arc<Request>;
 }
@@ -27,13 +29,18 @@ pub(super) fn request<T>(id: String, work: impl Future<Output = T>) -> impl Futu
 /// Work that goes on in a task of its own still counts as the request's.
 pub(super) fn carried<T>(work: impl Future<Output = T>) -> impl Future<Output = T> {
     let request = REQUEST.try_with(Arc::clone).ok();
-    let work = work.in_current_span();
+    let work = traces::within(traces::here(), work.in_current_span());
     async move {
         match request {
             Some(request) => REQUEST.scope(request, work).await,
             None => work.await,
         }
     }
+}
+
+/// The id of the request that is being answered.
+pub(super) fn id() -> Option<String> {
+    REQUEST.try_with(|request| request.id.clone()).ok()
 }
 
 /// A record was written.

@@ -61,11 +61,14 @@ pub enum Scope {
     AuditRead,
     /// Have everything that sessions need looked at.
     Check,
+    /// Read the broker's numbers.
+    Metrics,
 }
 
 impl Scope {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::SessionsRead, Self::SessionsEnd, Self::AuditRead, Self::Check];
+    pub const ALL: [Self; 5] =
+        [Self::SessionsRead, Self::SessionsEnd, Self::AuditRead, Self::Check, Self::Metrics];
 
     /// The word that people write.
     #[must_use]
@@ -75,6 +78,7 @@ impl Scope {
             Self::SessionsEnd => "sessions:end",
             Self::AuditRead => "audit:read",
             Self::Check => "check",
+            Self::Metrics => "metrics",
         }
     }
 
@@ -190,6 +194,15 @@ impl Caller {
     /// [`Code::NotAnAdministrator`]
     pub fn require_own_or_administrator(&self) -> Result<(), Problem> {
         if self.own { Ok(()) } else { self.require_administrator() }
+    }
+
+    /// Refuses whoever may not read the broker's numbers: they are those of all customers.
+    ///
+    /// # Errors
+    /// [`Code::NotAnAdministrator`]
+    pub fn require_metrics(&self) -> Result<(), Problem> {
+        let reach = self.with_scope(Scope::Metrics, &[Role::Administrator]);
+        if self.own || reach == Reach::Everywhere { Ok(()) } else { Err(not_reached()) }
     }
 
     /// At which customers this caller sees everybody's sessions.

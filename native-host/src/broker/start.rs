@@ -169,9 +169,14 @@ pub(super) async fn bring_up(
 async fn clock_for(ledger: &Arc<dyn Ledger>) -> Result<Arc<dyn Clock>, LedgerError> {
     let system = crate::faults::time(System);
     let Some(shared) = ledger.shared() else { return Ok(Arc::new(BrokerClock::new(system))) };
-    let machine = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
-    shared.enlist(&format!("{}/{}", machine.trim(), std::process::id())).await?;
+    shared.enlist(&this_process()).await?;
     Ok(Arc::new(AnchoredClock::new(Arc::clone(ledger), system).await?))
+}
+
+/// By which this broker is told from others.
+pub(super) fn this_process() -> String {
+    let machine = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
+    format!("{}/{}", machine.trim(), std::process::id())
 }
 
 /// How a broker serves.

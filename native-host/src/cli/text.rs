@@ -154,7 +154,12 @@ pub(super) fn failure(error: &anyhow::Error, terminal: bool) -> String {
     let (start, end) = if terminal { ("\u{1b}[1m", "\u{1b}[0m") } else { ("", "") };
     match error.downcast_ref::<Problem>() {
         Some(problem) => {
-            format!("{start}{}{end} {} [{}]", problem.detail, problem.remedy, problem.code.as_str())
+            let said =
+                format!("{start}{}{end} {} [{}]", problem.detail, problem.remedy, problem.code.as_str());
+            match problem.request_to_name() {
+                Some(id) => format!("{said}\nIn the broker's log this is request {id}."),
+                None => said,
+            }
         }
         None => format!("{start}{error:#}{end}"),
     }
@@ -181,5 +186,23 @@ fn span(left: TimeDelta) -> String {
         0..60 => format!("{seconds} s"),
         60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
         _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ticketgate_protocol::problem::Code;
+
+    use super::*;
+
+    #[test]
+    fn who_can_do_nothing_about_a_failure_is_told_by_what_the_log_has_it() {
+        let said = |code| {
+            let problem = Problem::new(code, "It is so.").remedy("Wait.");
+            failure(&Problem { request_id: Some("r-7".into()), ..problem }.into(), false)
+        };
+        let named = "It is so. Wait. [ledger_down]\nIn the broker's log this is request r-7.";
+        assert_eq!(said(Code::LedgerDown), named);
+        assert_eq!(said(Code::NotEligible), "It is so. Wait. [not_eligible]");
     }
 }

@@ -160,7 +160,7 @@ impl Play {
         let id = self.last_sent(method).unwrap().id.clone();
         let status = serde_json::from_value::<Code>(json!(code)).unwrap().status();
         self.frame(
-            &json!({"id": id, "error": {"code": code, "status": status, "detail": "It is so.", "remedy": ""}}),
+            &json!({"id": id, "error": {"code": code, "status": status, "detail": "It is so.", "remedy": "", "request_id": "r-7"}}),
         )
     }
 

@@ -120,8 +120,16 @@ pub(super) fn of_problem(problem: &Problem) -> Trouble {
         ),
         _ => (Tone::Red, "That did not work", ("Find out what is wrong:", "ticketgate doctor")),
     };
-    let steps = remedy_then(problem, more);
+    let steps = with_request(remedy_then(problem, more), problem);
     Trouble { tone, title: title.into(), text: problem.detail.clone(), steps, button: retry() }
+}
+
+/// And by which id whoever reads the broker's log finds it.
+fn with_request(mut steps: Vec<Step>, problem: &Problem) -> Vec<Step> {
+    if let Some(id) = problem.request_to_name() {
+        steps.push(step("In the broker's log this is request:", id));
+    }
+    steps
 }
 
 /// Whether the broker is not there, or says nothing.
@@ -161,11 +169,12 @@ pub(super) fn steps_after(problem: &Problem) -> Vec<Step> {
         _ => "",
     };
     let is_said = !command.is_empty() && letters::holds(&problem.remedy, command);
-    match (problem.remedy.is_empty(), command) {
+    let steps = match (problem.remedy.is_empty(), command) {
         (true, "") => Vec::new(),
         (true, command) => vec![step("Find out what is wrong:", command)],
         (false, "") => vec![step(&problem.remedy, "")],
         (false, command) if is_said => vec![step(&problem.remedy, command)],
         (false, command) => vec![step(&problem.remedy, ""), step("Find out what is wrong:", command)],
-    }
+    };
+    with_request(steps, problem)
 }

@@ -1,4 +1,4 @@
-//! `[service]`: where a team's broker is reached over the network, and where its monitoring asks.
+//! `[service]`: where a team's broker is reached over the network, where its monitoring asks, and where its traces go.
 
 use std::net::SocketAddr;
 
@@ -11,6 +11,19 @@ pub struct Service {
     pub https: Option<Https>,
     /// Plain HTTP for monitoring: health, readiness, metrics.
     pub monitor: Option<SocketAddr>,
+    /// The collector of traces.
+    pub traces: Option<Traces>,
+}
+
+/// A collector of traces (OTLP over HTTP).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Traces {
+    /// Its base address, without `/v1/traces` and without a slash at the end.
+    pub url: String,
+    /// The file of the authorities (PEM) that vouch for it; else the system's own. Absolute.
+    pub ca_file: Option<String>,
+    /// Where the header is kept that it asks for, whole: `Authorization: Bearer …`.
+    pub header: Option<SecretRef>,
 }
 
 /// The HTTPS listener.

@@ -17,9 +17,10 @@ use ticketgate_protocol::problem::{Code, Problem};
 use utoipa::OpenApi;
 
 use super::{Api, Body, Key, Refusal, Who, events, team, tenants};
+use crate::broker::listen::monitoring;
 use crate::broker::people::{narrowed, not_reached};
 use crate::broker::service::fault;
-use crate::broker::{Broker, Caller, ledger_problem, on_record};
+use crate::broker::{Broker, Caller, ledger_problem, on_record, traces};
 use crate::handover::PasswordHandOver;
 
 type Answer<T> = Result<Json<T>, Refusal>;
@@ -42,6 +43,7 @@ pub(super) fn all() -> Router<Api> {
         .route("/v1/audit/export", get(audit_export))
         .route("/v1/audit/verify", get(audit_verify))
         .route("/v1/check", get(check).post(rehearse))
+        .route("/v1/metrics", get(metrics))
         .route("/v1/sweep", post(sweep))
         .route("/v1/directories/{id}/sign-in", post(tenants::sign_in))
         .route("/v1/directories/{id}/sign-in/go-on", post(tenants::go_on))
@@ -85,6 +87,7 @@ pub(super) fn all() -> Router<Api> {
         audit_verify,
         check,
         rehearse,
+        metrics,
         sweep,
         tenants::sign_in,
         tenants::go_on,
@@ -370,6 +373,13 @@ async fn rehearse(State(broker): Shared, Who(caller): Who) -> Answer<Vec<api::Fi
     Ok(Json(broker.check(&caller, true).await?))
 }
 
+/// The broker's numbers as Prometheus reads them, of all customers.
+#[utoipa::path(get, path = "/v1/metrics", responses((status = 200, description = "OpenMetrics"), (status = 403, body = Problem)))]
+async fn metrics(State(broker): Shared, Who(caller): Who) -> Result<Response, Refusal> {
+    caller.require_metrics()?;
+    Ok(monitoring::metrics(State(broker)).await)
+}
+
 /// Converges every account now.
 #[utoipa::path(post, path = "/v1/sweep", responses((status = 200, body = Vec<api::Finding>), (status = 403, body = Problem)))]
 async fn sweep(State(broker): Shared, Who(caller): Who) -> Answer<Vec<api::Finding>> {
@@ -400,10 +410,12 @@ fn chain(reach: &Reach, asked: Option<String>) -> Result<Option<String>, Problem
 }
 
 fn session_id(text: String) -> Result<SessionId, Refusal> {
-    SessionId::new(text).map_err(|bad| {
+    let id = SessionId::new(text).map_err(|bad| {
         let problem = Problem::new(Code::UnknownSession, format!("That is {bad}."));
         Refusal(problem.remedy("`ticketgate sessions` lists yours."))
-    })
+    })?;
+    traces::note("ticketgate.session", &id);
+    Ok(id)
 }
 
 fn bad_query() -> Refusal {

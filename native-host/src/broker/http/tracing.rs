@@ -1,4 +1,4 @@
-//! What every request gets: an id, a time limit, a line in the log, and its place in the numbers. Bodies, headers and queries are never
+//! What every request gets: an id, a time limit, a line in the log, a span, and its place in the numbers. Bodies, headers and queries are never
 //! logged.
 
 use std::time::Instant;
@@ -14,6 +14,7 @@ use tracing::field::Empty;
 use super::{ANSWER_WITHIN, Api, Refusal};
 use crate::broker::identity::Peer;
 use crate::broker::on_record;
+use crate::broker::traces::{self, Going};
 
 /// The header of a request's id.
 const ID: &str = "x-request-id";
@@ -29,14 +30,14 @@ pub(super) async fn traced(State(api): State<Api>, request: Request, next: Next)
     let peer = request.extensions().get::<ConnectInfo<Peer>>().map(|ConnectInfo(peer)| peer.clone());
     let (method, version) = (request.method().clone(), request.version());
     let span = tracing::info_span!("request", id, %method, route, technician = Empty);
-    let work = on_record::request(id.clone(), tokio::time::timeout(ANSWER_WITHIN, next.run(request)));
+    let matched = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let going = api.broker.monitor.traces.request(method.as_str(), matched, request.headers());
+    let answering = tokio::time::timeout(ANSWER_WITHIN, next.run(request));
+    let answering = traces::within(going.as_ref().map(Going::place), answering);
+    let work = on_record::request(id.clone(), answering);
     let mut response = match work.instrument(span.clone()).await {
         Ok(response) => response,
-        Err(_) => Refusal(
-            Problem::new(Code::TimedOut, "The broker did not answer in time.")
-                .remedy("Look at your sessions, then try again."),
-        )
-        .into_response(),
+        Err(_) => late(&id).into_response(),
     };
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(ID, value);
@@ -52,6 +53,9 @@ pub(super) async fn traced(State(api): State<Api>, request: Request, next: Next)
     if let Some(code) = code {
         metrics.refused(code);
     }
+    if let Some(going) = going {
+        ended(going, &id, status, code);
+    }
     let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     span.in_scope(|| match peer {
         // Who is elsewhere is named by where it came from; on this machine there would be a line for every click.
@@ -61,6 +65,22 @@ pub(super) async fn traced(State(api): State<Api>, request: Request, next: Next)
         _ => tracing::debug!(status, code, ms, "answered"),
     });
     response
+}
+
+fn late(id: &str) -> Refusal {
+    let problem = Problem::new(Code::TimedOut, "The broker did not answer in time.")
+        .remedy("Look at your sessions, then try again.");
+    Refusal(Problem { request_id: Some(id.to_owned()), ..problem })
+}
+
+/// A request's span is over. What is the caller's own fault is no failure of the broker's.
+fn ended(going: Going, id: &str, status: u16, code: Option<&'static str>) {
+    let going = going.with("ticketgate.request", &id).with(traces::STATUS, &status);
+    let going = match code {
+        Some(code) => going.with("ticketgate.problem", &code),
+        None => going,
+    };
+    going.over((status >= 500).then_some(code.unwrap_or("internal")));
 }
 
 /// Whether a text that came from outside is fit to stand in logs and records.

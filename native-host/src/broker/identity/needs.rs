@@ -46,6 +46,7 @@ pub(in crate::broker) const TABLE: &[(Method, &str, Need)] = &[
     (Method::GET, "/v1/audit/verify", Need::Has(&[Administrator, Auditor], Some(Scope::AuditRead))),
     (Method::GET, "/v1/check", Need::Has(&[Technician, Administrator], Some(Scope::Check))),
     (Method::POST, "/v1/check", Need::Has(&[Technician, Administrator], None)),
+    (Method::GET, "/v1/metrics", Need::Has(&[Administrator], Some(Scope::Metrics))),
     (Method::POST, "/v1/sweep", Need::WholeAdministrator),
     (Method::POST, "/v1/directories/{id}/sign-in", Need::WholeAdministrator),
     (Method::POST, "/v1/directories/{id}/sign-in/go-on", Need::WholeAdministrator),

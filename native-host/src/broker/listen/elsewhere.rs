@@ -13,6 +13,8 @@ use tokio::task::JoinHandle;
 use super::{https, monitoring};
 use crate::broker::Broker;
 use crate::broker::monitor::Part;
+use crate::broker::start::this_process;
+use crate::broker::traces::Sending;
 
 /// The copy's name.
 const KEPT: &str = "service.last-good.toml";
@@ -21,6 +23,7 @@ const KEPT: &str = "service.last-good.toml";
 pub(in crate::broker) struct Elsewhere {
     https: Option<JoinHandle<()>>,
     monitoring: Option<JoinHandle<()>>,
+    traces: Option<Sending>,
     stopped: watch::Sender<bool>,
 }
 
@@ -40,9 +43,12 @@ impl Elsewhere {
             let limits = https::Limits::default();
             tokio::spawn(https::serve(https, limits, Arc::clone(broker), told.clone()))
         });
+        let traces = service
+            .traces
+            .and_then(|to| Sending::begin(&broker.monitor, to, this_process(), is_stopped.clone()));
         let monitoring =
             service.monitor.map(|at| tokio::spawn(monitoring::serve(at, Arc::clone(broker), is_stopped)));
-        Self { https, monitoring, stopped }
+        Self { https, monitoring, traces, stopped }
     }
 
     /// Waits until HTTPS has finished what it began.
@@ -61,6 +67,9 @@ impl Elsewhere {
         }
         if let Some(monitoring) = self.monitoring {
             let _ = monitoring.await;
+        }
+        if let Some(traces) = self.traces {
+            traces.finished().await;
         }
     }
 }

@@ -91,6 +91,7 @@ async fn ready(State(broker): State<Arc<Broker>>, Query(how): Query<Strictness>)
     (status, Json(found)).into_response()
 }
 
-async fn metrics(State(broker): State<Arc<Broker>>) -> Response {
+/// The numbers, as Prometheus reads them.
+pub(in crate::broker) async fn metrics(State(broker): State<Arc<Broker>>) -> Response {
     ([(header::CONTENT_TYPE, METRICS)], metrics_text(&broker).await).into_response()
 }

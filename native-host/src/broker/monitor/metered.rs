@@ -1,4 +1,4 @@
-//! A directory whose calls are timed, and of which is known whether it answers.
+//! A directory whose calls are timed and traced, and of which is known whether it answers.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,6 +11,7 @@ use ticketgate_directory::{Directory, DirectoryError, EntraTenant, Listing, Prom
 use ticketgate_protocol::api::{Finding, Mode};
 use ticketgate_protocol::ids::DirectoryId;
 
+use super::super::traces;
 use super::Monitor;
 
 /// The directory and who is told.
@@ -32,10 +33,12 @@ impl Metered {
     async fn timed<T>(
         &self,
         call: &'static str,
+        name: &str,
         work: impl Future<Output = Result<T, DirectoryError>> + Send,
     ) -> Result<T, DirectoryError> {
         let since = Instant::now();
-        let result = work.await;
+        let span = self.monitor.traces.call(name).map(|span| span.with("ticketgate.directory", &self.id));
+        let result = traces::spanned(span, |result| result.as_ref().err().map(|e| kind(e).0), work).await;
         let failure = result.as_ref().err().map(kind);
         self.monitor.metrics.directory_call(
             &self.id,
@@ -69,7 +72,7 @@ const fn kind(error: &DirectoryError) -> (&'static str, bool) {
 #[async_trait]
 impl Directory for Metered {
     async fn observe(&self, account: &Account) -> Result<Observed, DirectoryError> {
-        self.timed("observe", self.inner.observe(account)).await
+        self.timed("observe", "directory.observe", self.inner.observe(account)).await
     }
 
     async fn apply(
@@ -79,7 +82,7 @@ impl Directory for Metered {
         step: &Step,
         password: Option<&Secret>,
     ) -> Result<(), DirectoryError> {
-        self.timed("apply", self.inner.apply(account, seen, step, password)).await
+        self.timed("apply", step.name(), self.inner.apply(account, seen, step, password)).await
     }
 
     fn side_by_side(&self) -> bool {
@@ -91,7 +94,7 @@ impl Directory for Metered {
     }
 
     async fn list(&self) -> Result<Listing, DirectoryError> {
-        self.timed("list", self.inner.list()).await
+        self.timed("list", "directory.list", self.inner.list()).await
     }
 
     async fn check(&self, rights: &[RightUse]) -> Vec<Finding> {

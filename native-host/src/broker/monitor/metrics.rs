@@ -74,6 +74,7 @@ pub(in crate::broker) struct Metrics {
     turned_away: Family<Outcome, Counter>,
     streams: Gauge,
     certificate: Gauge,
+    spans: Family<Outcome, Counter>,
     pub(super) sessions: Sessions,
 }
 
@@ -117,6 +118,7 @@ impl Default for Metrics {
             turned_away: Family::default(),
             streams: Gauge::default(),
             certificate: Gauge::default(),
+            spans: Family::default(),
             sessions: Sessions::default(),
         };
         all.register();
@@ -163,6 +165,7 @@ impl Metrics {
             "When the certificate of HTTPS ends; 0 without one",
             self.certificate.clone(),
         );
+        all.register("trace_spans", "Spans for the collector of traces", self.spans.clone());
     }
 
     /// Everything, as text.
@@ -228,6 +231,12 @@ impl Metrics {
     pub(in crate::broker) fn stream(&self) -> Counted {
         self.streams.inc();
         Counted(self.streams.clone())
+    }
+
+    /// What counts the spans that the collector of traces took, and those that it did not.
+    pub(in crate::broker) fn spans(&self) -> (Counter, Counter) {
+        let of = |outcome| self.spans.get_or_create_owned(&Outcome { outcome });
+        (of("sent"), of("dropped"))
     }
 
     pub(in crate::broker) fn certificate_ends(&self, unix_seconds: i64) {

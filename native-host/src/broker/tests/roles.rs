@@ -118,6 +118,7 @@ async fn every_route_asks_for_its_role_and_no_other_gets_in() {
         ("GET /v1/audit/verify", &["boss", "eva", "adam"]),
         ("GET /v1/check", &["tech1", "boss", "adam", "nobody"]),
         ("POST /v1/check", &["tech1", "boss", "adam", "nobody"]),
+        ("GET /v1/metrics", &["boss", "adam"]),
         ("POST /v1/sweep", &["boss"]),
         ("POST /v1/directories/{id}/sign-in", &["boss"]),
         ("POST /v1/directories/{id}/sign-in/go-on", &["boss"]),
@@ -279,6 +280,19 @@ async fn a_token_of_automation_does_what_its_scopes_say_where_it_says_and_until_
         let said = ask(method, path).await;
         assert_eq!(said.status, status, "{method} {path}: {}", said.text());
     }
+    // The broker's numbers are those of all customers.
+    let mut numbers = Vec::new();
+    for customers in [Value::Null, json!(["acme"])] {
+        let wanted =
+            json!({ "name": "prometheus", "scopes": ["metrics"], "lasts_s": 600, "customers": customers });
+        let bearer = format!("Bearer {}", make(wanted).await.json().unwrap()["token"].as_str().unwrap());
+        for path in ["/v1/metrics", "/v1/audit"] {
+            numbers.push(team.ask("GET", path, &[("Authorization", &bearer)], "").await);
+        }
+    }
+    assert_eq!(numbers.iter().map(|said| said.status).collect::<Vec<_>>(), [200, 403, 403, 403]);
+    assert!(numbers[0].header("content-type").unwrap().starts_with("application/openmetrics-text"));
+    assert!(numbers[0].text().contains("\nticketgate_build_info{"), "{}", numbers[0].text());
     // Listed without itself, and nowhere in the audit log.
     let listed = boss.get(&team, "/v1/tokens").await.text();
     assert!(listed.contains(&id) && listed.contains("night report") && !listed.contains(&token), "{listed}");
@@ -307,7 +321,7 @@ async fn a_token_of_automation_does_what_its_scopes_say_where_it_says_and_until_
     let said = team.ask("GET", "/v1/broker", &[("Authorization", &brake)], "").await;
     assert_eq!(said.status, 401, "its time is over");
     assert_eq!(team.records("token.refused").await.len(), 2);
-    assert_eq!((team.records("token.made").await.len(), team.records("token.revoked").await.len()), (2, 1));
+    assert_eq!((team.records("token.made").await.len(), team.records("token.revoked").await.len()), (4, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -336,6 +350,8 @@ async fn the_socket_is_as_it_was() {
     assert_eq!(ask("stranger", false, "/v1/overview").await, (403, "not_a_technician".into()));
     assert_eq!(ask("tech1", false, "/v1/audit/verify").await, (403, "not_an_administrator".into()));
     assert_eq!(ask("root", true, "/v1/audit/verify").await.0, 200);
+    assert_eq!(ask("tech1", false, "/v1/metrics").await, (403, "not_an_administrator".into()));
+    assert_eq!(ask("root", true, "/v1/metrics").await.0, 200);
     // Roles count for those who come by the socket, too.
     assert_eq!(ask("eva", false, "/v1/overview").await, (403, "not_a_technician".into()));
     assert_eq!(ask("eva", false, "/v1/audit?customer=acme").await.0, 200);

@@ -280,6 +280,7 @@ fn a_failed_activation_shows_the_way_out() {
         (job.title.as_str(), job.text.as_str()),
         ("Not activated: Domain Admin at Acme Corp", "It is so.")
     );
+    assert_eq!(job.steps.last().unwrap().command.as_deref(), Some("r-7"), "by which the log has it");
     assert_eq!(play.worker.badge(play.now).0, "!");
     play.intend(Intent::Dismiss {});
     assert!(play.view().form.is_some());
@@ -311,6 +312,8 @@ fn a_wish_that_cannot_succeed_offers_to_change_it_first() {
     ] {
         let job = refused(code).view().job.clone().unwrap();
         assert_eq!(job.change_first, change_first, "{code}");
+        let names_request = job.steps.iter().any(|step| step.command.as_deref() == Some("r-7"));
+        assert_eq!(names_request, ["directory_down", "ticket_unverified"].contains(&code), "{code}");
         assert!(job.retry.is_some() && job.dismiss.is_some(), "{code}");
     }
 }

@@ -87,14 +87,22 @@ async fn a_requests_lines_and_records_carry_its_id_technician_and_route() {
     client.http_2().await.unwrap().send_request(post(&path, "{}")).await.unwrap();
     let refused = client.http_2().await.unwrap().send_request(post("/v1/end-all", "no json")).await.unwrap();
     assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
+    let problem: Value = serde_json::from_str(&text(refused).await.unwrap()).unwrap();
+    assert_eq!(problem["request_id"], "from-the-relay-7", "{problem}");
+    // Of one that came without an id the answer has the one that was made for it.
+    let unknown = client.http_2().await.unwrap().send_request(question("/v1/nothing")).await.unwrap();
+    let id = unknown.headers()["x-request-id"].to_str().unwrap().to_owned();
+    let problem: Value = serde_json::from_str(&text(unknown).await.unwrap()).unwrap();
+    assert_eq!(problem["request_id"], id, "{problem}");
     let answered: Vec<_> = lines.all().into_iter().filter(|line| line["message"] == "answered").collect();
-    let [told, refused] = answered.as_slice() else { panic!("{answered:?}") };
+    let [told, refused, unknown] = answered.as_slice() else { panic!("{answered:?}") };
     assert_eq!(told["span"]["id"], "from-the-relay-7", "{told}");
     assert_eq!(told["span"]["technician"], "tech1", "{told}");
     assert_eq!(told["span"]["route"], "/v1/sessions/{id}/password", "{told}");
     assert_eq!(told["status"], 200, "{told}");
     assert!(told["ms"].is_u64() && told["timestamp"].is_string(), "{told}");
     assert_eq!(refused["code"], "malformed_request", "{refused}");
+    assert_eq!(unknown["span"]["id"], id, "{unknown}");
     let records = service.world.broker.ledger().audit(AuditQuery::default()).await.unwrap();
     let of = |action: &str| &records.iter().find(|r| r.action == action).unwrap().details["request"];
     assert_eq!(of("password.delivered"), "from-the-relay-7");
