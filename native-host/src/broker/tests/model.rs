@@ -31,6 +31,8 @@ pub(super) enum Mood {
     Slow(i64),
     /// Steps of this name are refused.
     Refuses(&'static str),
+    /// Steps of this name are refused, after so many seconds.
+    RefusesAfter(&'static str, i64),
     /// Taking this right away is refused.
     KeepsRight(&'static str),
     /// Giving this right is refused.
@@ -231,6 +233,10 @@ impl Directory for Model {
             Mood::Down => return Err(DirectoryError::Unreachable("down".into())),
             Mood::Refuses(name) if name == step.name() => {
                 return Err(DirectoryError::NotDelegated(name.into()));
+            }
+            Mood::RefusesAfter(name, seconds) if name == step.name() => {
+                self.clock.pass(seconds);
+                return Err(DirectoryError::Refused("the account is stopped".into()));
             }
             Mood::NotYet(after_s) if matches!(step, Step::Revoke(_)) => {
                 return Err(DirectoryError::NotYet { why: "too young".into(), after_s });
