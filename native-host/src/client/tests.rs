@@ -343,6 +343,15 @@ async fn events_go_on_at_another_broker_behind_the_last_one_and_nobody_hears_of_
     drop(two);
     let News::Lost(problem) = feed.next().await else { panic!("nothing was lost") };
     unreached(&problem, "");
+    // Another reason is news: somebody may have signed out while nobody could say so.
+    let refusing = Broker::start(&authority, &Made { port, ..made.clone() }, |_| {
+        let detail = "You are not signed in to the broker.";
+        say(401, &serde_json::json!({"code": "sign_in_needed", "status": 401, "detail": detail}).to_string())
+    })
+    .await;
+    let News::Lost(problem) = feed.next().await else { panic!("nothing was lost") };
+    assert_eq!(problem.code, Code::SignInNeeded, "{problem:?}");
+    drop(refusing);
     let back =
         Broker::start(&authority, &Made { port, ..made }, |_| Reply::Stream(String::new(), false)).await;
     assert_eq!(feed.next().await, News::Event(Event::Resync));
