@@ -155,6 +155,7 @@ function sessionCard(card) {
     { key: title, class: `card session ${card.tone}`, "aria-labelledby": title },
     h("div", { class: "session-head" }, card.ring && ring(card.ring), head),
     card.note && h("p", { class: `box ${card.note.tone}` }, words(card.note.text)),
+    card.counts && h("p", { class: `box ${card.counts.tone}` }, words(card.counts.text)),
     card.account && accountLine(card.account),
     card.parts.length > 0 && h("ul", { class: "parts" }, ...card.parts.map(partItem)),
     (card.copy_password || card.extend || card.end) &&

@@ -34,6 +34,7 @@ export type Card = {
   parts: PartCard[];
   ticket: TicketLine | null;
   note: Note | null;
+  counts: Note | null;
   copy_password: Button | null;
   extend: Button | null;
   end: Button | null;

@@ -327,7 +327,9 @@ fn ledger_problem(error: &LedgerError) -> Problem {
             Code::LedgerDown,
             "The broker cannot write its ledger, so nothing is granted or changed.",
         )
-        .remedy("Ask an administrator to look at the disk and at `ticketgate doctor`."),
+        .remedy(
+            "Ask an administrator to look at the disk or the database of the ledger: `ticketgate doctor`.",
+        ),
     }
 }
 

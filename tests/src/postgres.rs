@@ -1,7 +1,8 @@
 //! PostgreSQL from the installed binaries: a primary and a standby that has everything acknowledged ([`Pair`]), each on a
 //! [`Host`] of its own with a small disk of its own. Clients come by TLS and password; a test looks by the server's
-//! socket, which no cut reaches, with `psql`.
+//! socket, which no cut reaches, with `psql`. [`Lone`] is for a test that only needs a database.
 
+mod lone;
 mod pair;
 
 use crate::Result;
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+pub use lone::Lone;
 pub use pair::{Pair, Restart};
 
 /// Whom the server runs as: it refuses root.

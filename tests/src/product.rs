@@ -2,6 +2,7 @@
 //! browser starts, the assembled extension. What the configuration says is in [`configuration`].
 
 pub mod asking;
+mod built;
 pub mod configuration;
 mod faults;
 pub mod relay;
@@ -13,7 +14,7 @@ use crate::chromium::{self, Chromium, NativeHost};
 use crate::http::{self, Response};
 use crate::leash::{Exit, Leashed};
 use crate::patience::{LIMIT, until};
-use crate::world::{Folder, target};
+use crate::world::Folder;
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -21,6 +22,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use ticketgate_protocol::HOST_NAME;
 
+pub use built::{binary, extension, package, relay_binary};
 pub use configuration::{Configuration, Policy};
 pub use relay::Relay;
 pub use scripted::ScriptedHost;
@@ -407,53 +409,6 @@ fn processes_of(folder: &Path) -> Vec<Pid> {
             .is_ok_and(|environment| String::from_utf8_lossy(&environment).contains(&mark))
     };
     pids.filter(named).filter_map(Pid::from_raw).collect()
-}
-
-/// The program under test: `TICKETGATE_BIN`, or the debug build.
-///
-/// # Errors
-/// It was not built.
-pub fn binary() -> Result<PathBuf> {
-    built("TICKETGATE_BIN", "debug/ticketgate")
-}
-
-/// What browsers start: the relay beside the program under test, as it is installed.
-///
-/// # Errors
-/// It was not built.
-pub fn relay_binary() -> Result<PathBuf> {
-    let path = binary()?.with_file_name("ticketgate-relay");
-    anyhow::ensure!(path.exists(), "{} does not exist", path.display());
-    Ok(path)
-}
-
-/// The folder of the extension under test: `TICKETGATE_EXTENSION`, or the last one assembled.
-///
-/// # Errors
-/// It was not built.
-pub fn extension() -> Result<PathBuf> {
-    built("TICKETGATE_EXTENSION", "extension-dev")
-}
-
-/// The Debian package of the program under test: `TICKETGATE_PACKAGE`, or the last one made.
-///
-/// # Errors
-/// It was not made.
-pub fn package() -> Result<PathBuf> {
-    if let Some(path) = std::env::var_os("TICKETGATE_PACKAGE") {
-        return Ok(path.into());
-    }
-    let made = std::fs::read_dir(target().join("package")).into_iter().flatten().flatten();
-    let package = made.map(|entry| entry.path()).find(|path| path.extension().is_some_and(|e| e == "deb"));
-    package.context("there is no package; run `cargo xtask test`, or `cargo xtask package --debug`")
-}
-
-fn built(variable: &str, place: &str) -> Result<PathBuf> {
-    let path = std::env::var_os(variable).map_or_else(|| target().join(place), PathBuf::from);
-    if !path.exists() {
-        bail!("{} is not there; run `cargo xtask test`, which builds it first", path.display());
-    }
-    Ok(path)
 }
 
 fn text(value: &Value, field: &str) -> Result<String> {

@@ -90,7 +90,7 @@ pub fn wiped(body: Zeroizing<Vec<u8>>) -> reqwest::Body {
     bytes::Bytes::from_owner(Wiped(body)).into()
 }
 
-/// A form (`application/x-www-form-urlencoded`) for [`wiped`].
+/// A form (`application/x-www-form-urlencoded`) for [`wiped`], or a query: letters, digits and signs of ASCII.
 #[must_use]
 pub fn form(pairs: &[(&str, &str)]) -> Zeroizing<Vec<u8>> {
     // Each byte is three at most, so it never grows.

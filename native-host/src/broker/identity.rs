@@ -360,7 +360,7 @@ impl Broker {
         let why = known.as_ref()?.trouble()?;
         let text = format!(
             "Nobody can sign in or renew a sign-in at the moment, since the provider cannot be used ({why}). Whoever is signed in \
-             goes on until then."
+             goes on until that sign-in ends."
         );
         Some(Notice { level: "warning".into(), text })
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use ticketgate_access::session::{Account, Session, state_of};
 use ticketgate_ledger::{Change, LedgerError};
 use ticketgate_protocol::api::{self, Mode, State};
@@ -39,6 +40,9 @@ impl Broker {
         if state != State::Active {
             return Err(wrong_state(state));
         }
+        if is_over(&session, self.clock.now()) {
+            return Err(wrong_state(State::Ended));
+        }
         if !Self::directory(&snapshot, &session.directory)?.has_passwords() {
             return Err(Problem::new(
                 Code::NoPassword,
@@ -49,11 +53,10 @@ impl Broker {
         let account =
             if wish.renew { self.renew_password(caller, &session, account).await? } else { account };
         let Some(password) = self.passwords.get(&account.key, account.password_generation) else {
-            return Err(Problem::new(
-                Code::PasswordGone,
-                "The broker no longer holds this session's password.",
-            )
-            .remedy("Ask for a new one; the old one then stops working."));
+            let gone =
+                Problem::new(Code::PasswordGone, "The broker no longer holds this session's password.")
+                    .remedy("Ask for a new one; the old one then stops working.");
+            return Err(self.unless_over(&session, gone).await);
         };
         // No audit, no action: the record is there before the password leaves.
         let change = Change {
@@ -145,8 +148,16 @@ impl Broker {
         let broker = Arc::clone(self);
         let work = async move { broker.converge_held(&keys, held).await };
         match in_time(work, Duration::ZERO).await {
-            Some(problem) => Err(problem),
+            Some(problem) => Err(self.unless_over(session, problem).await),
             None => Ok(account),
+        }
+    }
+
+    /// Why there is no password: that the session's end came meanwhile, where it did, and else this.
+    async fn unless_over(&self, session: &Session, problem: Problem) -> Problem {
+        match self.still_open(session).await {
+            Err(over) if over.code == Code::WrongState => over,
+            _ => problem,
         }
     }
 
@@ -154,11 +165,20 @@ impl Broker {
     async fn still_open(&self, session: &Session) -> Result<Account, Problem> {
         let known = self.ledger.account(&session.account).await.map_err(|e| ledger_problem(&e))?;
         let (account, sessions) = known.ok_or_else(|| wrong_state(State::Ended))?;
-        match sessions.iter().find(|open| open.id == session.id).map_or(State::Ended, |open| open.state) {
+        let known = sessions.iter().find(|open| open.id == session.id);
+        match known.map_or(State::Ended, |open| open.state) {
+            State::Active if known.is_some_and(|open| is_over(open, self.clock.now())) => {
+                Err(wrong_state(State::Ended))
+            }
             State::Active => Ok(account),
             state => Err(wrong_state(state)),
         }
     }
+}
+
+/// Whether a session's time is over, also where nobody has marked it yet.
+fn is_over(session: &Session, now: DateTime<Utc>) -> bool {
+    session.until <= now
 }
 
 /// The part whose password is meant: that of the directory named, else the only one that has any.

@@ -1,10 +1,15 @@
 //! What can be typed. Each command's work is in the file of its name.
 
+mod team;
+mod times;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use ticketgate_protocol::ids::{CustomerId, DirectoryId, PolicyId, PsaId, SessionId, TechnicianId};
 
+pub(super) use self::team::{Ledger, LedgerCopy, SignIns, Technicians, Tokens};
+use self::times::seconds;
 use crate::places::{CONFIG_VARIABLE, SOCKET_VARIABLE, STATE_VARIABLE, Surroundings};
 
 /// Just-in-time administrator access: rights for one ticket that end by themselves.
@@ -110,59 +115,6 @@ pub(super) enum Command {
     ClipboardHolder,
 }
 
-#[derive(Debug, Subcommand)]
-pub(super) enum SignIns {
-    /// Lists those that are good.
-    List,
-    /// Ends some, at once.
-    Revoke {
-        /// All of this technician.
-        #[arg(long, conflicts_with = "id", required_unless_present = "id")]
-        technician: Option<TechnicianId>,
-        /// This one.
-        #[arg(long)]
-        id: Option<String>,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum Tokens {
-    /// Lists them.
-    List,
-    /// Makes one, and shows it this once.
-    Create {
-        /// What it is for.
-        #[arg(long)]
-        name: String,
-        /// What it may do: sessions:read, sessions:end, audit:read, check. Can be named more than once.
-        #[arg(long, required = true)]
-        scope: Vec<String>,
-        /// At this customer alone. Can be named more than once; at every customer without it.
-        #[arg(long)]
-        customer: Vec<CustomerId>,
-        /// For how long it is good: 90d, 12h, 30m.
-        #[arg(long, value_name = "TIME", value_parser = days)]
-        lasts: i64,
-    },
-    /// Revokes one, at once.
-    Revoke {
-        /// Its id, as `list` shows it.
-        id: String,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum Technicians {
-    /// Ends somebody's sign-ins and sessions everywhere, and says where each account stands. Can be repeated.
-    Remove {
-        /// The technician's id.
-        id: TechnicianId,
-        /// Also deletes the dedicated accounts, at every customer.
-        #[arg(long)]
-        purge: bool,
-    },
-}
-
 #[cfg(any(target_os = "linux", windows))]
 #[derive(Debug, Subcommand)]
 pub(super) enum Local {
@@ -177,25 +129,6 @@ pub(super) enum Local {
     },
     /// Answers a broker's requests on standard input and output; for a socket of systemd, and as the one command of an SSH key.
     Serve,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum Ledger {
-    /// Copies the ledger of the state folder into PostgreSQL, and compares all of it. Stop the broker first; broken off, run it again.
-    Copy(LedgerCopy),
-}
-
-#[derive(Debug, Args)]
-pub(super) struct LedgerCopy {
-    /// Where to, as libpq has it: "host=db.example dbname=ticketgate user=ticketgate"; without it what `[ledger]` says.
-    #[arg(long, value_name = "DATABASE")]
-    pub(super) to: Option<String>,
-    /// The file with the password of the database's user.
-    #[arg(long, value_name = "FILE", requires = "to")]
-    pub(super) password_file: Option<std::path::PathBuf>,
-    /// The file with the authorities (PEM) that vouch for the database's server.
-    #[arg(long, value_name = "FILE", requires = "to")]
-    pub(super) ca_file: Option<std::path::PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -451,38 +384,6 @@ pub(super) struct Broker {
     pub(super) service: bool,
 }
 
-/// Reads `1h30m`, `90s`, `45m`.
-fn seconds(text: &str) -> Result<i64, String> {
-    let wrong = || format!("{text:?} is not a time: write 30m, 1h, 1h30m or 90s");
-    let mut total: i64 = 0;
-    let mut number = String::new();
-    for c in text.trim().chars() {
-        let unit = match c {
-            '0'..='9' => {
-                number.push(c);
-                continue;
-            }
-            'h' => 3600,
-            'm' => 60,
-            's' => 1,
-            _ => return Err(wrong()),
-        };
-        let count: i64 = std::mem::take(&mut number).parse().map_err(|_| wrong())?;
-        total = count.checked_mul(unit).and_then(|s| total.checked_add(s)).ok_or_else(wrong)?;
-    }
-    if number.is_empty() && !text.trim().is_empty() { Ok(total) } else { Err(wrong()) }
-}
-
-/// The same with days before it: `30d`, `1d12h`.
-fn days(text: &str) -> Result<i64, String> {
-    let text = text.trim();
-    let Some((days, rest)) = text.split_once('d') else { return seconds(text) };
-    let wrong = || format!("{text:?} is not a time: write 30d, 12h or 1d12h");
-    let days: i64 = days.parse::<u32>().map_err(|_| wrong())?.into();
-    let rest = if rest.is_empty() { 0 } else { seconds(rest).map_err(|_| wrong())? };
-    days.checked_mul(86_400).and_then(|days| days.checked_add(rest)).ok_or_else(wrong)
-}
-
 /// Finds the one id that begins so.
 pub(super) fn by_beginning(ids: &[SessionId], beginning: &str) -> Option<SessionId> {
     let mut matching = ids.iter().filter(|id| id.as_str().starts_with(beginning));
@@ -495,25 +396,6 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
-
-    #[test]
-    fn times_are_read_and_nonsense_is_refused() {
-        assert_eq!(seconds("1h30m"), Ok(5400));
-        assert_eq!(seconds("45s"), Ok(45));
-        for wrong in ["", "1", "h", "1d", "-5m", "1h30", "9999999999999999999h"] {
-            assert!(seconds(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn days_come_before_hours() {
-        assert_eq!(days("30d"), Ok(30 * 86_400));
-        assert_eq!(days("1d12h"), Ok(36 * 3600));
-        assert_eq!(days("90m"), Ok(5400));
-        for wrong in ["", "d", "-1d", "1d1d", "1d 1", "1h1d"] {
-            assert!(days(wrong).is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn the_command_line_is_consistent() {

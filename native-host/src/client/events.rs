@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use ticketgate_protocol::api::Event;
-use ticketgate_protocol::problem::Problem;
+use ticketgate_protocol::problem::{Code, Problem};
 
 use super::connections::Answer;
 use super::sse::{Parser, RawEvent};
@@ -63,7 +63,8 @@ impl EventStream {
 pub enum News {
     /// Something happened.
     Event(Event),
-    /// The connection is lost or cannot be made; it is tried again after a pause. Told once per gap.
+    /// The connection is lost or cannot be made; it is tried again after a pause. Told once per gap, and once more
+    /// where it is for another reason: somebody may have signed out meanwhile.
     Lost(Box<Problem>),
 }
 
@@ -74,7 +75,8 @@ pub struct EventFeed {
     stream: Option<EventStream>,
     last_id: Option<String>,
     failures: usize,
-    gap: bool,
+    /// Since the last stream: why there is none, as it was told last.
+    gap: Option<Code>,
     /// The first attempt after a stream that broke is under way, of which nobody has to hear.
     unseen: bool,
 }
@@ -83,7 +85,7 @@ impl EventFeed {
     /// A feed that connects at the first [`EventFeed::next`].
     #[must_use]
     pub fn new(client: Client) -> Self {
-        Self { client, stream: None, last_id: None, failures: 0, gap: false, unseen: false }
+        Self { client, stream: None, last_id: None, failures: 0, gap: None, unseen: false }
     }
 
     /// The next news. Waits as long as it takes; may be dropped at any time and asked again.
@@ -101,10 +103,10 @@ impl EventFeed {
                     continue;
                 }
                 self.failures = self.failures.max(1);
-                if !std::mem::replace(&mut self.gap, true) {
-                    return News::Lost(Box::new(super::transport::gone()));
+                match self.is_lost(super::transport::gone()) {
+                    Some(news) => return news,
+                    None => continue,
                 }
-                continue;
             };
             self.failures = 0;
             if raw.id.is_some() {
@@ -126,14 +128,20 @@ impl EventFeed {
             Ok(stream) => {
                 self.stream = Some(stream);
                 self.unseen = false;
-                std::mem::take(&mut self.gap).then_some(News::Event(Event::Resync))
+                self.gap.take().map(|_| News::Event(Event::Resync))
             }
             Err(problem) => {
                 self.unseen = false;
                 self.failures += 1;
-                (!std::mem::replace(&mut self.gap, true)).then(|| News::Lost(Box::new(problem)))
+                self.is_lost(problem)
             }
         }
+    }
+
+    /// That there is no stream for this reason, unless that was told.
+    fn is_lost(&mut self, problem: Problem) -> Option<News> {
+        let told = self.gap.replace(problem.code);
+        (told != Some(problem.code)).then(|| News::Lost(Box::new(problem)))
     }
 
     /// Whether a stream that broke may be followed by one of another broker as if nothing had been: where the events have numbers, that

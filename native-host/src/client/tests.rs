@@ -343,8 +343,19 @@ async fn events_go_on_at_another_broker_behind_the_last_one_and_nobody_hears_of_
     drop(two);
     let News::Lost(problem) = feed.next().await else { panic!("nothing was lost") };
     unreached(&problem, "");
-    let back =
-        Broker::start(&authority, &Made { port, ..made }, |_| Reply::Stream(String::new(), false)).await;
+    // Another reason is news: somebody may have signed out while nobody could say so.
+    let asked = AtomicUsize::new(0);
+    let back = Broker::start(&authority, &Made { port, ..made }, move |_| {
+        let detail = "You are not signed in to the broker.";
+        let refusal = serde_json::json!({"code": "sign_in_needed", "status": 401, "detail": detail});
+        match asked.fetch_add(1, Ordering::SeqCst) {
+            0 => say(401, &refusal.to_string()),
+            _ => Reply::Stream(String::new(), false),
+        }
+    })
+    .await;
+    let News::Lost(problem) = feed.next().await else { panic!("nothing was lost") };
+    assert_eq!(problem.code, Code::SignInNeeded, "{problem:?}");
     assert_eq!(feed.next().await, News::Event(Event::Resync));
-    assert_eq!(back.heard()[0].header("last-event-id"), Some("8"));
+    assert_eq!(back.heard()[1].header("last-event-id"), Some("8"));
 }

@@ -8,7 +8,7 @@ use crate::client::Client;
 use crate::client::events::{EventFeed, News};
 
 /// Runs until the port ends. A lost broker is told as [`Event::Resync`] at once, so that the extension asks, meets the
-/// problem with its remedy and shows it, and once more when the broker is back.
+/// problem with its remedy and shows it; again where there is another reason, and once more when the broker is back.
 pub(super) async fn run(client: &Client, outbox: &Outbox) {
     let mut feed = EventFeed::new(client.clone());
     while outbox.is_open() {

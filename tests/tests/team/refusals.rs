@@ -101,10 +101,6 @@ fn has_reason(
             "{code}, with {} open",
             open_of(told, attempt, rows)
         ),
-        // The end came while the new password was on its way.
-        "password_gone" | "directory_refused" if matches!(told.ask, Ask::Password { .. }) => {
-            ensure!(was_over(told, turn, attempt, all, rows), "{code}, and it was active");
-        }
         "wrong_state" => ensure!(was_over(told, turn, attempt, all, rows), "{code}, and it was active"),
         other => bail!("{other:?} is no answer to this"),
     }

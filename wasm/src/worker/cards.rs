@@ -72,6 +72,7 @@ impl Worker {
             parts: session.parts.iter().map(|part| self.part(session, part, is_running)).collect(),
             ticket: session.ticket.as_ref().map(ticket_line),
             note: self.card_note(session, doing, now),
+            counts: self.what_still_counts(session, now),
             copy_password: self.copy_button(session, busy, is_running && is_one),
             extend: is_running.then(|| self.extend_button(session, busy)),
             end: matches!(session.state, State::Active).then(|| Button {
@@ -135,6 +136,14 @@ impl Worker {
         doing.and_then(|d| d.note_at(now)).cloned()
     }
 
+    /// What the policy's directories promised, while nobody answers who could say how the session stands.
+    fn what_still_counts(&self, session: &Session, now: DateTime<Utc>) -> Option<Note> {
+        let policies = &self.last.overview.as_ref()?.policies;
+        let policy = policies.iter().find(|p| p.id == session.policy)?;
+        let counts = session.state == State::Active && self.trouble(now).is_some();
+        counts.then(|| Note { tone: Tone::Calm, text: policy.end_guarantee.clone() })
+    }
+
     fn copy_button(&self, session: &Session, busy: Option<Act>, is_running: bool) -> Option<Button> {
         (is_running && session.mode != Mode::Membership && !session.passwordless).then(|| Button {
             label: if session.password_held { "Copy password" } else { "New password" }.into(),
@@ -184,6 +193,7 @@ fn over_card(session: &Session) -> Card {
         parts: Vec::new(),
         ticket: session.ticket.as_ref().map(ticket_line),
         note: note.map(|trouble| Note { tone, text: trouble.problem.detail.clone() }),
+        counts: None,
         copy_password: None,
         extend: None,
         end: None,

@@ -53,17 +53,16 @@ impl Worker {
         let job = job.map(|job| if is_aside { job_aside(job) } else { job_view(job) });
         let report = form.as_ref().and_then(|_| self.offer_report());
         let loading = trouble.is_none() && job.is_none() && (overview.is_none() || self.last.signed_out);
+        // What was told before something came in the way may have passed.
+        let mut notices = overview.filter(|_| trouble.is_none()).map(notices).unwrap_or_default();
+        notices.extend(self.rule_notes());
         View {
             announce: self.announce(trouble.as_ref(), &sessions, job.as_ref()),
             trouble,
             sessions,
             form,
             job,
-            notices: {
-                let mut all = overview.map(notices).unwrap_or_default();
-                all.extend(self.rule_notes());
-                all
-            },
+            notices,
             allow: self.allow(),
             report,
             foot: self.foot(),
@@ -84,7 +83,7 @@ impl Worker {
             || self.overview_problem.as_ref().is_some_and(|p| p.code == Code::NotATechnician)
     }
 
-    fn trouble(&self, now: DateTime<Utc>) -> Option<Trouble> {
+    pub(super) fn trouble(&self, now: DateTime<Utc>) -> Option<Trouble> {
         match self.link.state() {
             link::State::Stopped(stop) => Some(trouble::of_stop(stop, &self.id)),
             link::State::Waiting { until, why } => {

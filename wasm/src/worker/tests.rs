@@ -4,6 +4,7 @@
 
 mod badges;
 mod customers;
+mod failures;
 mod kept;
 mod links;
 mod lookups;

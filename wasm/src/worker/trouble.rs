@@ -89,10 +89,18 @@ pub(super) fn of_loss(lost: &Lost, seconds: i64) -> Trouble {
     }
 }
 
-/// The remedy that came with the problem, then where to find out more. The same command is not said twice.
+/// The remedy that came with the problem, then where to find out more. The same command is not said twice: one that ends the remedy
+/// stands below it, to be copied.
 fn remedy_then(problem: &Problem, more: (&str, &str)) -> Vec<Step> {
+    let remedy = problem.remedy.trim_end_matches(['.', '`']);
+    if let Some(before) = remedy.strip_suffix(more.1).map(|before| before.trim_end_matches(['`', ' '])) {
+        return vec![step(if before.is_empty() { more.0 } else { before }, more.1)];
+    }
+    if letters::holds(remedy, more.1) {
+        return vec![step(&problem.remedy, more.1)];
+    }
     let mut steps = Vec::new();
-    if !problem.remedy.is_empty() && !letters::holds(&problem.remedy, more.1) {
+    if !remedy.is_empty() {
         steps.push(step(&problem.remedy, ""));
     }
     steps.push(step(more.0, more.1));
@@ -112,6 +120,11 @@ pub(super) fn of_problem(problem: &Problem) -> Trouble {
             Tone::Amber,
             "You are not set up as a technician",
             ("This is what the broker sees:", "ticketgate status"),
+        ),
+        Code::LedgerDown => (
+            Tone::Red,
+            "The broker's ledger is out of reach",
+            ("Your administrator sees why with:", "ticketgate doctor"),
         ),
         Code::BadConfiguration => (
             Tone::Red,
@@ -169,7 +182,8 @@ pub(super) fn steps_after(problem: &Problem) -> Vec<Step> {
         _ => "",
     };
     let is_said = !command.is_empty() && letters::holds(&problem.remedy, command);
-    let steps = match (problem.remedy.is_empty(), command) {
+    // That is on the button.
+    let steps = match (problem.remedy.is_empty() || problem.remedy == "Try again.", command) {
         (true, "") => Vec::new(),
         (true, command) => vec![step("Find out what is wrong:", command)],
         (false, "") => vec![step(&problem.remedy, "")],

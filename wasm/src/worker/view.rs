@@ -121,6 +121,8 @@ pub struct Card {
     pub ticket: Option<TicketLine>,
     /// What went well or wrong.
     pub note: Option<Note>,
+    /// What counts all the same, while no broker says how it stands.
+    pub counts: Option<Note>,
     /// Put the password into the clipboard.
     pub copy_password: Option<Button>,
     /// Move the end.

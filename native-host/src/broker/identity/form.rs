@@ -1,22 +1,6 @@
-//! Names and values as a form or a query has them (`application/x-www-form-urlencoded`), both ways.
+//! A form that somebody sent (`application/x-www-form-urlencoded`). The other way is `ticketgate_https::form`.
 
 use std::collections::BTreeMap;
-
-use zeroize::Zeroizing;
-
-/// Names and values as a form or a query has them. Wiped when dropped: codes and tokens are among them.
-pub(super) fn encoded(form: &[(&str, &str)]) -> Zeroizing<String> {
-    let mut text = Zeroizing::new(String::new());
-    for (at, (name, value)) in form.iter().enumerate() {
-        if at > 0 {
-            text.push('&');
-        }
-        text.push_str(name);
-        text.push('=');
-        text.push_str(&ticketgate_https::segment(value));
-    }
-    text
-}
 
 /// The pairs of a form that somebody sent.
 pub(super) fn decoded(form: &[u8]) -> BTreeMap<String, String> {
@@ -53,7 +37,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read_again_and_nonsense_is_read_as_it_stands() {
         let pairs = [("code", "a+b/c=&d"), ("scope", "openid profile"), ("empty", ""), ("word", "für")];
-        let read = decoded(encoded(&pairs).as_bytes());
+        let read = decoded(&ticketgate_https::form(&pairs));
         assert_eq!(read.len(), 4);
         for (name, value) in pairs {
             assert_eq!(read.get(name).map(String::as_str), Some(value));

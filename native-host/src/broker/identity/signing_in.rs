@@ -16,7 +16,6 @@ use ticketgate_protocol::problem::{Code, Problem};
 use zeroize::Zeroizing;
 
 use super::super::{Broker, ledger_problem, records};
-use super::form::encoded;
 use super::id_token::{self, Person};
 use super::provider::{Granted, Provider, Trouble};
 use super::sealed::{self, How, UnderWay};
@@ -65,7 +64,7 @@ impl Broker {
                 Err(trouble) => (
                     "error",
                     format!("Nobody can sign in: {trouble}."),
-                    "Whoever is signed in goes on until then; docs/sign-in.md says what the provider needs."
+                    "Whoever is signed in goes on until that sign-in ends; docs/sign-in.md says what the provider needs."
                         .into(),
                 ),
             },
@@ -107,7 +106,8 @@ impl Broker {
                 }
                 let page = &discovered.authorization_endpoint;
                 let before = if page.contains('?') { '&' } else { '?' };
-                let address = format!("{page}{before}{}", &*encoded(&query));
+                let query = ticketgate_https::form(&query);
+                let address = format!("{page}{before}{}", String::from_utf8_lossy(&query));
                 let asked = asked(address, Some(state.clone()), None, BROWSER_LASTS_S, 0);
                 (How::Browser { state, verifier, nonce, redirect }, asked)
             }

@@ -101,3 +101,41 @@ async fn the_brake_ends_what_it_can() {
     let states = [world.session(&first).await.state, world.session(&second).await.state];
     assert!(states.contains(&State::Ended) && states.contains(&State::Active), "{states:?}");
 }
+
+#[tokio::test]
+async fn a_password_asked_for_when_the_end_comes_is_refused_since_the_session_is_over() {
+    // The end comes before anybody asks, while the account is looked at, and while the new password is on its way.
+    for (left, mood) in [(0, Mood::Well), (1, Mood::Slow(1)), (1, Mood::RefusesAfter("directory.open", 1))] {
+        for renew in [true, false] {
+            let world = World::new().await;
+            let session = world.activate("domain", "k1").await;
+            world.clock.pass(3600 - left);
+            world.directory.set(mood);
+            let wish = PasswordWanted { renew, ..PasswordWanted::default() };
+            let answer = world.broker.password(&world.caller("tech1"), &session.id, wish).await;
+            if renew || left == 0 {
+                let refused = answer.unwrap_err();
+                assert_eq!(refused.code, Code::WrongState, "{mood:?}: {refused:?}");
+                assert_eq!(refused.detail, "The session is over.");
+            } else {
+                // Nobody has to look at the directory for one that is held.
+                answer.unwrap();
+            }
+            world.directory.set(Mood::Well);
+            world.clock.pass(60);
+            world.broker.sweep().await.unwrap();
+            assert_eq!(world.session(&session).await.state, State::Ended);
+            world.closed("jit-tech1");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_directory_refuses_while_a_session_goes_on_is_said_as_it_is() {
+    let world = World::new().await;
+    let session = world.activate("domain", "k1").await;
+    world.directory.set(Mood::RefusesAfter("directory.open", 1));
+    let wish = PasswordWanted { renew: true, ..PasswordWanted::default() };
+    let refused = world.broker.password(&world.caller("tech1"), &session.id, wish).await.unwrap_err();
+    assert_eq!(refused.code, Code::DirectoryRefused, "{refused:?}");
+}

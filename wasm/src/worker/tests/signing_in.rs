@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// What the policies of `overview` promise.
+const GUARANTEE: &str = "It stops by itself.";
+
 fn signed_out() -> Value {
     json!({"code": "sign_in_needed", "status": 401, "detail": "You are not signed in to the broker.", "remedy": "Sign in."})
 }
@@ -199,7 +202,9 @@ fn a_broker_that_is_not_reached_is_said_what_was_known_stays_and_it_comes_back_b
         trouble.text.contains("nobody answers there") && trouble.steps[0].text.contains("VPN"),
         "{trouble:?}"
     );
-    assert_eq!(play.view().sessions.len(), 1);
+    let [card] = play.view().sessions.as_slice() else { panic!("{:?}", play.view().sessions) };
+    let counts = card.counts.as_ref().unwrap();
+    assert_eq!((counts.tone, counts.text.as_str()), (view::Tone::Calm, GUARANTEE), "what still counts");
     assert!(play.view().form.is_some());
     let (text, _, title) = play.badge();
     assert!(text.contains('m') && title.contains("the broker does not answer"), "{text} {title}");
@@ -207,6 +212,44 @@ fn a_broker_that_is_not_reached_is_said_what_was_known_stays_and_it_comes_back_b
     play.wait(2);
     assert_eq!(play.count_sent("overview"), asked + 1, "without a click");
     play.answer("overview", overview(&[session("s-1", 1800)]));
-    assert_eq!(play.view().trouble, None);
+    assert_eq!((&play.view().trouble, &play.view().sessions[0].counts), (&None, &None));
     assert!(!play.badge().2.contains("answer"));
+}
+
+#[test]
+fn a_remedy_that_ends_with_a_command_is_said_whole_and_the_command_once() {
+    for (remedy, said) in [
+        (
+            "Your administrator has to name the authority (ca_file in relay.toml). Run: ticketgate doctor",
+            "Your administrator has to name the authority (ca_file in relay.toml). Run:",
+        ),
+        (
+            "Ask an administrator to look at the disk: `ticketgate doctor`.",
+            "Ask an administrator to look at the disk:",
+        ),
+        ("`ticketgate doctor`", "Find out what is wrong:"),
+        ("Run `ticketgate doctor` there.", "Run `ticketgate doctor` there."),
+    ] {
+        let mut play = Play::with(overview(&[]));
+        play.open_popup();
+        play.frame(&json!({"event": "resync"}));
+        let gone =
+            json!({"code": "broker_unreachable", "status": 503, "detail": "Not reached.", "remedy": remedy});
+        play.refuse_with("overview", &gone);
+        let steps = play.view().trouble.as_ref().unwrap().steps.clone();
+        let steps: Vec<_> = steps.iter().map(|step| (step.text.as_str(), step.command.as_deref())).collect();
+        assert_eq!(steps, [(said, Some("ticketgate doctor"))]);
+    }
+}
+
+#[test]
+fn what_a_broker_told_before_it_was_lost_is_no_news_any_more() {
+    let told = json!([{"level": "warning", "text": "The clocks are apart."}]);
+    let mut play = Play::with(with(overview(&[]), json!({"notices": told})));
+    play.open_popup();
+    assert_eq!(play.view().notices.len(), 1);
+    play.frame(&json!({"event": "resync"}));
+    play.refuse("overview", "ledger_down");
+    assert_eq!(play.view().trouble.as_ref().unwrap().title, "The broker's ledger is out of reach");
+    assert_eq!(play.view().notices, []);
 }
