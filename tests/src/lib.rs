@@ -17,7 +17,7 @@
 //! - [`person`]: somebody who signs in at either.
 //! - [`machine`]: a Linux machine with accounts of its own.
 //! - [`hosts`]: several networks and a wire between any two that can be cut; [`authority`]: certificates for their servers.
-//! - [`postgres`]: a database with a standby that takes its place.
+//! - [`postgres`]: a database with a standby that takes its place, or one alone.
 //! - [`team`]: several brokers on one ledger, and their technicians.
 //! - [`product`]: the program under test, with its configuration.
 //! - [`secrets`]: looking for a secret where it must not be; [`processes`]: other processes, their memory and sockets.

@@ -90,13 +90,25 @@ impl TeamProvider {
     /// # Errors
     /// It is not installed.
     pub fn start() -> Result<Self> {
+        Self::start_for(&[])
+    }
+
+    /// One that wants this secret of the broker.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_with_secret(secret: &str) -> Result<Self> {
+        Self::start_for(&[secret])
+    }
+
+    fn start_for(secret: &[&str]) -> Result<Self> {
         let package = world::target().join("npm/node_modules/oidc-provider");
         if !package.exists() {
             bail!("{} is not there; run `cargo xtask setup`", package.display());
         }
         let (folder, client) = (Folder::new("oidc")?, random_id());
         let mut command = Command::new("node");
-        command.arg(world::script("team-oidc.mjs")).arg(package).arg(&client);
+        command.arg(world::script("team-oidc.mjs")).arg(package).arg(&client).args(secret);
         command.env_remove("NODE_ENV").env_remove("NODE_OPTIONS");
         let mut provider = Leashed::start(&command, &folder.join("log"))?;
         let url = listening(&mut provider)?;

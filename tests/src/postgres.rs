@@ -1,8 +1,8 @@
 //! PostgreSQL from the installed binaries: a primary and a standby that has everything acknowledged ([`Pair`]), each on a
 //! [`Host`] of its own with a small disk of its own. Clients come by TLS and password; a test looks by the server's
-//! socket, which no cut reaches, with `psql`. [`Lone`] is for a test that only needs a database.
+//! socket, which no cut reaches, with `psql`. [`Alone`] is one server on loopback, with many databases, for what an administrator does.
 
-mod lone;
+mod alone;
 mod pair;
 
 use crate::Result;
@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-pub use lone::Lone;
+pub use alone::Alone;
 pub use pair::{Pair, Restart};
 
 /// Whom the server runs as: it refuses root.
@@ -258,7 +258,15 @@ fn user() -> Result<(u32, u32)> {
 /// A file that the server's user owns.
 fn owned(path: &Path, content: &str) -> Result<()> {
     std::fs::write(path, content)?;
-    let (user, group) = user()?;
-    chown(path, Some(user), Some(group))?;
-    Ok(std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?)
+    hand_over(path, 0o600)
+}
+
+/// Gives the server's user a file or folder, where that is another user than the test's.
+fn hand_over(path: &Path, mode: u32) -> Result<()> {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+    if rustix::process::geteuid().is_root() {
+        let (user, group) = user()?;
+        chown(path, Some(user), Some(group))?;
+    }
+    Ok(())
 }

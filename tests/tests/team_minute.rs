@@ -16,7 +16,7 @@ use ticketgate_tests::keyring::Keyring;
 use ticketgate_tests::oidc::TeamProvider;
 use ticketgate_tests::patience::{LIMIT, wait_for};
 use ticketgate_tests::person::{come_back, sign_in_at};
-use ticketgate_tests::postgres::Lone;
+use ticketgate_tests::postgres::{Alone, CLIENT};
 use ticketgate_tests::product::{Configuration, Product, Said, extension};
 use ticketgate_tests::samba::SambaAd;
 use ticketgate_tests::workplace::{Workplace, about_an_hour, saved_ticket, settings};
@@ -177,8 +177,8 @@ fn watch(popup: &Page) -> Result<()> {
 #[test]
 fn a_technician_signs_in_from_the_popup_works_on_a_ticket_and_outlives_the_brokers_troubles() -> Outcome {
     let team = Team::new()?;
-    let database = Lone::start()?;
-    let settings = |ad: &SambaAd| settings(ad).with(&database.section());
+    let database = Alone::start()?;
+    let settings = |ad: &SambaAd| settings(ad).with(&database.section(CLIENT));
     let mut work = Workplace::quick_with(|ad| team.serves(0, settings(ad)), saved_ticket()?)?;
     let mut other = Product::install(&team.serves(1, settings(&work.ad)))?;
     fs::copy(work.product.state().join("audit.key"), other.state().join("audit.key"))?;

@@ -1,8 +1,9 @@
 // An OpenID provider (oidc-provider) by which people sign in to a team's broker. It is what it is by others; what is added signs its ID
 // tokens once more, so that a test can have any token that a provider could send by mistake, or an attacker with one of its keys.
 //
-//     node team-oidc.mjs PACKAGE CLIENT
+//     node team-oidc.mjs PACKAGE CLIENT [SECRET]
 //
+// With a secret the client has to show it at the token endpoint, as at Google.
 // Prints "listening on http://127.0.0.1:PORT" once it does. Nobody has to click. A test steers it by POST /person/steer with JSON:
 //   person    {sub, …claims}: who signs in from now on
 //   claims    put into the next ID token; null takes one out
@@ -10,12 +11,13 @@
 //   sign      "key" (as published), "rotated" (a new key, published alone from then on), "unpublished", "none", "hs256" (with the published
 //             key's text as the secret), "es256" (another kind of key, under the published one's name)
 //   silent    true: every request but this one is answered 503, until false
+//   secret    the client's from now on, and no other
 // and asks GET /person/counts, GET /person/logout-token?… (claims as in `claims`, JSON in `claims=`), and /person/device as in entra-oidc.mjs.
 import { createHmac, generateKeyPairSync, randomBytes, sign as signature } from 'node:crypto';
 import { createServer } from 'node:http';
 import { pathToFileURL } from 'node:url';
 
-const [folder, client] = process.argv.slice(2);
+const [folder, client, secret] = process.argv.slice(2);
 const { Provider } = await import(pathToFileURL(`${folder}/lib/index.js`).href);
 
 const server = createServer();
@@ -75,11 +77,11 @@ const provider = new Provider(origin, {
             application_type: 'native',
             grant_types: ['authorization_code', 'refresh_token', 'urn:ietf:params:oauth:grant-type:device_code'],
             redirect_uris: ['http://localhost', 'http://127.0.0.1'],
-            token_endpoint_auth_method: 'none',
+            ...(secret ? { client_secret: secret, token_endpoint_auth_method: 'client_secret_basic' } : { token_endpoint_auth_method: 'none' }),
         },
     ],
     scopes: ['openid', 'profile', 'offline_access'],
-    clientAuthMethods: ['none'],
+    clientAuthMethods: [secret ? 'client_secret_basic' : 'none'],
     claims: { openid: ['sub', 'oid', 'groups', 'preferred_username'] },
     conformIdTokenClaims: false,
     pkce: { methods: ['S256'], required: () => true },
@@ -117,6 +119,7 @@ async function steered(request, answer) {
     const wanted = JSON.parse(text);
     if (wanted.person) person = wanted.person;
     if (wanted.silent !== undefined) silent = wanted.silent;
+    if (wanted.secret) (await provider.Client.find(client)).clientSecret = wanted.secret;
     next = { claims: wanted.claims ?? {}, header: wanted.header ?? {}, sign: wanted.sign ?? 'key' };
     return answer.writeHead(204).end();
 }

@@ -34,7 +34,7 @@ use ticketgate_protocol::ids::{CustomerId, DirectoryId, IdempotencyKey, PsaId, S
 
 pub use event::EventRow;
 pub use note::{NewNote, NoteChange, NoteQueue, NoteTry, WaitingNote};
-pub use postgres::{Copied, PostgresLedger, PostgresPlace};
+pub use postgres::{Copied, Password, PostgresLedger, PostgresPlace};
 pub use shared::{BrokerEpoch, Heard, Lease, Shared};
 pub use sqlite::SqliteLedger;
 pub use tokens::{ApiToken, Digest, Issued, SignIn, SignInFilter, TokenChange, Tokens};

@@ -7,6 +7,7 @@ mod copy;
 mod failure;
 mod hear;
 mod leases;
+mod let_in;
 mod link;
 mod open;
 mod put;
@@ -30,6 +31,7 @@ use tokio::sync::broadcast;
 
 pub use self::copy::Copied;
 use self::hear::Hearing;
+pub use self::let_in::Password;
 use self::link::Link;
 pub use self::link::PostgresPlace;
 use crate::{

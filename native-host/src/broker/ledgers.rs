@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use ticketgate_access::config::{self, LedgerPlace, SecretRef};
 use ticketgate_credentials::{MachineSecrets, ReadSecret};
-use ticketgate_ledger::{Copied, Ledger, LedgerError, PostgresLedger, PostgresPlace, SqliteLedger};
+use ticketgate_ledger::{Copied, Ledger, Password, PostgresLedger, PostgresPlace, SqliteLedger};
 use zeroize::Zeroizing;
 
 use super::aside;
@@ -36,7 +36,7 @@ pub(super) async fn open_shared(places: &Places, place: &LedgerPlace) -> Result<
             file.display()
         )));
     }
-    let ledger = PostgresLedger::open(&postgres(place, key)?).await?;
+    let ledger = PostgresLedger::open(&postgres(place, key)).await?;
     note(places, place)?;
     Ok(ledger)
 }
@@ -114,7 +114,7 @@ pub async fn copy_ledger(
             "a ledger before this one was not read yet; run `ticketgate recover` first".to_owned(),
         ));
     }
-    let copied = PostgresLedger::copy(&file, &postgres(&place, key)?, tells).await?;
+    let copied = PostgresLedger::copy(&file, &postgres(&place, key), tells).await?;
     // From now on that is where it is: without it a broker whose configuration does not say so would begin a new one.
     note(places, &place)?;
     let put_aside = aside::put_copied(places).await?;
@@ -122,19 +122,20 @@ pub async fn copy_ledger(
     Ok(Moved { copied, put_aside, to_write })
 }
 
-/// How the ledger's own crate has it, with the password.
-pub(crate) fn postgres(place: &LedgerPlace, key: PathBuf) -> Result<PostgresPlace, LedgerError> {
-    let password = place.password.as_ref().map(|password| {
-        let read = MachineSecrets.read(password);
-        read.map(|secret| Zeroizing::new(secret.expose().to_owned()))
-            .map_err(|error| LedgerError::Unavailable(format!("the password of [ledger]: {error}")))
+/// How the ledger's own crate has it, with where the password is read.
+pub(crate) fn postgres(place: &LedgerPlace, key: PathBuf) -> PostgresPlace {
+    let password = place.password.clone().map(|at| -> Password {
+        Arc::new(move || {
+            let read = MachineSecrets.read(&at).map(|secret| Zeroizing::new(secret.expose().to_owned()));
+            read.map_err(|error| format!("the password of [ledger]: {error}"))
+        })
     });
-    Ok(PostgresPlace {
+    PostgresPlace {
         address: place.postgres.clone(),
-        password: password.transpose()?,
+        password,
         authorities: place.ca_file.as_ref().map(PathBuf::from),
         key,
-    })
+    }
 }
 
 fn kept(state: &Path) -> Result<Option<LedgerPlace>, StartError> {

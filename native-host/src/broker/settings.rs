@@ -133,6 +133,11 @@ impl Broker {
         let open = SessionFilter { open: true, ..SessionFilter::default() };
         // Where the ledger cannot say it, they are found all the same, some of them without their own ends.
         let open = self.ledger.sessions(open).await.unwrap_or_default();
+        let old = self.settings();
+        let to_lose = !open.is_empty() || old.config.as_ref().is_some_and(|old| !old.directories.is_empty());
+        if to_lose && names_nothing(&config) {
+            return Err(EMPTIED.to_owned());
+        }
         for (id, directory) in &config.directories {
             let granted = config.grants_in(id).flat_map(|grant| &grant.rights);
             // What no policy names any more is still a session's.
@@ -151,7 +156,6 @@ impl Broker {
             .collect();
         // A directory that has left the file is still needed for the ends of its sessions. Where the ledger cannot say
         // which have any, each is.
-        let old = self.settings();
         let needed: BTreeSet<_> = match self.ledger.open_by_directory().await {
             Ok(open) => open.into_keys().collect(),
             Err(_) => old.directories.keys().cloned().collect(),
@@ -224,6 +228,16 @@ impl Broker {
         }
     }
 }
+
+/// What an editor that empties a file before it writes it leaves for a moment, and a full disk for longer. To take it for a configuration
+/// would end everybody's sessions.
+fn names_nothing(config: &Config) -> bool {
+    let Config { technicians, customers, directories, policies, .. } = config;
+    technicians.is_empty() && customers.is_empty() && directories.is_empty() && policies.is_empty()
+}
+
+const EMPTIED: &str = "it names no technician, customer, directory or policy any more; write it again, or, where that is meant, end what is \
+     open and restart the broker.";
 
 fn error(text: &str) -> Notice {
     Notice { level: "error".into(), text: text.to_owned() }

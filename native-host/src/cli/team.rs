@@ -23,8 +23,8 @@ pub(super) async fn sign_ins(terminal: &mut Terminal<'_>, what: SignIns) -> anyh
                 found => lines(found.iter().map(sign_in)),
             })?;
         }
-        SignIns::Revoke { technician, id } => {
-            let ended = client.revoke_sign_ins(&RevokeSignIns { technician, id }).await?;
+        SignIns::Revoke { technician, id, everybody } => {
+            let ended = client.revoke_sign_ins(&RevokeSignIns { technician, id, everybody }).await?;
             terminal.answer(&ended, || match ended.as_slice() {
                 [] => "There was nothing to end.".into(),
                 ended => format!("Ended:\n{}", lines(ended.iter().map(sign_in))),

@@ -84,9 +84,9 @@ fn database(places: &Places, place: &LedgerPlace) -> Finding {
             "Run: ticketgate ledger copy",
         );
     }
-    let looked = ledgers::postgres(place, places.state.join("audit.key")).and_then(|place| {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-        let runtime = runtime.map_err(|error| LedgerError::Unavailable(error.to_string()))?;
+    let place = ledgers::postgres(place, places.state.join("audit.key"));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let looked = runtime.map_err(|error| LedgerError::Unavailable(error.to_string())).and_then(|runtime| {
         // A thread of its own: this may be a runtime's.
         std::thread::scope(|scope| {
             let looking = scope.spawn(|| runtime.block_on(PostgresLedger::check(&place)));

@@ -97,7 +97,7 @@ pub struct SignInShown {
     pub key: String,
 }
 
-/// `POST /v1/sign-ins/revoke`: one of both.
+/// `POST /v1/sign-ins/revoke`: one of these.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RevokeSignIns {
@@ -105,6 +105,9 @@ pub struct RevokeSignIns {
     pub technician: Option<TechnicianId>,
     /// This one.
     pub id: Option<String>,
+    /// Everybody's.
+    #[serde(default)]
+    pub everybody: bool,
 }
 
 /// `POST /v1/tokens`.

@@ -73,6 +73,26 @@ impl Relay {
         Ok(Self { http, key: Key::new()?, brokers: brokers.to_vec(), token: None, nonces })
     }
 
+    /// Somebody else's relay, from the same address, who has this one's token and not its key.
+    ///
+    /// # Errors
+    /// There is no randomness.
+    pub fn stolen(&self) -> Result<Self> {
+        let nonces = Mutex::new(vec![None; self.brokers.len()]);
+        let (http, brokers, token) = (self.http.clone(), self.brokers.clone(), self.token.clone());
+        Ok(Self { http, key: Key::new()?, brokers, token, nonces })
+    }
+
+    /// Asks with a token that is bound to no key (RFC 6750): one of automation's, or, without one, this relay's own. Answers the status.
+    ///
+    /// # Errors
+    /// No such broker, or no answer.
+    pub async fn bearing(&self, token: Option<&str>, broker: usize, path: &str) -> Result<u16> {
+        let at = format!("{}{path}", self.brokers.get(broker).context("no such broker")?);
+        let token = token.or(self.token.as_deref()).unwrap_or_default();
+        Ok(self.http.get(&at).bearer_auth(token).timeout(LIMIT).send().await?.status().as_u16())
+    }
+
     /// How many brokers it knows.
     pub fn brokers(&self) -> usize {
         self.brokers.len()

@@ -121,8 +121,7 @@ pub(super) fn sentence(said: &DbError) -> String {
     if *code == SqlState::DISK_FULL {
         "the disk of its database is full; free some space there, then try again".to_owned()
     } else if *code == SqlState::READ_ONLY_SQL_TRANSACTION {
-        "its database can only be read: it is a standby, or was made read-only; name the server that writes"
-            .to_owned()
+        READ_ONLY.to_owned()
     } else if *code == SqlState::INVALID_PASSWORD || *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION {
         format!("its database does not let the broker in ({message}); look at user and password in [ledger]")
     } else if *code == SqlState::INVALID_CATALOG_NAME {
@@ -142,8 +141,21 @@ pub(super) fn sentence(said: &DbError) -> String {
     }
 }
 
+const READ_ONLY: &str =
+    "its database can only be read: it is a standby, or was made read-only; name the server that writes";
+
+/// Why there is no connection.
+pub(super) fn no_connection(error: &tokio_postgres::Error) -> String {
+    error.as_db_error().map_or_else(|| no_answer(error), sentence)
+}
+
 fn no_answer(error: &tokio_postgres::Error) -> String {
-    format!("its database does not answer ({})", with_causes(error))
+    let why = with_causes(error);
+    // What is said of a server that does not take writes, by whoever connects for writing only.
+    if why.contains("does not allow writes") {
+        return READ_ONLY.to_owned();
+    }
+    format!("its database does not answer ({why})")
 }
 
 /// What failed, and why, down to the first cause.

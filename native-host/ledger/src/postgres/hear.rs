@@ -84,9 +84,9 @@ pub(super) async fn run(link: Arc<Link>, hearing: Arc<Hearing>) {
                 }
             }
             Err(error) => {
-                let why = failure::with_causes(&error);
+                let why = failure::no_connection(&error);
                 tracing::debug!(why, "the ledger's database cannot be listened to");
-                link.goes(Some(format!("its database does not answer ({why})")));
+                link.goes(Some(why));
             }
         }
         tokio::time::sleep(LOOK).await;

@@ -12,12 +12,12 @@ use futures_util::stream::BoxStream;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
-use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 use tokio_postgres::{AsyncMessage, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
-use zeroize::Zeroizing;
 
 use super::failure::{self, Trouble};
+use super::let_in::{LetIn, Password};
 use crate::LedgerError;
 
 /// Connections of one broker. A statement holds one for a millisecond or so.
@@ -51,8 +51,8 @@ pub struct PostgresPlace {
     /// As `libpq` has it: `host=db.example dbname=ticketgate user=ticketgate`, or a `postgresql://` address. Several hosts are
     /// tried in turn.
     pub address: String,
-    /// The user's password.
-    pub password: Option<Zeroizing<String>>,
+    /// The user's password, asked for at each new connection: it may be another one by then.
+    pub password: Option<Password>,
     /// PEM file of the authorities that may have signed the server's certificate; the machine's own where there is none.
     pub authorities: Option<PathBuf>,
     /// The file of the key that signs the audit log: the same for every broker.
@@ -68,8 +68,7 @@ impl std::fmt::Debug for PostgresPlace {
 /// The pool, and how it goes.
 pub(super) struct Link {
     pool: Pool,
-    config: Config,
-    tls: MakeRustlsConnect,
+    let_in: LetIn,
     trouble: Mutex<Option<String>>,
 }
 
@@ -78,8 +77,9 @@ impl Link {
     pub(super) fn new(place: &PostgresPlace) -> Result<Self, LedgerError> {
         let config = config(place)?;
         let tls = MakeRustlsConnect::new(tls(place)?);
+        let let_in = LetIn::new(config.clone(), tls, place.password.clone())?;
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = Manager::from_config(config.clone(), tls.clone(), recycling);
+        let manager = Manager::from_connect(config, let_in.clone(), recycling);
         let prepare = Hook::async_fn(|client: &mut deadpool_postgres::ClientWrapper, _| {
             Box::pin(async move { client.batch_execute(SESSION).await.map_err(HookError::Backend) })
         });
@@ -92,12 +92,12 @@ impl Link {
             .post_create(prepare)
             .build()
             .map_err(|error| LedgerError::Unavailable(error.to_string()))?;
-        Ok(Self { pool, config, tls, trouble: Mutex::new(None) })
+        Ok(Self { pool, let_in, trouble: Mutex::new(None) })
     }
 
     /// A connection of its own, and what it says; it lives for as long as that is read.
     pub(super) async fn alone(&self) -> Result<(tokio_postgres::Client, Messages), tokio_postgres::Error> {
-        let (client, mut connection) = self.config.connect(self.tls.clone()).await?;
+        let (client, mut connection) = self.let_in.open().await?;
         Ok((client, futures_util::stream::poll_fn(move |context| connection.poll_message(context)).boxed()))
     }
 
@@ -201,9 +201,6 @@ fn config(place: &PostgresPlace) -> Result<Config, LedgerError> {
     if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
         return Err(LedgerError::Unavailable("the database's address names no host".to_owned()));
     }
-    if let Some(password) = &place.password {
-        config.password(password.as_bytes());
-    }
     let away = config.get_hosts().iter().any(|host| !is_here(host))
         || config.get_hostaddrs().iter().any(|address| !address.is_loopback());
     if away && config.get_ssl_mode() == SslMode::Disable {
@@ -222,6 +219,8 @@ fn config(place: &PostgresPlace) -> Result<Config, LedgerError> {
     if config.get_tcp_user_timeout().is_none() {
         config.tcp_user_timeout(CONNECT);
     }
+    // Of several servers the one that takes writes; and nobody goes on with one that was made a standby.
+    config.target_session_attrs(TargetSessionAttrs::ReadWrite);
     config
         .keepalives(true)
         .keepalives_idle(Duration::from_secs(5))

@@ -1,5 +1,5 @@
-//! Opens the ledger's database: is it ours, whole, of a schema that this release may use, can it be written, and is its key the
-//! one that the broker has. Everything is looked at before anything is changed, and a migration is one transaction.
+//! Opens the ledger's database: is it ours, whole, of a schema that this release may use, and is its key the one that the broker
+//! has. Everything is looked at before anything is changed, and a migration is one transaction.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -71,7 +71,6 @@ pub(super) async fn open(client: &mut Client, key_path: &Path) -> Result<Signing
 
 /// The same of one that is not all there yet.
 pub(super) async fn open_to_copy(client: &mut Client, key_path: &Path) -> Result<SigningKey, Trouble> {
-    refuse_if_read_only(client).await?;
     let found = look(client).await?;
     // Read first: a bad key leaves no new ledger behind.
     let mut key = key::read(key_path)?;
@@ -105,7 +104,6 @@ pub(super) async fn open_to_copy(client: &mut Client, key_path: &Path) -> Result
 
 /// The same look, changing nothing.
 pub(super) async fn check(client: &mut Client, key_path: &Path) -> Result<(), Trouble> {
-    refuse_if_read_only(client).await?;
     match look(client).await? {
         Found::Ledger(VERSION) => open(client, key_path).await.map(drop),
         // The next broker makes it, or brings it up to its release.
@@ -117,19 +115,6 @@ fn public_key(text: &str) -> Result<VerifyingKey, LedgerError> {
     let unreadable = || crate::failure::unreadable("the public key", "it is none");
     let bytes = hex::decode(text).ok().and_then(|bytes| bytes.try_into().ok()).ok_or_else(unreadable)?;
     VerifyingKey::from_bytes(&bytes).map_err(|_| unreadable())
-}
-
-async fn refuse_if_read_only<C: GenericClient>(client: &C) -> Result<(), Trouble> {
-    let read = |row: &Row| Cells { row, first: 0 }.get::<String>(0);
-    let is = all(client, "SHOW transaction_read_only", &[], read).await?.pop();
-    if is.as_deref() == Some("on") {
-        return Err(LedgerError::Unavailable(
-            "its database can only be read: it is a standby, or was made read-only; name the server that writes"
-                .to_owned(),
-        )
-        .into());
-    }
-    Ok(())
 }
 
 /// Whether a ledger is here, and which.

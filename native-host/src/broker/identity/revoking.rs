@@ -48,26 +48,26 @@ impl Broker {
         Ok(found.iter().map(shown).collect())
     }
 
-    /// Ends sign-ins of a technician, or one.
+    /// Ends sign-ins of a technician, or one, or all.
     ///
     /// # Errors
-    /// Not an administrator; neither named, or both; no such sign-in; ledger down.
+    /// Not an administrator; none of these said, or several; no such sign-in; ledger down.
     pub(in crate::broker) async fn revoke_sign_ins(
         &self,
         caller: &Caller,
         which: &RevokeSignIns,
     ) -> Result<Vec<SignInShown>, Problem> {
         caller.require_administrator()?;
-        let found = match (&which.technician, &which.id) {
-            (Some(technician), None) => {
-                let filter = SignInFilter { technician: Some(technician.clone()), ..SignInFilter::default() };
+        let found = match (&which.technician, &which.id, which.everybody) {
+            (technician @ Some(_), None, false) | (technician @ None, None, true) => {
+                let filter = SignInFilter { technician: technician.clone(), ..SignInFilter::default() };
                 let mut found =
                     self.ledger.tokens().sign_ins(filter).await.map_err(|e| ledger_problem(&e))?;
                 // Also those that are over: they could be renewed.
                 found.retain(|sign_in| sign_in.ended.is_none());
                 found
             }
-            (None, Some(id)) => {
+            (None, Some(id), false) => {
                 let found = self.ledger.tokens().sign_in(id).await.map_err(|e| ledger_problem(&e))?;
                 vec![found.ok_or_else(|| {
                     Problem::new(Code::MalformedRequest, "There is no such sign-in.")
@@ -76,7 +76,7 @@ impl Broker {
             }
             _ => {
                 return Err(Problem::new(Code::MalformedRequest, "Say whose sign-ins, or which one.")
-                    .remedy("Name a technician or a sign-in's id, not both."));
+                    .remedy("Name a technician, or a sign-in's id, or say everybody."));
             }
         };
         self.end_all_sign_ins(&found, &caller.actor(), None).await?;

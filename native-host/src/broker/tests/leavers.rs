@@ -111,6 +111,30 @@ async fn who_is_taken_out_of_the_configuration_loses_the_sessions_and_others_do_
 }
 
 #[tokio::test]
+async fn a_file_that_was_emptied_ends_nothing_at_a_running_broker_and_at_one_that_starts() {
+    let world = World::new().await;
+    let session = world.activate("domain", "k1").await;
+    for emptied in ["", "# nothing\n[broker]\nsessions_at_once = 3\n"] {
+        let said = world.broker.load_settings(emptied).await.unwrap_err();
+        assert!(said.contains("names no technician") && said.contains("end what is open"), "{said}");
+        world.broker.end_what_leavers_have().await;
+        assert_eq!(world.session(&session).await.state, State::Active);
+    }
+    let one = || One { directory: Arc::clone(&world.directory), psa: Arc::clone(&world.psa) };
+    let starts = || Broker::new(world.refusing.clone(), world.clock.clone(), Arc::new(one()));
+    let next = starts();
+    assert!(next.load_settings("").await.is_err(), "while something is open");
+    next.end_what_leavers_have().await;
+    assert_eq!(world.session(&session).await.state, State::Active);
+    // A directory that leaves alone, and the last of everything when nothing is open any more, are as they were.
+    world.end(&session, "k2").await;
+    starts().load_settings("").await.unwrap();
+    let technician = "[[technician]]\nid = \"tech1\"\n";
+    world.broker.load_settings(technician).await.unwrap();
+    world.broker.load_settings("").await.unwrap();
+}
+
+#[tokio::test]
 async fn a_removal_that_cannot_be_recorded_ends_and_deletes_nothing_and_can_be_asked_again() {
     let world = World::with_ledger_refusing("ledger.technician_removed").await;
     let session = world.activate("domain", "k1").await;

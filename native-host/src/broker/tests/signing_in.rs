@@ -326,6 +326,10 @@ async fn a_sign_in_ends_at_once_by_its_person_an_administrator_or_the_provider()
     assert_eq!(second.get(&team, "/v1/broker").await.status, 401);
     let renewed = second.ask(&team, "POST", "/v1/sign-in/renew", &json!({ "refresh": second.refresh })).await;
     assert_eq!(renewed.status, 401, "what was revoked is not renewed: {}", renewed.text());
+    let none_or_both = [json!({}), json!({ "everybody": true, "technician": "tech1" })];
+    for unclear in none_or_both {
+        assert_eq!(boss.ask(&team, "POST", "/v1/sign-ins/revoke", &unclear).await.status, 400);
+    }
     let kind = [("Content-Type", "application/x-www-form-urlencoded")];
     let logs_out = async |claims: Value| {
         let token = provider.logout_token(&claims).unwrap();
@@ -340,6 +344,12 @@ async fn a_sign_in_ends_at_once_by_its_person_an_administrator_or_the_provider()
     assert_eq!(logs_out(json!({ "sub": "sub-boss" })).await, 200);
     assert_eq!(boss.get(&team, "/v1/broker").await.status, 401);
     assert_eq!(team.records("sign_in.ended").await.len(), 3);
+    let (first, boss) = (Relay::signed_in(&team).await, Relay::signed_in(&team).await);
+    let all = boss.ask(&team, "POST", "/v1/sign-ins/revoke", &json!({ "everybody": true })).await;
+    assert_eq!(all.json().unwrap().as_array().unwrap().len(), 2, "{}", all.text());
+    for out in [first, boss] {
+        assert_eq!(out.get(&team, "/v1/broker").await.status, 401);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,11 +14,14 @@ pub(in crate::cli) enum SignIns {
     /// Ends some, at once.
     Revoke {
         /// All of this technician.
-        #[arg(long, conflicts_with = "id", required_unless_present = "id")]
+        #[arg(long, conflicts_with_all = ["id", "everybody"], required_unless_present_any = ["id", "everybody"])]
         technician: Option<TechnicianId>,
         /// This one.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "everybody")]
         id: Option<String>,
+        /// Everybody's.
+        #[arg(long)]
+        everybody: bool,
     },
 }
 

@@ -101,3 +101,32 @@ async fn a_place_that_is_taken_and_a_certificate_that_is_not_there_are_waited_fo
     stop.send(true).unwrap();
     tokio::time::timeout(SOON, serving).await.unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn the_authority_of_client_certificates_is_replaced_by_way_of_both() {
+    let folder = tempfile::tempdir().unwrap();
+    authority(&folder, "clients");
+    let trusted = folder.path().join("clients.crt");
+    let service = Service::with(|settings| settings.client_ca = Some(path(&folder, "clients.crt"))).await;
+    for name in ["clients.crt", "clients.key"] {
+        std::fs::copy(folder.path().join(name), service.folder.path().join(name)).unwrap();
+    }
+    authority(&service.folder, "anew");
+    issue(&service.folder, "clients", "laptop", "laptop-7");
+    issue(&service.folder, "anew", "desktop", "desktop-2");
+    let old = std::fs::read(&trusted).unwrap();
+    let new = std::fs::read(service.folder.path().join("anew.crt")).unwrap();
+    let is_served = async |certificate| {
+        Client { certificate: Some(certificate), ..service.client() }.ask("/peer").await.is_ok()
+    };
+    assert_eq!((is_served("laptop").await, is_served("desktop").await), (true, false));
+    for (trusts, both) in [([old, new.clone()].concat(), (true, true)), (new, (false, true))] {
+        std::fs::write(&trusted, trusts).unwrap();
+        let changed = tokio::time::timeout(SOON, async {
+            while (is_served("laptop").await, is_served("desktop").await) != both {
+                sleep(Duration::from_millis(50)).await;
+            }
+        });
+        assert!(changed.await.is_ok(), "not within the time: {both:?}");
+    }
+}
