@@ -9,6 +9,8 @@
     reason = "a measuring program prints what it measured, and may stop with a panic"
 )]
 
+use std::sync::Arc;
+
 use anyhow::{Context, ensure};
 use serde_json::json;
 use ticketgate_tests::Result;
@@ -16,8 +18,7 @@ use ticketgate_tests::figures::{quantile, timed};
 use ticketgate_tests::product::asking::{new_key, wish};
 use ticketgate_tests::product::{Configuration, Product};
 use ticketgate_tests::team::relay::Relay;
-use ticketgate_tests::team::site::Site;
-use tokio::runtime::Runtime;
+use ticketgate_tests::team::site::{AtRelays, Site};
 
 const BROKERS: usize = 2;
 const ROUNDS: usize = 60;
@@ -46,16 +47,19 @@ struct Times {
 fn main() -> Result<()> {
     let mut site = Site::prepare_to_measure(BROKERS, 1)?;
     site.start_brokers()?;
-    let runtime = site.runtime(1)?;
+    let there = site.at_relays(1)?;
     let mut relay = site.relay(0)?;
-    runtime.block_on(relay.sign_in(0, "t0"))?;
+    let relay = there.run(async move {
+        relay.sign_in(0, "t0").await?;
+        Ok(Arc::new(relay))
+    })?;
     // Its broker is started from here, where the directory is reached as the team's brokers reach it.
     let alone = Product::start(&Configuration::standard(&site.ad).generous())?;
     let mut times: [(Times, Times); KINDS.len()] = Default::default();
     // The first round makes accounts and connections.
     for round in 0..=ROUNDS {
         for (kind, (team, one)) in KINDS.iter().zip(&mut times) {
-            let now = [in_team(&runtime, &relay, kind.ours)?, at_one(&alone, kind.alone)?];
+            let now = [in_team(&there, &relay, kind.ours)?, at_one(&alone, kind.alone)?];
             if round > 0 {
                 for (times, (activation, end)) in [team, one].into_iter().zip(now) {
                     times.activations.push(activation);
@@ -74,13 +78,18 @@ fn main() -> Result<()> {
 }
 
 /// How long a session takes to begin, and to end.
-fn in_team(runtime: &Runtime, relay: &Relay, policy: &str) -> Result<(f64, f64)> {
+fn in_team(there: &AtRelays, relay: &Arc<Relay>, policy: &'static str) -> Result<(f64, f64)> {
     let mut id = String::new();
     let activation = timed(|| {
-        id = runtime.block_on(relay.begin(0, policy))?.session_that_is("active")?.to_owned();
+        let relay = Arc::clone(relay);
+        let begun = there.run(async move { relay.begin(0, policy).await })?;
+        id = begun.session_that_is("active")?.to_owned();
         Ok(())
     })?;
-    let end = timed(|| runtime.block_on(relay.end(0, &id))?.session_that_is("ended").map(drop))?;
+    let end = timed(|| {
+        let (relay, id) = (Arc::clone(relay), id.clone());
+        there.run(async move { relay.end(0, &id).await })?.session_that_is("ended").map(drop)
+    })?;
     Ok((activation, end))
 }
 

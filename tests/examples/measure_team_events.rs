@@ -24,8 +24,7 @@ use ticketgate_tests::figures::quantile;
 use ticketgate_tests::patience::until;
 use ticketgate_tests::team::listening::Listening;
 use ticketgate_tests::team::relay::Relay;
-use ticketgate_tests::team::site::Site;
-use tokio::runtime::Runtime;
+use ticketgate_tests::team::site::{AtRelays, Site};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -64,21 +63,25 @@ type Ears = Arc<Mutex<Heard>>;
 fn main() -> Result<()> {
     let mut site = Site::prepare_to_measure(BROKERS, RELAYS + 1)?;
     site.start_brokers()?;
-    let runtime = site.runtime(2)?;
+    let there = site.at_relays(2)?;
     let before = memory(&site)?;
-    let relays = runtime.block_on(all_sign_in(&site))?;
+    let relays = (0..RELAYS).map(|number| site.relay(number)).collect::<Result<Vec<_>>>()?;
+    let relays = there.run(all_sign_in(relays))?;
     let ears = Ears::default();
-    let listening = listen(&runtime, &relays, |number| number, &ears)?;
+    let listening = listen(&there, &relays, |number| number, &ears)?;
     let each = memory(&site)?.saturating_sub(before) as f64 / RELAYS as f64;
-    runtime.block_on(work(&relays))?;
+    there.run(work(relays))?;
     let own = delays(&site, &ears, |_| 1)?;
     drop(listening);
 
-    let (one, relays) = runtime.block_on(of_one(&site))?;
+    let one = site.relay(RELAYS)?;
+    let one = there.run(signed_in(one, RELAYS))?;
+    let relays = (0..RELAYS).map(|number| Ok(Arc::new(site.relay_beside(&one, number)?)));
+    let relays = relays.collect::<Result<Vec<_>>>()?;
     let ears = Ears::default();
-    let _listening = listen(&runtime, &relays, |_| RELAYS, &ears)?;
+    let _listening = listen(&there, &relays, |_| RELAYS, &ears)?;
     for session in 0..SESSIONS {
-        runtime.block_on(begin_and_end(&one, session % BROKERS))?;
+        there.run(begin_and_end(Arc::clone(&one), session % BROKERS))?;
     }
     let shared = delays(&site, &ears, |technician| if technician == RELAYS { RELAYS } else { 0 })?;
 
@@ -99,33 +102,28 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-async fn all_sign_in(site: &Site) -> Result<Vec<Arc<Relay>>> {
+async fn all_sign_in(relays: Vec<Relay>) -> Result<Vec<Arc<Relay>>> {
     let together = Arc::new(Semaphore::new(SIGN_INS));
     let mut all = JoinSet::new();
-    for number in 0..RELAYS {
-        let (together, mut relay) = (Arc::clone(&together), site.relay(number)?);
+    for (number, relay) in relays.into_iter().enumerate() {
+        let together = Arc::clone(&together);
         all.spawn(async move {
             let _turn = together.acquire().await?;
-            relay.sign_in(number % BROKERS, &format!("t{number}")).await?;
-            Ok((number, Arc::new(relay)))
+            Ok((number, signed_in(relay, number).await?))
         });
     }
     let relays: BTreeMap<_, _> = all.join_all().await.into_iter().collect::<Result<_>>()?;
     Ok(relays.into_values().collect())
 }
 
-/// One person more, and a thousand relays of hers.
-async fn of_one(site: &Site) -> Result<(Arc<Relay>, Vec<Arc<Relay>>)> {
-    let mut one = site.relay(RELAYS)?;
-    one.sign_in(0, &format!("t{RELAYS}")).await?;
-    let beside = |number| Ok(Arc::new(site.relay_beside(&one, number)?));
-    let relays = (0..RELAYS).map(beside).collect::<Result<_>>()?;
-    Ok((Arc::new(one), relays))
+async fn signed_in(mut relay: Relay, technician: usize) -> Result<Arc<Relay>> {
+    relay.sign_in(technician % BROKERS, &format!("t{technician}")).await?;
+    Ok(Arc::new(relay))
 }
 
 /// Lets all listen, and waits until they do.
 fn listen(
-    runtime: &Runtime,
+    there: &AtRelays,
     relays: &[Arc<Relay>],
     technician: impl Fn(usize) -> usize,
     ears: &Ears,
@@ -141,7 +139,7 @@ fn listen(
             let why = heard.await.err();
             locked(&ears).faults.push(format!("relay {number} hears nothing any more: {why:?}"));
         };
-        all.spawn_on(listening, runtime.handle());
+        all.spawn_on(listening, there.handle());
     }
     until("all relays to listen", LIMIT, || {
         no_faults(ears)?;
@@ -166,7 +164,7 @@ async fn hears(mut stream: Listening, technician: usize, ears: &Ears) -> Result<
     Ok(())
 }
 
-async fn work(relays: &[Arc<Relay>]) -> Result<()> {
+async fn work(relays: Vec<Arc<Relay>>) -> Result<()> {
     let together = Arc::new(Semaphore::new(AT_ONCE));
     let mut all = JoinSet::new();
     for index in 0..AT_WORK {
@@ -176,13 +174,13 @@ async fn work(relays: &[Arc<Relay>]) -> Result<()> {
         let together = Arc::clone(&together);
         all.spawn(async move {
             let _turn = together.acquire().await?;
-            begin_and_end(&relay, index / BROKERS % BROKERS).await
+            begin_and_end(relay, index / BROKERS % BROKERS).await
         });
     }
     all.join_all().await.into_iter().collect()
 }
 
-async fn begin_and_end(relay: &Relay, broker: usize) -> Result<()> {
+async fn begin_and_end(relay: Arc<Relay>, broker: usize) -> Result<()> {
     let begun = relay.begin(broker, "servers").await?;
     let ended = relay.end(broker, begun.session_that_is("active")?).await?;
     ended.session_that_is("ended").map(drop)

@@ -22,8 +22,7 @@ use ticketgate_tests::Result;
 use ticketgate_tests::figures::quantile;
 use ticketgate_tests::patience::until;
 use ticketgate_tests::team::relay::Relay;
-use ticketgate_tests::team::site::Site;
-use tokio::runtime::Runtime;
+use ticketgate_tests::team::site::{AtRelays, Site};
 use tokio::task::JoinSet;
 
 const BROKERS: usize = 2;
@@ -52,15 +51,16 @@ type Took = BTreeMap<String, Vec<f64>>;
 fn main() -> Result<()> {
     let mut site = Site::prepare_to_measure(BROKERS, TECHNICIANS)?;
     site.start_brokers()?;
-    let runtime = site.runtime(1)?;
-    let relays = runtime.block_on(all_sign_in(&site))?;
+    let there = site.at_relays(1)?;
+    let relays = (0..TECHNICIANS).map(|number| site.relay(number)).collect::<Result<Vec<_>>>()?;
+    let relays = there.run(all_sign_in(relays))?;
     let mut took = Took::new();
     let (mut state, mut kills) = (SEED, 0);
     while took.values().map(Vec::len).sum::<usize>() < SAMPLES {
         ensure!(kills < KILLS_MAX, "{kills} kills left too little to do: {took:?}");
         let victim = kills % BROKERS;
         let moment = MOMENTS.start + drawn(&mut state) % (MOMENTS.end - MOMENTS.start);
-        kill_at_work(&mut site, &runtime, &relays, victim, Duration::from_millis(moment), &mut took)
+        kill_at_work(&mut site, &there, &relays, victim, Duration::from_millis(moment), &mut took)
             .with_context(|| format!("kill {kills}, after {moment} ms"))?;
         kills += 1;
     }
@@ -68,20 +68,19 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-async fn all_sign_in(site: &Site) -> Result<Vec<Arc<Relay>>> {
-    let mut relays = Vec::new();
-    for number in 0..TECHNICIANS {
-        let mut relay = site.relay(number)?;
+async fn all_sign_in(relays: Vec<Relay>) -> Result<Vec<Arc<Relay>>> {
+    let mut signed_in = Vec::new();
+    for (number, mut relay) in relays.into_iter().enumerate() {
         relay.sign_in(number % BROKERS, &format!("t{number}")).await?;
-        relays.push(Arc::new(relay));
+        signed_in.push(Arc::new(relay));
     }
-    Ok(relays)
+    Ok(signed_in)
 }
 
 /// One kill, and all that comes of it.
 fn kill_at_work(
     site: &mut Site,
-    runtime: &Runtime,
+    there: &AtRelays,
     relays: &[Arc<Relay>],
     victim: usize,
     moment: Duration,
@@ -102,14 +101,14 @@ fn kill_at_work(
                 None => relay.begin(victim, policy).await,
             }
         };
-        asking.spawn_on(work, runtime.handle());
+        asking.spawn_on(work, there.handle());
     }
     std::thread::sleep(moment);
     let killed = SystemTime::now();
     site.brokers.get_mut(victim).context("no such broker")?.kill()?;
     let left = under_way(site)?;
     // Nobody is told anything any more; the next round begins when all have noticed.
-    runtime.block_on(asking.join_all()).into_iter().collect::<Result<Vec<_>>>()?;
+    there.run(async move { asking.join_all().await.into_iter().collect::<Result<Vec<_>>>() })?;
     let settled = until("what was under way to be over", LIMIT, || Ok(under_way(site)?.is_empty()));
     settled.map_err(|why| anyhow!("{why}: {}", site.brokers.iter().map(|b| b.log()).collect::<String>()))?;
     for (left, over) in left.iter().zip(when_over(site, &left)?) {

@@ -15,7 +15,7 @@ use anyhow::{Context, anyhow};
 use serde_json::Value;
 use std::net::Ipv4Addr;
 use std::time::Duration;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 
 /// The customer's id.
 pub const CUSTOMER: &str = "acme";
@@ -174,10 +174,11 @@ impl Site {
     ///
     /// # Errors
     /// There is no such host.
-    pub fn runtime(&self, threads: usize) -> Result<Runtime> {
+    pub fn at_relays(&self, threads: usize) -> Result<AtRelays> {
         // A thread that is started there stays there.
-        self.relays()?
-            .inside(|| Ok(Builder::new_multi_thread().worker_threads(threads).enable_all().build()?))
+        let mut builder = Builder::new_multi_thread();
+        let built = || Ok(builder.worker_threads(threads).enable_all().build()?);
+        Ok(AtRelays(self.relays()?.inside(built)?))
     }
 
     /// Where relays are: a runtime of technicians belongs there.
@@ -224,6 +225,28 @@ impl Site {
             place(self.authority.file()),
         );
         written.with(&shared).text()
+    }
+}
+
+/// Threads on the host where relays are.
+#[derive(Debug)]
+pub struct AtRelays(Runtime);
+
+impl AtRelays {
+    /// Does something there, and waits for it: connections belong to where they are made.
+    ///
+    /// # Errors
+    /// Those of the work.
+    pub fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        self.0.block_on(self.0.spawn(work))?
+    }
+
+    /// Where to spawn what nobody waits for.
+    pub fn handle(&self) -> &Handle {
+        self.0.handle()
     }
 }
 
