@@ -86,19 +86,21 @@ fn kill_at_work(
     moment: Duration,
     took: &mut Took,
 ) -> Result<()> {
-    let mut open = BTreeMap::new();
-    for row in site.db.sql("SELECT technician, id FROM sessions WHERE state = 'active'")? {
-        open.insert(text(&row, "technician")?, text(&row, "id")?);
+    // Half of them have a session, which they are about to end.
+    for (number, relay) in relays.iter().enumerate().filter(|(number, _)| number / 2 % 2 == victim) {
+        if !active(site)?.contains_key(&format!("t{number}")) {
+            let (relay, other) = (Arc::clone(relay), (victim + 1) % BROKERS);
+            there.run(async move { relay.begin(other, policy(number)).await })?.session_that_is("active")?;
+        }
     }
+    let mut open = active(site)?;
     let mut asking = JoinSet::new();
     for (number, relay) in relays.iter().enumerate() {
         let (relay, session) = (Arc::clone(relay), open.remove(&format!("t{number}")));
-        // One account that stays, one that is made for the session.
-        let policy = if number % 2 == 0 { "servers" } else { "burner" };
         let work = async move {
             match session {
                 Some(session) => relay.end(victim, &session).await,
-                None => relay.begin(victim, policy).await,
+                None => relay.begin(victim, policy(number)).await,
             }
         };
         asking.spawn_on(work, there.handle());
@@ -122,6 +124,17 @@ fn kill_at_work(
     }
     eprintln!("{} left {} under way", moment.as_millis(), left.len());
     site.start_broker(victim)
+}
+
+/// One account that stays, one that is made for the session.
+const fn policy(technician: usize) -> &'static str {
+    if technician.is_multiple_of(2) { "servers" } else { "burner" }
+}
+
+/// Who has a session in force, and which.
+fn active(site: &Site) -> Result<BTreeMap<String, String>> {
+    let rows = site.db.sql("SELECT technician, id FROM sessions WHERE state = 'active'")?;
+    rows.iter().map(|row| Ok((text(row, "technician")?, text(row, "id")?))).collect()
 }
 
 /// What is neither in force nor over.
