@@ -46,21 +46,56 @@ pub struct Server {
     name: &'static str,
     address: Ipv4Addr,
     shown: Issued,
-    disk: SmallDisk,
+    /// None: the data is on this machine's.
+    disk: Option<SmallDisk>,
     folder: Folder,
+}
+
+/// Where a server's data is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disk {
+    /// A small one of its own, in memory: it can be filled, and a commit waits for nothing.
+    Small,
+    /// This machine's: a commit is on it before it is acknowledged.
+    OfMachine,
+}
+
+impl Disk {
+    /// What is written before an old segment of the log may be used again, and how it is kept for a standby.
+    const fn settings(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            // The rest of the disk is room for data.
+            Self::Small => &[
+                ("max_wal_size", "48MB"),
+                ("min_wal_size", "16MB"),
+                ("max_slot_wal_keep_size", "64MB"),
+                ("wal_keep_size", "32MB"),
+            ],
+            // So that who measures can ask when a row was committed.
+            Self::OfMachine => &[("track_commit_timestamp", "on")],
+        }
+    }
 }
 
 impl Server {
     /// A place for one, with no data yet.
-    fn prepare(host: &Host, authority: &Authority) -> Result<Self> {
+    fn prepare(host: &Host, authority: &Authority, disk: Disk) -> Result<Self> {
         let folder = Folder::for_everyone(&format!("postgres-{}", host.name()))?;
         let (name, address) = (host.name(), host.address());
         let data = folder.join("data");
         std::fs::create_dir(&data)?;
-        let disk = SmallDisk::for_user(&data, DISK_MIB, USER)?;
-        let disk = disk.context("a disk for a database takes root: run this as root")?;
         let shown = authority.issue(name, address)?;
         let (user, group) = user()?;
+        let disk = match disk {
+            Disk::Small => {
+                let small = SmallDisk::for_user(&data, DISK_MIB, USER)?;
+                Some(small.context("a disk for a database takes root: run this as root")?)
+            }
+            Disk::OfMachine => {
+                chown(&data, Some(user), Some(group))?;
+                None
+            }
+        };
         chown(&shown.key, Some(user), Some(group))?;
         let socket = folder.join("socket");
         std::fs::create_dir(&socket)?;
@@ -72,7 +107,10 @@ impl Server {
     /// Makes a new cluster with the clients' database in it.
     fn initialise(&self) -> Result<()> {
         let mut make = self.command("initdb");
-        make.args(["--no-sync", "--encoding=UTF8", "--locale=C.UTF-8", "--auth=trust", "--wal-segsize=1"]);
+        make.args(["--no-sync", "--encoding=UTF8", "--locale=C.UTF-8", "--auth=trust"]);
+        if self.disk.is_some() {
+            make.arg("--wal-segsize=1");
+        }
         world::run(make.arg("--pgdata").arg(self.data()))?;
         let access = "local all all trust\nhostssl all all 10.214.0.0/16 scram-sha-256\nhostssl replication all 10.214.0.0/16 trust\n";
         Ok(std::fs::write(self.data().join("pg_hba.conf"), access)?)
@@ -103,16 +141,15 @@ impl Server {
             ("ssl_cert_file", place(self.shown.certificate.clone())),
             ("ssl_key_file", place(self.shown.key.clone())),
             ("max_connections", "120".to_owned()),
-            // What is written before an old segment may be used again; the rest of the disk is room for data.
-            ("max_wal_size", "48MB".to_owned()),
-            ("min_wal_size", "16MB".to_owned()),
-            ("max_slot_wal_keep_size", "64MB".to_owned()),
-            ("wal_keep_size", "32MB".to_owned()),
             // A standby that was cut off is back soon after the cut is mended.
             ("wal_sender_timeout", "5s".to_owned()),
             ("wal_receiver_timeout", "5s".to_owned()),
             ("wal_retrieve_retry_interval", "500ms".to_owned()),
         ] {
+            command.args(["-c", &format!("{name}={value}")]);
+        }
+        let disk = if self.disk.is_some() { Disk::Small } else { Disk::OfMachine };
+        for (name, value) in disk.settings() {
             command.args(["-c", &format!("{name}={value}")]);
         }
         self.process = Some(Leashed::start(&command, &self.folder.join("log"))?);
@@ -187,9 +224,9 @@ impl Server {
     /// Fills the disk below its data to the last byte.
     ///
     /// # Errors
-    /// It cannot be written, for another reason than that.
+    /// It cannot be written, for another reason than that, or it is this machine's.
     pub fn fill_disk(&self) -> Result<()> {
-        self.disk.fill()
+        self.disk.as_ref().context("this machine's disk is not filled")?.fill()
     }
 
     /// Makes room again; starts the server where it ended for want of room.
@@ -197,7 +234,7 @@ impl Server {
     /// # Errors
     /// The disk was not filled; the server does not start.
     pub fn make_room(&mut self) -> Result<()> {
-        self.disk.make_room()?;
+        self.disk.as_ref().context("this machine's disk is not filled")?.make_room()?;
         if self.exited()?.is_some() { self.start() } else { Ok(()) }
     }
 

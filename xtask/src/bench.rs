@@ -60,6 +60,8 @@ enum Needs {
     Binaries,
     /// The release binaries and the programs of the demo's world.
     World,
+    /// The same, and what a team's hosts take: a database, a provider, a wire between them.
+    Team,
     /// The same, and the extension as it is shipped.
     Browser,
 }
@@ -71,7 +73,7 @@ const MEASURED: [&str; 4] = ["ticketgate", "ticketgate-ledger", "ticketgate-test
 /// What the WASM core may weigh at most, in KB, with the rules of all systems in it.
 const CORE_KB: f64 = 400.0;
 
-const BENCHES: [Bench; 13] = [
+const BENCHES: [Bench; 16] = [
     Bench {
         name: "size",
         what: "what the browser loads: the WASM core beside the extension's JavaScript",
@@ -137,6 +139,21 @@ const BENCHES: [Bench; 13] = [
         what: "sixteen technicians at once beside bare LDAP on sixteen connections",
         how: How::Example { example: "measure_crowd", needs: Needs::World },
     },
+    Bench {
+        name: "team-activation",
+        what: "activation and end through HTTPS and PostgreSQL beside the same at a broker of one machine, with one domain controller",
+        how: How::Example { example: "measure_team_activation", needs: Needs::Team },
+    },
+    Bench {
+        name: "team-takeover",
+        what: "from SIGKILL of the broker that works until another one has taken back or ended what that had under way",
+        how: How::Example { example: "measure_team_takeover", needs: Needs::Team },
+    },
+    Bench {
+        name: "team-events",
+        what: "from the commit of an event until a thousand relays, connected by HTTPS to two brokers, have it",
+        how: How::Example { example: "measure_team_events", needs: Needs::Team },
+    },
 ];
 
 /// Runs the chore.
@@ -147,7 +164,7 @@ pub(crate) fn run(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<()> {
         .collect();
     if args.list {
         for bench in chosen {
-            println!("{:<14} {}", bench.name, bench.what);
+            println!("{:<16} {}", bench.name, bench.what);
         }
         return Ok(());
     }
@@ -269,6 +286,7 @@ fn run_example(tree: &Tree, steps: &mut Steps, example: &str, needs: Needs) -> R
         Needs::Nothing => {}
         Needs::Binaries => drop(build.args(["--example", "bare_host"])),
         Needs::World | Needs::Browser => setup::ensure(tree, steps, setup::Purpose::Demo)?,
+        Needs::Team => setup::ensure(tree, steps, setup::Purpose::Test)?,
     }
     steps.program(&format!("{example} (release build)"), &mut build, "")?;
     let release = tree.target().join("release");

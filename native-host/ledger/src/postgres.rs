@@ -20,6 +20,7 @@ mod verify;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -353,6 +354,10 @@ impl Shared for PostgresLedger {
 
     async fn next_due(&self) -> Result<Option<DateTime<Utc>>, LedgerError> {
         tried!(self.open, client => leases::next_due(&client))
+    }
+
+    async fn free_in(&self, now: DateTime<Utc>) -> Result<Option<Duration>, LedgerError> {
+        tried!(self.open, client => leases::free_in(&client, now))
     }
 
     fn changes(&self) -> broadcast::Receiver<Heard> {

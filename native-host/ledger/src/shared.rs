@@ -1,6 +1,8 @@
 //! What several brokers need of the one ledger that they share: its clock, leases on accounts, and to hear of each other.
 //! The interface only.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use ticketgate_access::session::AccountKey;
@@ -82,6 +84,13 @@ pub trait Shared: Send + Sync {
     /// # Errors
     /// [`LedgerError::Unavailable`]
     async fn next_due(&self) -> Result<Option<DateTime<Utc>>, LedgerError>;
+
+    /// How long it takes at most until an account that is due at `now` and that somebody works on can be claimed, if whoever that is renews
+    /// no lease any more. `None`: nobody works on any.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`]
+    async fn free_in(&self, now: DateTime<Utc>) -> Result<Option<Duration>, LedgerError>;
 
     /// What is heard from now on. A receiver that lags has missed something, as with [`Heard::Gap`].
     fn changes(&self) -> broadcast::Receiver<Heard>;

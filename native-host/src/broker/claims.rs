@@ -31,7 +31,7 @@ const OTHERS_TURN: Duration = Duration::from_millis(5);
 /// Accounts that may wait for a place to be worked in. They hang in a directory that does not answer.
 const WAITING: usize = 1_000;
 
-/// The longest pause between two looks at what is due: so soon a broker's work is taken over after its leases have run out.
+/// The longest pause between two looks at what is due.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// A pause after a look that found nothing, or others at it.
@@ -105,6 +105,10 @@ impl Broker {
                     if let Ok(Some(next)) = shared.next_due().await {
                         let left = (next - self.clock.now()).to_std().unwrap_or_default();
                         pause = left.clamp(BREATH, LOOK_EVERY);
+                    }
+                    // Whoever lives renews long before: what comes sooner than the next look is a dead broker's.
+                    if let Ok(Some(left)) = shared.free_in(self.clock.now()).await {
+                        pause = left.clamp(BREATH, pause);
                     }
                 }
                 Ok(keys) => {

@@ -1,7 +1,7 @@
 //! A primary and its standby. A commit is acknowledged only when the standby has it on its disk, so that nothing acknowledged is lost in a
 //! fail-over. Without a standby the primary goes on alone, as whoever watches over such a pair tells it to; here that is the test.
 
-use super::{CLIENT, PORT, Server, USER, owned};
+use super::{CLIENT, Disk, PORT, Server, USER, owned};
 use crate::Result;
 use crate::authority::Authority;
 use crate::hosts::Host;
@@ -41,7 +41,17 @@ impl Pair {
     /// # Errors
     /// PostgreSQL is not installed, or this is not root.
     pub fn start(one: &Host, other: &Host, authority: &Authority) -> Result<Self> {
-        let servers = [Server::prepare(one, authority)?, Server::prepare(other, authority)?];
+        let mut pair = Self::start_alone(one, other, authority, Disk::Small)?;
+        pair.renew_standby()?;
+        Ok(pair)
+    }
+
+    /// Starts the primary only: nothing waits for a standby.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_alone(one: &Host, other: &Host, authority: &Authority, disk: Disk) -> Result<Self> {
+        let servers = [Server::prepare(one, authority, disk)?, Server::prepare(other, authority, disk)?];
         let password = crate::tenant::random_id();
         let secrets = Folder::new("postgres-secrets")?;
         secrets.write("password", &password)?;
@@ -56,7 +66,6 @@ impl Pair {
         for server in &pair.servers {
             std::fs::write(server.folder.join("made"), "")?;
         }
-        pair.renew_standby()?;
         Ok(pair)
     }
 

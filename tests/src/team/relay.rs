@@ -2,10 +2,11 @@
 //! request, and tells an answer from a request of which nobody knows what became.
 
 use crate::Result;
+use crate::team::listening::Listening;
 use crate::team::proof::{Claim, Key};
 use anyhow::{Context, bail};
 use reqwest::header::{LOCATION, SET_COOKIE};
-use reqwest::{Client, Method};
+use reqwest::{Client, Method, RequestBuilder};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
@@ -28,7 +29,7 @@ const PORT: u16 = 41_234;
 #[derive(Debug)]
 pub struct Relay {
     http: Client,
-    key: Key,
+    key: Arc<Key>,
     /// `https://ADDRESS:PORT` of each broker.
     brokers: Vec<String>,
     token: Option<String>,
@@ -53,24 +54,20 @@ impl Relay {
     /// # Errors
     /// The authority cannot be read.
     pub fn new(from: Ipv4Addr, authority: &Path, brokers: &[String]) -> Result<Self> {
-        let mut roots = rustls::RootCertStore::empty();
-        for certificate in CertificateDer::pem_file_iter(authority)? {
-            roots.add(certificate?)?;
-        }
-        let tls =
-            rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-                .with_safe_default_protocol_versions()?
-                .with_root_certificates(roots)
-                .with_no_client_auth();
-        let http = Client::builder()
-            .tls_backend_preconfigured(tls)
-            .redirect(reqwest::redirect::Policy::none())
-            .local_address(IpAddr::V4(from))
-            .no_proxy()
-            .connect_timeout(CONNECT_LIMIT)
-            .build()?;
         let nonces = Mutex::new(vec![None; brokers.len()]);
-        Ok(Self { http, key: Key::new()?, brokers: brokers.to_vec(), token: None, nonces })
+        let http = client(from, authority)?;
+        Ok(Self { http, key: Arc::new(Key::new()?), brokers: brokers.to_vec(), token: None, nonces })
+    }
+
+    /// Another relay of the same person on the same machine, as a second browser starts one: with the same sign-in, and connections of
+    /// its own.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn beside(&self, from: Ipv4Addr, authority: &Path) -> Result<Self> {
+        let (http, nonces) = (client(from, authority)?, Mutex::new(self.nonces().clone()));
+        let (key, token) = (Arc::clone(&self.key), self.token.clone());
+        Ok(Self { http, key, brokers: self.brokers.clone(), token, nonces })
     }
 
     /// Somebody else's relay, from the same address, who has this one's token and not its key.
@@ -186,16 +183,8 @@ impl Relay {
         body: &Value,
         limit: Duration,
     ) -> Result<(Heard, bool)> {
-        let at = format!("{}{path}", self.brokers.get(broker).context("no such broker")?);
-        let mut asked = self.http.request(Method::from_bytes(method.as_bytes())?, &at).timeout(limit);
-        asked = asked.header("Accept", "application/json");
-        let known = self.nonces().get(broker).cloned().flatten();
-        let address = at.split('?').next().unwrap_or_default();
-        let claim = Claim { method, address, token: self.token.as_deref(), nonce: known.as_deref() };
-        asked = asked.header("DPoP", self.key.proof(&claim)?);
-        if let Some(token) = &self.token {
-            asked = asked.header("Authorization", format!("DPoP {token}"));
-        }
+        let (asked, known) = self.proved(broker, method, path)?;
+        let mut asked = asked.timeout(limit).header("Accept", "application/json");
         if let Some(key) = key {
             asked = asked.header("Idempotency-Key", key);
         }
@@ -225,9 +214,55 @@ impl Relay {
         })
     }
 
+    /// Listens to what happens to its person's sessions, for as long as the broker tells it.
+    ///
+    /// # Errors
+    /// The broker cannot be reached, or refuses.
+    pub async fn listen(&self, broker: usize) -> Result<Listening> {
+        let (asked, _) = self.proved(broker, "GET", "/v1/events")?;
+        let answer = asked.header("Accept", "text/event-stream").send().await?;
+        if answer.status() != 200 {
+            bail!("no events: {} {}", answer.status(), answer.text().await?);
+        }
+        Ok(Listening::to(answer))
+    }
+
+    /// A request with its proof, and what the broker had given to be in that.
+    fn proved(&self, broker: usize, method: &str, path: &str) -> Result<(RequestBuilder, Option<String>)> {
+        let at = format!("{}{path}", self.brokers.get(broker).context("no such broker")?);
+        let mut asked = self.http.request(Method::from_bytes(method.as_bytes())?, &at);
+        let known = self.nonces().get(broker).cloned().flatten();
+        let address = at.split('?').next().unwrap_or_default();
+        let claim = Claim { method, address, token: self.token.as_deref(), nonce: known.as_deref() };
+        asked = asked.header("DPoP", self.key.proof(&claim)?);
+        if let Some(token) = &self.token {
+            asked = asked.header("Authorization", format!("DPoP {token}"));
+        }
+        Ok((asked, known))
+    }
+
     fn nonces(&self) -> MutexGuard<'_, Vec<Option<String>>> {
         self.nonces.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What connects from this address and trusts this authority (PEM).
+fn client(from: Ipv4Addr, authority: &Path) -> Result<Client> {
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(authority)? {
+        roots.add(certificate?)?;
+    }
+    let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Client::builder()
+        .tls_backend_preconfigured(tls)
+        .redirect(reqwest::redirect::Policy::none())
+        .local_address(IpAddr::V4(from))
+        .no_proxy()
+        .connect_timeout(CONNECT_LIMIT)
+        .build()?)
 }
 
 /// An error with all that led to it.

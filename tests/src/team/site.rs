@@ -5,7 +5,7 @@ use crate::Result;
 use crate::authority::Authority;
 use crate::hosts::{Host, Wire};
 use crate::patience::{LIMIT, until};
-use crate::postgres::Pair;
+use crate::postgres::{Disk, Pair};
 use crate::product::Configuration;
 use crate::samba::{Options, SambaAd};
 use crate::team::broker::Broker;
@@ -15,6 +15,7 @@ use anyhow::{Context, anyhow};
 use serde_json::Value;
 use std::net::Ipv4Addr;
 use std::time::Duration;
+use tokio::runtime::{Builder, Handle, Runtime};
 
 /// The customer's id.
 pub const CUSTOMER: &str = "acme";
@@ -73,6 +74,18 @@ impl Site {
     /// # Errors
     /// Something is not installed, or this is not root.
     pub fn prepare(brokers: usize, technicians: usize) -> Result<Self> {
+        Self::prepare_on(Disk::Small, brokers, technicians)
+    }
+
+    /// The same on this machine's disk: a database without a standby and a directory which acknowledge what is on it, for measuring.
+    ///
+    /// # Errors
+    /// As [`Self::prepare`].
+    pub fn prepare_to_measure(brokers: usize, technicians: usize) -> Result<Self> {
+        Self::prepare_on(Disk::OfMachine, brokers, technicians)
+    }
+
+    fn prepare_on(disk: Disk, brokers: usize, technicians: usize) -> Result<Self> {
         let names = BROKERS.get(..brokers).context("so many brokers have no names")?;
         let others = ["db1", "db2", "directory", "provider", "relays", "watch"];
         let wire = Wire::between(&[&others[..], names].concat())?;
@@ -82,8 +95,16 @@ impl Site {
             relays.add_addresses(RELAYS + u8::try_from(block)?, u8::try_from(BLOCK)?)?;
         }
         let authority = Authority::new()?;
-        let db = Pair::start(wire.host("db1")?, wire.host("db2")?, &authority)?;
-        let options = Options { audit: true, ..Options::default() };
+        let (db1, db2) = (wire.host("db1")?, wire.host("db2")?);
+        let (db, options) = match disk {
+            Disk::Small => {
+                (Pair::start(db1, db2, &authority)?, Options { audit: true, ..Options::default() })
+            }
+            Disk::OfMachine => {
+                let alone = Pair::start_alone(db1, db2, &authority, disk)?;
+                (alone, Options { durable: true, ..Options::default() })
+            }
+        };
         let ad = SambaAd::start_on(wire.host("directory")?, options)?;
         let provider = Provider::start(wire.host("provider")?, &authority)?;
         let prepared = names.iter().map(|name| Broker::prepare(wire.host(name)?, &authority));
@@ -137,10 +158,27 @@ impl Site {
     /// # Errors
     /// There are no more addresses.
     pub fn relay(&self, technician: usize) -> Result<Relay> {
-        let (block, place) = (u8::try_from(technician / BLOCK)?, u8::try_from(technician % BLOCK)?);
-        let from = Ipv4Addr::new(10, 214, RELAYS + block, place + 1);
         let brokers: Vec<_> = self.brokers.iter().map(Broker::url).collect();
-        Relay::new(from, &self.authority.file(), &brokers)
+        Relay::new(address(technician)?, &self.authority.file(), &brokers)
+    }
+
+    /// Another relay of the same person, which comes from the address of that technician's.
+    ///
+    /// # Errors
+    /// As [`Self::relay`].
+    pub fn relay_beside(&self, relay: &Relay, technician: usize) -> Result<Relay> {
+        relay.beside(address(technician)?, &self.authority.file())
+    }
+
+    /// A runtime for technicians, where relays are.
+    ///
+    /// # Errors
+    /// There is no such host.
+    pub fn at_relays(&self, threads: usize) -> Result<AtRelays> {
+        // A thread that is started there stays there.
+        let mut builder = Builder::new_multi_thread();
+        let built = || Ok(builder.worker_threads(threads).enable_all().build()?);
+        Ok(AtRelays(self.relays()?.inside(built)?))
     }
 
     /// Where relays are: a runtime of technicians belongs there.
@@ -188,4 +226,32 @@ impl Site {
         );
         written.with(&shared).text()
     }
+}
+
+/// Threads on the host where relays are.
+#[derive(Debug)]
+pub struct AtRelays(Runtime);
+
+impl AtRelays {
+    /// Does something there, and waits for it: connections belong to where they are made.
+    ///
+    /// # Errors
+    /// Those of the work.
+    pub fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        self.0.block_on(self.0.spawn(work))?
+    }
+
+    /// Where to spawn what nobody waits for.
+    pub fn handle(&self) -> &Handle {
+        self.0.handle()
+    }
+}
+
+/// Where a technician's relay comes from.
+fn address(technician: usize) -> Result<Ipv4Addr> {
+    let (block, place) = (u8::try_from(technician / BLOCK)?, u8::try_from(technician % BLOCK)?);
+    Ok(Ipv4Addr::new(10, 214, RELAYS + block, place + 1))
 }

@@ -1,6 +1,8 @@
 //! Leases: which broker works on an account, on a note or on named work. They run out by the database's clock, and every new
 //! holder has a higher number, so that whoever was stopped meanwhile can write nothing any more.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use deadpool_postgres::{GenericClient, Transaction};
 use ticketgate_access::session::AccountKey;
@@ -152,6 +154,18 @@ pub(super) async fn next_due<C: GenericClient>(client: &C) -> Result<Option<Date
          ORDER BY due LIMIT 1";
     let read = |row: &Row| Cells { row, first: 0 }.time(0);
     Ok(all(client, sql, &[], read).await?.pop())
+}
+
+/// By the database's clock, whatever the broker's is.
+pub(super) async fn free_in<C: GenericClient>(
+    client: &C,
+    now: DateTime<Utc>,
+) -> Result<Option<Duration>, Trouble> {
+    let sql = "SELECT (1000 * extract(epoch FROM min(lease_until) - clock_timestamp()))::bigint FROM accounts
+         WHERE due <= $1 AND lease_until >= clock_timestamp()";
+    let read = |row: &Row| Cells { row, first: 0 }.get::<Option<i64>>(0);
+    let left = all(client, sql, &[&time_text(now)?], read).await?.pop().flatten();
+    Ok(left.map(|left| Duration::from_millis(u64::try_from(left).unwrap_or_default() + 1)))
 }
 
 /// The next note for a system. A broker has it for half a minute, which is enough to say that it is about to be sent; from then on

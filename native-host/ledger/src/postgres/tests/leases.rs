@@ -142,6 +142,23 @@ async fn what_was_taken_from_a_broker_that_had_not_finished_is_looked_at_for_two
 }
 
 #[tokio::test]
+async fn it_is_known_when_what_a_dead_broker_had_is_free() {
+    let place = Place::new();
+    let (one, two) = (broker(&place, "one").await, broker(&place, "two").await);
+    ending(&place.open().await, &[("a", 30), ("b", 99)]).await;
+    assert_eq!(two.free_in(at(50)).await.unwrap(), None, "nobody works on any");
+    one.lease(&key("b")).await.unwrap().unwrap();
+    assert_eq!(two.free_in(at(50)).await.unwrap(), None, "it is not due");
+    one.lease(&key("a")).await.unwrap().unwrap();
+    let left = two.free_in(at(50)).await.unwrap().unwrap();
+    assert!((2_000..=3_001).contains(&left.as_millis()), "{left:?}");
+    assert_eq!(two.claim(at(50), 9).await.unwrap(), []);
+    tokio::time::sleep(left).await;
+    let claimed = two.claim(at(50), 9).await.unwrap();
+    assert_eq!(claimed.iter().map(|lease| &lease.key).collect::<Vec<_>>(), [&key("a")]);
+}
+
+#[tokio::test]
 async fn three_share_out_what_is_due_and_nothing_is_done_twice_or_left() {
     let place = Place::new();
     let names: Vec<_> = (0..60).map(|n| format!("t{n:02}")).collect();

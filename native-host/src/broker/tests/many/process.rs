@@ -129,6 +129,11 @@ impl Shared for Through {
         self.shared().next_due().await
     }
 
+    async fn free_in(&self, now: DateTime<Utc>) -> Result<Option<Duration>, LedgerError> {
+        self.pass().await?;
+        self.shared().free_in(now).await
+    }
+
     fn changes(&self) -> broadcast::Receiver<Heard> {
         self.shared().changes()
     }
