@@ -11,6 +11,8 @@
 
 mod broker;
 mod check;
+#[path = "../../ledger/examples/measure_postgres/pgbench.rs"]
+mod pgbench;
 #[path = "../../ledger/examples/measure_postgres/replay.rs"]
 mod replay;
 #[path = "../../ledger/examples/measure_postgres/server.rs"]
@@ -102,7 +104,7 @@ fn measure(rounds: usize) -> Result<()> {
             team.round(round > 0)?;
             check::ledger(&server, &team.database, &team.sessions)?;
         }
-        let baseline = pgbench(&server, &script, round)?;
+        let baseline = baseline(&server, &script, round)?;
         // The first fills caches and plans.
         if round > 0 {
             alone.push(baseline);
@@ -146,7 +148,7 @@ impl Team {
 }
 
 /// The same statements without a broker.
-fn pgbench(server: &Server, script: &Script, round: usize) -> Result<f64> {
+fn baseline(server: &Server, script: &Script, round: usize) -> Result<f64> {
     let database = format!("pgbench{round}");
     server.copy(PREPARED, &database)?;
     // The ledger begins a chain where there is none yet; this begins all.
@@ -198,11 +200,15 @@ fn statements(server: &Server) -> Result<Script> {
     let mut broker = Running::start(&server.address(database), &key, 0, 1)?;
     broker.quiet()?;
     // The first also begins what a broker begins once.
-    let mut session = String::new();
-    for _ in 0..2 {
+    broker.ask("one")?;
+    broker.done()?;
+    let mut session = None;
+    let log = server.logged(|| {
         broker.ask("one")?;
-        session = broker.done()?.sessions.pop().ok_or("no session")?;
-    }
+        session = broker.done()?.sessions.pop();
+        Ok(())
+    })?;
+    let session = session.ok_or("no session")?;
     drop(broker);
     let pair = Pair::of(1);
     let (technician, customer) = (pair.technician(), pair.customer());
@@ -216,7 +222,7 @@ fn statements(server: &Server) -> Result<Script> {
         (technician.as_str(), "concat('technician-', :technician::bigint)"),
         (customer.as_str(), "concat('customer-', :customer::bigint)"),
     ];
-    replay::script(&server.log()?, &first, &marks)
+    replay::script(&log, &first, &marks)
 }
 
 fn report(teams: &[Team], alone: &[f64], statements: usize) {

@@ -8,6 +8,7 @@
     reason = "a measuring program prints what it measured, and may stop with a panic"
 )]
 
+mod pgbench;
 mod replay;
 mod server;
 
@@ -42,7 +43,7 @@ fn main() -> Result<()> {
         key: server.folder().join("audit.key"),
         ..PostgresPlace::default()
     };
-    let script = runtime.block_on(recorded(&server, &place("recorded")))?;
+    let script = recorded(&server, &runtime, &place("recorded"))?;
     let ledger = runtime.block_on(PostgresLedger::open(&place(FIRST)))?;
     runtime.block_on(ledger.enlist("bench"))?;
     let ledger = Arc::new(ledger);
@@ -96,14 +97,17 @@ fn main() -> Result<()> {
 const ENDED: &str = "SELECT count(*) FROM sessions WHERE state = 'ended'";
 
 /// The statements of one activation and its end, as the server logs them in a database of their own.
-async fn recorded(server: &Server, place: &PostgresPlace) -> Result<Script> {
+fn recorded(server: &Server, runtime: &tokio::runtime::Runtime, place: &PostgresPlace) -> Result<Script> {
     server.copy("template1", "recorded")?;
     server.log_statements("recorded")?;
-    let ledger = PostgresLedger::open(place).await?;
-    ledger.enlist("bench").await?;
-    // The first of a broker also raises the high-water mark, and begins the chain.
-    activate(&ledger, 0, 7).await;
-    activate(&ledger, 0, 2_007).await;
+    let ledger = runtime.block_on(PostgresLedger::open(place))?;
+    runtime.block_on(ledger.enlist("bench"))?;
+    // The first also begins the chain.
+    runtime.block_on(activate(&ledger, 0, 7));
+    let log = server.logged(|| {
+        runtime.block_on(activate(&ledger, 0, 2_007));
+        Ok(())
+    })?;
     let number = "concat(:round::bigint, '-', :client_id::bigint, '-', :n::bigint)";
     let first = "\\set n :n + 1\n\\set technician random(0, 1999)";
     let marks = [
@@ -111,7 +115,7 @@ async fn recorded(server: &Server, place: &PostgresPlace) -> Result<Script> {
         ("tech7", "concat('tech', :technician::bigint)"),
         ("customer0", "concat('pgbench', :client_id::bigint)"),
     ];
-    replay::script(&server.log()?, first, &marks)
+    replay::script(&log, first, &marks)
 }
 
 /// Activations a second.

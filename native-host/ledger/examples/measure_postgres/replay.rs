@@ -20,15 +20,15 @@ struct Statement {
     parameters: Vec<Option<String>>,
 }
 
-/// Statements whose answers later ones need. `\gset` makes variables of their columns.
-const ANSWERS: [&str; 3] = ["RETURNING last_event", "FROM chains WHERE", "RETURNING key, fence"];
+/// Statements whose answers later ones need. `\gset` makes variables of their columns, named `answer_` and the column.
+const ANSWERS: [&str; 3] = ["RETURNING technician, last_event", "FROM chains WHERE", "RETURNING key, fence"];
 
 /// Parameters that are made of such answers: a part of the statement, which parameter, and what stands there.
 const FROM_ANSWERS: [(&str, usize, &str); 4] = [
-    ("INSERT INTO events", 2, "(:last_event::bigint - 1)"),
-    ("INSERT INTO audit", 2, "ARRAY[:seq::bigint + 1]"),
-    ("UPDATE chains", 2, "ARRAY[:seq::bigint + 1]"),
-    ("SET lease_holder = NULL", 3, ":fence"),
+    ("INSERT INTO events", 2, "(:answer_last_event::bigint - 1)"),
+    ("INSERT INTO audit", 2, "ARRAY[:answer_seq::bigint + 1]"),
+    ("INSERT INTO audit", 11, "ARRAY[:answer_seq::bigint + 1]"),
+    ("SET lease_holder = NULL", 3, ":answer_fence"),
 ];
 
 /// The statements of the work that these marks tell, as a script; `first` is what it begins with. What a broker sends by the clock
@@ -39,7 +39,7 @@ pub(crate) fn script(log: &str, first: &str, marks: Marks<'_>) -> Result<Script>
     for statement in of_the_work(log, marks)? {
         let answers = ANSWERS.iter().any(|part| statement.sql.contains(part));
         text.push_str(&filled(&statement, marks)?);
-        text.push_str(if answers { " \\gset\n" } else { ";\n" });
+        text.push_str(if answers { " \\gset answer_\n" } else { ";\n" });
         count += 1;
     }
     if count == 0 {

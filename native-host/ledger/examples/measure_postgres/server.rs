@@ -1,7 +1,7 @@
-//! A PostgreSQL of a run's own, with every commit on the disk, that is gone with the run; and `psql` and `pgbench` at it.
+//! A PostgreSQL of a run's own, with every commit on the disk, that is gone with the run, and `psql` at it.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -16,14 +16,8 @@ const SETTINGS: &str = "listen_addresses = ''\nmax_connections = 300\nmax_wal_si
 
 /// A server; gone when it is dropped.
 pub(crate) struct Server {
-    folder: tempfile::TempDir,
+    pub(crate) folder: tempfile::TempDir,
     process: Child,
-}
-
-/// What `pgbench` came to.
-pub(crate) struct Benched {
-    pub(crate) a_second: f64,
-    pub(crate) transactions: u64,
 }
 
 impl Server {
@@ -62,11 +56,6 @@ impl Server {
         Err("the server does not start".into())
     }
 
-    /// Where the server's own files are.
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
     /// As a broker has it.
     pub(crate) fn address(&self, database: &str) -> String {
         format!("host={} dbname={database} user=ticketgate", self.folder.path().display())
@@ -83,11 +72,6 @@ impl Server {
         Ok(String::from_utf8_lossy(&ran.stdout).trim().to_owned())
     }
 
-    /// The one number that a statement answers.
-    pub(crate) fn count(&self, database: &str, text: &str) -> Result<u64> {
-        Ok(self.sql(database, text)?.parse()?)
-    }
-
     /// A database as another one is, which nobody has open.
     pub(crate) fn copy(&self, from: &str, to: &str) -> Result<()> {
         self.sql(FIRST, &format!("CREATE DATABASE {to} TEMPLATE {from}"))?;
@@ -95,44 +79,7 @@ impl Server {
         self.sql(FIRST, "CHECKPOINT").map(drop)
     }
 
-    /// Statements in this database are logged from now on, on new connections.
-    pub(crate) fn log_statements(&self, database: &str) -> Result<()> {
-        self.sql(FIRST, &format!("ALTER DATABASE {database} SET log_statement = 'all'")).map(drop)
-    }
-
-    /// The script's transactions on so many connections for so long. A client begins with its variable `n` at 0.
-    pub(crate) fn pgbench(
-        &self,
-        database: &str,
-        script: &str,
-        clients: usize,
-        seconds: u64,
-    ) -> Result<Benched> {
-        let file = self.folder.path().join("pgbench.sql");
-        fs::write(&file, script)?;
-        let mut pgbench = self.client("pgbench")?;
-        pgbench.args(["-n", "-M", "prepared", "-D", "n=0", "-j", "2", "-c", &clients.to_string()]);
-        let ran = pgbench.args(["-T", &seconds.to_string(), "-f"]).arg(&file).arg(database).output()?;
-        let said = String::from_utf8_lossy(&ran.stdout).into_owned();
-        let number =
-            |before: &str| said.lines().find_map(|line| line.strip_prefix(before)?.split(' ').next());
-        let a_second = number("tps = ").and_then(|number| number.parse().ok());
-        let transactions =
-            number("number of transactions actually processed: ").and_then(|number| number.parse().ok());
-        match (a_second, transactions) {
-            (Some(a_second), Some(transactions)) if ran.status.success() => {
-                Ok(Benched { a_second, transactions })
-            }
-            _ => Err(format!("pgbench: {said}{}", String::from_utf8_lossy(&ran.stderr)).into()),
-        }
-    }
-
-    /// The server's log so far, an object a line.
-    pub(crate) fn log(&self) -> Result<String> {
-        Ok(fs::read_to_string(self.folder.path().join("said.json"))?)
-    }
-
-    fn client(&self, name: &str) -> Result<Command> {
+    pub(crate) fn client(&self, name: &str) -> Result<Command> {
         let mut command = Command::new(program(name)?);
         command.args(["-U", "ticketgate", "-h"]).arg(self.folder.path());
         Ok(command)

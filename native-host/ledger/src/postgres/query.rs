@@ -141,17 +141,19 @@ pub(super) async fn open_sessions<C: GenericClient>(
     all(client, &sql, &[&technician.as_str()], read).await
 }
 
+/// `since` is a time as text; of the empty one all are later.
 pub(super) async fn answered<C: GenericClient>(
     client: &C,
     technician: &TechnicianId,
     key: &IdempotencyKey,
+    since: &str,
 ) -> Result<Option<Answered>, Trouble> {
-    let sql = "SELECT request, session FROM requests WHERE technician = $1 AND key = $2";
+    let sql = "SELECT request, session FROM requests WHERE technician = $1 AND key = $2 AND at > $3";
     let read = |row: &Row| {
         let cells = Cells { row, first: 0 };
         Ok(Answered { request: cells.fixed(0)?, session: cells.parsed(1)? })
     };
-    Ok(all(client, sql, &[&technician.as_str(), &key.as_str()], read).await?.pop())
+    Ok(all(client, sql, &[&technician.as_str(), &key.as_str(), &since], read).await?.pop())
 }
 
 pub(super) async fn fact<C: GenericClient>(client: &C, name: &str) -> Result<Option<String>, Trouble> {
