@@ -139,8 +139,8 @@ impl Untouched for Prepared {
         Some(open_account(account, account.identity.clone()?, self.until(number)))
     }
 
-    fn accounts(&self) -> Vec<Account> {
-        (0..self.sessions).map(|number| self.account(number)).collect()
+    fn accounts(&self) -> Box<dyn Iterator<Item = Account> + Send + '_> {
+        Box::new((0..self.sessions).map(|number| self.account(number)))
     }
 }
 

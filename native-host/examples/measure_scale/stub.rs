@@ -35,8 +35,8 @@ pub(crate) trait Untouched: Send + Sync {
     /// How this one is; `None`: there is none.
     fn seen(&self, account: &Account) -> Option<ObservedAccount>;
 
-    /// All of them.
-    fn accounts(&self) -> Vec<Account>;
+    /// All of them, one after the other.
+    fn accounts(&self) -> Box<dyn Iterator<Item = Account> + Send + '_>;
 }
 
 pub(crate) struct Stub {
@@ -147,8 +147,9 @@ impl Directory for Stub {
 
     async fn list(&self) -> Result<Listing, DirectoryError> {
         self.pass().await;
-        let accounts = self.untouched.accounts().into_iter();
-        let accounts = accounts
+        let accounts = self
+            .untouched
+            .accounts()
             .filter_map(|account| {
                 let seen = self.seen(&account)?;
                 Some(ListedAccount { name: account.name, seen })

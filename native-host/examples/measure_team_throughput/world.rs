@@ -102,8 +102,8 @@ impl Untouched for Closed {
     }
 
     // What a sweep lists is what may be there without the ledger's knowing: nothing.
-    fn accounts(&self) -> Vec<Account> {
-        Vec::new()
+    fn accounts(&self) -> Box<dyn Iterator<Item = Account> + Send + '_> {
+        Box::new(std::iter::empty())
     }
 }
 

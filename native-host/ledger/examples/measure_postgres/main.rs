@@ -4,6 +4,7 @@
 #![allow(
     clippy::print_stdout,
     clippy::indexing_slicing,
+    clippy::string_slice,
     clippy::unwrap_used,
     reason = "a measuring program prints what it measured, and may stop with a panic"
 )]
