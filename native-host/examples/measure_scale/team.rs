@@ -20,8 +20,10 @@ const STARTS: usize = 3;
 const ENDS: usize = 1_000;
 /// What the directory takes for an answer while they are measured.
 const ANSWERS_AFTER: Duration = Duration::from_millis(5);
-/// From the change of their ends until they begin: time to start a broker.
-const LEAD: TimeDelta = TimeDelta::seconds(20);
+/// From the change of their ends until they begin: time to start a broker, and for its first sweep.
+const LEAD: TimeDelta = TimeDelta::seconds(15);
+/// Accounts that a sweep is given a second for.
+const SWEPT: usize = 1_000;
 
 /// A ledger with so many open sessions, and what a broker on it has in its folder.
 struct Template {
@@ -110,7 +112,8 @@ fn place(server: &Server, template: &Template, database: &str) -> Result<(TempDi
 /// How late each of the ends is until the directory has its account disabled, in seconds.
 fn late(server: &Server, template: &Template) -> Result<Vec<f64>> {
     let (folder, database) = place(server, template, "ends")?;
-    let first = DateTime::from_timestamp_millis((Utc::now() + LEAD).timestamp_millis()).ok_or("a time")?;
+    let lead = LEAD + TimeDelta::seconds(i64::try_from(template.prepared.sessions / SWEPT)?);
+    let first = DateTime::from_timestamp_millis((Utc::now() + lead).timestamp_millis()).ok_or("a time")?;
     let ends = ENDS.min(template.prepared.sessions);
     let prepared = Prepared { early: ends, first, ..template.prepared };
     // The ledger's own way of writing times.
@@ -124,7 +127,7 @@ fn late(server: &Server, template: &Template) -> Result<Vec<f64>> {
     let mut broker = Running::on(folder, prepared, ANSWERS_AFTER)?;
     broker.until("listed")?;
     if Utc::now() + TimeDelta::seconds(2) > first {
-        return Err("the sweep took too long; raise LEAD".into());
+        return Err("the sweep took too long; lower SWEPT".into());
     }
     let mut late = Vec::new();
     while late.len() < ends {
