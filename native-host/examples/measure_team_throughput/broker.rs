@@ -134,6 +134,11 @@ async fn round(
     Ok(all)
 }
 
+/// The key of an activation's request.
+pub(super) fn request_key(number: usize) -> String {
+    format!("request-{number:06}")
+}
+
 /// The session, and how long its activation took in milliseconds.
 async fn activate(broker: &Arc<Broker>, number: usize) -> Result<(String, f64)> {
     if number >= PAIRS {
@@ -142,7 +147,7 @@ async fn activate(broker: &Arc<Broker>, number: usize) -> Result<(String, f64)> 
     let pair = Pair::of(number);
     let begin = Instant::now();
     let caller = Caller::identify(broker.settings().config.as_ref(), &pair.technician(), false);
-    let key = IdempotencyKey::new(format!("request-{number:06}")).map_err(|error| format!("{error:?}"))?;
+    let key = IdempotencyKey::new(request_key(number)).map_err(|error| format!("{error:?}"))?;
     let wish = pair.wish();
     let session = broker.activate(&caller, &key, &wish).await.map_err(|problem| problem.detail)?;
     if session.state != State::Active {

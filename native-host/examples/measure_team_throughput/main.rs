@@ -28,10 +28,10 @@ use chrono::{TimeDelta, Utc};
 use serde_json::json;
 use ticketgate_ledger::{PostgresLedger, PostgresPlace};
 
-use self::broker::{Done, Running};
+use self::broker::{Done, Running, request_key};
 use self::replay::Script;
 use self::server::{FIRST, Server};
-use self::world::{PAIRS, Pair};
+use self::world::{CUSTOMERS, PAIRS, Pair};
 
 /// The product's (`src/main.rs`).
 #[global_allocator]
@@ -154,7 +154,7 @@ fn baseline(server: &Server, script: &Script, round: usize) -> Result<f64> {
     // The ledger begins a chain where there is none yet; this begins all.
     let chains =
         "INSERT INTO chains SELECT concat('customer-', n), 0, sha256('') FROM generate_series(0, $) n";
-    server.sql(&database, &chains.replace('$', &(world::CUSTOMERS - 1).to_string()))?;
+    server.sql(&database, &chains.replace('$', &(CUSTOMERS - 1).to_string()))?;
     let seconds = ROUND.to_std().unwrap_or(Duration::ZERO).as_secs();
     let ran = server.pgbench(&database, &script.text, CONNECTIONS, seconds)?;
     let active = server.count(
@@ -197,9 +197,9 @@ fn statements(server: &Server) -> Result<Script> {
     server.copy(PREPARED, database)?;
     server.log_statements(database)?;
     let key = server.folder().join("audit.key");
-    let mut broker = Running::start(&server.address(database), &key, 0, 1)?;
+    let mut broker = Running::start(&server.address(database), &key, 0, CUSTOMERS)?;
     broker.quiet()?;
-    // The first also begins what a broker begins once.
+    // The first also begins what a broker begins once, and the customer's chain.
     broker.ask("one")?;
     broker.done()?;
     let mut session = None;
@@ -210,15 +210,15 @@ fn statements(server: &Server) -> Result<Script> {
     })?;
     let session = session.ok_or("no session")?;
     drop(broker);
-    let pair = Pair::of(1);
-    let (technician, customer) = (pair.technician(), pair.customer());
+    let pair = Pair::of(CUSTOMERS);
+    let (technician, customer, request) = (pair.technician(), pair.customer(), request_key(CUSTOMERS));
     // Each client has accounts of its own.
     let first =
         format!("\\set n :n + 1\n\\set pair :client_id * {} + :n\n{}", PAIRS / CONNECTIONS, Pair::sql());
     let number = "concat('bench-', :client_id::bigint, '-', :n::bigint)";
     let marks = [
         (session.as_str(), number),
-        ("request-000001", number),
+        (request.as_str(), number),
         (technician.as_str(), "concat('technician-', :technician::bigint)"),
         (customer.as_str(), "concat('customer-', :customer::bigint)"),
     ];

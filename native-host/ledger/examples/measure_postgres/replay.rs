@@ -166,7 +166,10 @@ fn value_sql(value: &str, marks: Marks<'_>) -> String {
     }
     // Of all values that have a mark in them only arrays begin so.
     let kind = if value.starts_with('{') { "text[]" } else { "text" };
-    format!("concat({})::{kind}", pieces.join(", "))
+    match &pieces[..] {
+        [piece] => format!("({piece})::{kind}"),
+        _ => format!("concat({})::{kind}", pieces.join(", ")),
+    }
 }
 
 /// A colon before a letter would be a variable to pgbench, and white space is made less of above.
