@@ -20,6 +20,7 @@ mod ends;
 mod events;
 mod extension;
 mod failures;
+mod glance;
 mod heard;
 pub mod http;
 pub mod identity;

@@ -47,7 +47,7 @@ struct Bench {
 enum How {
     /// In this process.
     Here(fn(&Tree, &mut Steps) -> Result<Vec<Measure>>),
-    /// An example of one of [`MEASURED`], built for release, that prints one [`Measure`] a line.
+    /// An example of one of [`MEASURED`], with what it is told behind its name, built for release, that prints one [`Measure`] a line.
     Example { example: &'static str, needs: Needs },
 }
 
@@ -73,7 +73,7 @@ const MEASURED: [&str; 4] = ["ticketgate", "ticketgate-ledger", "ticketgate-test
 /// What the WASM core may weigh at most, in KB, with the rules of all systems in it.
 const CORE_KB: f64 = 400.0;
 
-const BENCHES: [Bench; 16] = [
+const BENCHES: [Bench; 18] = [
     Bench {
         name: "size",
         what: "what the browser loads: the WASM core beside the extension's JavaScript",
@@ -128,6 +128,16 @@ const BENCHES: [Bench; 16] = [
         name: "ledger-postgres",
         what: "activations written to PostgreSQL beside pgbench sending the same statements",
         how: How::Example { example: "measure_postgres", needs: Needs::Nothing },
+    },
+    Bench {
+        name: "team-throughput",
+        what: "activations a second by one, two and four brokers on one PostgreSQL, beside pgbench sending the same statements",
+        how: How::Example { example: "measure_team_throughput", needs: Needs::Nothing },
+    },
+    Bench {
+        name: "team-scale",
+        what: "start, memory and a thousand ends in one second with 100,000 open sessions in PostgreSQL",
+        how: How::Example { example: "measure_scale team", needs: Needs::Nothing },
     },
     Bench {
         name: "browser",
@@ -274,6 +284,8 @@ fn deflated(bytes: &[u8]) -> Result<u64> {
 
 /// Builds an example for release, and what it measures, and reads the figures that it prints.
 fn run_example(tree: &Tree, steps: &mut Steps, example: &str, needs: Needs) -> Result<Vec<Printed>> {
+    let mut words = example.split(' ');
+    let example = words.next().unwrap_or_default();
     let mut build = native(tree);
     build.args(["build", "--release", "--lib", "--example", example]);
     for package in MEASURED {
@@ -292,7 +304,8 @@ fn run_example(tree: &Tree, steps: &mut Steps, example: &str, needs: Needs) -> R
     let release = tree.target().join("release");
     let mut run =
         Command::new(release.join("examples").join(format!("{example}{}", std::env::consts::EXE_SUFFIX)));
-    run.env("TICKETGATE_BIN", release.join(format!("ticketgate{}", std::env::consts::EXE_SUFFIX)));
+    run.args(words)
+        .env("TICKETGATE_BIN", release.join(format!("ticketgate{}", std::env::consts::EXE_SUFFIX)));
     if needs == Needs::Browser {
         run.env("TICKETGATE_EXTENSION", build::extension(tree, steps, wasm::Core::Small)?);
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use ticketgate::broker::{Broker, Hint, Role, Serving, start_with};
+use ticketgate_access::session::AccountKey;
 use ticketgate_ledger::{Ledger, SessionFilter, SqliteLedger};
 use ticketgate_protocol::api::State;
 use tokio::task::JoinHandle;
@@ -31,8 +32,9 @@ pub(super) fn measure(ends: usize) -> Result<()> {
     runtime.block_on(run(ends))
 }
 
-fn note(said: Said, number: usize) {
-    if let (Said::Closed, Some(at)) = (said, CLOSED.get().and_then(|all| all.get(number))) {
+fn note(said: Said, key: Option<&AccountKey>) {
+    let (Said::Closed, Some(key)) = (said, key) else { return };
+    if let Some(at) = Prepared::number(key).and_then(|number| CLOSED.get()?.get(number)) {
         at.store(Utc::now().timestamp_micros(), Ordering::Relaxed);
     }
 }
@@ -41,7 +43,7 @@ async fn run(ends: usize) -> Result<()> {
     let folder = prepare::folder()?;
     let apart = MINUTE / i32::try_from(ends)?;
     let first = Utc::now() + LEAD;
-    let prepared = Prepared { sessions: ends, first, others: first + apart, apart };
+    let prepared = Prepared { sessions: ends, early: 1, first, others: first + apart, apart };
     let places = prepared.write(folder.path(), "nobody").await?;
     if Utc::now() + TimeDelta::seconds(5) > first {
         return Err("preparing took too long; raise LEAD".into());

@@ -1,7 +1,7 @@
 //! How start, memory and activation grow with the sessions that are open.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Lines};
+use std::io::{BufRead, BufReader, Lines, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -14,15 +14,19 @@ use tempfile::TempDir;
 use ticketgate::broker::{Role, Serving, start_with};
 use ticketgate::client::{Client, Endpoint};
 use ticketgate::places::Places;
+use ticketgate_access::session::AccountKey;
 use ticketgate_protocol::api::{Activate, State};
 use ticketgate_protocol::ids::{IdempotencyKey, PolicyId};
 
 use super::prepare::{self, Prepared};
-use super::stub::{Only, Stub, aloud};
+use super::stub::{Only, Said, Stub};
 use super::{Result, quantile, spread};
 
 const STARTS: usize = 5;
 const ACTIVATIONS: usize = 300;
+
+/// Ticks in a second in which a broker does nothing: one that shares its ledger looks at it.
+const RESTING: u64 = 2;
 
 /// What is measured of one size.
 struct Growth {
@@ -36,10 +40,10 @@ struct Growth {
 }
 
 /// A broker process on a prepared ledger.
-struct Running {
+pub(super) struct Running {
     process: Child,
     lines: Lines<BufReader<ChildStdout>>,
-    begun: Instant,
+    pub(super) begun: Instant,
     places: Places,
     _folder: TempDir,
 }
@@ -51,18 +55,20 @@ impl Drop for Running {
     }
 }
 
-/// The broker process: `first` and `others` are ends in milliseconds since 1970.
-pub(super) fn broker(folder: &str, sessions: &str, first: &str, others: &str) -> Result<()> {
+/// The broker process, told what [`Running::on`] tells it.
+pub(super) fn broker(folder: &str, numbers: [&str; 5]) -> Result<()> {
+    let [sessions, early, first, others, answers_after] = numbers;
     let time = |text: &str| -> Result<_> {
         Ok(DateTime::from_timestamp_millis(text.parse()?).ok_or("a time out of range")?)
     };
     let prepared = Prepared {
         sessions: sessions.parse()?,
+        early: early.parse()?,
         first: time(first)?,
         others: time(others)?,
         apart: TimeDelta::milliseconds(1),
     };
-    let stub = Stub::new(Duration::ZERO, prepared, aloud);
+    let stub = Stub::new(Duration::from_millis(answers_after.parse()?), prepared, aloud);
     let places = places(Path::new(folder));
     // As the command line makes it.
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build()?;
@@ -72,6 +78,20 @@ pub(super) fn broker(folder: &str, sessions: &str, first: &str, others: &str) ->
         started.serve(how, std::future::pending()).await?;
         Ok(())
     })
+}
+
+/// Says it on stdout, for another process.
+fn aloud(said: Said, key: Option<&AccountKey>) {
+    let mut out = std::io::stdout().lock();
+    let _ = match said {
+        Said::Closed => match key.and_then(Prepared::number) {
+            Some(number) => writeln!(out, "closed {number} {}", Utc::now().timestamp_micros()),
+            None => Ok(()),
+        },
+        Said::Listed => writeln!(out, "listed"),
+        Said::Opened => Ok(()),
+    };
+    let _ = out.flush();
 }
 
 fn places(folder: &Path) -> Places {
@@ -102,7 +122,7 @@ pub(super) fn measure(sizes: &[usize]) -> Result<()> {
         for _ in 0..STARTS {
             drop(running.take());
             let mut broker = start(&template)?;
-            broker.until("closed 0")?;
+            broker.until("closed 0 ")?;
             growth.starts.push(broker.begun.elapsed().as_secs_f64());
             running = Some(broker);
         }
@@ -132,6 +152,7 @@ async fn template(sessions: usize, login: &str) -> Result<Template> {
     let now = DateTime::from_timestamp_millis(Utc::now().timestamp_millis()).ok_or("a time")?;
     let prepared = Prepared {
         sessions,
+        early: 1,
         first: now - TimeDelta::seconds(1),
         others: now + TimeDelta::hours(3),
         apart: TimeDelta::milliseconds(1),
@@ -147,39 +168,47 @@ fn start(template: &Template) -> Result<Running> {
     for file in ["ticketgate.toml", "state/ledger.sqlite", "state/audit.key"] {
         fs::copy(from.join(file), to.join(file))?;
     }
-    let prepared = template.prepared;
-    let begun = Instant::now();
-    let mut process = Command::new(std::env::current_exe()?)
-        .arg("broker")
-        .arg(to)
-        .arg(prepared.sessions.to_string())
-        .arg(prepared.first.timestamp_millis().to_string())
-        .arg(prepared.others.timestamp_millis().to_string())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let lines = BufReader::new(process.stdout.take().ok_or("no stdout")?).lines();
-    Ok(Running { process, lines, begun, places: places(to), _folder: folder })
+    Running::on(folder, template.prepared, Duration::ZERO)
 }
 
 impl Running {
-    fn until(&mut self, line: &str) -> Result<()> {
+    /// A broker on what is in this folder, with a directory that answers after this time.
+    pub(super) fn on(folder: TempDir, prepared: Prepared, answers_after: Duration) -> Result<Self> {
+        let begun = Instant::now();
+        let mut process = Command::new(std::env::current_exe()?)
+            .arg("broker")
+            .arg(folder.path())
+            .args([prepared.sessions.to_string(), prepared.early.to_string()])
+            .arg(prepared.first.timestamp_millis().to_string())
+            .arg(prepared.others.timestamp_millis().to_string())
+            .arg(answers_after.as_millis().to_string())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let lines = BufReader::new(process.stdout.take().ok_or("no stdout")?).lines();
+        Ok(Self { process, lines, begun, places: places(folder.path()), _folder: folder })
+    }
+
+    /// Waits until the broker says what begins so.
+    pub(super) fn until(&mut self, line: &str) -> Result<String> {
         for said in &mut self.lines {
-            if said? == line {
-                return Ok(());
+            let said = said?;
+            if said.starts_with(line) {
+                return Ok(said);
             }
         }
         Err(format!("the broker ended before it said {line}").into())
     }
 
-    /// Waits for the rest of the sweep: until the process has not computed for a second.
-    fn quiet(&self) -> Result<()> {
-        let mut before = String::new();
+    /// Waits for the rest of the sweep: until the process has hardly computed for a second.
+    pub(super) fn quiet(&self) -> Result<()> {
+        let mut before = 0;
         for _ in 0..120 {
             let text = fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
             // User and system time, in ticks.
-            let now = text.split_whitespace().skip(13).take(2).collect::<Vec<_>>().join(" ");
-            if now == before {
+            let now: u64 =
+                text.split_whitespace().skip(13).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+            if now <= before + RESTING {
                 return Ok(());
             }
             before = now;
@@ -189,7 +218,7 @@ impl Running {
     }
 
     /// Megabytes of a line of the kernel's account of this process's memory.
-    fn memory(&self, key: &str) -> Result<f64> {
+    pub(super) fn memory(&self, key: &str) -> Result<f64> {
         let text = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.process.id()))?;
         let line = text.lines().find_map(|line| line.strip_prefix(key)).ok_or("no such line")?;
         let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;

@@ -11,7 +11,10 @@
 mod ends;
 mod growth;
 mod prepare;
+#[path = "../../ledger/examples/measure_postgres/server.rs"]
+mod server;
 mod stub;
+mod team;
 
 use std::error::Error;
 
@@ -29,8 +32,12 @@ fn main() -> Result<()> {
     tracing_subscriber::fmt().with_env_filter(wanted).with_writer(std::io::stderr).init();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["broker", folder, sessions, first, others] => growth::broker(folder, sessions, first, others),
+        ["broker", folder, sessions, early, first, others, answers_after] => {
+            growth::broker(folder, [sessions, early, first, others, answers_after])
+        }
+        ["team"] => team::measure(1_000, 100_000),
         // For trying out: fewer ends, fewer sessions.
+        ["team", few, many] => team::measure(few.parse()?, many.parse()?),
         ["ends", ends] => ends::measure(ends.parse()?),
         ["growth", ref sizes @ ..] => growth::measure(
             &sizes.iter().map(|size| size.parse()).collect::<std::result::Result<Vec<_>, _>>()?,

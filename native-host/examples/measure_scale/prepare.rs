@@ -5,6 +5,7 @@ use std::path::Path;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use ticketgate::places::Places;
+use ticketgate_access::desired::ObservedAccount;
 use ticketgate_access::session::{Account, AccountKey, Right, Session};
 use ticketgate_ledger::{Change, Ledger, NewAudit, SqliteLedger};
 use ticketgate_protocol::api::{Mode, State};
@@ -12,8 +13,7 @@ use ticketgate_protocol::ids::{CustomerId, DirectoryId, PolicyId, SessionId, Tec
 use ticketgate_protocol::ticket::Ticket;
 
 use super::Result;
-
-pub(super) const RIGHT: &str = "CN=Server Admins,CN=Users,DC=acme,DC=example";
+use super::stub::{RIGHT, Untouched, open_account};
 
 /// As many sessions as one technician may have at once; more technicians hold more sessions.
 const EACH: usize = 100;
@@ -25,18 +25,21 @@ const AT_ONCE: usize = 2_000;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Prepared {
     pub(super) sessions: usize,
-    /// The end of session 0, which may be apart from the others.
+    /// So many end before the others.
+    pub(super) early: usize,
+    /// The end of session 0; each further one that is early ends `apart` after the one before.
     pub(super) first: DateTime<Utc>,
-    /// The end of session 1; each further one ends `apart` after the one before.
+    /// The same for the others.
     pub(super) others: DateTime<Utc>,
     pub(super) apart: TimeDelta,
 }
 
 impl Prepared {
     pub(super) fn until(&self, number: usize) -> DateTime<Utc> {
-        match i32::try_from(number) {
-            Ok(0) | Err(_) => self.first,
-            Ok(number) => self.others + self.apart * (number - 1),
+        let after = |number| self.apart * i32::try_from(number).unwrap_or(i32::MAX);
+        match number.checked_sub(self.early) {
+            None => self.first + after(number),
+            Some(number) => self.others + after(number),
         }
     }
 
@@ -127,6 +130,17 @@ impl Prepared {
             ledger.commit(change).await?;
         }
         Ok(places)
+    }
+}
+
+impl Untouched for Prepared {
+    fn seen(&self, account: &Account) -> Option<ObservedAccount> {
+        let number = Self::number(&account.key)?;
+        Some(open_account(account, account.identity.clone()?, self.until(number)))
+    }
+
+    fn accounts(&self) -> Box<dyn Iterator<Item = Account> + Send + '_> {
+        Box::new((0..self.sessions).map(|number| self.account(number)))
     }
 }
 

@@ -1,8 +1,7 @@
-//! A directory that answers after a set time and knows what a prepared session's account looks like without keeping it: what
+//! A directory that answers after a set time and knows what an account looks like that nobody changed without keeping it: what
 //! is measured is the broker, not its directory.
 
 use std::collections::{BTreeSet, HashMap};
-use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,34 +10,50 @@ use chrono::{DateTime, Utc};
 use ticketgate::broker::BuildConnectors;
 use ticketgate_access::config;
 use ticketgate_access::desired::{DirectoryEnd, Marker, Observed, ObservedAccount, SelfEnding, Step};
-use ticketgate_access::session::{Account, Right};
+use ticketgate_access::session::{Account, AccountKey, Right};
 use ticketgate_credentials::Secret;
 use ticketgate_directory::{Directory, DirectoryError, ListedAccount, Listing, Promises, RightUse};
 use ticketgate_protocol::api::{Finding, Mode};
 use ticketgate_psa::Psa;
 
-use super::prepare::{Prepared, RIGHT};
+/// The one right that there is.
+pub(crate) const RIGHT: &str = "CN=Server Admins,CN=Users,DC=acme,DC=example";
 
-/// What the stub says on stdout to whoever measures.
+/// What the stub says to whoever measures.
 #[derive(Clone, Copy)]
-pub(super) enum Said {
-    /// A prepared session's account was closed.
+pub(crate) enum Said {
+    /// This account was opened.
+    Opened,
+    /// This account was closed.
     Closed,
     /// The unit was listed: the sweep at the start is as good as over.
     Listed,
 }
 
-pub(super) struct Stub {
-    pub(super) answers_after: Duration,
-    pub(super) prepared: Prepared,
-    /// Accounts that are not as they were prepared, by their key; `None`: deleted.
-    pub(super) changed: Mutex<HashMap<String, Option<ObservedAccount>>>,
-    pub(super) say: fn(Said, usize),
+/// The accounts that are there before anybody changes one.
+pub(crate) trait Untouched: Send + Sync {
+    /// How this one is; `None`: there is none.
+    fn seen(&self, account: &Account) -> Option<ObservedAccount>;
+
+    /// All of them, one after the other.
+    fn accounts(&self) -> Box<dyn Iterator<Item = Account> + Send + '_>;
+}
+
+pub(crate) struct Stub {
+    answers_after: Duration,
+    untouched: Box<dyn Untouched>,
+    /// Accounts that are not as they were, by their key; `None`: deleted.
+    changed: Mutex<HashMap<String, Option<ObservedAccount>>>,
+    say: fn(Said, Option<&AccountKey>),
 }
 
 impl Stub {
-    pub(super) fn new(answers_after: Duration, prepared: Prepared, say: fn(Said, usize)) -> Arc<Self> {
-        Arc::new(Self { answers_after, prepared, changed: Mutex::default(), say })
+    pub(crate) fn new(
+        answers_after: Duration,
+        untouched: impl Untouched + 'static,
+        say: fn(Said, Option<&AccountKey>),
+    ) -> Arc<Self> {
+        Arc::new(Self { answers_after, untouched: Box::new(untouched), changed: Mutex::default(), say })
     }
 
     async fn pass(&self) {
@@ -51,42 +66,29 @@ impl Stub {
         let changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
         match changed.get(&account.key.0) {
             Some(known) => known.clone(),
-            None => {
-                let number = Prepared::number(&account.key)?;
-                let note = |until| Marker {
-                    token: account.token.clone(),
-                    owner: account.technician.to_string(),
-                    generation: account.password_generation,
-                    until: Some(until),
-                };
-                Some(open_account(
-                    &account.name,
-                    account.identity.clone()?,
-                    note,
-                    self.prepared.until(number),
-                ))
-            }
+            None => self.untouched.seen(account),
         }
     }
 }
 
-fn open_account(
-    name: &str,
-    identity: String,
-    note: impl Fn(DateTime<Utc>) -> Marker,
-    until: DateTime<Utc>,
-) -> ObservedAccount {
+/// An account with this right, open until then.
+pub(crate) fn open_account(account: &Account, identity: String, until: DateTime<Utc>) -> ObservedAccount {
     ObservedAccount {
         identity,
-        display_name: format!("ACME\\{name}"),
+        display_name: format!("ACME\\{}", account.name),
         enabled: true,
         end: DirectoryEnd::At(until),
         rights: BTreeSet::from([Right(RIGHT.into())]),
         right_ends: Vec::new(),
-        marker: Some(note(until)),
+        marker: Some(Marker {
+            token: account.token.clone(),
+            owner: account.technician.to_string(),
+            generation: account.password_generation,
+            until: Some(until),
+        }),
         own: BTreeSet::new(),
         ordinary_primary_group: true,
-        place: format!("CN={name},OU=JIT,DC=acme,DC=example"),
+        place: format!("CN={},OU=JIT,DC=acme,DC=example", account.name),
     }
 }
 
@@ -112,10 +114,10 @@ impl Directory for Stub {
         self.pass().await;
         let mut seen = self.seen(account);
         if let Step::Create(marker) = step {
-            let mut made =
-                open_account(&account.name, account.key.0.clone(), |_| marker.clone(), DateTime::UNIX_EPOCH);
+            let mut made = open_account(account, account.key.0.clone(), DateTime::UNIX_EPOCH);
             made.enabled = false;
             made.rights.clear();
+            made.marker = Some(marker.clone());
             seen = Some(made);
         } else if let Some(there) = &mut seen {
             match step {
@@ -125,13 +127,14 @@ impl Directory for Stub {
                     there.enabled = true;
                     there.end = DirectoryEnd::At(*until);
                     there.marker = Some(marker.clone());
+                    if matches!(step, Step::Open { .. }) {
+                        (self.say)(Said::Opened, Some(&account.key));
+                    }
                 }
                 Step::Close => {
                     there.enabled = false;
                     there.end = DirectoryEnd::At(Utc::now());
-                    if let Some(number) = Prepared::number(&account.key) {
-                        (self.say)(Said::Closed, number);
-                    }
+                    (self.say)(Said::Closed, Some(&account.key));
                 }
                 Step::Rotate(marker) => there.marker = Some(marker.clone()),
                 Step::Delete => seen = None,
@@ -144,14 +147,15 @@ impl Directory for Stub {
 
     async fn list(&self) -> Result<Listing, DirectoryError> {
         self.pass().await;
-        let accounts = (0..self.prepared.sessions)
-            .filter_map(|number| {
-                let account = self.prepared.account(number);
+        let accounts = self
+            .untouched
+            .accounts()
+            .filter_map(|account| {
                 let seen = self.seen(&account)?;
                 Some(ListedAccount { name: account.name, seen })
             })
             .collect();
-        (self.say)(Said::Listed, 0);
+        (self.say)(Said::Listed, None);
         Ok(Listing { directory_time: Utc::now(), accounts })
     }
 
@@ -180,7 +184,7 @@ impl Directory for Stub {
 }
 
 /// Builds the one stub for every configured directory.
-pub(super) struct Only(pub(super) Arc<Stub>);
+pub(crate) struct Only(pub(crate) Arc<Stub>);
 
 impl BuildConnectors for Only {
     fn directory(
@@ -194,14 +198,4 @@ impl BuildConnectors for Only {
     fn psa(&self, psa: &config::Psa) -> Result<Arc<dyn Psa>, String> {
         Err(format!("{} is not measured here", psa.id))
     }
-}
-
-/// Says it on stdout, for another process.
-pub(super) fn aloud(said: Said, number: usize) {
-    let mut out = std::io::stdout().lock();
-    let _ = match said {
-        Said::Closed => writeln!(out, "closed {number}"),
-        Said::Listed => writeln!(out, "listed"),
-    };
-    let _ = out.flush();
 }

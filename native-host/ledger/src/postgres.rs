@@ -15,6 +15,7 @@ mod query;
 mod rows;
 #[cfg(test)]
 pub(crate) mod tests;
+mod together;
 mod tokens;
 mod verify;
 
@@ -227,7 +228,7 @@ impl Ledger for PostgresLedger {
         technician: &TechnicianId,
         key: &IdempotencyKey,
     ) -> Result<Option<Answered>, LedgerError> {
-        tried!(self.open, client => query::answered(&client, technician, key))
+        tried!(self.open, client => query::answered(&client, technician, key, ""))
     }
 
     async fn high_water(&self) -> Result<Option<DateTime<Utc>>, LedgerError> {

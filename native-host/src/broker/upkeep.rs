@@ -193,7 +193,10 @@ impl Broker {
         let mut left = accounts.len();
         for batch in accounts.chunks(AT_ONCE) {
             left -= batch.len();
-            let work = batch.iter().map(async |account| (account, self.converge(&account.key).await));
+            let work = batch.iter().map(async |account| {
+                let is_as_wanted = self.is_as_wanted(&account.key).await;
+                (account, if is_as_wanted { Ok(()) } else { self.converge(&account.key).await })
+            });
             let mut away = false;
             for (account, result) in futures_util::future::join_all(work).await {
                 let Err(problem) = result else { continue };

@@ -1,19 +1,19 @@
 //! Measures how many activations a second the ledger writes into PostgreSQL (one commit that grants, one that says it is active),
-//! for `cargo xtask bench`, beside `pgbench` that sends the same statements from a script, one after the other. Both use the same
-//! server, which is started here on a socket of its own, with every commit on the disk; they take turns.
+//! for `cargo xtask bench`, beside `pgbench` that sends the same statements, one after the other, as the server logged them. Both
+//! use the same server, which is started here on a socket of its own, with every commit on the disk; they take turns.
 #![allow(
     clippy::print_stdout,
     clippy::indexing_slicing,
+    clippy::string_slice,
     clippy::unwrap_used,
     reason = "a measuring program prints what it measured, and may stop with a panic"
 )]
 
-mod script;
+mod pgbench;
+mod replay;
+mod server;
 
 use std::error::Error;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -26,6 +26,9 @@ use ticketgate_ledger::{Answer, Change, Guard, Ledger, NewAudit, PostgresLedger,
 use ticketgate_protocol::api::{Mode, State};
 use ticketgate_protocol::ids::{CustomerId, DirectoryId, IdempotencyKey, PolicyId, SessionId, TechnicianId};
 
+use self::replay::Script;
+use self::server::{FIRST, Server};
+
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// So many activations at the same time, each for a customer of its own and by one of two thousand technicians.
@@ -36,18 +39,33 @@ const ROUND: Duration = Duration::from_secs(5);
 fn main() -> Result<()> {
     let server = Server::start()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let ledger = runtime.block_on(PostgresLedger::open(&server.place()))?;
+    let place = |database: &str| PostgresPlace {
+        address: server.address(database),
+        key: server.folder().join("audit.key"),
+        ..PostgresPlace::default()
+    };
+    let script = recorded(&server, &runtime, &place("recorded"))?;
+    let ledger = runtime.block_on(PostgresLedger::open(&place(FIRST)))?;
     runtime.block_on(ledger.enlist("bench"))?;
     let ledger = Arc::new(ledger);
+    let begun = format!(
+        "INSERT INTO chains SELECT concat('pgbench', n), 0, sha256('') FROM generate_series(0, {AT_ONCE} - 1) n"
+    );
+    server.sql(FIRST, &begun)?;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     let counter = Arc::new(AtomicU64::new(0));
     for round in 0..=ROUNDS {
         let one = runtime.block_on(activations(&ledger, &counter))?;
-        let other = server.pgbench(round)?;
+        let before = server.count(FIRST, ENDED)?;
+        let text = format!("\\set round {round}\n{}", script.text);
+        let other = server.pgbench(FIRST, &text, AT_ONCE, ROUND.as_secs())?;
+        if server.count(FIRST, ENDED)? != before + other.transactions {
+            return Err("pgbench did not do what the ledger does".into());
+        }
         // The first fills caches and plans.
         if round > 0 {
             ours.push(one);
-            theirs.push(other);
+            theirs.push(other.a_second);
         }
     }
     // Those of pgbench have no hashes that are worth anything; ours have.
@@ -66,14 +84,39 @@ fn main() -> Result<()> {
         "ratio": value / baseline,
         "spread": spread(&ours),
         "note": format!(
-            "{AT_ONCE} at once; three commits each (begin, active, over), with request, limits, events, due times and audit chain; against pgbench sending the same \
-             statements with as many clients; fsync on"
+            "{AT_ONCE} at once; three commits each (begin, active, over), with request, limits, events, due times and audit chain; against pgbench sending the same {} \
+             statements with as many clients; fsync on",
+            script.statements
         ),
         "reach": { "ratio_at_least": 0.5 },
         "samples": { "value": ours, "baseline": theirs },
     });
     println!("{printed}");
     Ok(())
+}
+
+const ENDED: &str = "SELECT count(*) FROM sessions WHERE state = 'ended'";
+
+/// The statements of one activation and its end, as the server logs them in a database of their own.
+fn recorded(server: &Server, runtime: &tokio::runtime::Runtime, place: &PostgresPlace) -> Result<Script> {
+    server.copy("template1", "recorded")?;
+    server.log_statements("recorded")?;
+    let ledger = runtime.block_on(PostgresLedger::open(place))?;
+    runtime.block_on(ledger.enlist("bench"))?;
+    // The first also begins the chain.
+    runtime.block_on(activate(&ledger, 0, 7));
+    let log = server.logged(|| {
+        runtime.block_on(activate(&ledger, 0, 2_007));
+        Ok(())
+    })?;
+    let number = "concat(:round::bigint, '-', :client_id::bigint, '-', :n::bigint)";
+    let first = "\\set n :n + 1\n\\set technician random(0, 1999)";
+    let marks = [
+        ("2007", number),
+        ("tech7", "concat('tech', :technician::bigint)"),
+        ("customer0", "concat('pgbench', :client_id::bigint)"),
+    ];
+    replay::script(&log, first, &marks)
 }
 
 /// Activations a second.
@@ -197,113 +240,6 @@ fn rows(who: usize, number: u64, now: DateTime<Utc>) -> (Session, Account) {
         version: 0,
     };
     (session, account)
-}
-
-/// A PostgreSQL of this run's own; gone with it.
-struct Server {
-    folder: tempfile::TempDir,
-    process: Child,
-}
-
-impl Server {
-    fn start() -> Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let data = folder.path().join("data");
-        let mut make = as_user("initdb")?;
-        if is_root() {
-            std::os::unix::fs::chown(folder.path(), Some(OTHER_USER), Some(OTHER_USER))?;
-        }
-        make.args(["-U", "ticketgate", "--auth=trust", "--locale=C.UTF-8", "-E", "UTF8", "--no-sync", "-D"]);
-        let made = make.arg(&data).stdout(Stdio::null()).current_dir("/").status()?;
-        if !made.success() {
-            return Err("initdb failed".into());
-        }
-        let socket = folder.path().display();
-        let further =
-            format!("listen_addresses = ''\nunix_socket_directories = '{socket}'\nmax_wal_size = 1GB\n");
-        let path = data.join("postgresql.conf");
-        fs::write(&path, format!("{}\n{further}", fs::read_to_string(&path)?))?;
-        let log = fs::File::create(folder.path().join("log"))?;
-        let mut command = Command::new("sh");
-        // The shell outlives its input by no longer than it takes to end the server.
-        command.args(["-c", "\"$@\" & server=$!; read -r _; kill -QUIT $server; wait $server", "sh"]);
-        let server = as_user("postgres")?;
-        command.arg(server.get_program()).args(server.get_args()).arg("-D").arg(&data);
-        let process =
-            command.stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log).current_dir("/").spawn()?;
-        let server = Self { folder, process };
-        for _ in 0..500 {
-            let mut ready = Command::new(program("pg_isready")?);
-            if ready.arg("-q").arg("-h").arg(server.folder.path()).status()?.success() {
-                return Ok(server);
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Err("the server does not start".into())
-    }
-
-    fn place(&self) -> PostgresPlace {
-        PostgresPlace {
-            address: format!("host={} dbname=postgres user=ticketgate", self.folder.path().display()),
-            key: self.folder.path().join("audit.key"),
-            ..PostgresPlace::default()
-        }
-    }
-
-    /// Transactions a second of the script, each of them one activation.
-    fn pgbench(&self, round: usize) -> Result<f64> {
-        let script = self.folder.path().join("activation.sql");
-        fs::write(&script, script::text(round))?;
-        let ran = Command::new(program("pgbench")?)
-            .args(["-n", "-M", "prepared", "-U", "ticketgate", "-c", &AT_ONCE.to_string(), "-j", "2"])
-            .args(["-T", &ROUND.as_secs().to_string()])
-            .arg("-h")
-            .arg(self.folder.path())
-            .arg("-f")
-            .arg(&script)
-            .arg("postgres")
-            .output()?;
-        let said = String::from_utf8_lossy(&ran.stdout).into_owned();
-        let line = said.lines().find_map(|line| line.strip_prefix("tps = "));
-        let value = line.and_then(|line| line.split(' ').next()).and_then(|number| number.parse().ok());
-        value
-            .filter(|_| ran.status.success())
-            .ok_or_else(|| format!("pgbench: {said}{}", String::from_utf8_lossy(&ran.stderr)).into())
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.process.stdin.take());
-        let _ = self.process.wait();
-    }
-}
-
-/// PostgreSQL refuses root; `nobody` runs it then.
-const OTHER_USER: u32 = 65_534;
-
-fn is_root() -> bool {
-    fs::metadata("/proc/self").is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0)
-}
-
-fn as_user(name: &str) -> Result<Command> {
-    let program = program(name)?;
-    if !is_root() {
-        return Ok(Command::new(program));
-    }
-    let mut command = Command::new("setpriv");
-    command.args([format!("--reuid={OTHER_USER}"), format!("--regid={OTHER_USER}")]);
-    command.args(["--clear-groups", "--"]).arg(program);
-    Ok(command)
-}
-
-/// Of the newest PostgreSQL that is installed.
-fn program(name: &str) -> Result<PathBuf> {
-    let mut found: Vec<_> =
-        fs::read_dir("/usr/lib/postgresql")?.flatten().map(|entry| entry.path()).collect();
-    found.sort();
-    let newest = found.pop().ok_or("PostgreSQL is not installed; run `cargo xtask setup`")?;
-    Ok(Path::join(&newest.join("bin"), name))
 }
 
 fn median(values: &[f64]) -> f64 {

@@ -51,16 +51,17 @@ pub(super) async fn append(
         rows.hashes.push(hash.to_vec());
         rows.about.push(record.details.get("technician").and_then(Value::as_str));
     }
-    let sql = "INSERT INTO audit (chain, seq, at, action, actor, outcome, details, hash, about)
-         SELECT chain, seq, $3, action, actor, outcome, details, hash, about
-         FROM unnest($1::text[], $2::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bytea[], $9::text[])
-             WITH ORDINALITY AS new(chain, seq, action, actor, outcome, details, hash, about, n) ORDER BY n";
+    let sql = "WITH put AS (
+             INSERT INTO audit (chain, seq, at, action, actor, outcome, details, hash, about)
+             SELECT chain, seq, $3, action, actor, outcome, details, hash, about
+             FROM unnest($1::text[], $2::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bytea[], $9::text[])
+                 WITH ORDINALITY AS new(chain, seq, action, actor, outcome, details, hash, about, n) ORDER BY n)
+         UPDATE chains SET seq = new.seq, hash = new.hash
+         FROM unnest($10::text[], $11::bigint[], $12::bytea[]) AS new(chain, seq, hash) WHERE chains.chain = new.chain";
     let (chains, ends): (Vec<_>, Vec<_>) = heads.into_iter().unzip();
     let (seqs, hashes): (Vec<_>, Vec<_>) = ends.into_iter().map(|(seq, hash)| (seq, hash.to_vec())).unzip();
     let seqs: Vec<_> = seqs.into_iter().map(integer).collect::<Result<_, _>>()?;
-    let ends = "UPDATE chains SET seq = new.seq, hash = new.hash
-         FROM unnest($1::text[], $2::bigint[], $3::bytea[]) AS new(chain, seq, hash) WHERE chains.chain = new.chain";
-    let new: [&(dyn tokio_postgres::types::ToSql + Sync); 9] = [
+    let new: [&(dyn tokio_postgres::types::ToSql + Sync); 12] = [
         &rows.chains,
         &rows.seqs,
         &at,
@@ -70,9 +71,11 @@ pub(super) async fn append(
         &rows.details,
         &rows.hashes,
         &rows.about,
+        &chains,
+        &seqs,
+        &hashes,
     ];
-    let heads: [&(dyn tokio_postgres::types::ToSql + Sync); 3] = [&chains, &seqs, &hashes];
-    tokio::try_join!(run(transaction, sql, &new), run(transaction, ends, &heads))?;
+    run(transaction, sql, &new).await?;
     Ok(())
 }
 

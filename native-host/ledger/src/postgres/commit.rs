@@ -16,6 +16,7 @@ use super::failure::{self, Trouble};
 use super::put::{by_key, put_account, put_session, set_due};
 use super::query::{self, all, run};
 use super::rows::Cells;
+use super::together::{self, Write};
 use super::{audit, leases, tokens};
 use crate::columns::{integer, time_text};
 use crate::limits;
@@ -27,6 +28,8 @@ pub(super) struct Told {
     pub(super) technicians: BTreeSet<TechnicianId>,
     pub(super) due: bool,
 }
+
+type Events = BTreeMap<TechnicianId, BTreeSet<SessionId>>;
 
 /// Makes one change, whole or not at all. `raises` is whether the high-water mark is to follow.
 pub(super) async fn commit(
@@ -41,22 +44,8 @@ pub(super) async fn commit(
     if change.follows_clock {
         follow_clock(&transaction, change.at).await?;
     }
-    forget_old(&transaction, change).await?;
-    refuse_if_answered(&transaction, change).await?;
-    if let Some(guard) = &change.guard {
-        check_sessions(&transaction, guard, change).await?;
-        count_request(&transaction, guard, change.at).await?;
-    }
-    // Before the accounts: when these are due hangs on their sessions.
-    for session in &change.sessions {
-        put_session(&transaction, session).await?;
-    }
-    for account in by_key(&change.accounts) {
-        put_account(&transaction, account, change.at, epoch).await?;
-    }
-    set_due(&transaction, change).await?;
-    put_events(&transaction, &events, &numbers, change.at).await?;
-    put_answer(&transaction, change).await?;
+    refuse(&transaction, change).await?;
+    together::send(&transaction, &writes(change, epoch, &events, &numbers)?).await?;
     change_notes(&transaction, &change.notes, change.at, epoch).await?;
     tokens::change(&transaction, &change.tokens, change.at).await?;
     audit::append(&transaction, &change.audit, &time_text(change.at)?).await?;
@@ -68,9 +57,34 @@ pub(super) async fn commit(
     Ok(Told { technicians: events.into_keys().collect(), due })
 }
 
+/// What stands behind the locks and before the audit log, in this order.
+fn writes(
+    change: &Change,
+    epoch: Option<BrokerEpoch>,
+    events: &Events,
+    numbers: &BTreeMap<String, u64>,
+) -> Result<Vec<Write>, LedgerError> {
+    let mut writes = forget_old(change)?;
+    if let Some(guard) = change.guard.as_ref().filter(|guard| guard.rate.is_some()) {
+        let sql = "INSERT INTO attempts (technician, at) VALUES ($1, $2)";
+        writes.push(Write::of(sql).with(guard.technician.to_string()).with(time_text(change.at)?));
+    }
+    // Before the accounts: when these are due hangs on their sessions.
+    for session in &change.sessions {
+        writes.push(put_session(session)?);
+    }
+    for account in by_key(&change.accounts) {
+        writes.push(put_account(account, change.at, epoch)?);
+    }
+    writes.extend(set_due(change)?);
+    put_events(&mut writes, events, numbers, change.at)?;
+    put_answer(&mut writes, change)?;
+    Ok(writes)
+}
+
 /// The sessions whose change is told to each technician, by the ids that people know them by.
-fn events(change: &Change) -> BTreeMap<TechnicianId, BTreeSet<SessionId>> {
-    let mut events: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+fn events(change: &Change) -> Events {
+    let mut events: Events = BTreeMap::new();
     for session in &change.sessions {
         events.entry(session.technician.clone()).or_default().insert(session.of().clone());
     }
@@ -82,41 +96,65 @@ fn events(change: &Change) -> BTreeMap<TechnicianId, BTreeSet<SessionId>> {
 async fn lock(
     transaction: &Transaction<'_>,
     change: &Change,
-    events: &BTreeMap<TechnicianId, BTreeSet<SessionId>>,
-) -> Result<BTreeMap<TechnicianId, u64>, Trouble> {
-    let mut counts: BTreeMap<&TechnicianId, i64> = BTreeMap::new();
+    events: &Events,
+) -> Result<BTreeMap<String, u64>, Trouble> {
+    let mut counts: BTreeMap<&str, i64> = BTreeMap::new();
     for (technician, sessions) in events {
-        counts.insert(technician, i64::try_from(sessions.len()).unwrap_or(i64::MAX));
+        counts.insert(technician.as_str(), i64::try_from(sessions.len()).unwrap_or(i64::MAX));
     }
     let counted = change.guard.iter().map(|guard| &guard.technician);
     for technician in counted.chain(change.answers.iter().map(|answer| &answer.technician)) {
-        counts.entry(technician).or_default();
-    }
-    let mut numbers = BTreeMap::new();
-    for (technician, count) in counts {
-        let read = |row: &Row| Cells { row, first: 0 }.number(0);
-        let sql =
-            "INSERT INTO technicians AS t (technician, last_event, moved) VALUES ($1, $2, clock_timestamp())
-             ON CONFLICT (technician) DO UPDATE SET last_event = t.last_event + $2,
-                 moved = CASE WHEN $2 > 0 THEN clock_timestamp() ELSE t.moved END
-             RETURNING last_event";
-        let last = all(transaction, sql, &[&technician.as_str(), &count], read).await?.pop().unwrap_or(0);
-        numbers.insert(technician.clone(), last);
+        counts.entry(technician.as_str()).or_default();
     }
     let mut keys: BTreeSet<&str> = change.accounts.iter().map(|account| account.key.0.as_str()).collect();
     keys.extend(change.sessions.iter().map(|session| session.account.0.as_str()));
     keys.extend(change.leases.iter().map(|lease| lease.key.0.as_str()));
-    if !keys.is_empty() {
-        let keys: Vec<_> = keys.into_iter().collect();
-        let sql = "SELECT key, fence FROM accounts WHERE key = ANY($1) ORDER BY key FOR UPDATE";
-        let read = |row: &Row| {
-            let cells = Cells { row, first: 0 };
-            Ok((cells.get::<String>(0)?, cells.number(1)?))
-        };
-        let fences: BTreeMap<_, _> = all(transaction, sql, &[&keys], read).await?.into_iter().collect();
-        refuse_if_lost(transaction, &change.leases, &fences).await?;
-    }
+    // In this order also where one of them is not prepared yet.
+    transaction.prepare_cached(LOCK_TECHNICIANS).await?;
+    transaction.prepare_cached(LOCK_ACCOUNTS).await?;
+    let (numbers, fences) =
+        tokio::try_join!(lock_technicians(transaction, &counts), lock_accounts(transaction, keys))?;
+    refuse_if_lost(transaction, &change.leases, &fences).await?;
     Ok(numbers)
+}
+
+const LOCK_TECHNICIANS: &str = "INSERT INTO technicians AS t (technician, last_event, moved)
+         SELECT technician, count, clock_timestamp() FROM unnest($1::text[], $2::bigint[]) AS new(technician, count)
+         ORDER BY technician COLLATE \"C\"
+     ON CONFLICT (technician) DO UPDATE SET last_event = t.last_event + excluded.last_event,
+         moved = CASE WHEN excluded.last_event > 0 THEN clock_timestamp() ELSE t.moved END
+     RETURNING technician, last_event";
+
+async fn lock_technicians(
+    transaction: &Transaction<'_>,
+    counts: &BTreeMap<&str, i64>,
+) -> Result<BTreeMap<String, u64>, Trouble> {
+    if counts.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let (names, counts): (Vec<_>, Vec<_>) = counts.iter().map(|(name, count)| (*name, *count)).unzip();
+    let found = all(transaction, LOCK_TECHNICIANS, &[&names, &counts], numbered).await?;
+    Ok(found.into_iter().collect())
+}
+
+const LOCK_ACCOUNTS: &str = "SELECT key, fence FROM accounts WHERE key = ANY($1) ORDER BY key FOR UPDATE";
+
+/// The fence of each.
+async fn lock_accounts(
+    transaction: &Transaction<'_>,
+    keys: BTreeSet<&str>,
+) -> Result<BTreeMap<String, u64>, Trouble> {
+    if keys.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let keys: Vec<_> = keys.into_iter().collect();
+    Ok(all(transaction, LOCK_ACCOUNTS, &[&keys], numbered).await?.into_iter().collect())
+}
+
+/// A name and its number.
+fn numbered(row: &Row) -> Result<(String, u64), LedgerError> {
+    let cells = Cells { row, first: 0 };
+    Ok((cells.get(0)?, cells.number(1)?))
 }
 
 /// A lease that ran out and that nobody took is as good as before.
@@ -139,97 +177,114 @@ async fn refuse_if_lost(
 }
 
 /// Only what belongs to those who are locked anyway, and where something is looked for or joins it; the rest goes with the checkpoints.
-async fn forget_old(transaction: &Transaction<'_>, change: &Change) -> Result<(), Trouble> {
+fn forget_old(change: &Change) -> Result<Vec<Write>, LedgerError> {
     let before = time_text(limits::kept_since(change.at))?;
-    let changed: BTreeSet<&str> = change.sessions.iter().map(|session| session.technician.as_str()).collect();
-    let mut counted: BTreeSet<&str> = change.guard.iter().map(|guard| guard.technician.as_str()).collect();
-    counted.extend(change.answers.iter().map(|answer| answer.technician.as_str()));
+    let changed: BTreeSet<_> = change.sessions.iter().map(|session| session.technician.to_string()).collect();
+    let mut counted: BTreeSet<_> = change.guard.iter().map(|guard| guard.technician.to_string()).collect();
+    counted.extend(change.answers.iter().map(|answer| answer.technician.to_string()));
+    if counted.is_empty() && changed.is_empty() {
+        return Ok(Vec::new());
+    }
     let (changed, counted) = (Vec::from_iter(changed), Vec::from_iter(counted));
-    let of = |table| format!("DELETE FROM {table} WHERE technician = ANY($1) AND at <= $2");
-    if !counted.is_empty() {
-        let parameters: [&(dyn ToSql + Sync); 2] = [&counted, &before];
-        let (requests, attempts) = (of("requests"), of("attempts"));
-        tokio::try_join!(run(transaction, &requests, &parameters), run(transaction, &attempts, &parameters))?;
+    if counted.is_empty() {
+        let sql = "DELETE FROM events WHERE technician = ANY($1) AND at <= $2";
+        return Ok(vec![Write::of(sql).with(changed).with(before)]);
     }
-    if !changed.is_empty() {
-        run(transaction, &of("events"), &[&changed, &before]).await?;
-    }
-    Ok(())
+    let sql = "WITH requests_gone AS (DELETE FROM requests WHERE technician = ANY($1) AND at <= $3),
+             attempts_gone AS (DELETE FROM attempts WHERE technician = ANY($1) AND at <= $3)
+         DELETE FROM events WHERE technician = ANY($2) AND at <= $3";
+    Ok(vec![Write::of(sql).with(counted).with(changed).with(before)])
 }
 
-async fn refuse_if_answered(transaction: &Transaction<'_>, change: &Change) -> Result<(), Trouble> {
-    let Some(answer) = &change.answers else { return Ok(()) };
-    match query::answered(transaction, &answer.technician, &answer.key).await? {
-        Some(answered) => Err(LedgerError::Seen(answered).into()),
-        None => Ok(()),
-    }
-}
-
-/// [`limits::sessions`]
-async fn check_sessions(
-    transaction: &Transaction<'_>,
-    guard: &Guard,
-    change: &Change,
-) -> Result<(), Trouble> {
-    if limits::adds_sessions(guard, change) {
-        limits::sessions(guard, change, &query::open_sessions(transaction, &guard.technician).await?)?;
-    }
-    Ok(())
-}
-
-/// [`limits::requests`]
-async fn count_request(
-    transaction: &Transaction<'_>,
-    guard: &Guard,
-    now: DateTime<Utc>,
-) -> Result<(), Trouble> {
-    let Some(rate) = guard.rate else { return Ok(()) };
-    let [minute, hour, day] = limits::windows(&rate, now)?;
-    let technician = guard.technician.as_str();
-    let in_the_way = async |window: &limits::Window| {
-        let Some(skip) = window.skip else { return Ok(None) };
-        let sql =
-            "SELECT at FROM attempts WHERE technician = $1 AND at > $2 ORDER BY at DESC LIMIT 1 OFFSET $3";
-        let read = |row: &Row| Cells { row, first: 0 }.get(0);
-        let found = all(transaction, sql, &[&technician, &window.since, &i64::from(skip)], read).await?;
-        Ok::<Option<String>, Trouble>(found.into_iter().next())
+/// Whatever stands against the change, asked for at once. What is too old to count is left out by whoever asks.
+async fn refuse(transaction: &Transaction<'_>, change: &Change) -> Result<(), Trouble> {
+    let answered = async {
+        let Some(answer) = &change.answers else { return Ok(None) };
+        let kept_since = time_text(limits::kept_since(change.at))?;
+        query::answered(transaction, &answer.technician, &answer.key, &kept_since).await
     };
-    let (minute, hour, day) = tokio::try_join!(in_the_way(&minute), in_the_way(&hour), in_the_way(&day))?;
-    limits::requests(&rate, now, &[minute, hour, day])?;
-    let sql = "INSERT INTO attempts (technician, at) VALUES ($1, $2)";
-    run(transaction, sql, &[&technician, &time_text(now)?]).await?;
+    let guard = change.guard.as_ref();
+    let open = async {
+        match guard.filter(|guard| limits::adds_sessions(guard, change)) {
+            Some(guard) => Ok(Some(query::open_sessions(transaction, &guard.technician).await?)),
+            None => Ok::<_, Trouble>(None),
+        }
+    };
+    let requests = async {
+        match guard.and_then(|guard| Some((guard, guard.rate?))) {
+            Some((guard, rate)) => {
+                let windows = limits::windows(&rate, change.at)?;
+                Ok(Some((rate, in_the_way(transaction, guard, &windows).await?)))
+            }
+            None => Ok::<_, Trouble>(None),
+        }
+    };
+    let (answered, open, requests) = tokio::try_join!(answered, open, requests)?;
+    if let Some(answered) = answered {
+        return Err(LedgerError::Seen(answered).into());
+    }
+    if let (Some(guard), Some(open)) = (guard, open) {
+        limits::sessions(guard, change, &open)?;
+    }
+    if let Some((rate, in_the_way)) = requests {
+        limits::requests(&rate, change.at, &in_the_way)?;
+    }
     Ok(())
 }
 
-async fn put_events(
+/// [`limits::Window::skip`]
+async fn in_the_way(
     transaction: &Transaction<'_>,
-    events: &BTreeMap<TechnicianId, BTreeSet<SessionId>>,
-    numbers: &BTreeMap<TechnicianId, u64>,
+    guard: &Guard,
+    windows: &[limits::Window; 3],
+) -> Result<[Option<String>; 3], Trouble> {
+    let technician = guard.technician.as_str();
+    let of = |since: &str, skip: &str| {
+        format!(
+            "(SELECT at FROM attempts WHERE technician = $1 AND at > {since} ORDER BY at DESC LIMIT 1 OFFSET {skip}::bigint)"
+        )
+    };
+    let sql = format!("SELECT {}, {}, {}", of("$2", "$3"), of("$4", "$5"), of("$6", "$7"));
+    // Where nothing ever fits, what is found makes no difference.
+    let skips = windows.each_ref().map(|window| i64::from(window.skip.unwrap_or(0)));
+    let ([minute, hour, day], [of_minute, of_hour, of_day]) = (windows, &skips);
+    let parameters: [&(dyn ToSql + Sync); 7] =
+        [&technician, &minute.since, of_minute, &hour.since, of_hour, &day.since, of_day];
+    let read = |row: &Row| {
+        let cells = Cells { row, first: 0 };
+        Ok([cells.get(0)?, cells.get(1)?, cells.get(2)?])
+    };
+    Ok(all(transaction, &sql, &parameters, read).await?.pop().unwrap_or_default())
+}
+
+fn put_events(
+    writes: &mut Vec<Write>,
+    events: &Events,
+    numbers: &BTreeMap<String, u64>,
     at: DateTime<Utc>,
-) -> Result<(), Trouble> {
-    let at = time_text(at)?;
+) -> Result<(), LedgerError> {
     for (technician, sessions) in events {
-        let last = numbers.get(technician).copied().unwrap_or(0);
+        let last = numbers.get(technician.as_str()).copied().unwrap_or(0);
         let before = integer(last)? - i64::try_from(sessions.len()).unwrap_or(i64::MAX);
-        let sessions: Vec<_> = sessions.iter().map(SessionId::as_str).collect();
+        let sessions: Vec<_> = sessions.iter().map(SessionId::to_string).collect();
         let sql = "INSERT INTO events (technician, number, session, at)
              SELECT $1, $2::bigint + n, session, $4 FROM unnest($3::text[]) WITH ORDINALITY AS new(session, n)";
-        run(transaction, sql, &[&technician.as_str(), &before, &sessions, &at]).await?;
+        let write = Write::of(sql).with(technician.to_string()).with(before);
+        writes.push(write.with(sessions).with(time_text(at)?));
     }
     Ok(())
 }
 
-async fn put_answer(transaction: &Transaction<'_>, change: &Change) -> Result<(), Trouble> {
+fn put_answer(writes: &mut Vec<Write>, change: &Change) -> Result<(), LedgerError> {
     if let Some((technician, key)) = &change.withdraws {
         let sql = "DELETE FROM requests WHERE technician = $1 AND key = $2";
-        run(transaction, sql, &[&technician.as_str(), &key.as_str()]).await?;
+        writes.push(Write::of(sql).with(technician.to_string()).with(key.to_string()));
     }
     if let Some(answer) = &change.answers {
-        let (technician, key, session) =
-            (answer.technician.as_str(), answer.key.as_str(), answer.session.as_str());
-        let (request, at) = (answer.request.as_slice(), time_text(change.at)?);
         let sql = "INSERT INTO requests (technician, key, request, session, at) VALUES ($1, $2, $3, $4, $5)";
-        run(transaction, sql, &[&technician, &key, &request, &session, &at]).await?;
+        let write = Write::of(sql).with(answer.technician.to_string()).with(answer.key.to_string());
+        let write = write.with(answer.request.to_vec()).with(answer.session.to_string());
+        writes.push(write.with(time_text(change.at)?));
     }
     Ok(())
 }

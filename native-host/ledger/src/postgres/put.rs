@@ -1,15 +1,12 @@
-//! Accounts and sessions as rows, by compare-and-set on their versions, and when accounts are due.
+//! Accounts and sessions as rows, by compare-and-set on their versions, and when accounts are due. Nothing is sent here.
 
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use deadpool_postgres::Transaction;
 use ticketgate_access::session::{Account, Session};
 use ticketgate_protocol::ids::SessionId;
-use tokio_postgres::types::ToSql;
 
-use super::failure::Trouble;
-use super::query::run;
+use super::together::Write;
 use crate::columns::{integer, json, time_text, word};
 use crate::{BrokerEpoch, Change, LedgerError};
 
@@ -57,19 +54,18 @@ pub(super) fn next_look(now: DateTime<Utc>) -> Result<String, LedgerError> {
 
 /// One that is not settled any more and that nobody works on gets a lease of this broker's at once: whoever writes down what is to
 /// be done is the first who may do it.
-pub(super) async fn put_account(
-    transaction: &Transaction<'_>,
+pub(super) fn put_account(
     account: &Account,
     now: DateTime<Utc>,
     epoch: Option<BrokerEpoch>,
-) -> Result<(), Trouble> {
+) -> Result<Write, LedgerError> {
     let version = integer(account.version)?;
     let next_try = account.next_try.map(time_text).transpose()?;
     let taker = epoch.filter(|_| !account.settled && account.next_try.is_none_or(|at| at <= now));
     let taker = taker.map(|epoch| integer(epoch.0)).transpose()?;
     let (mode, standing) = (word(&account.mode)?, json(&account.standing)?);
     let (generation, attempts) = (integer(account.password_generation)?, i64::from(account.attempts));
-    let (directory, technician) = (account.directory.as_str(), account.technician.as_str());
+    let (directory, technician) = (account.directory.to_string(), account.technician.to_string());
     let sql = if version == 0 {
         "INSERT INTO accounts (key, directory, mode, technician, name, identity, display_name, token,
              password_generation, standing, settled, attempts, next_try, version, gone,
@@ -96,65 +92,51 @@ pub(super) async fn put_account(
             looks = looks("$16")
         )
     };
-    let (now, look) = (time_text(now)?, next_look(now)?);
-    let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![
-        &account.key.0,
-        &directory,
-        &mode,
-        &technician,
-        &account.name,
-        &account.identity,
-        &account.display_name,
-        &account.token,
-        &generation,
-        &standing,
-        &account.settled,
-        &attempts,
-        &next_try,
-        &version,
-        &account.gone,
-        &taker,
-        &now,
-    ];
-    if version > 0 {
-        parameters.push(&look);
-    }
-    let put = run(transaction, &sql, &parameters).await?;
-    if put == 1 {
-        Ok(())
-    } else {
-        let text = format!("account {} is no longer at version {version}", account.key.0);
-        Err(LedgerError::Conflict(text).into())
-    }
+    let write = Write::of(sql)
+        .with(account.key.0.clone())
+        .with(directory)
+        .with(mode)
+        .with(technician)
+        .with(account.name.clone())
+        .with(account.identity.clone())
+        .with(account.display_name.clone())
+        .with(account.token.clone())
+        .with(generation)
+        .with(standing)
+        .with(account.settled)
+        .with(attempts)
+        .with(next_try)
+        .with(version)
+        .with(account.gone)
+        .with(taker)
+        .with(time_text(now)?);
+    let write = if version == 0 { write } else { write.with(next_look(now)?) };
+    Ok(write.else_conflict(format!("account {} is no longer at version {version}", account.key.0)))
 }
 
 /// Of accounts that the change does not put: their sessions alone changed.
-pub(super) async fn set_due(transaction: &Transaction<'_>, change: &Change) -> Result<(), Trouble> {
+pub(super) fn set_due(change: &Change) -> Result<Option<Write>, LedgerError> {
     let mut keys: BTreeSet<&str> = change.sessions.iter().map(|session| session.account.0.as_str()).collect();
     for account in &change.accounts {
         keys.remove(account.key.0.as_str());
     }
     if keys.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
-    let keys: Vec<_> = keys.into_iter().collect();
+    let keys: Vec<_> = keys.into_iter().map(str::to_owned).collect();
     let sql = format!("UPDATE accounts SET due = {} WHERE key = ANY($1)", due("$2", "$3", 0));
-    run(transaction, &sql, &[&keys, &time_text(change.at)?, &next_look(change.at)?]).await?;
-    Ok(())
+    Ok(Some(Write::of(sql).with(keys).with(time_text(change.at)?).with(next_look(change.at)?)))
 }
 
-pub(super) async fn put_session(transaction: &Transaction<'_>, session: &Session) -> Result<(), Trouble> {
+pub(super) fn put_session(session: &Session) -> Result<Write, LedgerError> {
     let version = integer(session.version)?;
     let (state, mode, rights) = (word(&session.state)?, word(&session.mode)?, json(&session.rights)?);
     let ticket = session.ticket.as_ref().map(json).transpose()?;
-    let times = [session.requested_at, session.from, session.until, session.latest_end];
-    let times: Vec<_> = times.into_iter().map(time_text).collect::<Result<_, _>>()?;
-    let [requested_at, from, until, latest_end] = times.as_slice() else { return Ok(()) };
     let active_at = session.active_at.map(time_text).transpose()?;
     let end_cause = session.end_cause.as_ref().map(word).transpose()?;
     let ended_at = session.ended_at.map(time_text).transpose()?;
     let trouble = session.trouble.as_ref().map(json).transpose()?;
-    let whole = session.whole.as_ref().map(SessionId::as_str);
+    let whole = session.whole.as_ref().map(SessionId::to_string);
     let sql = if version == 0 {
         r#"INSERT INTO sessions (id, state, technician, customer, directory, policy, policy_name, mode, account, rights,
              reason, ticket, requested_at, "from", until, latest_end, active_at, end_cause, ended_at, trouble, version, whole)
@@ -168,39 +150,28 @@ pub(super) async fn put_session(transaction: &Transaction<'_>, session: &Session
              version = $21::bigint + 1, whole = $22
          WHERE id = $1 AND version = $21::bigint"#
     };
-    let put = run(
-        transaction,
-        sql,
-        &[
-            &session.id.as_str(),
-            &state,
-            &session.technician.as_str(),
-            &session.customer.as_str(),
-            &session.directory.as_str(),
-            &session.policy.as_str(),
-            &session.policy_name,
-            &mode,
-            &session.account.0,
-            &rights,
-            &session.reason,
-            &ticket,
-            requested_at,
-            from,
-            until,
-            latest_end,
-            &active_at,
-            &end_cause,
-            &ended_at,
-            &trouble,
-            &version,
-            &whole,
-        ],
-    )
-    .await?;
-    if put == 1 {
-        Ok(())
-    } else {
-        let text = format!("session {} is no longer at version {version}", session.id);
-        Err(LedgerError::Conflict(text).into())
-    }
+    let write = Write::of(sql)
+        .with(session.id.to_string())
+        .with(state)
+        .with(session.technician.to_string())
+        .with(session.customer.to_string())
+        .with(session.directory.to_string())
+        .with(session.policy.to_string())
+        .with(session.policy_name.clone())
+        .with(mode)
+        .with(session.account.0.clone())
+        .with(rights)
+        .with(session.reason.clone())
+        .with(ticket)
+        .with(time_text(session.requested_at)?)
+        .with(time_text(session.from)?)
+        .with(time_text(session.until)?)
+        .with(time_text(session.latest_end)?)
+        .with(active_at)
+        .with(end_cause)
+        .with(ended_at)
+        .with(trouble)
+        .with(version)
+        .with(whole);
+    Ok(write.else_conflict(format!("session {} is no longer at version {version}", session.id)))
 }

@@ -1,9 +1,11 @@
 //! The ledger's reads of what people and brokers do. Each is one statement, and so sees one moment. Nothing is written here.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 
 use chrono::{DateTime, Utc};
 use deadpool_postgres::GenericClient;
+use futures_util::TryStreamExt;
 use ticketgate_access::session::{Account, AccountKey, Session};
 use ticketgate_protocol::api::State;
 use ticketgate_protocol::ids::{DirectoryId, IdempotencyKey, SessionId, TechnicianId};
@@ -98,7 +100,7 @@ pub(super) async fn marks<C: GenericClient>(client: &C) -> Result<Vec<Mark>, Tro
              settled AND NOT EXISTS (SELECT 1 FROM sessions WHERE account = accounts.key AND {OPEN})
          FROM accounts ORDER BY key"
     );
-    all(client, &sql, &[], rows::mark).await
+    streamed(client, &sql, rows::mark).await
 }
 
 pub(super) async fn standings<C: GenericClient>(client: &C) -> Result<Vec<Standing>, Trouble> {
@@ -110,7 +112,7 @@ pub(super) async fn standings<C: GenericClient>(client: &C) -> Result<Vec<Standi
          FROM accounts LEFT JOIN open ON open.account = key
          WHERE NOT settled OR mode <> 'burner' OR open.account IS NOT NULL ORDER BY key"
     );
-    all(client, &sql, &[], rows::standing).await
+    streamed(client, &sql, rows::standing).await
 }
 
 pub(super) async fn open_by_directory<C: GenericClient>(
@@ -141,17 +143,19 @@ pub(super) async fn open_sessions<C: GenericClient>(
     all(client, &sql, &[&technician.as_str()], read).await
 }
 
+/// `since` is a time as text; of the empty one all are later.
 pub(super) async fn answered<C: GenericClient>(
     client: &C,
     technician: &TechnicianId,
     key: &IdempotencyKey,
+    since: &str,
 ) -> Result<Option<Answered>, Trouble> {
-    let sql = "SELECT request, session FROM requests WHERE technician = $1 AND key = $2";
+    let sql = "SELECT request, session FROM requests WHERE technician = $1 AND key = $2 AND at > $3";
     let read = |row: &Row| {
         let cells = Cells { row, first: 0 };
         Ok(Answered { request: cells.fixed(0)?, session: cells.parsed(1)? })
     };
-    Ok(all(client, sql, &[&technician.as_str(), &key.as_str()], read).await?.pop())
+    Ok(all(client, sql, &[&technician.as_str(), &key.as_str(), &since], read).await?.pop())
 }
 
 pub(super) async fn fact<C: GenericClient>(client: &C, name: &str) -> Result<Option<String>, Trouble> {
@@ -273,4 +277,20 @@ pub(super) async fn all<T, C: GenericClient>(
 ) -> Result<Vec<T>, Trouble> {
     let rows = query(client, sql, parameters).await?;
     Ok(rows.iter().map(read).collect::<Result<_, _>>()?)
+}
+
+/// The same for answers that can be long: each row is read as it comes, so that they are not all in memory twice.
+async fn streamed<T, C: GenericClient>(
+    client: &C,
+    sql: &str,
+    read: impl Fn(&Row) -> Result<T, LedgerError>,
+) -> Result<Vec<T>, Trouble> {
+    let statement = client.prepare_cached(sql).await?;
+    let none: [&(dyn ToSql + Sync); 0] = [];
+    let mut rows = pin!(client.query_raw(&statement, none).await?);
+    let mut found = Vec::new();
+    while let Some(row) = rows.try_next().await? {
+        found.push(read(&row)?);
+    }
+    Ok(found)
 }

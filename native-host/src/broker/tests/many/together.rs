@@ -136,3 +136,32 @@ async fn a_directory_that_is_another_one_for_each_broker_is_told() {
     let told = a.broker.notices(&a.broker.settings());
     assert!(told.iter().any(|notice| notice.text.contains("directory here")), "{told:?}");
 }
+
+#[tokio::test]
+async fn a_sweep_takes_no_lease_on_what_is_as_wanted_and_puts_right_what_is_not() {
+    let many = Many::new(configuration()).await;
+    let (a, b, beside) = (many.broker().await, many.broker().await, many.broker().await);
+    let session = a.activate("domain", "k1").await;
+    let key = many.ledger.accounts().await.unwrap().remove(0).key;
+    let shared = beside.refusing.shared().unwrap();
+    // Each new holder adds one.
+    let fence = async || {
+        loop {
+            if let Some(lease) = shared.lease(&key).await.unwrap() {
+                shared.release(&lease).await.unwrap();
+                return lease.fence;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let before = fence().await;
+    b.broker.sweep().await.unwrap();
+    assert_eq!(fence().await, before + 1, "somebody had it in between");
+    many.directory.by_hand("jit-tech1", |account| _ = account.rights.insert(Right(SERVERS.into())));
+    b.broker.sweep().await.unwrap();
+    assert!(fence().await > before + 2);
+    assert_eq!(many.directory.only().rights, [Right(ADMINS.into())].into());
+    assert_eq!(many.count("account.corrected").await, 1);
+    assert_eq!(b.end(&session, "k2").await.state, State::Ended);
+    assert!(many.is_closed());
+}
