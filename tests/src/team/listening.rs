@@ -16,6 +16,8 @@ pub struct Listening {
 pub struct Told {
     /// When its last byte was here.
     pub at: SystemTime,
+    /// By which a listener goes on after it.
+    pub id: Option<String>,
     /// The number of the event among its technician's, where it has one.
     pub number: Option<u64>,
     /// `session`, `overview` or `resync`.
@@ -52,9 +54,10 @@ fn read(block: &str) -> Option<Told> {
     let field = |name: &str| {
         block.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim_start()))
     };
-    let number = field("id").and_then(|id| id.rsplit('-').next()?.parse().ok());
+    let id = field("id").map(str::to_owned);
+    let number = id.as_deref().and_then(|id| id.rsplit('-').next()?.parse().ok());
     let (name, data) = (field("event")?.to_owned(), field("data")?.to_owned());
-    Some(Told { at: SystemTime::now(), number, name, data })
+    Some(Told { at: SystemTime::now(), id, number, name, data })
 }
 
 #[cfg(test)]

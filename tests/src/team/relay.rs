@@ -32,7 +32,7 @@ pub struct Relay {
     key: Arc<Key>,
     /// `https://ADDRESS:PORT` of each broker.
     brokers: Vec<String>,
-    token: Option<String>,
+    token: Mutex<Option<String>>,
     /// What each broker gave last to be in a proof.
     nonces: Mutex<Vec<Option<String>>>,
 }
@@ -56,7 +56,13 @@ impl Relay {
     pub fn new(from: Ipv4Addr, authority: &Path, brokers: &[String]) -> Result<Self> {
         let nonces = Mutex::new(vec![None; brokers.len()]);
         let http = client(from, authority)?;
-        Ok(Self { http, key: Arc::new(Key::new()?), brokers: brokers.to_vec(), token: None, nonces })
+        Ok(Self {
+            http,
+            key: Arc::new(Key::new()?),
+            brokers: brokers.to_vec(),
+            token: Mutex::default(),
+            nonces,
+        })
     }
 
     /// Another relay of the same person on the same machine, as a second browser starts one: with the same sign-in, and connections of
@@ -66,7 +72,7 @@ impl Relay {
     /// As [`Self::new`].
     pub fn beside(&self, from: Ipv4Addr, authority: &Path) -> Result<Self> {
         let (http, nonces) = (client(from, authority)?, Mutex::new(self.nonces().clone()));
-        let (key, token) = (Arc::clone(&self.key), self.token.clone());
+        let (key, token) = (Arc::clone(&self.key), Mutex::new(self.token()));
         Ok(Self { http, key, brokers: self.brokers.clone(), token, nonces })
     }
 
@@ -76,8 +82,8 @@ impl Relay {
     /// There is no randomness.
     pub fn stolen(&self) -> Result<Self> {
         let nonces = Mutex::new(vec![None; self.brokers.len()]);
-        let (http, brokers, token) = (self.http.clone(), self.brokers.clone(), self.token.clone());
-        Ok(Self { http, key: Key::new()?, brokers, token, nonces })
+        let (http, brokers, token) = (self.http.clone(), self.brokers.clone(), Mutex::new(self.token()));
+        Ok(Self { http, key: Arc::new(Key::new()?), brokers, token, nonces })
     }
 
     /// Asks with a token that is bound to no key (RFC 6750): one of automation's, or, without one, this relay's own. Answers the status.
@@ -86,7 +92,7 @@ impl Relay {
     /// No such broker, or no answer.
     pub async fn bearing(&self, token: Option<&str>, broker: usize, path: &str) -> Result<u16> {
         let at = format!("{}{path}", self.brokers.get(broker).context("no such broker")?);
-        let token = token.or(self.token.as_deref()).unwrap_or_default();
+        let token = token.map(str::to_owned).or_else(|| self.token()).unwrap_or_default();
         Ok(self.http.get(&at).bearer_auth(token).timeout(LIMIT).send().await?.status().as_u16())
     }
 
@@ -99,8 +105,8 @@ impl Relay {
     ///
     /// # Errors
     /// Broker or provider refuse; the sentence shows what they said.
-    pub async fn sign_in(&mut self, broker: usize, person: &str) -> Result<()> {
-        self.token = None;
+    pub async fn sign_in(&self, broker: usize, person: &str) -> Result<()> {
+        self.keep(None);
         let begun = self.granted(broker, "/v1/sign-in", &json!({"port": PORT})).await?;
         let text = |value: &Value, name: &str| {
             let found = value.get(name).and_then(Value::as_str).map(str::to_owned);
@@ -112,7 +118,7 @@ impl Relay {
         let came = json!({"code": part("code")?, "state": part("state")?, "iss": part("iss")?});
         let came = json!({"id": text(&begun, "id")?, "came": came});
         let done = self.granted(broker, "/v1/sign-in/go-on", &came).await?;
-        self.token = Some(text(done.get("signed_in").context("not signed in")?, "token")?);
+        self.keep(Some(text(done.get("signed_in").context("not signed in")?, "token")?));
         Ok(())
     }
 
@@ -196,12 +202,7 @@ impl Relay {
             Err(why) if why.is_connect() => return Ok((Heard::NotSent(said(&why)), false)),
             Err(why) => return Ok((Heard::Lost(said(&why)), false)),
         };
-        let nonce = answer.headers().get("DPoP-Nonce").and_then(|nonce| nonce.to_str().ok());
-        let nonce = nonce.map(str::to_owned).filter(|nonce| Some(nonce) != known.as_ref());
-        let is_new = nonce.is_some();
-        if let (Some(place), Some(nonce)) = (self.nonces().get_mut(broker), nonce) {
-            *place = Some(nonce);
-        }
+        let is_new = self.takes_nonce(broker, known.as_deref(), &answer);
         let status = answer.status().as_u16();
         Ok(match answer.text().await {
             Ok(text) if text.is_empty() => (Heard::Answer(status, Value::Null), is_new),
@@ -219,8 +220,27 @@ impl Relay {
     /// # Errors
     /// The broker cannot be reached, or refuses.
     pub async fn listen(&self, broker: usize) -> Result<Listening> {
-        let (asked, _) = self.proved(broker, "GET", "/v1/events")?;
-        let answer = asked.header("Accept", "text/event-stream").send().await?;
+        self.listen_after(broker, None).await
+    }
+
+    /// The same, going on after the event of this id.
+    ///
+    /// # Errors
+    /// As [`Self::listen`].
+    pub async fn listen_after(&self, broker: usize, last: Option<&str>) -> Result<Listening> {
+        let listens = async || {
+            let (mut asked, known) = self.proved(broker, "GET", "/v1/events")?;
+            if let Some(last) = last {
+                asked = asked.header("Last-Event-ID", last);
+            }
+            let answer = asked.header("Accept", "text/event-stream").send().await?;
+            let is_new = self.takes_nonce(broker, known.as_deref(), &answer);
+            Ok::<_, anyhow::Error>((answer, is_new))
+        };
+        let (mut answer, is_new) = listens().await?;
+        if answer.status() == 401 && is_new {
+            (answer, _) = listens().await?;
+        }
         if answer.status() != 200 {
             bail!("no events: {} {}", answer.status(), answer.text().await?);
         }
@@ -233,12 +253,32 @@ impl Relay {
         let mut asked = self.http.request(Method::from_bytes(method.as_bytes())?, &at);
         let known = self.nonces().get(broker).cloned().flatten();
         let address = at.split('?').next().unwrap_or_default();
-        let claim = Claim { method, address, token: self.token.as_deref(), nonce: known.as_deref() };
+        let token = self.token();
+        let claim = Claim { method, address, token: token.as_deref(), nonce: known.as_deref() };
         asked = asked.header("DPoP", self.key.proof(&claim)?);
-        if let Some(token) = &self.token {
+        if let Some(token) = token {
             asked = asked.header("Authorization", format!("DPoP {token}"));
         }
         Ok((asked, known))
+    }
+
+    /// Keeps what the broker gave to be in the next proof; whether it is new.
+    fn takes_nonce(&self, broker: usize, known: Option<&str>, answer: &reqwest::Response) -> bool {
+        let nonce = answer.headers().get("DPoP-Nonce").and_then(|nonce| nonce.to_str().ok());
+        let nonce = nonce.filter(|nonce| Some(*nonce) != known).map(str::to_owned);
+        let is_new = nonce.is_some();
+        if let (Some(place), Some(nonce)) = (self.nonces().get_mut(broker), nonce) {
+            *place = Some(nonce);
+        }
+        is_new
+    }
+
+    fn token(&self) -> Option<String> {
+        self.token.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn keep(&self, token: Option<String>) {
+        *self.token.lock().unwrap_or_else(PoisonError::into_inner) = token;
     }
 
     fn nonces(&self) -> MutexGuard<'_, Vec<Option<String>>> {

@@ -1,5 +1,6 @@
 //! The team's ledger, by plain SQL at the database's own socket.
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
@@ -75,4 +76,12 @@ pub(crate) fn ending_since(db: &Pair, session: &str) -> Result<Option<SystemTime
     ))?;
     let at = found.first().and_then(|row| row.get("at")?.as_str().map(time));
     at.transpose()
+}
+
+/// The number of each technician's last event.
+pub(crate) fn last_events(db: &Pair) -> Result<BTreeMap<String, u64>> {
+    let found = db.sql("SELECT technician, last_event FROM technicians")?;
+    let read =
+        |row: &Value| Some((row.get("technician")?.as_str()?.to_owned(), row.get("last_event")?.as_u64()?));
+    found.iter().map(|row| read(row).with_context(|| format!("a count that cannot be read: {row}"))).collect()
 }

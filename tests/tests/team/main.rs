@@ -15,6 +15,7 @@
 mod check;
 mod faults;
 mod ledger;
+mod listener;
 mod plan;
 mod refusals;
 mod technician;
@@ -36,6 +37,7 @@ use ticketgate_tests::team::site::Site;
 
 use check::End;
 use faults::{Field, locked};
+use listener::{Listened, Listener};
 use plan::{BROKERS, Event, Kind};
 use technician::{Day, Technician};
 use told::Told;
@@ -54,6 +56,8 @@ const PAUSE: u64 = 25;
 const SETTLING: Duration = Duration::from_secs(150);
 /// Whoever heard nothing goes on asking so long after the last fault.
 const LAST_WORDS: Duration = Duration::from_secs(60);
+/// After that everybody hears of the last events within this: as long as one more stream takes to be given up.
+const HEARING: Duration = Duration::from_secs(60);
 /// So many findings are shown that begin alike, by so many letters.
 const SHOWN: usize = 4;
 const ALIKE: usize = 24;
@@ -131,6 +135,11 @@ fn play(played: &Played) -> Outcome {
     let technicians = runtime.block_on(all_sign_in(relays, &morning))?;
     eprintln!("{} technicians signed in within {} s", technicians.len(), began.elapsed().as_secs());
 
+    let (day_is_over, over_is_told) = tokio::sync::watch::channel(false);
+    let listeners: Vec<_> = technicians.iter().map(Technician::listener).collect();
+    let progress: Vec<_> = listeners.iter().map(Listener::progress).collect();
+    let listening: Vec<_> =
+        listeners.into_iter().map(|one| runtime.spawn(one.listens(over_is_told.clone()))).collect();
     let day = day(played.time, played.time + LAST_WORDS);
     let Site { brokers, ad, db, wire, .. } = &mut site;
     let field = Field::new(brokers, db, wire);
@@ -144,6 +153,10 @@ fn play(played: &Played) -> Outcome {
         let settled = until("everything to be over and settled", SETTLING, || {
             Ok(check::is_settled(&locked(&field.db)).unwrap_or(false))
         });
+        let heard = until("everybody to have heard of everything", HEARING, || {
+            Ok(listener::all_is_heard(&locked(&field.db), &progress).unwrap_or(false))
+        });
+        locked(&seen).findings.extend(heard.err().map(|why| format!("{why:#}")));
         over.store(true, Ordering::Relaxed);
         for thread in [supervisor, watcher] {
             thread.join().map_err(|_| anyhow!("a thread panicked"))??;
@@ -156,11 +169,18 @@ fn play(played: &Played) -> Outcome {
         told
     })?;
 
+    day_is_over.send_replace(true);
+    let listened = listening.into_iter().map(|one| runtime.block_on(one).context("a listener panicked"));
+    let listened = listened.collect::<Result<Vec<Listened>>>()?;
     let export = exported(&field)?;
     let mut end = End::read(&told, &locked(&field.db), &export)?;
     end.holds(ad)?;
+    let last = ledger::last_events(&locked(&field.db))?;
+    let heard = listened.iter().filter_map(|one| one.is_whole(&last, &end.rows).err());
+    end.findings.extend(heard.map(|why| format!("{why:#}")).collect::<Vec<_>>());
     let seen = std::mem::take(&mut *locked(&seen));
     report(&told, &end, &seen, &field, &plan);
+    report_of_events(&listened);
     let mut findings = seen.findings;
     findings.append(&mut end.findings);
     findings.extend(refusals::without_reason(&told, &end.rows, &field.weather));
@@ -178,7 +198,8 @@ fn play(played: &Played) -> Outcome {
     }
     // A run in which nothing happened shows nothing.
     let granted = end.rows.values().filter(|row| row.state == "ended").count();
-    is_worth_something(played, granted, (seen.looks, seen.blind))?;
+    let changes = listened.iter().flat_map(|one| &one.events).filter(|told| told.name == "session").count();
+    is_worth_something(played, (granted, changes), (seen.looks, seen.blind))?;
     Ok(())
 }
 
@@ -192,7 +213,12 @@ fn some_of_each(findings: &[String]) -> Vec<String> {
     findings.iter().filter(few).cloned().collect()
 }
 
-fn is_worth_something(played: &Played, granted: usize, (looks, blind): (usize, usize)) -> Result<()> {
+fn is_worth_something(
+    played: &Played,
+    (granted, changes): (usize, usize),
+    (looks, blind): (usize, usize),
+) -> Result<()> {
+    ensure!(changes >= granted, "only {changes} changes were heard of {granted} sessions");
     ensure!(granted >= played.technicians / 2, "only {granted} sessions were granted");
     ensure!(looks >= blind, "the database could hardly ever be looked at");
     Ok(())
@@ -285,4 +311,15 @@ fn report(told: &[Told], end: &End<'_>, seen: &Seen, field: &Field<'_>, plan: &[
     for ended in locked(&field.ended).iter() {
         eprintln!("{ended}");
     }
+}
+
+fn report_of_events(listened: &[Listened]) {
+    let streams: usize = listened.iter().map(|one| one.streams).sum();
+    let named =
+        |name: &str| listened.iter().flat_map(|one| &one.events).filter(|told| told.name == name).count();
+    eprintln!(
+        "{streams} streams of events, {} changes of sessions, {} times to read anew",
+        named("session"),
+        named("resync")
+    );
 }

@@ -11,6 +11,7 @@ use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 use ticketgate_tests::team::relay::{Heard, Relay};
 
+use crate::listener::Listener;
 use crate::plan::{draw, drawing};
 use crate::told::{Ask, Attempt, Told, name};
 use ticketgate_tests::team::site::{CUSTOMER, POLICIES};
@@ -59,7 +60,7 @@ struct Manner {
 /// Somebody at work.
 pub(crate) struct Technician {
     number: usize,
-    relay: Relay,
+    relay: Arc<Relay>,
     runner: TestRunner,
     day: Arc<Day>,
     asked: u32,
@@ -88,8 +89,14 @@ fn manners() -> impl Strategy<Value = Manner> {
 
 impl Technician {
     pub(crate) fn new(number: usize, relay: Relay, day: Arc<Day>) -> Self {
+        let relay = Arc::new(relay);
         let runner = drawing(day.seed, u64::try_from(number).unwrap_or_default() + 1);
         Self { number, relay, runner, day, asked: 0, open: Vec::new(), told: Vec::new() }
+    }
+
+    /// Somebody who listens to what happens, over the same relay.
+    pub(crate) fn listener(&self) -> Listener {
+        Listener::new(self.number, &self.relay)
     }
 
     /// Signs in, at whichever broker lets it.
