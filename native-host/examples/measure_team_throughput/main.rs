@@ -41,8 +41,8 @@ static MEMORY: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 const TEAMS: [usize; 3] = [1, 2, 4];
-/// Technicians at each broker who wait for an activation at any time.
-const AT_ONCE: usize = 64;
+/// Technicians at each broker who wait for an activation at any time: enough that two processors are never idle.
+const AT_ONCE: usize = 32;
 /// As many as a broker has.
 const CONNECTIONS: usize = 16;
 const ROUNDS: usize = 3;
