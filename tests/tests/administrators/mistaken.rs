@@ -87,7 +87,7 @@ fn keys_are_refused(stage: &Stage) -> Result<()> {
     with(&key, 0o000)?;
     let ended = stage.broker_ends(&stage.product, if geteuid().is_root() { &AS_OTHERS } else { &[] })?;
     ensure!(
-        ended.code == Some(1) && ended.stderr.contains("audit.key cannot be used: Permission denied"),
+        ended.code == Some(2) && ended.stderr.contains("audit.key cannot be used: Permission denied"),
         "{ended:?}"
     );
     with(&key, 0o600)

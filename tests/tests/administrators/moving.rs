@@ -159,7 +159,7 @@ impl Stage {
     fn is_refused_for_want_of_ledger(&self) -> Result<()> {
         let ended = self.broker_ends(&self.product, &[])?;
         ensure!(
-            ended.code == Some(1) && ended.stderr.contains("the configuration has no [ledger]"),
+            ended.code == Some(2) && ended.stderr.contains("the configuration has no [ledger]"),
             "{ended:?}"
         );
         ensure!(!self.product.state().join("ledger.sqlite").exists(), "and begins none");

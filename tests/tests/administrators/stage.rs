@@ -174,7 +174,7 @@ impl Stage {
     /// A broker does not start, and says these words, as `doctor` does.
     pub(crate) fn is_refused(&self, product: &Product, words: &[&str]) -> Result<()> {
         let ended = self.broker_ends(product, &[])?;
-        ensure!(ended.code == Some(1), "{words:?}: {ended:?}");
+        ensure!(ended.code == Some(2), "{words:?}: {ended:?}");
         let doctor = product.cli(&["doctor"])?;
         ensure!(doctor.code == Some(1), "{words:?}: {doctor:?}");
         for word in words {
