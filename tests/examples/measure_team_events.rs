@@ -39,6 +39,8 @@ const SESSIONS: usize = 8;
 /// As many sign in side by side as a provider of one thread takes, and so often each tries where it is slow.
 const SIGN_INS: usize = 4;
 const SIGN_INS_TRIES: usize = 5;
+/// So many relays connect at the same time: a thousand handshakes on one machine would be too slow for the last.
+const CONNECTING: usize = 16;
 /// Anything that takes longer is a fault.
 const LIMIT: Duration = Duration::from_secs(60);
 /// What may be taken at most, in milliseconds.
@@ -140,12 +142,15 @@ fn listen(
     technician: impl Fn(usize) -> usize,
     ears: &Ears,
 ) -> Result<JoinSet<()>> {
-    let mut all = JoinSet::new();
+    let (mut all, turns) = (JoinSet::new(), Arc::new(Semaphore::new(CONNECTING)));
     for (number, relay) in relays.iter().enumerate() {
+        let turns = Arc::clone(&turns);
         let (relay, ears, technician) = (Arc::clone(relay), Arc::clone(ears), technician(number));
         let listening = async move {
             let heard = async {
+                let turn = turns.acquire().await?;
                 let stream = relay.listen(number % BROKERS).await?;
+                drop(turn);
                 hears(stream, technician, &ears).await
             };
             let why = heard.await.err();

@@ -146,7 +146,13 @@ impl Stage {
         key: Option<&str>,
         body: &Value,
     ) -> Result<(u16, Value)> {
-        match self.runtime.block_on(relay.ask(0, method, path, key, body, ANSWER))? {
+        let ask = || self.runtime.block_on(relay.ask(0, method, path, key, body, ANSWER));
+        // A connection that an earlier broker closed is noticed by the first request after it.
+        let heard = match ask()? {
+            Heard::Lost(_) => ask()?,
+            heard => heard,
+        };
+        match heard {
             Heard::Answer(status, said) => Ok((status, said)),
             other => bail!("{method} {path}: {other:?}"),
         }
