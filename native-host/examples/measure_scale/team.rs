@@ -23,7 +23,7 @@ const ANSWERS_AFTER: Duration = Duration::from_millis(5);
 /// From the change of their ends until they begin: time to start a broker, and for its first sweep.
 const LEAD: TimeDelta = TimeDelta::seconds(15);
 /// Accounts that a sweep is given a second for.
-const SWEPT: usize = 1_000;
+const SWEPT: usize = 500;
 
 /// A ledger with so many open sessions, and what a broker on it has in its folder.
 struct Template {

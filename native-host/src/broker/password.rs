@@ -155,7 +155,7 @@ impl Broker {
 
     /// Why there is no password: that the session's end came meanwhile, where it did, and else this.
     async fn unless_over(&self, session: &Session, problem: Problem) -> Problem {
-        match self.still_open(session).await {
+        match self.open_after(session, LAST_INSTANT).await {
             Err(over) if over.code == Code::WrongState => over,
             _ => problem,
         }
@@ -163,11 +163,16 @@ impl Broker {
 
     /// The account as it is now, if the session still is.
     async fn still_open(&self, session: &Session) -> Result<Account, Problem> {
+        self.open_after(session, TimeDelta::zero()).await
+    }
+
+    /// The account as it is now, if the session is open for longer than this.
+    async fn open_after(&self, session: &Session, left: TimeDelta) -> Result<Account, Problem> {
         let known = self.ledger.account(&session.account).await.map_err(|e| ledger_problem(&e))?;
         let (account, sessions) = known.ok_or_else(|| wrong_state(State::Ended))?;
         let known = sessions.iter().find(|open| open.id == session.id);
         match known.map_or(State::Ended, |open| open.state) {
-            State::Active if known.is_some_and(|open| is_over(open, self.clock.now())) => {
+            State::Active if known.is_some_and(|open| is_over(open, self.clock.now() + left)) => {
                 Err(wrong_state(State::Ended))
             }
             State::Active => Ok(account),
@@ -175,6 +180,9 @@ impl Broker {
         }
     }
 }
+
+/// So long before a session's end its directory may say that there is no time left: some count whole seconds.
+const LAST_INSTANT: TimeDelta = TimeDelta::seconds(2);
 
 /// Whether a session's time is over, also where nobody has marked it yet.
 fn is_over(session: &Session, now: DateTime<Utc>) -> bool {

@@ -71,11 +71,19 @@ pub(crate) fn time(text: &str) -> Result<SystemTime> {
 
 /// When a session's end was begun, by the audit log.
 pub(crate) fn ending_since(db: &Pair, session: &str) -> Result<Option<SystemTime>> {
+    Ok(recorded(db, "session.ending", session)?.first().copied())
+}
+
+/// When a session was extended last, by the audit log.
+pub(crate) fn extended(db: &Pair, session: &str) -> Result<Option<SystemTime>> {
+    Ok(recorded(db, "session.extended", session)?.last().copied())
+}
+
+fn recorded(db: &Pair, action: &str, session: &str) -> Result<Vec<SystemTime>> {
     let found = db.sql(&format!(
-        "SELECT at FROM audit WHERE action = 'session.ending' AND details::json ->> 'session' = '{session}' ORDER BY at"
+        "SELECT at FROM audit WHERE action = '{action}' AND details::json ->> 'session' = '{session}' ORDER BY at"
     ))?;
-    let at = found.first().and_then(|row| row.get("at")?.as_str().map(time));
-    at.transpose()
+    found.iter().filter_map(|row| row.get("at")?.as_str().map(time)).collect()
 }
 
 /// The number of each technician's last event.

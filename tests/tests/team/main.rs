@@ -106,7 +106,7 @@ fn a_quiet_day_of_a_team_leaves_no_right_behind_and_loses_no_session() -> Outcom
 }
 
 #[test]
-#[ignore = "does not hold yet with every fault (tests/README.md); `cargo xtask torture --team` plays it"]
+#[ignore = "two minutes of faults on a machine of its own: `cargo xtask torture --team`"]
 fn a_teams_day_full_of_faults_leaves_no_right_behind_and_loses_no_session() -> Outcome {
     play(&Played::by_environment()?)
 }

@@ -104,7 +104,7 @@ impl Look {
             found.extend(check.err().map(|why| format!("{why:#}")));
         }
         for row in &self.after {
-            found.extend(self.is_in_force(row).err().map(|why| format!("{why:#}")));
+            found.extend(self.is_in_force(row, field).err().map(|why| format!("{why:#}")));
         }
         Ok(found)
     }
@@ -159,8 +159,9 @@ impl Look {
         Ok(())
     }
 
-    /// Whatever is active in the ledger all the time is in force in the directory.
-    fn is_in_force(&self, row: &Row) -> Result<()> {
+    /// Whatever is active in the ledger all the time is in force in the directory. A later end is once it is answered; when its broker
+    /// is stopped in between, another one has to see to it.
+    fn is_in_force(&self, row: &Row, field: &Field<'_>) -> Result<()> {
         let all_the_time = row.state == "active"
             && row.until > self.done + ROUNDING
             && self.before.iter().any(|before| before.id == row.id && before.state == "active");
@@ -171,7 +172,16 @@ impl Look {
         let holds = account.is_some_and(|account| {
             is_open(account, self.seen) && row.rights.iter().all(|right| account.groups.contains(right))
         });
-        ensure!(holds, "an active session is not in force: {row:?}, {account:?}");
+        if holds {
+            return Ok(());
+        }
+        // A database that is away says nothing against anybody.
+        let Ok(extended) = ledger::extended(&locked(&field.db), &row.id) else { return Ok(()) };
+        let fair = extended.map(|since| field.weather.fair(since, self.seen));
+        ensure!(
+            fair.is_some_and(|fair| fair <= LATE),
+            "an active session is not in force, extended {extended:?}, since when somebody could have seen to it for {fair:?}: {row:?}, {account:?}"
+        );
         Ok(())
     }
 }
