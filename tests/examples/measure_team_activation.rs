@@ -48,7 +48,7 @@ fn main() -> Result<()> {
     let mut site = Site::prepare_to_measure(BROKERS, 1)?;
     site.start_brokers()?;
     let there = site.at_relays(1)?;
-    let mut relay = site.relay(0)?;
+    let relay = site.relay(0)?;
     let relay = there.run(async move {
         relay.sign_in(0, "t0").await?;
         Ok(Arc::new(relay))

@@ -123,7 +123,7 @@ async fn all_sign_in(relays: Vec<Relay>) -> Result<Vec<Arc<Relay>>> {
     Ok(relays.into_values().collect())
 }
 
-async fn signed_in(mut relay: Relay, technician: usize) -> Result<Arc<Relay>> {
+async fn signed_in(relay: Relay, technician: usize) -> Result<Arc<Relay>> {
     let mut tries = 0;
     while let Err(why) = relay.sign_in(technician % BROKERS, &format!("t{technician}")).await {
         tries += 1;

@@ -70,7 +70,7 @@ fn main() -> Result<()> {
 
 async fn all_sign_in(relays: Vec<Relay>) -> Result<Vec<Arc<Relay>>> {
     let mut signed_in = Vec::new();
-    for (number, mut relay) in relays.into_iter().enumerate() {
+    for (number, relay) in relays.into_iter().enumerate() {
         relay.sign_in(number % BROKERS, &format!("t{number}")).await?;
         signed_in.push(Arc::new(relay));
     }

@@ -42,9 +42,9 @@ pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 const TEAMS: [usize; 3] = [1, 2, 4];
 /// Technicians at each broker who wait for an activation at any time: enough that two processors are never idle.
-const AT_ONCE: usize = 48;
+const AT_ONCE: usize = 32;
 /// As many as a broker has.
-const CONNECTIONS: usize = 24;
+const CONNECTIONS: usize = 16;
 const ROUNDS: usize = 3;
 const WARMING: TimeDelta = TimeDelta::seconds(1);
 const ROUND: TimeDelta = TimeDelta::seconds(4);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use ticketgate_access::session::{Account, Session, state_of};
 use ticketgate_ledger::{Change, LedgerError};
 use ticketgate_protocol::api::{self, Mode, State};

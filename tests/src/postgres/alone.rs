@@ -82,9 +82,9 @@ impl Alone {
         }
         let signal = self.folder.join("data/standby.signal");
         if standby {
-            owned(&signal, "")?
+            owned(&signal, "")?;
         } else {
-            std::fs::remove_file(&signal)?
+            std::fs::remove_file(&signal)?;
         }
         self.begin()
     }

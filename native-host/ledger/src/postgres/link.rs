@@ -21,7 +21,7 @@ use super::let_in::{LetIn, Password};
 use crate::LedgerError;
 
 /// Connections of one broker. A statement holds one for a millisecond or so.
-const CONNECTIONS: usize = 24;
+const CONNECTIONS: usize = 16;
 
 /// Until a connection is there.
 const CONNECT: Duration = Duration::from_secs(5);
