@@ -139,7 +139,10 @@ fn a_database_that_can_only_be_read_begins_nothing(stage: &Stage) -> Result<()> 
     ensure!(stage.product.broker_log().contains("can only be read: it is a standby, or was made read-only"));
     until("the balancer to be told", LIMIT, || {
         let (status, said) = stage.readiness()?;
-        Ok(status == 503 && said["reasons"].to_string().contains("can only be read"))
+        // It is tried for longer than a balancer is kept waiting: then that is the reason.
+        let reasons = said["reasons"].to_string();
+        let why = ["can only be read", "the ledger did not answer within 2 s"];
+        Ok(status == 503 && why.iter().any(|why| reasons.contains(why)))
     })?;
     reads_only("off")?;
     until("the balancer to come back", LIMIT, || Ok(stage.readiness()?.0 == 200))?;
