@@ -163,7 +163,8 @@ pub(crate) fn run(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<()> {
             fs::create_dir_all(&found)?;
             let time = Duration::from_secs(args.minutes * 60);
             let title = format!("{}: {}", target.name(), seconds(time));
-            search(tree, steps, &binary, (target, &title, time), &[&found])?;
+            let (mut command, mend) = search(tree, &binary, target, time, &found)?;
+            steps.program(&title, &mut command, &mend)?;
         }
     }
     Ok(())
@@ -172,13 +173,19 @@ pub(crate) fn run(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<()> {
 /// A short run of every target, as part of `cargo xtask test`.
 pub(crate) fn short(tree: &Tree, steps: &mut Steps) -> Result<()> {
     let binary = short_build(tree, steps)?;
-    for target in TARGETS {
-        let title = format!("fuzz {}", target.name());
+    let search = |target: Target| {
         // Nothing is kept: a run that depends on the ones before it is no test.
         let found = tree.made("fuzz/short").join(target.name());
         let _ = fs::remove_dir_all(&found);
         fs::create_dir_all(&found)?;
-        search(tree, steps, &binary, (target, &title, SHORT), &[&found])?;
+        let (command, mend) = search(tree, &binary, target, SHORT, &found)?;
+        Ok::<_, anyhow::Error>((format!("fuzz {}", target.name()), command, mend))
+    };
+    // As many at once as the smallest machine has processors.
+    let (pairs, []) = TARGETS.as_chunks::<2>() else { bail!("an odd number of targets") };
+    for [one, other] in pairs {
+        let [(title, mut command, mend), (beside, mut other, others)] = [search(*one)?, search(*other)?];
+        steps.two_programs([(&title, &mut command, &mend), (&beside, &mut other, &others)])?;
     }
     Ok(())
 }
@@ -254,14 +261,14 @@ fn fuzzer(tree: &Tree, binary: &Path, target: Target) -> Command {
     command
 }
 
-/// Looks for inputs that break a property.
+/// What looks for inputs that break a property, and what to do when it finds one.
 fn search(
     tree: &Tree,
-    steps: &mut Steps,
     binary: &Path,
-    (target, title, time): (Target, &str, Duration),
-    found: &[&Path],
-) -> Result<()> {
+    target: Target,
+    time: Duration,
+    found: &Path,
+) -> Result<(Command, String)> {
     let findings = tree.made("fuzz/findings");
     fs::create_dir_all(&findings)?;
     let prefix = format!("{}/{}-", findings.display(), target.name());
@@ -270,14 +277,14 @@ fn search(
         .arg(format!("-max_total_time={}", time.as_secs()))
         .arg(format!("-artifact_prefix={prefix}"))
         .args(["-print_final_stats=1", "-use_value_profile=1", "-reload=0"])
-        .args(found)
+        .arg(found)
         .args(kept(tree, target));
     let mend = format!(
         "the input is {prefix}*; `cargo xtask fuzz {} --reproduce FILE` runs it again. Mend the product and keep the input in fuzz/corpus/{}/",
         target.name(),
         target.name()
     );
-    steps.program(title, &mut command, &mend)
+    Ok((command, mend))
 }
 
 /// The kept corpus, and what the repository has anyway.

@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::io::{IsTerminal, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -60,16 +60,43 @@ impl Steps {
 
     /// Runs a program to its end. `mend` says what to do when it fails.
     pub(crate) fn program(&mut self, title: &str, command: &mut Command, mend: &str) -> Result<()> {
-        let log = self.logs.join(format!("{}.log", file_name(title)));
+        let log = self.log(title);
         let begin = Instant::now();
         self.begin(title);
-        let status = self.watch(title, command, &log, begin)?;
+        let mut child = start(command, &log)?;
+        let status = self.watch(title, &mut child, &log, begin)?;
+        self.ended(title, begin, status, &log, mend)
+    }
+
+    /// Runs two programs at once to their ends. Each is a title, a command, and what to do when it fails.
+    pub(crate) fn two_programs(&mut self, [one, other]: [(&str, &mut Command, &str); 2]) -> Result<()> {
+        let begin = Instant::now();
+        let beside = self.log(other.0);
+        let mut child = start(other.1, &beside)?;
+        let first = self.program(one.0, one.1, one.2);
+        self.begin(other.0);
+        let status = self.watch(other.0, &mut child, &beside, begin)?;
+        first.and(self.ended(other.0, begin, status, &beside, other.2))
+    }
+
+    fn log(&self, title: &str) -> PathBuf {
+        self.logs.join(format!("{}.log", file_name(title)))
+    }
+
+    fn ended(
+        &mut self,
+        title: &str,
+        begin: Instant,
+        status: ExitStatus,
+        log: &Path,
+        mend: &str,
+    ) -> Result<()> {
         if status.success() {
             self.done(title, begin.elapsed(), "");
             return Ok(());
         }
         self.failed(title, begin.elapsed());
-        show_end(&log)?;
+        show_end(log)?;
         let mend = if mend.is_empty() { String::new() } else { format!("; {mend}") };
         bail!("{title}: {status}{mend} (whole output: {})", log.display());
     }
@@ -98,15 +125,7 @@ impl Steps {
         println!("  {:>8} all {} steps so far\n", seconds(total), self.times.len());
     }
 
-    fn watch(&self, title: &str, command: &mut Command, log: &Path, begin: Instant) -> Result<ExitStatus> {
-        let file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
-        let shown = format!("{command:?}");
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(file.try_clone()?)
-            .stderr(file)
-            .spawn()
-            .with_context(|| format!("cannot start {shown}"))?;
+    fn watch(&self, title: &str, child: &mut Child, log: &Path, begin: Instant) -> Result<ExitStatus> {
         let mut said = begin;
         loop {
             if let Some(status) = child.try_wait()? {
@@ -152,6 +171,18 @@ impl Steps {
         println!("{clear}  {red}✗{plain} {title:<52} {:>8}", seconds(time));
         self.times.push((title.to_owned(), time));
     }
+}
+
+/// Starts a program with its output in a log file.
+fn start(command: &mut Command, log: &Path) -> Result<Child> {
+    let file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
+    let shown = format!("{command:?}");
+    command
+        .stdin(Stdio::null())
+        .stdout(file.try_clone()?)
+        .stderr(file)
+        .spawn()
+        .with_context(|| format!("cannot start {shown}"))
 }
 
 /// A time in seconds, as steps show it.
@@ -235,5 +266,18 @@ mod tests {
         let mut steps = Steps { logs: folder.path().to_path_buf(), terminal: false, times: Vec::new() };
         let error = steps.program("fails", &mut Command::new("false"), "run true instead").unwrap_err();
         assert!(error.to_string().contains("run true instead"), "{error}");
+    }
+
+    #[test]
+    fn of_two_programs_either_can_fail() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut steps = Steps { logs: folder.path().to_path_buf(), terminal: false, times: Vec::new() };
+        let mut both = |one: &str, other: &str| {
+            let (one, other) = (&mut Command::new(one), &mut Command::new(other));
+            steps.two_programs([("one", one, "mend one"), ("other", other, "mend the other")])
+        };
+        both("true", "true").unwrap();
+        assert!(both("true", "false").unwrap_err().to_string().contains("mend the other"));
+        assert!(both("false", "true").unwrap_err().to_string().contains("mend one"));
     }
 }

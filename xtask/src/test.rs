@@ -88,11 +88,14 @@ pub(crate) fn run(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<ExitCod
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// What tests are and need. Of the examples only the one that a test starts: the others measure, and clippy reads them.
+const TARGETS: [&str; 5] = ["--lib", "--bins", "--tests", "--example", "local_far"];
+
 /// Builds binary and tests in one go: the same packages, targets and features as the runner asks for, so that nothing
 /// is compiled twice.
 fn everything(tree: &Tree, steps: &mut Steps) -> Result<PathBuf> {
     let mut cargo = native(tree);
-    cargo.args(["build", "--all-targets", "--locked", "--features", FAULT_POINTS]).args(PRODUCT);
+    cargo.arg("build").args(TARGETS).args(["--locked", "--features", FAULT_POINTS]).args(PRODUCT);
     steps.program("native binary and all tests", &mut cargo, "")?;
     Ok(tree.target().join("debug").join(format!("ticketgate{}", std::env::consts::EXE_SUFFIX)))
 }
@@ -125,6 +128,9 @@ impl Runner {
         };
         cargo.arg("--locked");
         match self {
+            Self::Nextest if args.package.is_none() => {
+                cargo.args(TARGETS).args(["--no-fail-fast", "--no-tests=fail"]).args(&args.only)
+            }
             Self::Nextest => cargo.args(["--no-fail-fast", "--no-tests=fail"]).args(&args.only),
             Self::Cargo => cargo.args(&args.only).args(["--", "--test-threads", THREADS]),
         };

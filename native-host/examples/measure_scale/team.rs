@@ -115,7 +115,9 @@ fn late(server: &Server, template: &Template) -> Result<Vec<f64>> {
     let lead = LEAD + TimeDelta::seconds(i64::try_from(template.prepared.sessions / SWEPT)?);
     let first = DateTime::from_timestamp_millis((Utc::now() + lead).timestamp_millis()).ok_or("a time")?;
     let ends = ENDS.min(template.prepared.sessions);
-    let prepared = Prepared { early: ends, first, ..template.prepared };
+    // The others end when they did.
+    let others = template.prepared.others + template.prepared.apart * i32::try_from(ends - 1)?;
+    let prepared = Prepared { early: ends, first, others, ..template.prepared };
     // The ledger's own way of writing times.
     let until = |number: usize| prepared.until(number).to_rfc3339_opts(chrono::SecondsFormat::Nanos, true);
     let rows: Vec<_> =

@@ -361,6 +361,10 @@ impl Shared for PostgresLedger {
         tried!(self.open, client => leases::free_in(&client, now))
     }
 
+    async fn accounts_of(&self, keys: &[AccountKey]) -> Result<Vec<(Account, Vec<Session>)>, LedgerError> {
+        tried!(self.open, client => query::accounts_of(&client, keys))
+    }
+
     fn changes(&self) -> broadcast::Receiver<Heard> {
         self.open.hearing.listen()
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use ticketgate_access::session::AccountKey;
+use ticketgate_access::session::{Account, AccountKey, Session};
 use ticketgate_protocol::ids::TechnicianId;
 use tokio::sync::broadcast;
 
@@ -33,7 +33,7 @@ pub struct Lease {
 pub enum Heard {
     /// A session of this technician changed ([`crate::Ledger::events_since`]).
     Technician(TechnicianId),
-    /// An account may be due sooner than was known.
+    /// An account may be due within a second. What is due later is found by whoever looks each second.
     Due,
     /// Something may have been missed.
     Gap,
@@ -91,6 +91,13 @@ pub trait Shared: Send + Sync {
     /// # Errors
     /// [`LedgerError::Unavailable`]
     async fn free_in(&self, now: DateTime<Utc>) -> Result<Option<Duration>, LedgerError>;
+
+    /// What the ledger has for each of these accounts, in the order of their keys, read at one time: as [`crate::Ledger::account`], with
+    /// one question for all of them.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`]
+    async fn accounts_of(&self, keys: &[AccountKey]) -> Result<Vec<(Account, Vec<Session>)>, LedgerError>;
 
     /// What is heard from now on. A receiver that lags has missed something, as with [`Heard::Gap`].
     fn changes(&self) -> broadcast::Receiver<Heard>;

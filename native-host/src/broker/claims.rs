@@ -122,10 +122,12 @@ impl Broker {
                 }
                 Err(error) => tracing::error!(%error, "what is due cannot be read"),
             }
+            let by = self.clock.now() + pause;
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = due_sooner(&mut changes, &self) => {}
-                () = self.ends.changed() => {}
+                // What was remembered meanwhile as due much later, as at every activation, is nothing to wake for.
+                () = self.ends.due_by(by) => {}
             }
         }
     }

@@ -83,9 +83,18 @@ impl Ends {
         self.changed.notify_one();
     }
 
-    /// Waits until something is due at another time than before.
-    pub(super) async fn changed(&self) {
-        self.changed.notified().await;
+    /// Waits until something that was set meanwhile is due by then.
+    pub(super) async fn due_by(&self, by: DateTime<Utc>) {
+        loop {
+            self.changed.notified().await;
+            if self.first().is_some_and(|first| first <= by) {
+                return;
+            }
+        }
+    }
+
+    fn first(&self) -> Option<DateTime<Utc>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).by_time.first().map(|(at, _)| *at)
     }
 
     /// Whether anything is waiting.

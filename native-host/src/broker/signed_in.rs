@@ -82,25 +82,28 @@ impl Broker {
         Ok(SignInStands { account: Some(account), after_s: None })
     }
 
-    /// Writes what became of sign-ins that a broker before this one was killed in.
+    /// Writes what became of sign-ins that a broker before this one was killed in, for as long as some of it is not known.
     pub(super) async fn run_signed_in(self: Arc<Self>) {
-        loop {
-            let mut left = false;
-            for (id, directory) in &self.settings().directories {
-                let Some(tenant) = directory.entra().filter(|tenant| tenant.sign_in_name().is_some()) else {
-                    continue;
-                };
-                let _alone = self.signing_in.lock().await;
-                if let Err(problem) = self.finish_record(id, tenant).await {
-                    left = true;
-                    tracing::warn!(%problem, directory = %id, "what became of a sign-in is not known yet");
-                }
-            }
-            if !left {
-                return;
-            }
+        while !self.finish_records().await {
             tokio::time::sleep(AGAIN).await;
         }
+    }
+
+    /// Writes what became of them, as far as key store and ledger answer; whether that was all. Where it can be, before anything is asked
+    /// of a tenant: a renewal replaces what the sign-in is known by in the key store.
+    pub(super) async fn finish_records(&self) -> bool {
+        let mut all = true;
+        for (id, directory) in &self.settings().directories {
+            let Some(tenant) = directory.entra().filter(|tenant| tenant.sign_in_name().is_some()) else {
+                continue;
+            };
+            let _alone = self.signing_in.lock().await;
+            if let Err(problem) = self.finish_record(id, tenant).await {
+                all = false;
+                tracing::warn!(%problem, directory = %id, "what became of a sign-in is not known yet");
+            }
+        }
+        all
     }
 
     /// Writes what became of the tenant's last sign-in, where that is not on record: the key store tells whether it was kept.

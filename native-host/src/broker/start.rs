@@ -25,6 +25,9 @@ const IDLE_STOP: Duration = Duration::from_secs(15 * 60);
 /// How long a stopping broker finishes what it does to accounts of a ledger that it shares.
 const GIVEN_BACK: Duration = Duration::from_secs(20);
 
+/// How long what became of sign-ins is looked for before anything else is done.
+const FIRST: Duration = Duration::from_secs(2);
+
 /// Why a broker could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -203,6 +206,8 @@ impl Started {
             error,
         })?;
         let (stopping, told) = watch::channel(false);
+        // A key store that asks somebody first does not keep the ends waiting.
+        let _ = tokio::time::timeout(FIRST, self.broker.finish_records()).await;
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(Arc::clone(&self.broker).run_ends());
         tasks.spawn(Arc::clone(&self.broker).run_upkeep());

@@ -193,10 +193,9 @@ impl Broker {
         let mut left = accounts.len();
         for batch in accounts.chunks(AT_ONCE) {
             left -= batch.len();
-            let work = batch.iter().map(async |account| {
-                let is_as_wanted = self.is_as_wanted(&account.key).await;
-                (account, if is_as_wanted { Ok(()) } else { self.converge(&account.key).await })
-            });
+            let as_wanted = self.as_wanted(batch.iter().map(|account| &account.key)).await;
+            let others = batch.iter().filter(|account| !as_wanted.contains(&account.key));
+            let work = others.map(async |account| (account, self.converge(&account.key).await));
             let mut away = false;
             for (account, result) in futures_util::future::join_all(work).await {
                 let Err(problem) = result else { continue };

@@ -1,7 +1,7 @@
 //! A broker that serves a team on loopback, with all that it needs.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -134,7 +134,13 @@ impl Stage {
     }
 
     pub(crate) fn signs_in(&self, relay: &mut Relay) -> Result<()> {
+        self.listening()?;
         self.runtime.block_on(relay.sign_in(0, "terry"))
+    }
+
+    /// Waits for the broker to open its port, which it does once it answers here.
+    fn listening(&self) -> Result<()> {
+        until("the broker's port to be open", LIMIT, || Ok(TcpStream::connect(self.listens).is_ok()))
     }
 
     /// What a broker answers to a relay: status and body.
@@ -146,6 +152,7 @@ impl Stage {
         key: Option<&str>,
         body: &Value,
     ) -> Result<(u16, Value)> {
+        self.listening()?;
         let ask = || self.runtime.block_on(relay.ask(0, method, path, key, body, ANSWER));
         // A connection that an earlier broker closed is noticed by the first request after it.
         let heard = match ask()? {

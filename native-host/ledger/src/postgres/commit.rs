@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use deadpool_postgres::{Client, Transaction};
 use ticketgate_protocol::ids::{SessionId, TechnicianId};
 use tokio_postgres::Row;
@@ -26,6 +26,7 @@ use crate::{BrokerEpoch, Change, Guard, Lease, LedgerError, NoteChange};
 #[derive(Debug, Default)]
 pub(super) struct Told {
     pub(super) technicians: BTreeSet<TechnicianId>,
+    /// Something is due before everybody looks.
     pub(super) due: bool,
 }
 
@@ -53,8 +54,21 @@ pub(super) async fn commit(
         raise_high_water(&transaction, change.at).await?;
     }
     transaction.commit().await.map_err(|error| failure::at_commit(&error))?;
-    let due = !change.accounts.is_empty() || !change.sessions.is_empty();
-    Ok(Told { technicians: events.into_keys().collect(), due })
+    Ok(Told { technicians: events.into_keys().collect(), due: due_soon(change, epoch) })
+}
+
+/// How often everybody looks at what is due without being told.
+const LOOKED_AT: TimeDelta = TimeDelta::seconds(1);
+
+/// Whether an account may be due, and nobody's, before everybody looks. One that is due at once this broker's commit has taken, or
+/// somebody has it.
+fn due_soon(change: &Change, epoch: Option<BrokerEpoch>) -> bool {
+    let soon = |at: DateTime<Utc>| at <= change.at + LOOKED_AT;
+    let unsettled = change.accounts.iter().filter(|account| !account.settled);
+    let mut tries = unsettled.map(|account| account.next_try.unwrap_or(change.at));
+    let taken = |at: DateTime<Utc>| epoch.is_some() && at <= change.at;
+    tries.any(|at| soon(at) && !taken(at))
+        || change.sessions.iter().any(|session| session.is_open() && soon(session.until))
 }
 
 /// What stands behind the locks and before the audit log, in this order.

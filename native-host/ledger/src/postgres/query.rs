@@ -60,19 +60,42 @@ pub(super) async fn account<C: GenericClient>(
     client: &C,
     key: &AccountKey,
 ) -> Result<Option<(Account, Vec<Session>)>, Trouble> {
-    let sql = format!(
+    let sql = with_open_sessions("a.key = $1");
+    Ok(by_account(&query(client, &sql, &[&key.0]).await?)?.pop())
+}
+
+pub(super) async fn accounts_of<C: GenericClient>(
+    client: &C,
+    keys: &[AccountKey],
+) -> Result<Vec<(Account, Vec<Session>)>, Trouble> {
+    let sql = with_open_sessions("a.key = ANY($1)");
+    let keys: Vec<_> = keys.iter().map(|key| key.0.as_str()).collect();
+    Ok(by_account(&query(client, &sql, &[&keys]).await?)?)
+}
+
+/// Accounts, each with what is open of it beside it: as many rows as that has, or one.
+fn with_open_sessions(condition: &str) -> String {
+    format!(
         "SELECT {}, {} FROM accounts a LEFT JOIN sessions s ON s.account = a.key AND s.{OPEN}
-         WHERE a.key = $1 ORDER BY s.until, s.id",
+         WHERE {condition} ORDER BY a.key, s.until, s.id",
         of("a", ACCOUNT),
         of("s", SESSION)
-    );
-    let found = query(client, &sql, &[&key.0]).await?;
-    let Some(first) = found.first() else { return Ok(None) };
-    let account = rows::account(first, 0)?;
-    let is_there = |row: &&Row| !matches!(row.try_get::<_, Option<&str>>(OF_ACCOUNT), Ok(None));
-    let sessions: Result<_, _> =
-        found.iter().filter(is_there).map(|row| rows::session(row, OF_ACCOUNT)).collect();
-    Ok(Some((account, sessions?)))
+    )
+}
+
+/// The rows of [`with_open_sessions`].
+fn by_account(rows: &[Row]) -> Result<Vec<(Account, Vec<Session>)>, LedgerError> {
+    let mut found: Vec<(Account, Vec<Session>)> = Vec::new();
+    for row in rows {
+        let account = rows::account(row, 0)?;
+        let is_there = !matches!(row.try_get::<_, Option<&str>>(OF_ACCOUNT), Ok(None));
+        let session = if is_there { Some(rows::session(row, OF_ACCOUNT)?) } else { None };
+        match found.last_mut().filter(|(last, _)| last.key == account.key) {
+            Some((_, sessions)) => sessions.extend(session),
+            None => found.push((account, session.into_iter().collect())),
+        }
+    }
+    Ok(found)
 }
 
 pub(super) async fn parts<C: GenericClient>(

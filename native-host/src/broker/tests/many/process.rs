@@ -6,9 +6,9 @@ use std::sync::atomic::AtomicI64;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use ticketgate_access::config;
 use ticketgate_access::desired::{Observed, Step};
 use ticketgate_access::session::{Account, AccountKey};
+use ticketgate_access::{self as access, config};
 use ticketgate_credentials::Secret;
 use ticketgate_directory::{Directory, DirectoryError, Listing, Promises, RightUse};
 use ticketgate_ledger::{BrokerEpoch, Heard, Lease, LedgerError, Shared};
@@ -132,6 +132,14 @@ impl Shared for Through {
     async fn free_in(&self, now: DateTime<Utc>) -> Result<Option<Duration>, LedgerError> {
         self.pass().await?;
         self.shared().free_in(now).await
+    }
+
+    async fn accounts_of(
+        &self,
+        keys: &[AccountKey],
+    ) -> Result<Vec<(Account, Vec<access::session::Session>)>, LedgerError> {
+        self.pass().await?;
+        self.shared().accounts_of(keys).await
     }
 
     fn changes(&self) -> broadcast::Receiver<Heard> {
