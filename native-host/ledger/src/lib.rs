@@ -28,7 +28,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use ticketgate_access::config::RateLimits;
-use ticketgate_access::session::{Account, AccountKey, Session};
+use ticketgate_access::session::{Account, AccountKey, Right, Session};
 use ticketgate_protocol::api::{AuditRecord, AuditVerdict, Mode, State};
 use ticketgate_protocol::ids::{CustomerId, DirectoryId, IdempotencyKey, PsaId, SessionId, TechnicianId};
 
@@ -96,6 +96,12 @@ pub trait Ledger: Send + Sync {
     /// # Errors
     /// [`LedgerError::Unavailable`]
     async fn standings(&self) -> Result<Vec<Standing>, LedgerError>;
+
+    /// Who has which rights where by sessions that are not over: each once, however many sessions there are.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`]
+    async fn given(&self) -> Result<Vec<Given>, LedgerError>;
 
     /// How many sessions are not over, by directory.
     ///
@@ -346,6 +352,17 @@ pub struct SessionFilter {
     pub over_since: Option<DateTime<Utc>>,
     /// At most so many.
     pub limit: Option<u32>,
+}
+
+/// What sessions that are not over give.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Given {
+    /// To whom.
+    pub technician: TechnicianId,
+    /// Where.
+    pub directory: DirectoryId,
+    /// As one session has them.
+    pub rights: Vec<Right>,
 }
 
 /// Which audit records.

@@ -37,8 +37,9 @@ pub use self::let_in::Password;
 use self::link::Link;
 pub use self::link::PostgresPlace;
 use crate::{
-    Answered, ApiToken, AuditQuery, BrokerEpoch, Change, Digest, EventRow, Heard, Issued, Lease, Ledger,
-    LedgerError, Mark, NoteQueue, SessionFilter, Shared, SignIn, SignInFilter, Standing, Tokens, WaitingNote,
+    Answered, ApiToken, AuditQuery, BrokerEpoch, Change, Digest, EventRow, Given, Heard, Issued, Lease,
+    Ledger, LedgerError, Mark, NoteQueue, SessionFilter, Shared, SignIn, SignInFilter, Standing, Tokens,
+    WaitingNote,
 };
 
 /// A ledger in a PostgreSQL database. Any number of brokers can have the same one open.
@@ -213,6 +214,10 @@ impl Ledger for PostgresLedger {
 
     async fn standings(&self) -> Result<Vec<Standing>, LedgerError> {
         tried!(self.open, client => query::standings(&client))
+    }
+
+    async fn given(&self) -> Result<Vec<Given>, LedgerError> {
+        tried!(self.open, client => query::given(&client))
     }
 
     async fn open_by_directory(&self) -> Result<BTreeMap<DirectoryId, u64>, LedgerError> {

@@ -28,8 +28,8 @@ use ticketgate_protocol::ids::{DirectoryId, IdempotencyKey, PsaId, SessionId, Te
 use self::place::{InPlace, Place};
 use crate::signer::Signer;
 use crate::{
-    Answered, ApiToken, AuditQuery, Change, Digest, EventRow, Issued, Ledger, LedgerError, Mark, NoteQueue,
-    Salvage, SessionFilter, SignIn, SignInFilter, Standing, Tokens, WaitingNote,
+    Answered, ApiToken, AuditQuery, Change, Digest, EventRow, Given, Issued, Ledger, LedgerError, Mark,
+    NoteQueue, Salvage, SessionFilter, SignIn, SignInFilter, Standing, Tokens, WaitingNote,
 };
 
 /// A ledger in an SQLite file. Several processes can have the same one open; SQLite's locks order their writes.
@@ -237,6 +237,10 @@ impl Ledger for SqliteLedger {
 
     async fn standings(&self) -> Result<Vec<Standing>, LedgerError> {
         on_thread(&self.auditor, |connection| query::standings(connection)).await
+    }
+
+    async fn given(&self) -> Result<Vec<Given>, LedgerError> {
+        on_thread(&self.reader, |connection| query::given(connection)).await
     }
 
     async fn open_by_directory(&self) -> Result<BTreeMap<DirectoryId, u64>, LedgerError> {

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use ticketgate_access::config::{self, Config};
 use ticketgate_access::session::Right;
 use ticketgate_directory::Directory;
-use ticketgate_ledger::{Change, SessionFilter};
+use ticketgate_ledger::Change;
 use ticketgate_protocol::api::Notice;
 use ticketgate_protocol::ids::{DirectoryId, PsaId};
 use ticketgate_psa::Psa;
@@ -130,18 +130,17 @@ impl Broker {
     async fn prepare(&self, text: &str) -> Result<Snapshot, String> {
         let config = config::read(text).map_err(|faults| faults.to_string())?;
         let mut directories = BTreeMap::new();
-        let open = SessionFilter { open: true, ..SessionFilter::default() };
         // Where the ledger cannot say it, they are found all the same, some of them without their own ends.
-        let open = self.ledger.sessions(open).await.unwrap_or_default();
+        let given = self.ledger.given().await.unwrap_or_default();
         let old = self.settings();
-        let to_lose = !open.is_empty() || old.config.as_ref().is_some_and(|old| !old.directories.is_empty());
+        let to_lose = !given.is_empty() || old.config.as_ref().is_some_and(|old| !old.directories.is_empty());
         if to_lose && names_nothing(&config) {
             return Err(EMPTIED.to_owned());
         }
         for (id, directory) in &config.directories {
             let granted = config.grants_in(id).flat_map(|grant| &grant.rights);
             // What no policy names any more is still a session's.
-            let in_use = open.iter().filter(|session| session.directory == *id).flat_map(|s| &s.rights);
+            let in_use = given.iter().filter(|given| given.directory == *id).flat_map(|given| &given.rights);
             let in_use = in_use.filter(|right| directory.kind.has_right(right));
             let connector = self
                 .build

@@ -13,8 +13,8 @@ use ticketgate_access::session::{Account, AccountKey, Right, Session};
 use ticketgate_credentials::Secret;
 use ticketgate_directory::{Directory, DirectoryError, EntraTenant, Listing, Promises, RightUse};
 use ticketgate_ledger::{
-    Answered, AuditQuery, Change, EventRow, Ledger, LedgerError, Mark, NoteQueue, SessionFilter, Shared,
-    Standing, Tokens, WaitingNote,
+    Answered, AuditQuery, Change, EventRow, Given, Ledger, LedgerError, Mark, NoteQueue, SessionFilter,
+    Shared, Standing, Tokens, WaitingNote,
 };
 use ticketgate_protocol::api::{AuditRecord, AuditVerdict, Finding, Mode, State};
 use ticketgate_protocol::ids::{DirectoryId, IdempotencyKey, PsaId, SessionId, TechnicianId};
@@ -200,6 +200,10 @@ impl Ledger for Pointed<dyn Ledger> {
 
     async fn standings(&self) -> Result<Vec<Standing>, LedgerError> {
         self.0.standings().await
+    }
+
+    async fn given(&self) -> Result<Vec<Given>, LedgerError> {
+        self.0.given().await
     }
 
     async fn open_by_directory(&self) -> Result<BTreeMap<DirectoryId, u64>, LedgerError> {

@@ -15,7 +15,7 @@ use tokio_postgres::types::ToSql;
 use super::failure::Trouble;
 use super::rows::{self, Cells, OF_ACCOUNT, OF_SESSION};
 use crate::columns::{self, ACCOUNT, SESSION, integer, time, time_text};
-use crate::{Answered, EventRow, LedgerError, Mark, NoteQueue, SessionFilter, Standing, failure};
+use crate::{Answered, EventRow, Given, LedgerError, Mark, NoteQueue, SessionFilter, Standing, failure};
 
 /// Sessions that are not over. The same as `limits` says of a change's sessions.
 pub(super) const OPEN: &str = "state IN ('pending', 'approved', 'activating', 'active', 'ending')";
@@ -136,6 +136,11 @@ pub(super) async fn standings<C: GenericClient>(client: &C) -> Result<Vec<Standi
          WHERE NOT settled OR mode <> 'burner' OR open.account IS NOT NULL ORDER BY key"
     );
     streamed(client, &sql, rows::standing).await
+}
+
+pub(super) async fn given<C: GenericClient>(client: &C) -> Result<Vec<Given>, Trouble> {
+    let sql = format!("SELECT DISTINCT technician, directory, rights FROM sessions WHERE {OPEN}");
+    all(client, &sql, &[], rows::given).await
 }
 
 pub(super) async fn open_by_directory<C: GenericClient>(

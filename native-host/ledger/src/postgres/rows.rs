@@ -11,7 +11,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::FromSql;
 
 use crate::columns::{from_json, from_word, time};
-use crate::{LedgerError, Mark, NewNote, NoteQueue, Standing, WaitingNote, failure};
+use crate::{Given, LedgerError, Mark, NewNote, NoteQueue, Standing, WaitingNote, failure};
 
 /// How many columns an account has.
 pub(super) const OF_ACCOUNT: usize = 15;
@@ -101,6 +101,12 @@ pub(super) fn mark(row: &Row) -> Result<Mark, LedgerError> {
 pub(super) fn counted(row: &Row) -> Result<(DirectoryId, u64), LedgerError> {
     let cell = Cells { row, first: 0 };
     Ok((cell.parsed(0)?, cell.number(1)?))
+}
+
+/// Who has what where.
+pub(super) fn given(row: &Row) -> Result<Given, LedgerError> {
+    let cell = Cells { row, first: 0 };
+    Ok(Given { technician: cell.parsed(0)?, directory: cell.parsed(1)?, rights: cell.json(2)? })
 }
 
 /// A directory, a state and a count.

@@ -13,7 +13,7 @@ use ticketgate_protocol::ids::{DirectoryId, IdempotencyKey, PsaId, SessionId, Te
 use super::rows::{self, ACCOUNT, NOTE, SESSION, integer, time, time_text};
 use crate::chain::Hash;
 use crate::{
-    Answered, AuditQuery, LedgerError, Mark, NoteQueue, SessionFilter, Standing, WaitingNote, failure,
+    Answered, AuditQuery, Given, LedgerError, Mark, NoteQueue, SessionFilter, Standing, WaitingNote, failure,
 };
 
 /// Sessions that are not over. The same as `is_not_over` says of a change's sessions.
@@ -105,6 +105,11 @@ pub(super) fn standings(connection: &Connection) -> Result<Vec<Standing>, Ledger
          WHERE NOT settled OR mode != 'burner' OR open.account IS NOT NULL ORDER BY key"
     );
     all(connection, &sql, [], rows::standing)
+}
+
+pub(super) fn given(connection: &Connection) -> Result<Vec<Given>, LedgerError> {
+    let sql = format!("SELECT DISTINCT technician, directory, rights FROM sessions WHERE {OPEN}");
+    all(connection, &sql, [], rows::given)
 }
 
 pub(super) fn open_by_directory(connection: &Connection) -> Result<BTreeMap<DirectoryId, u64>, LedgerError> {

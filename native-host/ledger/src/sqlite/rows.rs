@@ -12,7 +12,7 @@ use ticketgate_protocol::ids::{DirectoryId, SessionId};
 
 pub(super) use crate::columns::{ACCOUNT, NOTE, SESSION, integer, json, time, time_text, word};
 use crate::columns::{from_json, from_word};
-use crate::{LedgerError, Mark, NewNote, NoteQueue, Standing, WaitingNote, failure};
+use crate::{Given, LedgerError, Mark, NewNote, NoteQueue, Standing, WaitingNote, failure};
 
 /// A session from a row with the columns [`SESSION`].
 pub(super) fn session(row: &Row<'_>) -> Result<Session, LedgerError> {
@@ -99,6 +99,12 @@ pub(super) fn mark(row: &Row<'_>) -> Result<Mark, LedgerError> {
 pub(super) fn counted(row: &Row<'_>) -> Result<(DirectoryId, u64), LedgerError> {
     let cell = Cell { row };
     Ok((cell.parsed(0)?, cell.number(1)?))
+}
+
+/// Who has what where.
+pub(super) fn given(row: &Row<'_>) -> Result<Given, LedgerError> {
+    let cell = Cell { row };
+    Ok(Given { technician: cell.parsed(0)?, directory: cell.parsed(1)?, rights: cell.json(2)? })
 }
 
 /// A directory, a state and a count.

@@ -70,11 +70,10 @@ impl Broker {
     pub(in crate::broker) async fn end_what_leavers_have(self: &Arc<Self>) {
         let snapshot = self.settings();
         let Some(config) = &snapshot.config else { return };
-        let open = SessionFilter { open: true, ..SessionFilter::default() };
-        let Ok(sessions) = self.ledger.sessions(open).await else { return };
-        let gone: std::collections::BTreeSet<_> = sessions
+        let Ok(given) = self.ledger.given().await else { return };
+        let gone: std::collections::BTreeSet<_> = given
             .iter()
-            .map(|session| &session.technician)
+            .map(|given| &given.technician)
             .filter(|technician| !config.technicians.contains_key(*technician))
             .collect();
         for technician in gone {

@@ -131,6 +131,10 @@ impl ticketgate_ledger::Ledger for Refusing {
         self.inner.standings().await
     }
 
+    async fn given(&self) -> Result<Vec<ticketgate_ledger::Given>, ticketgate_ledger::LedgerError> {
+        self.inner.given().await
+    }
+
     async fn open_by_directory(
         &self,
     ) -> Result<BTreeMap<ticketgate_protocol::ids::DirectoryId, u64>, ticketgate_ledger::LedgerError> {

@@ -9,7 +9,9 @@ use ticketgate_protocol::ids::{CustomerId, IdempotencyKey};
 use ticketgate_protocol::problem::{Code, Problem};
 
 use super::*;
-use crate::{Answer, Answered, AuditQuery, Guard, Ledger, LedgerError, Limit, Mark, SessionFilter, Standing};
+use crate::{
+    Answer, Answered, AuditQuery, Given, Guard, Ledger, LedgerError, Limit, Mark, SessionFilter, Standing,
+};
 
 /// A new account with a new session.
 fn activation(id: &str, owner: &str) -> Change {
@@ -316,5 +318,8 @@ async fn what_a_directory_may_still_have_is_told_without_the_burner_accounts_of_
     let idle_ones: Vec<_> =
         ledger.marks().await.unwrap().into_iter().filter(|m| m.idle).map(|m| m.key.0).collect();
     assert_eq!(idle_ones, ["acme-ad/burner/s-over", idle.key.0.as_str()]);
+    let Session { technician, directory, rights, .. } = session("s-2", "tech1");
+    let given = Given { technician, directory, rights };
+    assert_eq!(ledger.given().await.unwrap(), [given], "once, of three sessions");
     assert_eq!(ledger.open_by_directory().await.unwrap(), BTreeMap::from([(idle.directory, 3)]));
 }
