@@ -153,6 +153,10 @@ impl Broker {
         let mut beside = Vec::new();
         for part in parts {
             let known = self.ledger.account(&part.account).await.map_err(|e| ledger_problem(&e))?;
+            // Another broker began it since there was none to have a lease on: under that one's lease this would be taken back.
+            if known.is_some() && held.iter().any(|held| *held.key() == part.account && held.has_no_lease()) {
+                return Ok(Try::Again);
+            }
             let (mut account, others) = known.unwrap_or_else(|| (new_account(config, part), Vec::new()));
             if !others.iter().any(|s| s.is_live(part.requested_at)) {
                 account.password_generation += 1;

@@ -287,6 +287,11 @@ impl Held {
         }
     }
 
+    /// Whether several brokers have the ledger, and this one has its lock alone.
+    pub(super) const fn has_no_lease(&self) -> bool {
+        matches!(&self.right, Right::None(_))
+    }
+
     /// Whether another broker is known to have it.
     pub(super) fn is_lost(&self) -> bool {
         matches!(&self.right, Right::Lease(stand) if stand.is_lost())
