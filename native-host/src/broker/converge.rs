@@ -53,6 +53,12 @@ pub(super) struct Trouble {
     pub(super) sent: Vec<String>,
 }
 
+/// No directory lets in anybody until a time that has passed.
+fn over_problem() -> Problem {
+    let text = "The session's time was over before the directory could be asked, so it was taken back.";
+    Problem::new(Code::TakenBack, text).remedy("Try again.")
+}
+
 /// The word for how an attempt went.
 pub(super) fn code_of(outcome: &Result<(), Problem>) -> Option<&'static str> {
     outcome.as_ref().err().map(|problem| problem.code.as_str())
@@ -241,7 +247,16 @@ impl Broker {
             match self.carry_out(held, directory.as_ref(), &account, &observed, &steps, &mut sent).await {
                 Carried::Whole => passes.push(Pass::Steps(steps.iter().map(described).collect())),
                 Carried::Unknown(problem) => last = Some(problem),
-                Carried::Refused(problem) => return Err(Trouble { problem, attempted: true, sent }),
+                Carried::Refused(problem) => {
+                    // What another broker has changed meanwhile is no refusal of the directory, nor is an end that has passed.
+                    let is_over = wanted.until.is_some_and(|until| until <= self.clock.now());
+                    let problem = match held.may_send().await {
+                        Err(why) => unheld_problem(why),
+                        Ok(()) if is_over => over_problem(),
+                        Ok(()) => problem,
+                    };
+                    return Err(Trouble { problem, attempted: true, sent });
+                }
                 Carried::Unheld(why) => {
                     return Err(Trouble { problem: unheld_problem(why), attempted: true, sent });
                 }

@@ -26,6 +26,18 @@ async fn a_repeat_of_what_failed_while_the_ledger_was_away_is_not_told_to_try_th
 }
 
 #[tokio::test]
+async fn what_is_refused_after_the_sessions_own_end_is_not_called_a_refusal_of_the_directory() {
+    let world = World::new().await;
+    for (after, key, code) in [(60, "k1", Code::DirectoryRefused), (3_601, "k2", Code::TakenBack)] {
+        world.directory.set(Mood::RefusesAfter("directory.open", after));
+        assert_eq!(world.try_activate("domain", key, 3600).await, Err(code), "after {after} s");
+        world.directory.set(Mood::Well);
+        world.broker.sweep().await.unwrap();
+    }
+    assert!(!world.directory.only().enabled && world.directory.only().rights.is_empty());
+}
+
+#[tokio::test]
 async fn a_new_password_is_set_also_where_others_write_the_account_meanwhile() {
     let world = World::with_ledger_refusing("ledger.password_renewed").await;
     let session = world.activate("domain", "k1").await;
