@@ -1,6 +1,6 @@
 //! `cargo xtask torture`: random histories against the real directory and broker, for as long as wanted. The playing is
 //! `tests/tests/torture`, and with `--team` that of several brokers on one database, `tests/tests/team`; `cargo xtask test` plays two
-//! minutes of the former and a quiet day of the latter.
+//! minutes of the former and one of the latter.
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};

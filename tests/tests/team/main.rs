@@ -43,13 +43,10 @@ use technician::{Day, Technician};
 use told::Told;
 use watch::Seen;
 
-/// Without faults, which `cargo xtask test` plays.
-const QUIET_SECONDS: u64 = 20;
-const QUIET_TECHNICIANS: usize = 60;
-/// With faults, unless said otherwise.
+/// What `cargo xtask test` plays: two minutes with all that comes before and after.
 const SEED: u64 = 1;
-const SECONDS: u64 = 120;
-const TECHNICIANS: u64 = 200;
+const SECONDS: u64 = 60;
+const TECHNICIANS: u64 = 100;
 /// Seconds between two requests of a technician, on average.
 const PAUSE: u64 = 25;
 /// The longest session that is asked for with two extensions, and what a machine that was just full of faults needs besides.
@@ -100,13 +97,6 @@ fn kind(word: &str) -> Result<Kind> {
 }
 
 #[test]
-fn a_quiet_day_of_a_team_leaves_no_right_behind_and_loses_no_session() -> Outcome {
-    let (time, technicians) = (Duration::from_secs(QUIET_SECONDS), QUIET_TECHNICIANS);
-    play(&Played { seed: SEED, time, technicians, pause: Duration::from_secs(10), kinds: Vec::new() })
-}
-
-#[test]
-#[ignore = "two minutes of faults on a machine of its own: `cargo xtask torture --team`"]
 fn a_teams_day_full_of_faults_leaves_no_right_behind_and_loses_no_session() -> Outcome {
     play(&Played::by_environment()?)
 }

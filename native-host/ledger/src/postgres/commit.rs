@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use deadpool_postgres::{Client, Transaction};
+use ticketgate_access::session::Session;
+use ticketgate_protocol::api::State;
 use ticketgate_protocol::ids::{SessionId, TechnicianId};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -67,8 +69,9 @@ fn due_soon(change: &Change, epoch: Option<BrokerEpoch>) -> bool {
     let unsettled = change.accounts.iter().filter(|account| !account.settled);
     let mut tries = unsettled.map(|account| account.next_try.unwrap_or(change.at));
     let taken = |at: DateTime<Utc>| epoch.is_some() && at <= change.at;
+    let ends = |session: &Session| matches!(session.state, State::Activating | State::Active);
     tries.any(|at| soon(at) && !taken(at))
-        || change.sessions.iter().any(|session| session.is_open() && soon(session.until))
+        || change.sessions.iter().any(|session| ends(session) && soon(session.until))
 }
 
 /// What stands behind the locks and before the audit log, in this order.
