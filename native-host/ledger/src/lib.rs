@@ -30,7 +30,10 @@ use serde_json::Value;
 use ticketgate_access::config::RateLimits;
 use ticketgate_access::session::{Account, AccountKey, Right, Session};
 use ticketgate_protocol::api::{AuditRecord, AuditVerdict, Mode, State};
-use ticketgate_protocol::ids::{CustomerId, DirectoryId, IdempotencyKey, PsaId, SessionId, TechnicianId};
+use ticketgate_protocol::ids::{
+    CustomerId, DirectoryId, IdempotencyKey, PolicyId, PsaId, SessionId, TechnicianId,
+};
+use ticketgate_protocol::ticket::Ticket;
 
 pub use event::EventRow;
 pub use note::{NewNote, NoteChange, NoteQueue, NoteTry, WaitingNote};
@@ -102,6 +105,13 @@ pub trait Ledger: Send + Sync {
     /// # Errors
     /// [`LedgerError::Unavailable`]
     async fn given(&self) -> Result<Vec<Given>, LedgerError>;
+
+    /// The active sessions that have a ticket and were told no end before their time: by their ends, and little of each, since there can
+    /// be very many.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`]
+    async fn on_tickets(&self) -> Result<Vec<OnTicket>, LedgerError>;
 
     /// How many sessions are not over, by directory.
     ///
@@ -363,6 +373,19 @@ pub struct Given {
     pub directory: DirectoryId,
     /// As one session has them.
     pub rights: Vec<Right>,
+}
+
+/// An active session, or a part of one, with its ticket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OnTicket {
+    /// Its row's.
+    pub id: SessionId,
+    /// By which people know it: the whole session's where this is a part.
+    pub of: SessionId,
+    /// What it was granted by.
+    pub policy: PolicyId,
+    /// The ticket.
+    pub ticket: Ticket,
 }
 
 /// Which audit records.

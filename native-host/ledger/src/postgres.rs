@@ -38,8 +38,8 @@ use self::link::Link;
 pub use self::link::PostgresPlace;
 use crate::{
     Answered, ApiToken, AuditQuery, BrokerEpoch, Change, Digest, EventRow, Given, Heard, Issued, Lease,
-    Ledger, LedgerError, Mark, NoteQueue, SessionFilter, Shared, SignIn, SignInFilter, Standing, Tokens,
-    WaitingNote,
+    Ledger, LedgerError, Mark, NoteQueue, OnTicket, SessionFilter, Shared, SignIn, SignInFilter, Standing,
+    Tokens, WaitingNote,
 };
 
 /// A ledger in a PostgreSQL database. Any number of brokers can have the same one open.
@@ -218,6 +218,10 @@ impl Ledger for PostgresLedger {
 
     async fn given(&self) -> Result<Vec<Given>, LedgerError> {
         tried!(self.open, client => query::given(&client))
+    }
+
+    async fn on_tickets(&self) -> Result<Vec<OnTicket>, LedgerError> {
+        tried!(self.open, client => query::on_tickets(&client))
     }
 
     async fn open_by_directory(&self) -> Result<BTreeMap<DirectoryId, u64>, LedgerError> {

@@ -29,7 +29,7 @@ use self::place::{InPlace, Place};
 use crate::signer::Signer;
 use crate::{
     Answered, ApiToken, AuditQuery, Change, Digest, EventRow, Given, Issued, Ledger, LedgerError, Mark,
-    NoteQueue, Salvage, SessionFilter, SignIn, SignInFilter, Standing, Tokens, WaitingNote,
+    NoteQueue, OnTicket, Salvage, SessionFilter, SignIn, SignInFilter, Standing, Tokens, WaitingNote,
 };
 
 /// A ledger in an SQLite file. Several processes can have the same one open; SQLite's locks order their writes.
@@ -241,6 +241,10 @@ impl Ledger for SqliteLedger {
 
     async fn given(&self) -> Result<Vec<Given>, LedgerError> {
         on_thread(&self.reader, |connection| query::given(connection)).await
+    }
+
+    async fn on_tickets(&self) -> Result<Vec<OnTicket>, LedgerError> {
+        on_thread(&self.reader, |connection| query::on_tickets(connection)).await
     }
 
     async fn open_by_directory(&self) -> Result<BTreeMap<DirectoryId, u64>, LedgerError> {

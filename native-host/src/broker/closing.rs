@@ -14,7 +14,7 @@ use serde_json::json;
 use ticketgate_access::config::{self, Config};
 use ticketgate_access::decide::ticket::{asked_number, is_same_number, system_of};
 use ticketgate_access::session::{Account, Session, state_of};
-use ticketgate_ledger::{Change, LedgerError, SessionFilter};
+use ticketgate_ledger::{Change, LedgerError, OnTicket};
 use ticketgate_protocol::api::{EndCause, Notice, State};
 use ticketgate_protocol::ids::{PsaId, SessionId};
 use ticketgate_psa::{Psa, PsaError, Ticket};
@@ -209,21 +209,19 @@ impl Broker {
     }
 
     /// The live sessions that end with a ticket of this system and have not been told so.
-    async fn watched(&self, config: &Config, id: &PsaId) -> Result<Vec<Session>, LedgerError> {
+    async fn watched(&self, config: &Config, id: &PsaId) -> Result<Vec<OnTicket>, LedgerError> {
         if !config.policies.values().any(|policy| policy.ticket.end_when_closed) {
             return Ok(Vec::new());
         }
-        let active = SessionFilter { state: Some(State::Active), ..SessionFilter::default() };
-        let mut sessions = self.ledger.sessions(active).await?;
+        let mut sessions = self.ledger.on_tickets().await?;
         sessions.retain(|session| {
-            let asks =
-                config.policies.get(&session.policy).is_some_and(|policy| policy.ticket.end_when_closed);
-            let ticket = session.ticket.as_ref().filter(|_| asks && session.end_cause.is_none());
-            ticket.is_some_and(|ticket| system_of(config, ticket).is_ok_and(|psa| psa.id == *id))
+            let policy = config.policies.get(&session.policy);
+            policy.is_some_and(|policy| policy.ticket.end_when_closed)
+                && system_of(config, &session.ticket).is_ok_and(|psa| psa.id == *id)
         });
         // A session in several directories is asked about once.
         let mut wholes = BTreeSet::new();
-        sessions.retain(|session| wholes.insert(session.of().clone()));
+        sessions.retain(|session| wholes.insert(session.of.clone()));
         Ok(sessions)
     }
 
@@ -232,17 +230,16 @@ impl Broker {
         self: &Arc<Self>,
         snapshot: &Snapshot,
         settings: &config::Psa,
-        sessions: &[Session],
+        sessions: &[OnTicket],
         missed: &mut BTreeMap<SessionId, u32>,
     ) -> Result<(), PsaError> {
         let id = &settings.id;
         let Some(psa) = snapshot.psas.get(id) else {
             return Err(PsaError::Unreachable("it cannot be connected".into()));
         };
-        let mut of_ticket: BTreeMap<&str, Vec<&Session>> = BTreeMap::new();
+        let mut of_ticket: BTreeMap<&str, Vec<&OnTicket>> = BTreeMap::new();
         for session in sessions {
-            let number = session.ticket.as_ref().map(|ticket| asked_number(settings, ticket));
-            of_ticket.entry(number.unwrap_or_default()).or_default().push(session);
+            of_ticket.entry(asked_number(settings, &session.ticket)).or_default().push(session);
         }
         let numbers: Vec<_> = of_ticket.keys().map(|number| (*number).to_owned()).collect();
         let told = in_time(psa.tickets(&numbers)).await?;
@@ -265,7 +262,7 @@ impl Broker {
     async fn follow(
         self: &Arc<Self>,
         id: &PsaId,
-        sessions: &[&Session],
+        sessions: &[&OnTicket],
         told: &Told,
         missed: &mut BTreeMap<SessionId, u32>,
     ) {
@@ -287,9 +284,9 @@ impl Broker {
 
     /// Writes that a session has one minute left, which nothing lengthens, and has the directory's end moved. What cannot be
     /// written now is found again by the next look.
-    async fn shorten(self: &Arc<Self>, psa: &PsaId, session: &Session, status: &str) {
+    async fn shorten(self: &Arc<Self>, psa: &PsaId, session: &OnTicket, status: &str) {
         for _ in 0..TRIES {
-            let Ok(parts) = self.ledger.parts(session.of()).await else { return };
+            let Ok(parts) = self.ledger.parts(&session.of).await else { return };
             let now = self.clock.now();
             let Some(before) = parts.iter().map(|(part, _)| part.until).min() else { return };
             let until = before.min(now + LAST);

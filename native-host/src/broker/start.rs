@@ -206,8 +206,10 @@ impl Started {
             error,
         })?;
         let (stopping, told) = watch::channel(false);
-        // A key store that asks somebody first does not keep the ends waiting.
-        let _ = tokio::time::timeout(FIRST, self.broker.finish_records()).await;
+        // A key store that asks somebody first does not keep the ends waiting; what is being written then is written to its end.
+        let broker = Arc::clone(&self.broker);
+        let first = tokio::spawn(async move { broker.finish_records().await });
+        let _ = tokio::time::timeout(FIRST, first).await;
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(Arc::clone(&self.broker).run_ends());
         tasks.spawn(Arc::clone(&self.broker).run_upkeep());

@@ -13,8 +13,8 @@ use ticketgate_access::session::{Account, AccountKey, Right, Session};
 use ticketgate_credentials::Secret;
 use ticketgate_directory::{Directory, DirectoryError, EntraTenant, Listing, Promises, RightUse};
 use ticketgate_ledger::{
-    Answered, AuditQuery, Change, EventRow, Given, Ledger, LedgerError, Mark, NoteQueue, SessionFilter,
-    Shared, Standing, Tokens, WaitingNote,
+    Answered, AuditQuery, Change, EventRow, Given, Ledger, LedgerError, Mark, NoteQueue, OnTicket,
+    SessionFilter, Shared, Standing, Tokens, WaitingNote,
 };
 use ticketgate_protocol::api::{AuditRecord, AuditVerdict, Finding, Mode, State};
 use ticketgate_protocol::ids::{DirectoryId, IdempotencyKey, PsaId, SessionId, TechnicianId};
@@ -204,6 +204,10 @@ impl Ledger for Pointed<dyn Ledger> {
 
     async fn given(&self) -> Result<Vec<Given>, LedgerError> {
         self.0.given().await
+    }
+
+    async fn on_tickets(&self) -> Result<Vec<OnTicket>, LedgerError> {
+        self.0.on_tickets().await
     }
 
     async fn open_by_directory(&self) -> Result<BTreeMap<DirectoryId, u64>, LedgerError> {

@@ -15,7 +15,9 @@ use tokio_postgres::types::ToSql;
 use super::failure::Trouble;
 use super::rows::{self, Cells, OF_ACCOUNT, OF_SESSION};
 use crate::columns::{self, ACCOUNT, SESSION, integer, time, time_text};
-use crate::{Answered, EventRow, Given, LedgerError, Mark, NoteQueue, SessionFilter, Standing, failure};
+use crate::{
+    Answered, EventRow, Given, LedgerError, Mark, NoteQueue, OnTicket, SessionFilter, Standing, failure,
+};
 
 /// Sessions that are not over. The same as `limits` says of a change's sessions.
 pub(super) const OPEN: &str = "state IN ('pending', 'approved', 'activating', 'active', 'ending')";
@@ -141,6 +143,12 @@ pub(super) async fn standings<C: GenericClient>(client: &C) -> Result<Vec<Standi
 pub(super) async fn given<C: GenericClient>(client: &C) -> Result<Vec<Given>, Trouble> {
     let sql = format!("SELECT DISTINCT technician, directory, rights FROM sessions WHERE {OPEN}");
     all(client, &sql, &[], rows::given).await
+}
+
+pub(super) async fn on_tickets<C: GenericClient>(client: &C) -> Result<Vec<OnTicket>, Trouble> {
+    let sql = "SELECT id, coalesce(whole, id), policy, ticket FROM sessions
+         WHERE state = 'active' AND ticket IS NOT NULL AND end_cause IS NULL ORDER BY until, id";
+    streamed(client, sql, rows::on_ticket).await
 }
 
 pub(super) async fn open_by_directory<C: GenericClient>(

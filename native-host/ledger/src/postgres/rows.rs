@@ -11,7 +11,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::FromSql;
 
 use crate::columns::{from_json, from_word, time};
-use crate::{Given, LedgerError, Mark, NewNote, NoteQueue, Standing, WaitingNote, failure};
+use crate::{Given, LedgerError, Mark, NewNote, NoteQueue, OnTicket, Standing, WaitingNote, failure};
 
 /// How many columns an account has.
 pub(super) const OF_ACCOUNT: usize = 15;
@@ -107,6 +107,12 @@ pub(super) fn counted(row: &Row) -> Result<(DirectoryId, u64), LedgerError> {
 pub(super) fn given(row: &Row) -> Result<Given, LedgerError> {
     let cell = Cells { row, first: 0 };
     Ok(Given { technician: cell.parsed(0)?, directory: cell.parsed(1)?, rights: cell.json(2)? })
+}
+
+/// An active session with its ticket.
+pub(super) fn on_ticket(row: &Row) -> Result<OnTicket, LedgerError> {
+    let cell = Cells { row, first: 0 };
+    Ok(OnTicket { id: cell.parsed(0)?, of: cell.parsed(1)?, policy: cell.parsed(2)?, ticket: cell.json(3)? })
 }
 
 /// A directory, a state and a count.

@@ -13,7 +13,8 @@ use ticketgate_protocol::ids::{DirectoryId, IdempotencyKey, PsaId, SessionId, Te
 use super::rows::{self, ACCOUNT, NOTE, SESSION, integer, time, time_text};
 use crate::chain::Hash;
 use crate::{
-    Answered, AuditQuery, Given, LedgerError, Mark, NoteQueue, SessionFilter, Standing, WaitingNote, failure,
+    Answered, AuditQuery, Given, LedgerError, Mark, NoteQueue, OnTicket, SessionFilter, Standing,
+    WaitingNote, failure,
 };
 
 /// Sessions that are not over. The same as `is_not_over` says of a change's sessions.
@@ -110,6 +111,12 @@ pub(super) fn standings(connection: &Connection) -> Result<Vec<Standing>, Ledger
 pub(super) fn given(connection: &Connection) -> Result<Vec<Given>, LedgerError> {
     let sql = format!("SELECT DISTINCT technician, directory, rights FROM sessions WHERE {OPEN}");
     all(connection, &sql, [], rows::given)
+}
+
+pub(super) fn on_tickets(connection: &Connection) -> Result<Vec<OnTicket>, LedgerError> {
+    let sql = "SELECT id, coalesce(whole, id), policy, ticket FROM sessions
+         WHERE state = 'active' AND ticket IS NOT NULL AND end_cause IS NULL ORDER BY until, id";
+    all(connection, sql, [], rows::on_ticket)
 }
 
 pub(super) fn open_by_directory(connection: &Connection) -> Result<BTreeMap<DirectoryId, u64>, LedgerError> {

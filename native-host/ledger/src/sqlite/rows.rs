@@ -12,7 +12,7 @@ use ticketgate_protocol::ids::{DirectoryId, SessionId};
 
 pub(super) use crate::columns::{ACCOUNT, NOTE, SESSION, integer, json, time, time_text, word};
 use crate::columns::{from_json, from_word};
-use crate::{Given, LedgerError, Mark, NewNote, NoteQueue, Standing, WaitingNote, failure};
+use crate::{Given, LedgerError, Mark, NewNote, NoteQueue, OnTicket, Standing, WaitingNote, failure};
 
 /// A session from a row with the columns [`SESSION`].
 pub(super) fn session(row: &Row<'_>) -> Result<Session, LedgerError> {
@@ -105,6 +105,12 @@ pub(super) fn counted(row: &Row<'_>) -> Result<(DirectoryId, u64), LedgerError> 
 pub(super) fn given(row: &Row<'_>) -> Result<Given, LedgerError> {
     let cell = Cell { row };
     Ok(Given { technician: cell.parsed(0)?, directory: cell.parsed(1)?, rights: cell.json(2)? })
+}
+
+/// An active session with its ticket.
+pub(super) fn on_ticket(row: &Row<'_>) -> Result<OnTicket, LedgerError> {
+    let cell = Cell { row };
+    Ok(OnTicket { id: cell.parsed(0)?, of: cell.parsed(1)?, policy: cell.parsed(2)?, ticket: cell.json(3)? })
 }
 
 /// A directory, a state and a count.

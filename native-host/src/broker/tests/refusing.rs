@@ -135,6 +135,10 @@ impl ticketgate_ledger::Ledger for Refusing {
         self.inner.given().await
     }
 
+    async fn on_tickets(&self) -> Result<Vec<ticketgate_ledger::OnTicket>, ticketgate_ledger::LedgerError> {
+        self.inner.on_tickets().await
+    }
+
     async fn open_by_directory(
         &self,
     ) -> Result<BTreeMap<ticketgate_protocol::ids::DirectoryId, u64>, ticketgate_ledger::LedgerError> {

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use ticketgate_access::config::RateLimits;
 use ticketgate_access::session::AccountKey;
 use ticketgate_protocol::api::{EndCause, Mode, State};
-use ticketgate_protocol::ids::{CustomerId, IdempotencyKey};
+use ticketgate_protocol::ids::{CustomerId, IdempotencyKey, SessionId};
 use ticketgate_protocol::problem::{Code, Problem};
+use ticketgate_protocol::ticket::Ticket;
 
 use super::*;
 use crate::{
-    Answer, Answered, AuditQuery, Given, Guard, Ledger, LedgerError, Limit, Mark, SessionFilter, Standing,
+    Answer, Answered, AuditQuery, Given, Guard, Ledger, LedgerError, Limit, Mark, OnTicket, SessionFilter,
+    Standing,
 };
 
 /// A new account with a new session.
@@ -322,4 +324,35 @@ async fn what_a_directory_may_still_have_is_told_without_the_burner_accounts_of_
     let given = Given { technician, directory, rights };
     assert_eq!(ledger.given().await.unwrap(), [given], "once, of three sessions");
     assert_eq!(ledger.open_by_directory().await.unwrap(), BTreeMap::from([(idle.directory, 3)]));
+}
+
+#[tokio::test]
+async fn sessions_that_may_end_with_their_tickets_are_told_by_their_ends() {
+    let place = Place::new();
+    let ledger = place.open().await;
+    let ticket = |number: &str| Ticket { number: number.to_owned(), ..Ticket::default() };
+    let of = |id: &str, state: State, until: i64, number: Option<&str>| Session {
+        state,
+        until: at(until),
+        ticket: number.map(ticket),
+        ..session(id, "tech1")
+    };
+    let whole = SessionId::new("s-whole").unwrap();
+    let sessions = vec![
+        of("s-later", State::Active, 50, Some("5")),
+        Session { whole: Some(whole.clone()), ..of("s-part", State::Active, 40, Some("4")) },
+        Session { end_cause: Some(EndCause::TicketClosed), ..of("s-told", State::Active, 30, Some("3")) },
+        of("s-ending", State::Ending, 20, Some("2")),
+        of("s-without", State::Active, 10, None),
+    ];
+    ledger.commit(Change { accounts: vec![account("tech1")], sessions, ..Change::default() }).await.unwrap();
+    let told = |id: &str, of: SessionId, number: &str| OnTicket {
+        id: SessionId::new(id).unwrap(),
+        of,
+        policy: session(id, "tech1").policy,
+        ticket: ticket(number),
+    };
+    let later = SessionId::new("s-later").unwrap();
+    let wanted = [told("s-part", whole, "4"), told("s-later", later, "5")];
+    assert_eq!(ledger.on_tickets().await.unwrap(), wanted);
 }
