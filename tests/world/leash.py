@@ -11,17 +11,45 @@ the script is the "child subreaper" of all of it, so orphans come back to it. Wh
 itself, what it left behind is killed too, and "exit CODE", "signal NUMBER" or, where that left a core, "core NUMBER" is printed. Should the
 leash itself be killed, the program goes with it.
 """
+import _signal as signal  # `signal` and `subprocess` take longer to import than all of this takes.
 import ctypes
 import os
 import select
-import signal
-import subprocess
 import sys
 import time
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 GRACE_SECONDS = 2.0
+
+
+def start(libc, command, log):
+    """Start the program in a session of its own; answers its pid."""
+    failed, fails = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setsid()
+            libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            # Python's own: a program expects them as they are by default.
+            for number in (signal.SIGPIPE, signal.SIGXFSZ):
+                signal.signal(number, signal.SIG_DFL)
+            null = os.open("/dev/null", os.O_RDONLY)
+            for new, old in enumerate((null, log, log)):
+                os.dup2(old, new)
+            os.closerange(3, fails)
+            os.closerange(fails + 1, 1024)
+            os.execvp(command[0], command)
+        except OSError as why:
+            os.write(fails, str(why).encode())
+        finally:
+            os._exit(127)
+    os.close(fails)
+    why = os.read(failed, 4096)
+    os.close(failed)
+    if why:
+        sys.exit(why.decode())
+    return pid
 
 
 def parents():
@@ -84,9 +112,7 @@ def main():
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake)
     with open(sys.argv[1], "ab") as log:
-        program = subprocess.Popen(sys.argv[2:], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                   start_new_session=True,
-                                   preexec_fn=lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)).pid
+        program = start(libc, sys.argv[2:], log.fileno())
     print(program, flush=True)
     status = None
     while status is None:
