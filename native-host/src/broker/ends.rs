@@ -171,6 +171,17 @@ mod tests {
         assert_eq!(ends.take_due(t + TimeDelta::seconds(9)), Err(None));
     }
 
+    #[tokio::test]
+    async fn who_waits_wakes_for_what_is_due_by_then_and_for_nothing_later() {
+        let ends = Ends::default();
+        let t = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let within = std::time::Duration::from_millis(50);
+        ends.set(&AccountKey("later".into()), Some(t + TimeDelta::seconds(9)));
+        assert!(tokio::time::timeout(within, ends.due_by(t + TimeDelta::seconds(1))).await.is_err());
+        ends.set(&AccountKey("soon".into()), Some(t + TimeDelta::seconds(1)));
+        tokio::time::timeout(within, ends.due_by(t + TimeDelta::seconds(1))).await.unwrap();
+    }
+
     #[test]
     fn a_directory_that_does_not_answer_leaves_room_for_the_others() {
         let mut rooms = Rooms::default();

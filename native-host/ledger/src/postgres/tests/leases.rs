@@ -303,6 +303,25 @@ async fn what_one_broker_changes_another_hears_of() {
 }
 
 #[tokio::test]
+async fn one_question_tells_of_several_accounts_what_each_alone_is_told() {
+    let place = Place::new();
+    let one = broker(&place, "one").await;
+    ending(&one, &[("b", 30), ("a", 20)]).await;
+    let more = Change { sessions: vec![session("s-more", "a")], ..note(None, 1) };
+    one.commit(more).await.unwrap();
+    let idle = Change { accounts: vec![account("idle")], ..note(None, 2) };
+    one.commit(idle).await.unwrap();
+    let keys = ["idle", "b", "nobody", "a"].map(key);
+    let told = one.accounts_of(&keys).await.unwrap();
+    let counts: Vec<_> =
+        told.iter().map(|(account, sessions)| (account.key.clone(), sessions.len())).collect();
+    assert_eq!(counts, [(key("a"), 2), (key("b"), 1), (key("idle"), 0)]);
+    for (account, sessions) in told {
+        assert_eq!(one.account(&account.key).await.unwrap(), Some((account, sessions)));
+    }
+}
+
+#[tokio::test]
 async fn the_clock_is_the_databases() {
     let place = Place::new();
     let ledger = place.open().await;
