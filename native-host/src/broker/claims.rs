@@ -28,7 +28,7 @@ const BUSY: usize = 32;
 /// For how long.
 const OTHERS_TURN: Duration = Duration::from_millis(5);
 
-/// Accounts that may wait for a place to be worked in. They hang in a directory that does not answer.
+/// Accounts that may wait for their turn. They hang in a directory that does not answer.
 const WAITING: usize = 1_000;
 
 /// The longest pause between two looks at what is due.
@@ -151,12 +151,13 @@ impl Broker {
         }
     }
 
-    /// Works on an account that was claimed, once there is a place to do so.
+    /// Works on an account that was claimed, in its turn.
     fn work_on(self: Arc<Self>, key: AccountKey, rooms: &mut Rooms) -> impl Future<Output = ()> + use<> {
         let room = rooms.of(&key);
         async move {
-            let _place = room.acquire_owned().await;
+            let turn = room.turn().await;
             let Some(held) = self.leases.take(self.locks.of(&key), &key).await else { return };
+            let held = held.in_turn(turn);
             let span = self.monitor.traces.due(&key);
             if let Err(problem) = traces::spanned(span, code_of, self.converge_under(held)).await {
                 tracing::warn!(account = %key.0, %problem, "an account is not settled yet");
@@ -188,7 +189,7 @@ impl Broker {
     }
 
     pub(super) async fn look_at(self: Arc<Self>, key: AccountKey) {
-        if let Err(problem) = self.converge_due(&key).await {
+        if let Err(problem) = self.converge_due(&key, None).await {
             tracing::warn!(account = %key.0, %problem, "an account is not settled yet");
         }
     }

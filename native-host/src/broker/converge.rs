@@ -19,6 +19,7 @@ use ticketgate_protocol::problem::{Code, Problem};
 use super::behind::{BEHIND_MAX, behind_problem};
 use super::carrying::{Carried, described};
 use super::claims::ANSWERS_IN;
+use super::ends::Turn;
 use super::leases::{Held, Unheld};
 use super::overtaken::unheld_problem;
 use super::problems::{directory_problem, plan_problem, skew_problem};
@@ -77,8 +78,20 @@ impl Broker {
     /// # Errors
     /// What is the matter, for people. The retry is arranged already.
     pub async fn converge(self: &Arc<Self>, key: &AccountKey) -> Result<(), Problem> {
+        self.converge_in(None, key).await
+    }
+
+    /// The same in its turn.
+    ///
+    /// # Errors
+    /// As [`Broker::converge`].
+    pub(super) async fn converge_in(
+        self: &Arc<Self>,
+        turn: Option<Turn>,
+        key: &AccountKey,
+    ) -> Result<(), Problem> {
         match self.leases.hold(self.locks.of(key), key).await {
-            Ok(held) => self.converge_under(held).await,
+            Ok(held) => self.converge_under(held.in_turn(turn)).await,
             Err(error) => {
                 self.ends.at_latest(key, self.clock.now() + UNRECORDED_PAUSE);
                 Err(ledger_problem(&error))
@@ -135,10 +148,12 @@ impl Broker {
         let mut corrected = Vec::new();
         let mut passes = Vec::new();
         let mut behind_since = None;
+        let mut written = None;
         let mut looks = 0;
         while looks < PASSES {
             let trouble = |problem| trouble(problem, &sent);
-            let (account, sessions, lately, now) = match self.known(held).await {
+            let is_read = written.is_none();
+            let (account, sessions, lately, now) = match self.known(held, written.take()).await {
                 Ok(Some(found)) => found,
                 Ok(None) => return Ok(None),
                 Err(error) => {
@@ -159,7 +174,6 @@ impl Broker {
                 continue;
             }
             behind_since = None;
-            looks += 1;
             let asked = asked(&observed, now, self.clock.now());
             let live = sessions.iter().any(|s| s.is_live(now));
             let stored = account;
@@ -182,6 +196,11 @@ impl Broker {
                     return Err(trouble(skew_problem(skew)));
                 }
             }
+            if !steps.is_empty() && !is_read {
+                // What was carried out does not show, or something else is due: not by rows that others may have changed meanwhile.
+                continue;
+            }
+            looks += 1;
             if steps.is_empty() {
                 return match self
                     .settle(held, (&account, is_news), &sessions, &observed, &corrected, now)
@@ -245,7 +264,14 @@ impl Broker {
             };
             self.touched(&sessions);
             match self.carry_out(held, directory.as_ref(), &account, &observed, &steps, &mut sent).await {
-                Carried::Whole => passes.push(Pass::Steps(steps.iter().map(described).collect())),
+                Carried::Whole => {
+                    passes.push(Pass::Steps(steps.iter().map(described).collect()));
+                    // Whoever changes them meanwhile is told by the next write.
+                    written = Some((account, sessions));
+                    if wanted.until.is_none() {
+                        held.lets_others_go_first().await;
+                    }
+                }
                 Carried::Unknown(problem) => last = Some(problem),
                 Carried::Refused(problem) => {
                     // What another broker has changed meanwhile is no refusal of the directory, nor is an end that has passed.
@@ -276,13 +302,14 @@ impl Broker {
         Err(trouble(problem, &sent))
     }
 
-    /// What the ledger has for an account, read at one time: with what is over marked as ending, and with what was over lately.
-    /// Remembered before anything is done by it, since taking it back must not need the ledger.
+    /// What the ledger has for an account, read at one time or `written` by this call: with what is over marked as ending, and with
+    /// what was over lately. Remembered before anything is done by it, since taking it back must not need the ledger.
     async fn known(
         &self,
         held: &Held,
+        written: Option<Rows>,
     ) -> Result<Option<(Account, Vec<Session>, Vec<Session>, DateTime<Utc>)>, LedgerError> {
-        let (Some(account), sessions) = self.due_marked(held).await? else { return Ok(None) };
+        let Some((account, sessions)) = self.due_marked(held, written).await? else { return Ok(None) };
         self.remembered.keep(&account, &sessions);
         let now = self.clock.now();
         let lately = self.over_lately(&account, now).await?;
@@ -327,16 +354,16 @@ impl Broker {
         self.undo(held, directory.as_ref(), &account, &sessions, now).await;
     }
 
-    /// The account and its open sessions, after everything whose time is over was marked as ending.
-    pub(super) async fn due_marked(
-        &self,
-        held: &Held,
-    ) -> Result<(Option<Account>, Vec<Session>), LedgerError> {
+    /// The account and its open sessions, after everything whose time is over was marked as ending. They are read, unless the ledger
+    /// has them as `written`.
+    async fn due_marked(&self, held: &Held, mut written: Option<Rows>) -> Result<Option<Rows>, LedgerError> {
         let key = held.key();
         for _ in 0..PASSES {
-            let Some((account, sessions)) = self.ledger.account(key).await? else {
-                return Ok((None, Vec::new()));
+            let rows = match written.take() {
+                Some(rows) => Some(rows),
+                None => self.ledger.account(key).await?,
             };
+            let Some((account, sessions)) = rows else { return Ok(None) };
             let now = self.clock.now();
             let over = |s: &&Session| matches!(s.state, State::Activating | State::Active) && now >= s.until;
             let mut due: Vec<Session> = sessions.iter().filter(over).cloned().collect();
@@ -350,12 +377,14 @@ impl Broker {
                 due = abandoned.into_iter().filter(|(_, why)| *why == cause).map(|(s, _)| s).collect();
             }
             if due.is_empty() {
-                return Ok((Some(account), sessions));
+                return Ok(Some((account, sessions)));
             }
-            let change = self.ending_whole(account, &sessions, &due, cause, "broker", now).await?;
+            let change = self.ending_whole(account.clone(), &sessions, &due, cause, "broker", now).await?;
             let change = Change { name: "ledger.session_due", leases: held.leases(), ..change };
+            let rows = rows_after(&change, account, sessions);
             match self.commit_ending(change, key).await {
-                Ok(()) | Err(LedgerError::Conflict(_)) => {}
+                Ok(()) => written = Some(rows),
+                Err(LedgerError::Conflict(_)) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -365,6 +394,21 @@ impl Broker {
     pub(super) fn note_skew(&self, account: &Account, skew: TimeDelta) {
         self.skews.lock().unwrap_or_else(PoisonError::into_inner).insert(account.directory.clone(), skew);
     }
+}
+
+/// An account and its open sessions, as the ledger has them.
+type Rows = (Account, Vec<Session>);
+
+/// The rows once `change`, which ends none of the sessions, is written.
+fn rows_after(change: &Change, account: Account, mut sessions: Vec<Session>) -> Rows {
+    for row in &mut sessions {
+        if let Some(new) = change.sessions.iter().find(|new| new.id == row.id) {
+            *row = Session { version: new.version + 1, ..new.clone() };
+        }
+    }
+    let new = change.accounts.iter().find(|new| new.key == account.key);
+    let account = new.map_or(account, |new| Account { version: new.version + 1, ..new.clone() });
+    (account, sessions)
 }
 
 /// What a look that settled nothing came to, for the log.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::{DateTime, Utc};
 use ticketgate_access::session::AccountKey;
 use ticketgate_protocol::problem::Problem;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::converge::code_of;
 use super::{Broker, traces};
@@ -15,19 +15,59 @@ use super::{Broker, traces};
 /// not keep the ends in the others.
 const AT_ONCE: usize = 32;
 
+/// Of those whose right is taken away so many go on beside the others. They have their accounts in hand, and whoever has a turn may wait
+/// for one of these.
+const BESIDE: usize = 4;
+
 /// The places to work in, by directory.
 #[derive(Default)]
-pub(super) struct Rooms(HashMap<String, Arc<Semaphore>>);
+pub(super) struct Rooms(HashMap<String, Arc<Room>>);
+
+/// Where work on one directory's accounts waits for its turn.
+pub(super) struct Room {
+    turns: Arc<Semaphore>,
+    beside: Arc<Semaphore>,
+}
+
+/// A turn to work on an account at a time of the broker's own.
+pub(super) struct Turn {
+    room: Arc<Room>,
+    has: Option<OwnedSemaphorePermit>,
+}
 
 impl Rooms {
-    pub(super) fn of(&mut self, key: &AccountKey) -> Arc<Semaphore> {
+    pub(super) fn of(&mut self, key: &AccountKey) -> Arc<Room> {
         let directory = key.0.split('/').next().unwrap_or_default();
         if let Some(room) = self.0.get(directory) {
             return Arc::clone(room);
         }
-        let room = Arc::new(Semaphore::new(AT_ONCE));
+        let room = Arc::new(Room {
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
+            beside: Arc::new(Semaphore::new(BESIDE)),
+        });
         self.0.insert(directory.to_owned(), Arc::clone(&room));
         room
+    }
+}
+
+impl Room {
+    pub(super) async fn turn(self: Arc<Self>) -> Turn {
+        // A room is never closed.
+        let has = Arc::clone(&self.turns).acquire_owned().await.ok();
+        Turn { room: self, has }
+    }
+}
+
+impl Turn {
+    /// Lets all go first who wait by now.
+    pub(super) async fn again(&mut self) {
+        self.has = None;
+        let turn = tokio::select! {
+            biased;
+            turn = Arc::clone(&self.room.turns).acquire_owned() => turn,
+            turn = Arc::clone(&self.room.beside).acquire_owned() => turn,
+        };
+        self.has = turn.ok();
     }
 }
 
@@ -118,9 +158,13 @@ impl Ends {
 }
 
 impl Broker {
-    /// [`Broker::converge`] at a time of the broker's own.
-    pub(super) async fn converge_due(self: &Arc<Self>, key: &AccountKey) -> Result<(), Problem> {
-        traces::spanned(self.monitor.traces.due(key), code_of, self.converge(key)).await
+    /// [`Broker::converge`] at a time of the broker's own, in its turn where it has to wait for one.
+    pub(super) async fn converge_due(
+        self: &Arc<Self>,
+        key: &AccountKey,
+        turn: Option<Turn>,
+    ) -> Result<(), Problem> {
+        traces::spanned(self.monitor.traces.due(key), code_of, self.converge_in(turn, key)).await
     }
 
     /// Does what is due, when it is due, for as long as the broker runs.
@@ -135,8 +179,8 @@ impl Broker {
                     for key in due {
                         let (broker, room) = (Arc::clone(&self), rooms.of(&key));
                         tokio::spawn(async move {
-                            let _place = room.acquire_owned().await;
-                            if let Err(problem) = broker.converge_due(&key).await {
+                            let turn = room.turn().await;
+                            if let Err(problem) = broker.converge_due(&key, Some(turn)).await {
                                 tracing::warn!(account = %key.0, %problem, "an account is not settled yet");
                             }
                         });
@@ -155,6 +199,7 @@ impl Broker {
 #[cfg(test)]
 mod tests {
     use chrono::TimeDelta;
+    use futures_util::FutureExt;
 
     use super::*;
 
@@ -182,13 +227,39 @@ mod tests {
         tokio::time::timeout(within, ends.due_by(t + TimeDelta::seconds(1))).await.unwrap();
     }
 
-    #[test]
-    fn a_directory_that_does_not_answer_leaves_room_for_the_others() {
+    #[tokio::test]
+    async fn a_directory_that_does_not_answer_leaves_room_for_the_others() {
         let mut rooms = Rooms::default();
-        let dead = rooms.of(&AccountKey("dead-ad/dedicated/a".into()));
-        let _all = dead.try_acquire_many(u32::try_from(AT_ONCE).unwrap()).unwrap();
-        assert!(rooms.of(&AccountKey("dead-ad/burner/b".into())).try_acquire().is_err());
-        assert!(rooms.of(&AccountKey("acme-ad/dedicated/a".into())).try_acquire().is_ok());
+        let mut dead = Vec::new();
+        for _ in 0..AT_ONCE {
+            dead.push(rooms.of(&AccountKey("dead-ad/dedicated/a".into())).turn().await);
+        }
+        assert!(rooms.of(&AccountKey("dead-ad/burner/b".into())).turn().now_or_never().is_none());
+        assert!(rooms.of(&AccountKey("acme-ad/dedicated/a".into())).turn().now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn who_lets_others_go_first_comes_behind_them_and_a_few_go_on_beside_them() {
+        let room = Rooms::default().of(&AccountKey("acme-ad/dedicated/a".into()));
+        let mut turns = Vec::new();
+        for _ in 0..AT_ONCE {
+            turns.push(Arc::clone(&room).turn().await);
+        }
+        let mut one = turns.pop().unwrap();
+        assert!(one.again().now_or_never().is_some(), "nobody waits");
+        turns.push(one);
+        let mut waiting: Vec<_> = (0..AT_ONCE).map(|_| Box::pin(Arc::clone(&room).turn())).collect();
+        for turn in &mut waiting {
+            assert!(turn.now_or_never().is_none());
+        }
+        let mut beside = 0;
+        for turn in &mut turns {
+            beside += usize::from(turn.again().now_or_never().is_some());
+        }
+        assert_eq!(beside, BESIDE);
+        for turn in waiting {
+            assert!(turn.now_or_never().is_some(), "those who waited have their turn");
+        }
     }
 
     #[test]

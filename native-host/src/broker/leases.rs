@@ -22,6 +22,7 @@ use self::stand::Stand;
 pub(super) use self::stand::Unheld;
 use super::carrying::described;
 use super::clock::since_boot;
+use super::ends::Turn;
 
 /// Between two questions for a lease that another broker has; longer from one to the next.
 const ASK_AGAIN: [Duration; 5] = [
@@ -63,6 +64,8 @@ pub(super) struct Held {
     late: AtomicBool,
     /// This is the look that was made because of that.
     second_look: AtomicBool,
+    /// The turn that was waited for.
+    turn: tokio::sync::Mutex<Option<Turn>>,
 }
 
 enum Right {
@@ -110,11 +113,12 @@ impl Leases {
     /// # Errors
     /// The ledger cannot be asked.
     pub(super) async fn with_lease(self: &Arc<Self>, held: Held) -> Result<Held, LedgerError> {
-        let Held { key, right: Right::None(lock), .. } = held else { return Ok(held) };
+        let Held { key, right: Right::None(lock), turn, .. } = held else { return Ok(held) };
         let (tell, told) = oneshot::channel();
         // A task that nobody drops half-way: a lease that came and was not noticed would be renewed for nobody.
         tokio::spawn(Arc::clone(self).wait_for_lease(key, lock, tell));
-        told.await.unwrap_or_else(|_| Err(LedgerError::Unavailable("the broker stops".into())))
+        let held = told.await.unwrap_or_else(|_| Err(LedgerError::Unavailable("the broker stops".into())))?;
+        Ok(held.in_turn(turn.into_inner()))
     }
 
     async fn wait_for_lease(
@@ -271,7 +275,20 @@ impl Leases {
 impl Held {
     fn new(key: AccountKey, right: Right) -> Self {
         let (late, second_look) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self { key, right, sent: Mutex::default(), late, second_look }
+        Self { key, right, sent: Mutex::default(), late, second_look, turn: tokio::sync::Mutex::default() }
+    }
+
+    /// The same in its turn.
+    pub(super) fn in_turn(self, turn: impl Into<Option<Turn>>) -> Self {
+        Self { turn: tokio::sync::Mutex::new(turn.into()), ..self }
+    }
+
+    /// What is left to do can wait: whoever waits for a turn has it before. Where nobody does, or this is no work that waits for one,
+    /// it goes on at once.
+    pub(super) async fn lets_others_go_first(&self) {
+        if let Some(turn) = self.turn.lock().await.as_mut() {
+            turn.again().await;
+        }
     }
 
     /// What is held.

@@ -26,6 +26,8 @@ pub(super) enum Mood {
     Down,
     /// Looks wait for another mood.
     Held,
+    /// Looks at what is closed or gone wait for another mood.
+    HeldOnceClosed,
     /// A look takes this many seconds.
     Slow(i64),
     /// Steps of this name are refused.
@@ -117,6 +119,12 @@ impl Model {
         self.accounts.lock().unwrap().insert(name.into(), account);
     }
 
+    fn holds(&self, account: &Account) -> bool {
+        let mood = *self.mood.lock().unwrap();
+        let is_open = || self.account(&account.name).is_some_and(|seen| seen.enabled);
+        mood == Mood::Held || (mood == Mood::HeldOnceClosed && !is_open())
+    }
+
     fn now(&self) -> DateTime<Utc> {
         self.clock.now() + *self.skew.lock().unwrap()
     }
@@ -195,7 +203,7 @@ impl Model {
 impl Directory for Model {
     async fn observe(&self, account: &Account) -> Result<Observed, DirectoryError> {
         self.looks.fetch_add(1, Ordering::SeqCst);
-        while *self.mood.lock().unwrap() == Mood::Held {
+        while self.holds(account) {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
         match *self.mood.lock().unwrap() {
