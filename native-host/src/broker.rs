@@ -231,7 +231,7 @@ impl Broker {
         match written {
             Ok(()) => {}
             Err(LedgerError::Unavailable(why) | LedgerError::Damaged(why))
-                if self.are_written(&rows).await =>
+                if self.are_written_for_good(&rows).await =>
             {
                 tracing::warn!(write = name, why, "the ledger's answer was lost; the write is there");
             }
@@ -264,7 +264,16 @@ impl Broker {
         Ok(())
     }
 
-    /// Whether the rows of a write whose answer was lost stand in the ledger. A write is whole or not at all, so one tells.
+    /// Whether the rows of a write whose answer was lost stand in the ledger, and will.
+    async fn are_written_for_good(&self, rows: &Rows) -> bool {
+        let is_confirmed = async || match self.ledger.shared() {
+            Some(shared) => shared.confirm().await.is_ok() && self.are_written(rows).await,
+            None => true,
+        };
+        self.are_written(rows).await && is_confirmed().await
+    }
+
+    /// Whether they stand there now. A write is whole or not at all, so one tells.
     async fn are_written(&self, rows: &Rows) -> bool {
         if let Some(session) = rows.sessions.first() {
             let stored = self.ledger.session(&session.id).await.ok().flatten();

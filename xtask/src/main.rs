@@ -9,6 +9,7 @@ mod archive;
 mod bench;
 mod build;
 mod cargo;
+mod container;
 mod demo;
 mod dist;
 mod extension;

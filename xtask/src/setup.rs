@@ -147,7 +147,7 @@ fn components(tree: &Tree, steps: &mut Steps, purpose: Purpose) -> Result<()> {
 }
 
 /// Whether this process may install packages without asking.
-fn is_root() -> Result<bool> {
+pub(crate) fn is_root() -> Result<bool> {
     let id = output(Command::new("id").arg("-u")).context("cannot tell whose process this is")?;
     Ok(id.trim() == "0")
 }

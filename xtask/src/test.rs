@@ -11,7 +11,7 @@ use crate::ports::Ports;
 use crate::steps::{Steps, output};
 use crate::tree::{Tree, program};
 use crate::wasm::Core;
-use crate::{build, fuzz, package, setup, windows};
+use crate::{build, container, fuzz, package, setup, windows};
 
 /// Options of `test`.
 #[derive(clap::Args)]
@@ -33,6 +33,9 @@ pub(crate) struct Args {
     /// Only the Windows binary, under Wine with a stand-in for the library that changes accounts; in no other run
     #[arg(long, conflicts_with_all = ["no_lint", "build_only", "only", "package"])]
     windows: bool,
+    /// Only the team's container, built and run by podman; in no other run
+    #[arg(long, conflicts_with_all = ["no_lint", "build_only", "only", "package", "windows"])]
+    container: bool,
 }
 
 /// How many tests run at once when cargo itself runs them: each end-to-end test starts a browser, a directory server
@@ -43,6 +46,9 @@ const THREADS: &str = "2";
 pub(crate) fn run(tree: &Tree, steps: &mut Steps, args: &Args) -> Result<ExitCode> {
     if args.windows {
         return windows::test(tree, steps);
+    }
+    if args.container {
+        return container::test(tree, steps);
     }
     let ports = Ports::find()?;
     setup::ensure(tree, steps, setup::Purpose::Test)?;
@@ -162,6 +168,7 @@ mod tests {
             only: Some("x".to_owned()),
             package: None,
             windows: false,
+            container: false,
         };
         let command = runner.command(&Tree::at(std::path::Path::new("/")), &args, &Ports::Allowed);
         command.get_args().map(|word| word.to_string_lossy().into_owned()).collect()

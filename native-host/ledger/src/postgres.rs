@@ -320,6 +320,11 @@ impl Shared for PostgresLedger {
         Ok(epoch)
     }
 
+    async fn confirm(&self) -> Result<(), LedgerError> {
+        let epoch = self.open.enlisted()?;
+        tried!(self.open, client => leases::confirm(&client, epoch))
+    }
+
     async fn claim(&self, now: DateTime<Utc>, most: u32) -> Result<Vec<Lease>, LedgerError> {
         let epoch = self.open.enlisted()?;
         let claimed: Vec<Lease> = tried!(self.open, client => leases::claim(&client, epoch, now, most))?;

@@ -54,6 +54,14 @@ pub trait Shared: Send + Sync {
     /// [`LedgerError::Unavailable`]
     async fn enlist(&self, name: &str) -> Result<BrokerEpoch, LedgerError>;
 
+    /// Commits something without a meaning, and so confirms what was read of the same server before: a server that was restarted shows
+    /// what its standby does not have yet, and what it would be gone with. What is read once more after this stays, as far as the
+    /// database waits for its standby.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`]: what was read may not stay.
+    async fn confirm(&self) -> Result<(), LedgerError>;
+
     /// Leases on at most `most` accounts that something is to be done for at `now` and that nobody works on, the longest
     /// due first. Two who ask at once are given different ones.
     ///

@@ -17,13 +17,18 @@ use crate::rules::Reading;
 pub(super) fn run(runtime: &Runtime, terminal: &Terminal<'_>, how: &Broker) -> anyhow::Result<ExitCode> {
     logging::to_stderr("info");
     runtime.block_on(async {
-        let started = broker::start(&terminal.places, Role::Serve).await?;
+        // From the first: a stop in the middle of a start is none by a signal.
+        let mut stop = std::pin::pin!(stop_signal());
+        let started = tokio::select! {
+            started = broker::start(&terminal.places, Role::Serve) => started?,
+            () = &mut stop => return Ok(ExitCode::SUCCESS),
+        };
         let serving = Serving {
             socket: &terminal.places.socket,
             on_demand: how.on_demand,
             for_everyone: how.for_everyone,
         };
-        started.serve(serving, stop_signal()).await?;
+        started.serve(serving, stop).await?;
         Ok(ExitCode::SUCCESS)
     })
 }
@@ -138,33 +143,36 @@ pub(super) fn finding(level: &str, subject: &str, text: &str) -> Finding {
     Finding { level: level.into(), subject: subject.into(), text: text.into(), remedy: String::new() }
 }
 
-/// Completes when the operating system asks the process to stop.
-async fn stop_signal() {
+/// Completes when the operating system asks the process to stop, from now on.
+fn stop_signal() -> impl Future<Output = ()> {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
-        let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-        else {
-            return std::future::pending().await;
-        };
-        tokio::select! {
-            _ = term.recv() => {}
-            _ = int.recv() => {}
+        let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+        async {
+            let (Ok(mut term), Ok(mut int)) = signals else {
+                return std::future::pending().await;
+            };
+            tokio::select! {
+                _ = term.recv() => {}
+                _ = int.recv() => {}
+            }
         }
     }
     #[cfg(windows)]
     {
         use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_shutdown};
-        let (Ok(mut c), Ok(mut pause), Ok(mut close), Ok(mut shutdown)) =
-            (ctrl_c(), ctrl_break(), ctrl_close(), ctrl_shutdown())
-        else {
-            return std::future::pending().await;
-        };
-        tokio::select! {
-            _ = c.recv() => {}
-            _ = pause.recv() => {}
-            _ = close.recv() => {}
-            _ = shutdown.recv() => {}
+        let signals = (ctrl_c(), ctrl_break(), ctrl_close(), ctrl_shutdown());
+        async {
+            let (Ok(mut c), Ok(mut pause), Ok(mut close), Ok(mut shutdown)) = signals else {
+                return std::future::pending().await;
+            };
+            tokio::select! {
+                _ = c.recv() => {}
+                _ = pause.recv() => {}
+                _ = close.recv() => {}
+                _ = shutdown.recv() => {}
+            }
         }
     }
 }

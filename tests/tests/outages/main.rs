@@ -1,5 +1,5 @@
 //! What a technician meets, and what is left behind, when something that the broker needs fails: the directory's server, the
-//! way to it, what it answers, the clocks, and the ledger's disk.
+//! way to it, what it answers, the clocks, the ledger's disk, and its database at a start.
 #![allow(clippy::indexing_slicing, clippy::expect_used, reason = "a test may panic: that is how it fails")]
 
 mod answers;
@@ -7,6 +7,7 @@ mod clocks;
 mod ledger;
 mod network;
 mod server;
+mod starting;
 
 use ticketgate_tests::Result;
 use ticketgate_tests::product::asking::REASON;

@@ -9,7 +9,7 @@ use crate::cargo::{WASM, WINDOWS};
 pub(crate) enum Purpose {
     /// Binary and extension
     Build,
-    /// Everything but Wine: build, lint for every target, all tests
+    /// Everything but Wine and containers: build, lint for every target, all tests
     Test,
     /// Build, and the systems that the demo plays on
     Demo,
@@ -17,6 +17,8 @@ pub(crate) enum Purpose {
     Windows,
     /// The Windows binary's own tests
     Wine,
+    /// The container's own test
+    Container,
     /// The fuzzer
     Fuzz,
 }
@@ -30,6 +32,7 @@ impl Purpose {
             Self::Demo => "demo",
             Self::Windows => "windows",
             Self::Wine => "wine",
+            Self::Container => "container",
             Self::Fuzz => "fuzz",
         }
     }
@@ -37,10 +40,10 @@ impl Purpose {
     /// Whether being ready for this purpose includes being ready for another.
     pub(crate) fn covers(self, other: Self) -> bool {
         match self {
-            // Its files are as large as all the rest.
-            Self::Test => other != Self::Wine,
+            // Wine's files are as large as all the rest, and not every machine runs containers.
+            Self::Test => !matches!(other, Self::Wine | Self::Container),
             Self::Demo => matches!(other, Self::Demo | Self::Build),
-            Self::Build | Self::Windows | Self::Wine | Self::Fuzz => self == other,
+            Self::Build | Self::Windows | Self::Wine | Self::Container | Self::Fuzz => self == other,
         }
     }
 }
@@ -82,7 +85,7 @@ const WEB_TOOLCHAIN: [Package; 6] = [
 ];
 
 /// All groups.
-const NEEDS: [Need; 15] = [
+const NEEDS: [Need; 16] = [
     Need {
         name: "WASM toolchain",
         why: "compiles the extension's core; spared by `rustup target add wasm32-unknown-unknown`",
@@ -190,6 +193,19 @@ const NEEDS: [Need; 15] = [
         purposes: &[Purpose::Wine],
     },
     Need {
+        name: "container engine",
+        why: "builds and runs the team's container for `cargo xtask test --container`, on a base of Debian's packages",
+        packages: &[
+            program("podman", "podman"),
+            program("runc", "runc"),
+            program("mmdebstrap", "mmdebstrap"),
+            program("openssl", "openssl"),
+            program("curl", "curl"),
+        ],
+        unless_target: None,
+        purposes: &[Purpose::Container],
+    },
+    Need {
         name: "C++ compiler",
         why: "libFuzzer, which searches for inputs that break the readers",
         packages: &[program("g++", "g++")],
@@ -220,9 +236,10 @@ mod tests {
     }
 
     #[test]
-    fn tests_need_every_group_but_wine() {
-        assert_eq!(names(Purpose::Test).len(), NEEDS.len() - 1);
+    fn tests_need_every_group_but_wine_and_containers() {
+        assert_eq!(names(Purpose::Test).len(), NEEDS.len() - 2);
         assert_eq!(names(Purpose::Wine), ["Wine"]);
+        assert_eq!(names(Purpose::Container), ["container engine"]);
     }
 
     #[test]

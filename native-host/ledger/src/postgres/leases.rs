@@ -48,6 +48,15 @@ pub(super) async fn enlist<C: GenericClient>(client: &C, name: &str) -> Result<B
     Ok(BrokerEpoch(epoch))
 }
 
+/// Writes the time into this broker's own row.
+pub(super) async fn confirm<C: GenericClient>(client: &C, epoch: BrokerEpoch) -> Result<(), Trouble> {
+    let sql = "UPDATE brokers SET seen = clock_timestamp() WHERE epoch = $1";
+    match run(client, sql, &[&integer(epoch.0)?]).await? {
+        0 => Err(LedgerError::Unavailable("this broker is no longer in its database".to_owned()).into()),
+        _ => Ok(()),
+    }
+}
+
 fn lease(row: &Row) -> Result<Lease, LedgerError> {
     let cells = Cells { row, first: 0 };
     Ok(Lease { key: AccountKey(cells.get(0)?), fence: cells.number(1)? })

@@ -26,7 +26,7 @@ pub(in crate::broker) struct Readiness {
     /// Whether requests should come here.
     pub(in crate::broker) ready: bool,
     /// Why not.
-    reasons: Vec<String>,
+    pub(in crate::broker) reasons: Vec<String>,
     /// What does not work though requests should come here all the same.
     degraded: Vec<String>,
     directories: BTreeMap<String, Standing>,
@@ -58,9 +58,12 @@ pub(in crate::broker) async fn readiness(broker: &Broker, strict: bool) -> Readi
     match tokio::time::timeout(LEDGER_WITHIN, broker.ledger().sessions(anything)).await {
         Ok(Ok(_)) => {}
         Ok(Err(error)) => reasons.push(error.to_string()),
-        Err(_) => reasons.push(format!("the ledger did not answer within {} s", LEDGER_WITHIN.as_secs())),
+        Err(_) => {
+            let silent = || format!("the ledger did not answer within {} s", LEDGER_WITHIN.as_secs());
+            reasons.push(broker.ledger().trouble().unwrap_or_else(silent));
+        }
     }
-    degraded.extend(broker.ledger().trouble());
+    degraded.extend(broker.ledger().trouble().filter(|trouble| !reasons.contains(trouble)));
     let snapshot = broker.settings();
     if snapshot.config.is_none() {
         reasons.push("there is no valid configuration".to_owned());

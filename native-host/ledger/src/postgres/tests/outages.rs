@@ -65,6 +65,35 @@ async fn writes_while_the_server_is_killed_again_and_again_are_there_where_they_
     assert_eq!(ledger.last_event(&technician("tech1")).await.unwrap(), u64::try_from(there).unwrap());
 }
 
+/// A server that was restarted shows what its standby has not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_no_standby_has_is_neither_called_written_nor_confirmed() {
+    let place = Arc::new(Server::start("")).database();
+    let ledger = place.open().await;
+    ledger.enlist("one").await.unwrap();
+    ledger.commit(Change { accounts: vec![account("tech1")], ..note(None, 0) }).await.unwrap();
+    let waits_for = |standby: &str| {
+        place.server.sql("postgres", &format!("ALTER SYSTEM SET synchronous_standby_names = '{standby}'"));
+        place.server.sql("postgres", "SELECT pg_reload_conf()");
+    };
+    waits_for("nobody");
+    let began = Instant::now();
+    let change = Change { sessions: vec![session("s-1", "tech1")], ..note(Some("acme"), 1) };
+    let said = ledger.commit(change).await.unwrap_err().to_string();
+    assert!(said.contains("whether it was written is not known"), "after {:?}: {said}", began.elapsed());
+    tokio::task::block_in_place(|| {
+        place.server.end();
+        place.server.begin();
+    });
+    let id = SessionId::new("s-1").unwrap();
+    assert!(ledger.session(&id).await.unwrap().is_some());
+    let confirmed = tokio::time::timeout(Duration::from_secs(2), ledger.confirm()).await;
+    assert!(confirmed.is_err(), "{confirmed:?}");
+    waits_for("");
+    ledger.confirm().await.unwrap();
+    assert!(ledger.session(&id).await.unwrap().is_some());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_the_server_is_gone_that_is_said_and_it_is_found_again() {
     let place = Arc::new(Server::start("")).database();

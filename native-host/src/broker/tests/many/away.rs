@@ -1,6 +1,7 @@
 //! A ledger that cannot be reached.
 
 use super::*;
+use crate::broker::monitor::readiness;
 
 #[tokio::test]
 async fn what_is_over_is_taken_away_while_the_database_is_away_and_ended_when_it_is_back() {
@@ -70,4 +71,43 @@ async fn an_activation_that_its_broker_could_not_record_is_taken_back_once_whoev
     many.until("the other to be given up", async || many.count("activation.failed").await == 2).await;
     many.settles().await;
     assert!(many.is_closed());
+}
+
+/// The database shows the write, and would lose it with its server.
+#[tokio::test]
+async fn nothing_is_given_for_a_session_whose_record_is_not_known_to_stay() {
+    let many = Many::new(configuration()).await;
+    let a = many.broker_refusing("ledger.session_begin").await;
+    a.refusing.writes.store(true, Ordering::SeqCst);
+    a.refusing.refuses.store(true, Ordering::SeqCst);
+    a.process.standby_lacks(true);
+    assert_eq!(a.wish("domain", "k1", 3600).await.unwrap_err().code, Code::LedgerDown);
+    assert!(many.directory.accounts.lock().unwrap().is_empty());
+    let again = a.wish("domain", "k1", 3600).await.unwrap_err();
+    assert_eq!(again.code, Code::LedgerDown, "also who asks again is not told more");
+    // The standby has it.
+    a.process.standby_lacks(false);
+    a.refusing.refuses.store(false, Ordering::SeqCst);
+    a.run();
+    let all = async || a.broker.list(Default::default()).await.unwrap();
+    many.until("it to be given up", async || all().await[0].state == State::Failed).await;
+    many.settles().await;
+    assert!(many.is_closed());
+    let second = a.activate("domain", "k2").await;
+    assert_eq!(second.state, State::Active);
+}
+
+#[tokio::test]
+async fn a_broker_whose_database_can_only_be_read_is_not_ready_and_says_why() {
+    let many = Many::new(configuration()).await;
+    let a = many.broker().await;
+    a.run();
+    assert!(readiness(&a.broker, false).await.ready);
+    many.database.is_only_read();
+    let asked = async || readiness(&a.broker, false).await;
+    many.until("the broker to say why", async || {
+        let reasons = asked().await.reasons;
+        reasons.iter().any(|reason| reason.contains("its database can only be read"))
+    })
+    .await;
 }

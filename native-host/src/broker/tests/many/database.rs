@@ -83,6 +83,17 @@ impl Database {
         panic!("the database does not answer: {last:?}");
     }
 
+    /// As an administrator makes it, or as a standby is: nobody can write to it any more.
+    pub(super) fn is_only_read(&self) {
+        let done = command("psql")
+            .args(["-h".as_ref(), self.folder.path().as_os_str()])
+            .args(["-U", "ticketgate", "-d", "postgres", "-c"])
+            .arg("ALTER SYSTEM SET default_transaction_read_only = on")
+            .args(["-c", "SELECT pg_reload_conf()"])
+            .status();
+        assert!(done.unwrap().success());
+    }
+
     fn key(&self) -> PathBuf {
         Path::join(self.folder.path(), "audit.key")
     }

@@ -19,14 +19,20 @@ use tokio::sync::broadcast;
 use super::*;
 use crate::broker::BuildConnectors;
 
+/// Where the ledger knows no account to have a lease on.
+pub(super) const NO_LEASE: &str = "no lease";
+
 /// A process that a test stops and wakes.
 #[derive(Default)]
 pub(super) struct Process {
     stopped: AtomicBool,
-    /// It stops in the middle of the next step of this name: everything was checked, and nothing sent.
+    /// It stops in the middle of the next step of this name, where everything was checked and nothing sent; or with [`NO_LEASE`] once the
+    /// ledger has told it that there is no account to have a lease on.
     stops_in: Mutex<Option<&'static str>>,
     /// The database cannot be reached from it.
     cut_off: AtomicBool,
+    /// Its standby has not what it shows.
+    standby_lacks: AtomicBool,
     /// By how much the database's clock is set, in seconds.
     clock_set: Arc<AtomicI64>,
 }
@@ -55,6 +61,14 @@ impl Process {
         *self.stops_in.lock().unwrap() = Some(step);
     }
 
+    /// Stops here if it was to, and goes on when it is woken.
+    async fn comes_to(&self, name: &str) {
+        if self.stops_in.lock().unwrap().take_if(|stop| *stop == name).is_some() {
+            self.stop();
+        }
+        self.runs().await;
+    }
+
     pub(super) fn stops_nowhere(&self) {
         *self.stops_in.lock().unwrap() = None;
     }
@@ -69,6 +83,10 @@ impl Process {
 
     pub(super) fn wake(&self) {
         self.stopped.store(false, Ordering::SeqCst);
+    }
+
+    pub(super) fn standby_lacks(&self, does: bool) {
+        self.standby_lacks.store(does, Ordering::SeqCst);
     }
 
     pub(super) fn cut_off(&self, is: bool) {
@@ -104,6 +122,14 @@ impl Shared for Through {
         self.shared().enlist(name).await
     }
 
+    async fn confirm(&self) -> Result<(), LedgerError> {
+        self.pass().await?;
+        if self.process.standby_lacks.load(Ordering::SeqCst) {
+            return Err(LedgerError::Unavailable("the standby does not answer".into()));
+        }
+        self.shared().confirm().await
+    }
+
     async fn claim(&self, now: DateTime<Utc>, most: u32) -> Result<Vec<Lease>, LedgerError> {
         self.pass().await?;
         self.shared().claim(now, most).await
@@ -111,7 +137,11 @@ impl Shared for Through {
 
     async fn lease(&self, key: &AccountKey) -> Result<Option<Lease>, LedgerError> {
         self.pass().await?;
-        self.shared().lease(key).await
+        let lease = self.shared().lease(key).await;
+        if matches!(lease, Err(LedgerError::Conflict(_))) {
+            self.process.comes_to(NO_LEASE).await;
+        }
+        lease
     }
 
     async fn renew(&self) -> Result<Vec<Lease>, LedgerError> {
@@ -169,10 +199,7 @@ impl Directory for Way {
         password: Option<&Secret>,
     ) -> Result<(), DirectoryError> {
         self.process.runs().await;
-        if self.process.stops_in.lock().unwrap().take_if(|name| *name == step.name()).is_some() {
-            self.process.stop();
-        }
-        self.process.runs().await;
+        self.process.comes_to(step.name()).await;
         self.steps.fetch_add(1, Ordering::SeqCst);
         self.to.apply(account, seen, step, password).await
     }

@@ -1,5 +1,6 @@
 //! Two brokers that are both well.
 
+use super::process::NO_LEASE;
 use super::*;
 
 fn both() -> String {
@@ -30,6 +31,25 @@ async fn one_account_asked_for_from_two_sides_has_what_both_sessions_give_and_no
     assert_eq!(many.count("account.differs").await, 0);
     assert_eq!(many.count("activation.granted").await, 10);
     assert_eq!(many.count("session.ended").await, 10);
+}
+
+#[tokio::test]
+async fn an_account_that_another_broker_began_after_it_was_looked_for_has_both_sessions() {
+    let many = Many::new(configuration()).await;
+    let (a, b) = (many.broker().await, many.broker().await);
+    a.process.stop_in(NO_LEASE);
+    let first = a.activating("domain", "k1");
+    many.until("one to stop where there is no account", async || a.process.is_stopped()).await;
+    b.process.stop_in("directory.open");
+    let second = b.activating("servers", "k2");
+    many.until("the other to stop in the middle", async || b.process.is_stopped()).await;
+    a.process.wake();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    b.process.wake();
+    let (first, second) = (first.await.unwrap().unwrap(), second.await.unwrap().unwrap());
+    assert_eq!((first.state, b.session(&second).await.state), (State::Active, State::Active));
+    assert_eq!(many.directory.only().rights, [Right(ADMINS.into()), Right(SERVERS.into())].into());
+    assert_eq!(many.count("activation.requested").await, 2);
 }
 
 #[tokio::test]

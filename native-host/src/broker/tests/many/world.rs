@@ -99,7 +99,7 @@ pub(super) struct Many {
     pub(super) ledger: Arc<dyn Ledger>,
     /// By how much the database's clock is set, in seconds.
     pub(super) clock_set: Arc<AtomicI64>,
-    database: Database,
+    pub(super) database: Database,
     configuration: String,
 }
 
