@@ -43,6 +43,9 @@ pub(crate) fn test(tree: &Tree, steps: &mut Steps) -> Result<ExitCode> {
     let binary = build::binary(tree, steps, build::Native::Debug)?;
     let engine = Engine { folder: tree.made("container") };
     let context = engine.folder.join("context");
+    if context.exists() {
+        fs::remove_dir_all(&context)?;
+    }
     package::assemble(tree, steps, &binary, build::Native::Debug, &context.join("dist"))?;
     fs::copy(tree.path(CONTAINERFILE), context.join("Containerfile"))?;
     engine.base(steps)?;

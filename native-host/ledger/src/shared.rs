@@ -54,9 +54,9 @@ pub trait Shared: Send + Sync {
     /// [`LedgerError::Unavailable`]
     async fn enlist(&self, name: &str) -> Result<BrokerEpoch, LedgerError>;
 
-    /// Commits something without a meaning, and so confirms what was read of the same server before: a server that was restarted shows
-    /// what its standby does not have yet, and what it would be gone with. What is read once more after this stays, as far as the
-    /// database waits for its standby.
+    /// Commits something without a meaning, and so confirms what was read of the same server before: one that was told to break off a
+    /// commit shows what its standby does not have yet. What is read once more after this stays, as far as the database waits for its
+    /// standby.
     ///
     /// # Errors
     /// [`LedgerError::Unavailable`]: what was read may not stay.

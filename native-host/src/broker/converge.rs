@@ -26,7 +26,7 @@ use super::problems::{directory_problem, plan_problem, skew_problem};
 use super::settle::taught;
 use super::{Broker, ledger_problem, traces};
 
-/// Looks at the directory at most this often in one call. Three suffice when nobody interferes: look, change, verify;
+/// Looks at the directory, each with the ledger as it is then, at most this often in one call. Three suffice when nobody interferes: look, change, verify;
 /// the rest is for lost answers and for a hidden right that shows only after the primary group is put back.
 pub(super) const PASSES: usize = 6;
 
@@ -170,7 +170,10 @@ impl Broker {
                 if since.elapsed() > BEHIND_MAX {
                     return Err(trouble(behind_problem()));
                 }
-                self.close_if_over(held, directory.as_ref(), &account, &sessions, &observed, &mut sent).await;
+                if is_read {
+                    self.close_if_over(held, directory.as_ref(), &account, &sessions, &observed, &mut sent)
+                        .await;
+                }
                 continue;
             }
             behind_since = None;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use ticketgate_access::session::AccountKey;
@@ -11,13 +12,16 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use super::converge::code_of;
 use super::{Broker, traces};
 
-/// Accounts of one directory worked on at once. More would only queue in the directory; and one that does not answer must
+/// Accounts of one directory taken up at once. More would only queue in the directory; and one that does not answer must
 /// not keep the ends in the others.
 const AT_ONCE: usize = 32;
 
 /// Of those whose right is taken away so many go on beside the others. They have their accounts in hand, and whoever has a turn may wait
 /// for one of these.
 const BESIDE: usize = 4;
+
+/// After this long as many go on as are taken up: somebody may want one of their accounts again.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The places to work in, by directory.
 #[derive(Default)]
@@ -27,6 +31,7 @@ pub(super) struct Rooms(HashMap<String, Arc<Room>>);
 pub(super) struct Room {
     turns: Arc<Semaphore>,
     beside: Arc<Semaphore>,
+    late: Arc<Semaphore>,
 }
 
 /// A turn to work on an account at a time of the broker's own.
@@ -44,6 +49,7 @@ impl Rooms {
         let room = Arc::new(Room {
             turns: Arc::new(Semaphore::new(AT_ONCE)),
             beside: Arc::new(Semaphore::new(BESIDE)),
+            late: Arc::new(Semaphore::new(AT_ONCE)),
         });
         self.0.insert(directory.to_owned(), Arc::clone(&room));
         room
@@ -59,13 +65,18 @@ impl Room {
 }
 
 impl Turn {
-    /// Lets all go first who wait by now.
+    /// Lets all go first who wait by now, for a while.
     pub(super) async fn again(&mut self) {
         self.has = None;
+        let late = async {
+            tokio::time::sleep(PATIENCE).await;
+            Arc::clone(&self.room.late).acquire_owned().await
+        };
         let turn = tokio::select! {
             biased;
             turn = Arc::clone(&self.room.turns).acquire_owned() => turn,
             turn = Arc::clone(&self.room.beside).acquire_owned() => turn,
+            turn = late => turn,
         };
         self.has = turn.ok();
     }
@@ -257,9 +268,14 @@ mod tests {
             beside += usize::from(turn.again().now_or_never().is_some());
         }
         assert_eq!(beside, BESIDE);
+        let mut taken_up = Vec::new();
         for turn in waiting {
-            assert!(turn.now_or_never().is_some(), "those who waited have their turn");
+            taken_up.push(turn.now_or_never().expect("those who waited have their turn"));
         }
+        // Those who have theirs for long are not waited for.
+        let begun = std::time::Instant::now();
+        turns[AT_ONCE - 1].again().await;
+        assert!(begun.elapsed() >= PATIENCE);
     }
 
     #[test]

@@ -187,9 +187,6 @@ impl Broker {
             return Err(unknown_session());
         };
         let parts = self.parts(&session).await?;
-        if let Some(shared) = self.ledger.shared() {
-            shared.confirm().await.map_err(|e| ledger_problem(&e))?;
-        }
         if state_of(&rows_of(&parts)) == State::Activating {
             self.converge_patiently(&accounts_of(&parts)).await;
         }

@@ -19,9 +19,12 @@ pub(super) fn run(runtime: &Runtime, terminal: &Terminal<'_>, how: &Broker) -> a
     runtime.block_on(async {
         // From the first: a stop in the middle of a start is none by a signal.
         let mut stop = std::pin::pin!(stop_signal());
+        let places = terminal.places.clone();
+        let starting = tokio::spawn(async move { broker::start(&places, Role::Serve).await });
         let started = tokio::select! {
-            started = broker::start(&terminal.places, Role::Serve) => started?,
-            () = &mut stop => return Ok(ExitCode::SUCCESS),
+            started = starting => started??,
+            // Whatever it waits for, such as somebody who is asked for a password: nobody is served yet.
+            () = &mut stop => std::process::exit(0),
         };
         let serving = Serving {
             socket: &terminal.places.socket,

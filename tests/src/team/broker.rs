@@ -22,6 +22,8 @@ pub const PORT: u16 = 8443;
 #[derive(Debug)]
 pub struct Broker {
     process: Option<Leashed>,
+    /// When it was started last.
+    started: Instant,
     /// Whoever watches over it starts it again when it ends: not before this.
     not_before: Instant,
     network: Network,
@@ -33,6 +35,9 @@ pub struct Broker {
 
 /// A request may take half a minute, and one that was begun is finished.
 const STOP_LIMIT: Duration = Duration::from_secs(45);
+
+/// Until a process that was started takes signals, on a busy machine.
+const BEGINNING: Duration = Duration::from_secs(1);
 
 /// As systemd waits for what ended.
 const RESTART_PAUSE: Duration = Duration::from_millis(500);
@@ -49,7 +54,8 @@ impl Broker {
         }
         let shown = authority.issue(host.name(), host.address())?;
         let (network, address, name) = (host.network().clone(), host.address(), host.name());
-        Ok(Self { process: None, not_before: Instant::now(), network, address, name, shown, folder })
+        let now = Instant::now();
+        Ok(Self { process: None, started: now, not_before: now, network, address, name, shown, folder })
     }
 
     /// Replaces its configuration; `[service]` is added, which is this broker's own.
@@ -89,6 +95,7 @@ impl Broker {
         command.env("XDG_CONFIG_HOME", self.folder.join("home/.config"));
         command.env("XDG_STATE_HOME", self.folder.join("home/.local/state"));
         self.process = Some(Leashed::start(&command, &self.log_file())?);
+        self.started = Instant::now();
         Ok(())
     }
 
@@ -113,6 +120,11 @@ impl Broker {
     /// It does not go.
     pub fn kill(&mut self) -> Result<()> {
         self.process.take().map_or(Ok(()), |mut process| process.kill())
+    }
+
+    /// Whether it was started so recently that it may not have come to taking signals yet.
+    pub fn only_begins(&self) -> bool {
+        self.started.elapsed() < BEGINNING
     }
 
     /// SIGTERM, and its answer, once it has finished what it began. It stays dead until it is started.

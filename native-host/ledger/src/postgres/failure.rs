@@ -56,6 +56,7 @@ pub(super) fn pool(error: &deadpool_postgres::PoolError) -> Trouble {
     use deadpool_postgres::{HookError, PoolError};
     match error {
         PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => connecting(error),
+        PoolError::PostCreateHook(HookError::Message(why)) => Trouble::Again(why.to_string()),
         PoolError::Timeout(_) => Trouble::Again(
             "its database did not answer in time, or all connections to it are in use".to_owned(),
         ),

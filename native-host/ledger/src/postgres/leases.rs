@@ -48,13 +48,13 @@ pub(super) async fn enlist<C: GenericClient>(client: &C, name: &str) -> Result<B
     Ok(BrokerEpoch(epoch))
 }
 
-/// Writes the time into this broker's own row.
+/// Writes the time into this broker's own row, which a fail-over may have lost.
 pub(super) async fn confirm<C: GenericClient>(client: &C, epoch: BrokerEpoch) -> Result<(), Trouble> {
-    let sql = "UPDATE brokers SET seen = clock_timestamp() WHERE epoch = $1";
-    match run(client, sql, &[&integer(epoch.0)?]).await? {
-        0 => Err(LedgerError::Unavailable("this broker is no longer in its database".to_owned()).into()),
-        _ => Ok(()),
-    }
+    let sql =
+        "INSERT INTO brokers (epoch, name, since, seen) VALUES ($1, '', clock_timestamp(), clock_timestamp())
+         ON CONFLICT (epoch) DO UPDATE SET seen = clock_timestamp()";
+    run(client, sql, &[&integer(epoch.0)?]).await?;
+    Ok(())
 }
 
 fn lease(row: &Row) -> Result<Lease, LedgerError> {

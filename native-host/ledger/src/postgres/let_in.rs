@@ -2,6 +2,7 @@
 //! and one that let the broker in before is tried where a new one does not yet, or cannot be read.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use deadpool_postgres::Connect;
 use futures_util::FutureExt;
@@ -9,11 +10,14 @@ use futures_util::future::BoxFuture;
 use tokio::task::JoinHandle;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::tls::MakeTlsConnect;
-use tokio_postgres::{Client, Config, Error, Socket};
+use tokio_postgres::{CancelToken, Client, Config, Error, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use zeroize::Zeroizing;
 
 use crate::LedgerError;
+
+/// To be heard by the server.
+const CANCEL: Duration = Duration::from_secs(1);
 
 type Connection = tokio_postgres::Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
 
@@ -54,6 +58,14 @@ impl LetIn {
             // Written to its file, and not told to the server yet.
             Err(error) if is_refused(&error) => self.with(known.as_ref()).await,
             Err(error) => Err(error),
+        }
+    }
+
+    /// Has the server leave off what it does for somebody.
+    pub(super) async fn cancel(&self, whose: CancelToken) {
+        let asked = whose.cancel_query(self.tls.clone());
+        if !matches!(tokio::time::timeout(CANCEL, asked).await, Ok(Ok(()))) {
+            tracing::debug!("a statement could not be cancelled");
         }
     }
 

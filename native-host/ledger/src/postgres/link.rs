@@ -13,6 +13,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{AsyncMessage, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -44,6 +45,13 @@ const PAUSES: [Duration; 6] = [
 const SESSION: &str = "SET idle_in_transaction_session_timeout = '2s'; SET lock_timeout = '4s';
     SET statement_timeout = '10s'; SET client_min_messages = warning;
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
+
+/// Commits something without a meaning, and has it answered. A server that was restarted shows what it had not sent to its standby, and what
+/// is gone once that takes its place; its answer to this comes behind all of that.
+const MARK: &str = "SELECT pg_logical_emit_message(true, 'ticketgate', '')";
+
+/// The standby takes no longer to have what the server has.
+const STANDBY: Duration = Duration::from_secs(2);
 
 /// Where the database is.
 #[derive(Clone, Default)]
@@ -80,8 +88,13 @@ impl Link {
         let let_in = LetIn::new(config.clone(), tls, place.password.clone())?;
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = Manager::from_connect(config, let_in.clone(), recycling);
-        let prepare = Hook::async_fn(|client: &mut deadpool_postgres::ClientWrapper, _| {
-            Box::pin(async move { client.batch_execute(SESSION).await.map_err(HookError::Backend) })
+        let way = let_in.clone();
+        let prepare = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
+            let way = way.clone();
+            Box::pin(async move {
+                client.batch_execute(SESSION).await.map_err(HookError::Backend)?;
+                shows_what_stays(client, &way).await
+            })
         });
         let pool = Pool::builder(manager)
             .max_size(CONNECTIONS)
@@ -115,6 +128,25 @@ impl Link {
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 }
+
+/// Waits until all that a new connection shows stays, also when a standby takes the server's place.
+async fn shows_what_stays(client: &tokio_postgres::Client, way: &LetIn) -> Result<(), HookError> {
+    match tokio::time::timeout(STANDBY, client.batch_execute(MARK)).await {
+        Ok(Ok(())) => Ok(()),
+        // An engine of another kind, which shows nothing else.
+        Ok(Err(error)) if error.code() == Some(&SqlState::UNDEFINED_FUNCTION) => Ok(()),
+        Ok(Err(error)) => Err(HookError::Backend(error)),
+        Err(_) => {
+            // Else the server would keep each such connection until the standby is back.
+            way.cancel(client.cancel_token()).await;
+            Err(HookError::message(WAITS))
+        }
+    }
+}
+
+/// Said where a connection has to wait for the standby for too long.
+const WAITS: &str = "its database was restarted, and its standby has not what it had: bring the standby back, or tell the \
+     database to go on without it";
 
 /// What a connection says by itself.
 pub(super) type Messages = BoxStream<'static, Result<AsyncMessage, tokio_postgres::Error>>;
