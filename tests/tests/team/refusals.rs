@@ -51,6 +51,38 @@ pub(crate) fn without_reason(told: &[Told], rows: &BTreeMap<String, Row>, weathe
     found
 }
 
+/// The faults around a request at a broker, until its last answer.
+struct Around {
+    faults: Vec<Fault>,
+    broker: usize,
+}
+
+impl Around {
+    /// Whether it was cut off from one of these hosts.
+    fn between(&self, other: fn(&str) -> bool) -> bool {
+        let name = BROKERS.get(self.broker).copied().unwrap_or_default();
+        self.faults.iter().any(
+            |fault| matches!(fault, Fault::Cut(a, b) if (*a == name && other(b)) || (*b == name && other(a))),
+        )
+    }
+
+    fn broker(&self) -> bool {
+        self.faults.iter().any(|fault| {
+            matches!(fault, Fault::Kill(hit) | Fault::Stop(hit) | Fault::Pause(hit) if *hit == self.broker)
+        })
+    }
+
+    fn database(&self) -> bool {
+        let of_pair = |fault: &Fault| matches!(fault, Fault::Cut(a, b) if DATABASES.contains(a) && DATABASES.contains(b));
+        self.faults.iter().any(|fault| fault.is_of_database() || of_pair(fault))
+            || self.between(|host| DATABASES.contains(&host))
+    }
+
+    fn directory(&self) -> bool {
+        self.between(|host| host == "directory")
+    }
+}
+
 fn has_reason(
     told: &Told,
     turn: usize,
@@ -59,43 +91,32 @@ fn has_reason(
     rows: &BTreeMap<String, Row>,
     weather: &Weather,
 ) -> Result<()> {
-    let name = BROKERS.get(attempt.broker).copied().unwrap_or_default();
-    let near = weather.between(attempt.asked, attempt.answered);
-    let between = |one: &str, other: fn(&str) -> bool| {
-        near.iter().any(
-            |fault| matches!(fault, Fault::Cut(a, b) if (*a == one && other(b)) || (*b == one && other(a))),
-        )
-    };
-    let broker = || {
-        near.iter().any(|fault| {
-            matches!(fault, Fault::Kill(hit) | Fault::Stop(hit) | Fault::Pause(hit) if *hit == attempt.broker)
-        })
-    };
-    let database = || {
-        let of_pair = |fault: &Fault| matches!(fault, Fault::Cut(a, b) if DATABASES.contains(a) && DATABASES.contains(b));
-        near.iter().any(|fault| fault.is_of_database() || of_pair(fault))
-            || between(name, |host| DATABASES.contains(&host))
-    };
-    let directory = || between(name, |host| host == "directory");
+    let around =
+        |one: &Attempt| Around { faults: weather.between(one.asked, attempt.answered), broker: one.broker };
+    let here = around(attempt);
     let Some(code) = attempt.refused() else {
         // Whoever was in a hurry does not know either.
         let reason = attempt.granted().is_some()
             || attempt.hurried
-            || broker()
-            || between(name, |host| host == "relays")
-            || database()
-            || directory();
+            || here.broker()
+            || here.between(|host| host == "relays")
+            || here.database()
+            || here.directory();
         ensure!(reason, "no answer, without a fault that explains it");
         return Ok(());
     };
     match code {
-        "directory_down" => ensure!(directory(), "{code}, without a fault"),
+        "directory_down" => ensure!(here.directory(), "{code}, without a fault"),
         // The work of another, who was hit, has to be waited for.
-        "timed_out" => ensure!(!near.is_empty(), "{code}, without a fault"),
-        "ledger_down" => ensure!(database() || broker(), "{code}, without a fault"),
-        // It was begun by this broker, which could not finish it.
-        "taken_back" => ensure!(broker() || database() || directory(), "{code}, without a fault"),
-        "stopping" => ensure!(broker(), "{code}, without a fault"),
+        "timed_out" => ensure!(!here.faults.is_empty(), "{code}, without a fault"),
+        "ledger_down" => ensure!(here.database() || here.broker(), "{code}, without a fault"),
+        // By the broker that began it: this one, or the one that was asked before.
+        "taken_back" => {
+            let began = told.attempts.iter().take(turn + 1).map(around);
+            let mut hit = began.filter(|one| one.broker() || one.database() || one.directory());
+            ensure!(hit.next().is_some(), "{code}, without a fault");
+        }
+        "stopping" => ensure!(here.broker(), "{code}, without a fault"),
         "too_many_sessions" => ensure!(
             open_of(told, attempt, rows) >= AT_ONCE,
             "{code}, with {} open",
