@@ -402,7 +402,7 @@ impl Broker {
 /// An account and its open sessions, as the ledger has them.
 type Rows = (Account, Vec<Session>);
 
-/// The rows once `change`, which ends none of the sessions, is written.
+/// The rows once `change` is written, by which no session is over yet.
 fn rows_after(change: &Change, account: Account, mut sessions: Vec<Session>) -> Rows {
     for row in &mut sessions {
         if let Some(new) = change.sessions.iter().find(|new| new.id == row.id) {

@@ -145,7 +145,7 @@ async fn shows_what_stays(client: &tokio_postgres::Client, way: &LetIn) -> Resul
 }
 
 /// Said where a connection has to wait for the standby for too long.
-const WAITS: &str = "its database was restarted, and its standby has not what it had: bring the standby back, or tell the \
+const WAITS: &str = "its database waits for a standby that has not what it has: bring the standby back, or tell the \
      database to go on without it";
 
 /// What a connection says by itself.

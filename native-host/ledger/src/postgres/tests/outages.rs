@@ -89,7 +89,7 @@ async fn what_no_standby_has_is_not_called_written_nor_shown_after_a_restart() {
     assert_eq!(place.server.sql(&place.name, shown), ["1"], "the server shows it to anybody else");
     let id = SessionId::new("s-1").unwrap();
     let said = ledger.session(&id).await.unwrap_err().to_string();
-    assert!(said.contains("its standby has not what it had"), "{said}");
+    assert!(said.contains("waits for a standby that has not what it has"), "{said}");
     let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
     assert_eq!(place.server.sql("postgres", waiting), ["0"], "no connection stays behind");
     waits_for("");
