@@ -122,9 +122,9 @@ impl Broker {
         self.process.take().map_or(Ok(()), |mut process| process.kill())
     }
 
-    /// Whether it was started so recently that it may not have come to taking signals yet.
-    pub fn only_begins(&self) -> bool {
-        self.started.elapsed() < BEGINNING
+    /// Waits until what was started last takes signals: one that comes before ends any process.
+    pub fn takes_signals(&self) {
+        std::thread::sleep(BEGINNING.saturating_sub(self.started.elapsed()));
     }
 
     /// SIGTERM, and its answer, once it has finished what it began. It stays dead until it is started.

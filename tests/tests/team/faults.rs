@@ -6,7 +6,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use rustix::process::Signal;
 use ticketgate_tests::hosts::Wire;
 use ticketgate_tests::leash::Exit;
 use ticketgate_tests::postgres::Pair;
@@ -104,16 +103,9 @@ impl<'a> Field<'a> {
                 broker(number)?.start()
             }
             Fault::Stop(number) => {
-                let (only_begins, how) = {
-                    let mut broker = broker(number)?;
-                    (broker.only_begins(), broker.stop()?)
-                };
-                let is_right = match how {
-                    None | Some(Exit::Code(0)) => true,
-                    Some(Exit::Signal(signal)) => only_begins && signal == Signal::TERM.as_raw(),
-                    Some(_) => false,
-                };
-                if !is_right {
+                broker(number)?.takes_signals();
+                let how = broker(number)?.stop()?;
+                if !matches!(how, None | Some(Exit::Code(0))) {
                     let log = last_lines(&broker(number)?.log());
                     locked(&self.crashes)
                         .push(format!("asked to end, broker {number} ended with {how:?}: {log}"));
